@@ -45,7 +45,9 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
             elif cells and not any(one.code == "table.header" for one in source.findings):  # how many columns there are is not known
                 _add_row(cells, columns, rows, source, reader.line_num)
     except csv.Error as error:
-        source.at(max(reader.line_num, 1), 1, "table.syntax", f"not CSV: {error}")
+        large = "field larger" in str(error)
+        said = f"a value has more than {csv.field_size_limit():,} characters" if large else f"not CSV: {error}"
+        source.at(max(reader.line_num, 1), 1, "table.syntax", said)
     if not columns and not source.findings:
         source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
     readable = columns and not any(one.line == 1 for one in source.findings)

@@ -456,21 +456,24 @@ _LIKE_NUMBER = re.compile(r"[-+]?(?:0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 MOST_DIGITS = 15
 """Longer plain numbers are codes (notice numbers, IUV) or would lose digits in some reader."""
+_SHOWN = 60
+"""Characters of a number that a finding repeats."""
 
 
 def doubtful_number(text: str) -> tuple[str, str, str] | None:
     """(code, sentence, hint) for a plain scalar that YAML reads as a number and its author perhaps not; None when it is clear."""
-    hint = f'quote it: "{text}"'
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    hint = f'quote it: "{shown}"'
     if _NOT_FINITE.fullmatch(text):
-        return "yaml.not-finite", f"`{text}` would be a number without value", hint
+        return "yaml.not-finite", f"`{shown}` would be a number without value", hint
     if not _LIKE_NUMBER.fullmatch(text):
         return None
     if re.match(r"[-+]?0[0-9a-zA-Z]", text):
-        return "yaml.leading-zero", f"`{text}` looks like a number with a leading zero", hint
+        return "yaml.leading-zero", f"`{shown}` looks like a number with a leading zero", hint
     if len(re.findall(r"[0-9]", text)) > MOST_DIGITS:
-        return "yaml.long-number", f"`{text}` looks like a number with more than {MOST_DIGITS} digits", hint
+        return "yaml.long-number", f"`{shown}` looks like a number with more than {MOST_DIGITS} digits", hint
     if not (_INTEGER.fullmatch(text) or _DECIMAL.fullmatch(text)):
-        return "yaml.odd-number", f"`{text}` is a number to YAML and perhaps not to you", f"{hint}, or write it with plain digits"
+        return "yaml.odd-number", f"`{shown}` is a number to YAML and perhaps not to you", f"{hint}, or write it with plain digits"
     return None
 
 

@@ -147,6 +147,10 @@ def test_a_leading_zero_is_never_lost(zeros: int, rest: int) -> None:
     assert doubtful_number(text)
 
 
+def test_a_number_of_thousands_of_digits_is_not_repeated_whole() -> None:
+    assert all(len(told) < 150 for told in doubtful_number("9" * 6000) or ("x" * 150,))
+
+
 @given(st.text(alphabet=st.characters(blacklist_categories=["Cs"]), max_size=200))
 def test_no_text_makes_the_reader_raise(text: str) -> None:
     for finding in read(text.encode(), "x.yaml").findings:

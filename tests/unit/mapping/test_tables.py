@@ -49,6 +49,12 @@ def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, co
     assert [(code, line)] == [(f.code, f.line) for f in source.findings]
 
 
+def test_a_value_that_is_too_long_is_told_in_our_words(tmp_path: Path) -> None:
+    assert ["a value has more than 131,072 characters"] == [
+        f.sentence for f in read(tmp_path, b"codice,nome\nA," + b"x" * 140_000)[1].findings
+    ]
+
+
 def test_who_looks_for_the_key_of_a_wrong_row_finds_it(tmp_path: Path) -> None:
     table, source = read(tmp_path, b"codice,nome\nA,1,2\n B,x\nC\n,y\n")
     assert 4 == len(source.findings)
