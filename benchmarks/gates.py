@@ -23,7 +23,7 @@ How = Literal["well", "hangs", "dead"]
 HOWS: tuple[How, ...] = ("well", "hangs", "dead")
 RATE_A, RATE_B = 20, 40
 """Messages a second."""
-SECONDS, ROUNDS = 6, 5
+SECONDS, ROUNDS = 6, 9
 MOVES = 1.2
 """The aim: B's p99 while A does not answer, against that while A is well."""
 
@@ -101,8 +101,8 @@ def measured(folder: Path) -> dict[str, Any]:
     found: dict[How, list[dict[str, float]]] = defaultdict(list)
     with Gated(folder) as stand:
         stand.round("well")
-        for _ in range(ROUNDS):
-            for how in HOWS:
+        for turn in range(ROUNDS):
+            for how in HOWS[turn % 3 :] + HOWS[: turn % 3]:  # nobody is always the last of a round
                 found[how].append(stand.round(how))
     of = {how: {part: statistics.median(one[part] for one in rounds) for part in ("p50", "p99")} for how, rounds in found.items()}
     ratios = {how: [one["p99"] / well["p99"] for one, well in zip(found[how], found["well"], strict=True)] for how in HOWS}
