@@ -157,5 +157,5 @@ def _locked(held: IO[bytes]) -> bool:
 
 
 def _taken(path: Path, who: str = "") -> StoreError:
-    hint = "stop it first, or give this one a store of its own"
+    hint = "stop it first (where it is bus migrate, wait for its end), or give this one a store of its own"
     return StoreError(f"another bus works on {path}{who and f' (process {who})'}", code="store.taken", hint=hint)

@@ -169,6 +169,7 @@ def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, m
         with pytest.raises(StoreError, match=rf"process {os.getpid()}\b") as refused:
             protecting.change(shop.app.config, 4, partial(unlock, changing=True))
         assert refused.value.code == "store.taken"
+        assert "bus migrate, wait for its end" in (refused.value.hint or "")
         assert migrate.lies_open(url) == set()
         shop.when(waiting, "done")
 
