@@ -9,9 +9,11 @@ import base64
 import datetime as dt
 import hashlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bus.config import ForwardProxy, WitnessAt
@@ -130,6 +132,7 @@ def _ask(method: str, url: str, proxy: ForwardProxy | None, **sent: Any) -> _Ans
 
     try:
         with requests.Session() as session, _bounded(session) as over:
+            session.trust_env = False  # neither proxies of the environment nor passwords of ~/.netrc
             if proxy is not None:
                 sent["proxies"] = dict.fromkeys(("http", "https"), proxy.way)
             try:
@@ -140,6 +143,12 @@ def _ask(method: str, url: str, proxy: ForwardProxy | None, **sent: Any) -> _Ans
                     raise Unreachable(f"{url}: the answer was not whole after {LONGEST:g} seconds")
     except (requests.RequestException, OSError) as error:
         raise Unreachable(f"{url}: {error}") from error
+
+
+def has_authorities() -> bool:
+    """Whether this machine has certificate authorities; small containers have none, and then those of the library that calls will do."""
+    own = ssl.get_default_verify_paths()
+    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
 
 
 def _whole(url: str, response: Any) -> bytes:
@@ -172,6 +181,11 @@ def _bounded(session: Any) -> Iterator[threading.Event]:
             pool: Any = super().get_connection_with_tls_context(*given, **more)
             pool.ConnectionCls = _kept(pool.ConnectionCls, made)
             return pool
+
+        def cert_verify(self, pool: Any, url: str, verify: Any, cert: Any) -> None:
+            super().cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+            if has_authorities():
+                pool.ca_certs = None  # those of this machine, as for outside systems and in `bus doctor`, and not those of requests
 
     timer = threading.Timer(LONGEST, cut)
     timer.daemon = True

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bus.adapter import Adapter
+from bus.anchors.outside import has_authorities
 from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -138,18 +139,12 @@ def _certificate(address: Address, settings: object, line: socket.socket, now: d
         with _context(settings).wrap_socket(line, server_hostname=address.host) as secured:
             certificate = secured.getpeercert()
     except (OSError, ValueError) as error:
-        if isinstance(error, ssl.SSLCertVerificationError) and not getattr(settings, "ca", None) and not _has_authorities():
+        if isinstance(error, ssl.SSLCertVerificationError) and not getattr(settings, "ca", None) and not has_authorities():
             sentence = f"{address.system}: not looked at, because this machine has no certificate authorities; calls take those of the bus"
             return warning("doctor.tls", sentence, str(address), next="install the package ca-certificates")
         return wrong("doctor.tls", f"{address.system}: {getattr(error, 'verify_message', '') or error}", str(address))
     until = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), dt.UTC)
     return _good_until(until, now, f"{address.system}: certificate", str(address))
-
-
-def _has_authorities() -> bool:
-    """Whether this machine has certificate authorities; where it has none, adapters call with those of the library that they call with."""
-    own = ssl.get_default_verify_paths()
-    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
 
 
 def _good_until(until: dt.datetime, now: dt.datetime, what: str, where: str) -> Verdict:

@@ -34,6 +34,7 @@ from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from tests.contract.forward_proxy import ForwardProxy
+from tests.contract.test_tls import certificate, peer, server_side  # noqa: F401 - the first is a fixture
 from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
 from tests.tsa import Authority
@@ -138,6 +139,31 @@ def test_a_witness_and_an_authority_behind_a_forward_proxy(tmp_path, authority, 
             ("ok", "the proxy of the time-stamping authority takes connections"),
         ]
         assert outside.heads(config.load(path).anchors.witnesses, ORIGIN)[WITNESS.verifier.name].size == size
+
+
+def test_proxies_and_passwords_of_the_environment_are_not_for_anchors(monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login snodo password geheim1\n")
+    for name, value in {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NETRC": str(tmp_path / "netrc")}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ForwardProxy(answer=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as authority, pytest.raises(Refused, match="403"):
+        outside.stamp(authority.url, b"x", b"")
+    assert b"authorization" not in authority.asked[0].lower()
+
+
+def test_a_witness_is_trusted_as_this_machine_trusts(monkeypatch, certificate):  # noqa: F811
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+
+    def refuses(connection):
+        with server_side(connection, certificate) as secured:
+            asked = b""
+            while not asked.partition(b"\r\n\r\n")[2]:
+                asked += secured.recv(4096)
+            secured.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with peer(refuses) as port, pytest.raises(Refused, match="403"):
+        outside.stamp(f"https://127.0.0.1:{port}/tsa", b"x", b"")
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"])

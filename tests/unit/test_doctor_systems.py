@@ -111,7 +111,7 @@ def test_on_a_machine_without_authorities_the_doctor_says_what_to_install_and_fi
     file, key = certificate(tmp_path, 90)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)
-    monkeypatch.setattr("bus.doctor.systems._has_authorities", lambda: False)
+    monkeypatch.setattr("bus.doctor.systems.has_authorities", lambda: False)
     with listening(context) as (port, _):
         found = examined(write(tmp_path, adapters={"sito": sito(url=f"https://127.0.0.1:{port}")}))
     assert [("warning", "install the package ca-certificates")] == [(one.level, one.next) for one in found["doctor.tls"]]
