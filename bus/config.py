@@ -446,10 +446,13 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     return placed.model_copy(update={"log": log, "store": store})
 
 
+_KINDS: Mapping[str, str] = {"env": "variable, a text", "file": "file, a text"}
+
+
 def _refuse_unnamed(settings: Any, path: Path, document: source.Source | None) -> None:
     """Raises `ConfigError` for secrets that are to be taken from what is no name, each at its place."""
     said = []
-    for pointer in _unnamed(settings):
+    for pointer in (pointer for pointer, name in _named(settings) if not (isinstance(name, str) and name)):
         kind = str(pointer[-1])
         place = ".".join(map(str, pointer)) if document is None else "{}:{}".format(*document.place(pointer))
         said.append(f"{path}:{place}: `{kind}` takes the name of a secret's {_KINDS[kind]}")
@@ -467,30 +470,17 @@ def _placed(section: S, base: Path) -> S:
 
 def secrets_in(value: Any) -> Iterator[tuple[str, str]]:
     """(``env`` or ``file``, name) of every secret that the settings name."""
+    return ((str(pointer[-1]), name) for pointer, name in _named(value) if isinstance(name, str))
+
+
+def _named(value: Any, pointer: source.Pointer = ()) -> Iterator[tuple[source.Pointer, Any]]:
+    """Where settings say that a secret is taken from elsewhere, and what they write for its name; it may be none."""
     match value:
-        case {"env": str(name)} if len(value) == 1:
-            yield "env", name
-        case {"file": str(name)} if len(value) == 1:
-            yield "file", name
-        case dict():
-            for inner in value.values():
-                yield from secrets_in(inner)
-        case list():
-            for inner in value:
-                yield from secrets_in(inner)
-
-
-_KINDS: Mapping[str, str] = {"env": "variable, a text", "file": "file, a text"}
-
-
-def _unnamed(value: Any, pointer: source.Pointer = ()) -> Iterator[source.Pointer]:
-    """Where a secret is to be taken from what is no name."""
-    match value:
-        case {"env": name} | {"file": name} if len(value) == 1 and not (isinstance(name, str) and name):
-            yield (*pointer, *value)
+        case {"env": name} | {"file": name} if len(value) == 1:
+            yield (*pointer, *value), name
         case dict() | list():
             for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from _unnamed(inner, (*pointer, step))
+                yield from _named(inner, (*pointer, step))
 
 
 def _resolve(value: Any, base: Path | None) -> Any:

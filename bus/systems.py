@@ -86,12 +86,11 @@ def check_settings(config: Config) -> None:
 
 def class_of(config: Config, name: str) -> type[Adapter]:
     """The class of an adapter by its section in the settings: `use` names it, else the section's own name."""
-    use = config.adapters[name].get("use", name)
+    own = config.adapters[name]
     try:
-        return adapter_class(str(use))
+        return adapter_class(str(own.get("use", name)))
     except ConfigError as error:
-        said = "use" in config.adapters[name]
-        place = config.place_of("adapters", name, "use") if said else config.place_of("adapters", name, key=True)
+        place = config.place_of("adapters", name, "use") if "use" in own else config.place_of("adapters", name, key=True)
         raise ConfigError(place + error.sentence, code=error.code, hint=error.hint) from error
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
@@ -65,16 +65,16 @@ def declared(path: Path) -> Declared:
 
 def offered(config: Config) -> dict[str, Operation]:
     """All operations by full name, as far as they can be told without secrets."""
-    found = {name: _offered(name, settings, config) for name, settings in config.adapters.items()}
+    found = {name: _offered(config, name) for name in config.adapters}
     return {f"{name}.{one.name}": one for name, several in found.items() for one in several}
 
 
-def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable[Operation]:
+def _offered(config: Config, name: str) -> Iterable[Operation]:
     """What an adapter offers though a secret is not at hand: what its class declares, or what its own settings do (`use: soap`)."""
     cls = class_of(config, name)
     if cls.operations:
         return cls.operations.values()
-    return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()
+    return adapters_of(config.model_copy(update={"adapters": {name: config.adapters[name]}}))[name].operations.values()
 
 
 def offline(path: Path) -> tuple[Config, dict[str, Operation]]:

@@ -94,7 +94,7 @@ class _Free(NamedTuple):
     lane: str
 
 
-class Stand(NamedTuple):
+class _Stand(NamedTuple):
     """What a suspect that was tried stands at: its ordered lane, or nothing where a gate turned it away; and paths of its open waits."""
 
     lane: str
@@ -130,7 +130,7 @@ class Engine:
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._suspect = ""
-        self._stand: dict[str, Stand] = {}
+        self._stand: dict[str, _Stand] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment = math.inf
@@ -544,7 +544,7 @@ class Engine:
         for path, lane in done.held_up.items():
             self._lanes.wait(lane, live.id, path)
         if live.strikes >= SUSPECT and done.woken and (waits := live.beside_one_call()) is not None:
-            self._stand[live.id] = Stand(next(iter(done.held_up.values()), ""), waits)
+            self._stand[live.id] = _Stand(next(iter(done.held_up.values()), ""), waits)
         if done.lost or done.left or self._live.get(live.id) is not live:
             self._forget(live)
             if done.due is not None:
