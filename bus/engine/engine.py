@@ -10,7 +10,8 @@ One thread turns; calls outside run in the adapters' own threads and come back t
     act       make the outside calls, ring the doorbell
 
 Where nothing is to be done, the thread that writes gives a new run a head start (`bus.engine.headstart`); a turn goes on with it.
-What a run may ask of a system, and when, is said by its gate (`bus.engine.gates`); what we hold, by `bus.engine.holding`.
+What a run may ask of a system, and when, is said by its gate (`bus.engine.gates`); what we hold, by `bus.engine.holding`; which run is
+worked while nothing else is, by `bus.engine.suspects`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
 from bus.engine.rests import Rests
-from bus.engine.settle import Settled, Settling, has_ended, park
+from bus.engine.settle import Settled, Settling, park
+from bus.engine.suspects import Suspects
 from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
@@ -94,13 +96,6 @@ class _Free(NamedTuple):
     lane: str
 
 
-class _Stand(NamedTuple):
-    """What a suspect that was tried stands at: its ordered lane, or nothing where a gate turned it away; and paths of its open waits."""
-
-    lane: str
-    waits: tuple[str, ...]
-
-
 class Engine:
     """See the module. ``ring`` tells everybody that runs are ready; ``told`` hears the news.
 
@@ -119,7 +114,8 @@ class Engine:
         self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._lanes = Lanes(store, clock.now())
-        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._in_vain, self._lanes.runs)
+        self._suspects = Suspects(clock.now(), self._gates.are_away)
+        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._suspects, self._lanes.runs)
         self._loading = Loading(store, self._around, look)
         self._settling = Settling(store, self.owner, self._holding.lease, self._lanes.pause)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
@@ -129,8 +125,6 @@ class Engine:
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
-        self._suspect = ""
-        self._stand: dict[str, _Stand] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment = math.inf
@@ -321,7 +315,7 @@ class Engine:
         if stirs or (self._rung and self._room() > 0) or self._is_to_look(now, self._room()):
             return 0.0
         soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1]), *([] if self._apart() else self._lanes.due())])
-        seconds = min((soonest - now).total_seconds(), self._quiet_in() if self._sweeper.suspect else math.inf)
+        seconds = min((soonest - now).total_seconds(), self._quiet_in() if self._suspects.next else math.inf)
         return min(max(seconds, 0.001), self._pace.sweep)
 
     def _room(self) -> int:
@@ -329,10 +323,10 @@ class Engine:
 
     def _apart(self) -> bool:
         """Whether a suspect is at work here, or perhaps waits until it can be so apart: nothing else is begun."""
-        return self._sweeper.suspect or self._sweeper.hurried or self._suspect_works()
+        return bool(self._suspects.next) or self._suspects.hurried or self._suspect_works()
 
     def _suspect_works(self) -> bool:
-        live = self._live.get(self._suspect)
+        live = self._live.get(self._suspects.at_work)
         return live is not None and live.strikes >= SUSPECT
 
     def _quiet_in(self) -> float:
@@ -340,7 +334,7 @@ class Engine:
         return max([live.began for live in self._live.values()], default=-math.inf) + QUIET - self._holding.ticks()
 
     def _is_to_look(self, now: dt.datetime, room: int) -> bool:
-        return self._sweeper.is_due(now, room) or self._sweeper.hurried or (self._sweeper.suspect and self._quiet_in() <= 0)
+        return self._sweeper.is_due(now, room) or self._suspects.hurried or (bool(self._suspects.next) and self._quiet_in() <= 0)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
@@ -379,7 +373,7 @@ class Engine:
         room = 0 if self._suspect_works() else self._pace.most_live - len(self._live) - more
         quiet = not (more or self._welcomed) and self._quiet_in() <= 0
         found, rung = self._sweeper.look(now, room, quiet=quiet, free=not self._gates.away())
-        self._suspect = next((row["id"] for row in found if row["strikes"] >= SUSPECT), self._suspect)
+        self._suspects.claimed(found)
         self._rung.update(dict.fromkeys(rung))
         return found
 
@@ -410,18 +404,6 @@ class Engine:
             elif path in live.walk.pending:
                 self._let_ask(live, [path], now)
         return first
-
-    def _in_vain(self, tx: Tx) -> Collection[str]:
-        """Suspects that we have tried, and that could do nothing still: their lane is taken, or their gate has not called them, and
-        nothing that they wait for has come.
-        """
-        taken = {one for one in {stand.lane for stand in self._stand.values()} if one and tx.one("lane", name=one) is not None}
-        away = {*self._gates.are_away(run for run, stand in self._stand.items() if not stand.lane)}
-        vain = {run: stand for run, stand in self._stand.items() if stand.lane in taken or run in away}
-        self._stand = {
-            run: stand for run, stand in vain.items() if not any(has_ended(tx.one("wait", run=run, path=path)) for path in stand.waits)
-        }
-        return self._stand
 
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
         coming = Counter(row["digest"] for claims in self._welcomed.copy() for row in claims.rows)
@@ -544,7 +526,7 @@ class Engine:
         for path, lane in done.held_up.items():
             self._lanes.wait(lane, live.id, path)
         if live.strikes >= SUSPECT and done.woken and (waits := live.beside_one_call()) is not None:
-            self._stand[live.id] = _Stand(next(iter(done.held_up.values()), ""), waits)
+            self._suspects.tried(live.id, next(iter(done.held_up.values()), ""), waits)
         if done.lost or done.left or self._live.get(live.id) is not live:
             self._forget(live)
             if done.due is not None:

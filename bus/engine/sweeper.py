@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
-from itertools import chain
 
 from bus.clock import text_of
-from bus.engine.claims import SUSPECT, Lines, Part, blocking, due, lines_of, long_lines
+from bus.engine.claims import SUSPECT, Lines, Part, lines_of, long_lines
 from bus.engine.gates import GOLDEN
 from bus.engine.holding import Holding
+from bus.engine.suspects import Suspects
 from bus.engine.timers import expire
 from bus.failpoint import reach
 from bus.store import Row, Store, Tx
@@ -29,35 +29,25 @@ PAUSE = 10
 """After a look through everything that found nothing: so many times as long as it took, until the next one."""
 MARGIN = dt.timedelta(seconds=10)
 """What others make due is seen so much later than its own moment at most: clocks differ, and commits take time."""
-TURN = dt.timedelta(seconds=2)
-"""Suspects have a turn of so long, one after the other, then those who wait for them: a second kill may leave hundreds."""
 
 
 class Sweeper:
     """Used by the engine's thread. ``every`` is in seconds, ``page`` in rows; ``phase`` (0 to 1) keeps several workers out of step.
 
-    ``vain`` tells the suspects that need not be tried: what they wait for is not free; ``waiting`` the runs that are called here when their
-    lane is.
+    ``waiting`` tells the runs that are called here when their lane is free.
     """
 
     def __init__(
         self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime,
-        vain: Callable[[Tx], Collection[str]], waiting: Callable[[], Collection[str]],
+        suspects: Suspects, waiting: Callable[[], Collection[str]],
     ) -> None:  # fmt: skip
-        self._vain, self._waiting = vain, waiting
+        self._suspects, self._waiting = suspects, waiting
         self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase
         self.next = now
         self._more = False
-        self.suspect = False
-        """Whether the run that is due longest is a suspect: the engine brings its other work to an end first."""
-        self.hurried = False
-        """Whether to look before anything is begun: the next one may be a suspect too, and its turn need not wait for quiet again."""
         self._long: Sequence[str] = ()
         self._lean = 0
         self._seen, self._seen_until = "", 0.0
-        self._waits = ""
-        self._apart_since: dt.datetime | None = None
-        self._others_until = now
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page."""
@@ -66,7 +56,8 @@ class Sweeper:
 
     def hurry(self) -> None:
         """A suspect is at work no more: look at once, before others are begun."""
-        self._more, self.suspect, self.hurried = True, False, True
+        self._suspects.cleared()
+        self._more = True
         self.look_at_all()
 
     def look_at_all(self) -> None:
@@ -79,18 +70,17 @@ class Sweeper:
         ``quiet``: nothing has begun here lately, so that a suspect may; it comes alone. ``free``: no gate of ours keeps anybody waiting,
         so that those whom others left alone for a while are ours to try.
         """
-        self.hurried = False
+        self._suspects.hurried = False
         self._phase = (self._phase + GOLDEN) % 1
         self.next = now + self._every * (0.75 + self._phase / 2)
         reach("sweeper.before-look")
         most = max(min(room, self._page), 0)
         part, ready, paused, overdue = self._find(now, most, free=free)
-        if self.suspect and most:
+        if self._suspects.next and most:
             rows, more = self._claim_suspect(now, quiet=quiet), True
         else:
             rows, more = self._claim(ready[0], now, most, part, quiet=quiet) if ready else ([], False)
-            self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
-            self._waits = ready[0]["id"] if self.suspect else ""
+            self._suspects.next = ready[0]["id"] if ready and ready[0]["strikes"] == SUSPECT else ""
         if paused:
             rows = self._holding.wake([row["id"] for row in paused], now)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
@@ -106,12 +96,12 @@ class Sweeper:
         everything = began >= self._seen_until
         with self._store.read() as tx:
             part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
-            ready = [] if self.suspect or not most else self._first(tx, now, part)
-            others = everything and free and not (ready or self.suspect)
+            ready = [] if self._suspects.next or not most else self._suspects.first(tx, now, part)
+            others = everything and free and not (ready or self._suspects.next)
             paused = self._paused(tx, now, most) if others else ()
             overdue = tx.all("waits_expired", now=text_of(now), most=1)
         if everything:
-            self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
+            self._saw(began, now, nothing=most > 0 and not (ready or paused or self._suspects.next))
         return part, ready, paused, overdue
 
     def _paused(self, tx: Tx, now: dt.datetime, most: int) -> Sequence[Row]:
@@ -134,29 +124,13 @@ class Sweeper:
             self._lean += 1
         return lines_of(tx, self._long)
 
-    def _first(self, tx: Tx, now: dt.datetime, part: Part) -> Sequence[Row]:
-        """A suspect that holds a lane, else the run that is due longest; in the turn of the others the first that is no suspect."""
-        self._others_until = min(self._others_until, now + TURN)  # whatever a clock does
-        if now < self._others_until:
-            if others := due(tx, now, 1, part):
-                return others
-            self._others_until = now
-        vain = self._vain(tx)
-        found = chain(blocking(tx, now), due(tx, now, 1 + len(vain), part, suspects=True))
-        first = [row for row in found if row["strikes"] != SUSPECT or row["id"] not in vain][:1]
-        if not first or first[0]["strikes"] < SUSPECT:
-            self._apart_since = None
-        elif self._apart_since is None:
-            self._apart_since = now
-        elif abs(now - self._apart_since) >= TURN and (others := due(tx, now, 1, part)):
-            self._apart_since, self._others_until = None, now + TURN
-            return others
-        return first
-
     def _claim_suspect(self, now: dt.datetime, *, quiet: bool) -> list[Row]:
         """Its turn, also when others are due longer by now: they may wait for a lane that it holds."""
-        rows = self._holding.claim([self._waits], now, suspects=True) if quiet else []
-        self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
+        if not quiet:
+            return []
+        rows = self._holding.claim([self._suspects.next], now, suspects=True)
+        if not any(row["strikes"] >= SUSPECT for row in rows):  # another engine may have cleared it meanwhile
+            self._suspects.next = ""
         return rows
 
     def _claim(self, first: Row, now: dt.datetime, most: int, part: Part, *, quiet: bool) -> tuple[list[Row], bool]:

@@ -16,6 +16,7 @@ from bus.engine.claims import SUSPECT
 from bus.engine.engine import QUIET
 from bus.engine.holding import Holding
 from bus.engine.lanes import LANE_PAUSE
+from bus.engine.suspects import Suspects
 from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
 from bus.log.keyring import Keyring
@@ -223,8 +224,8 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
     for owner in ("uno", "due"):
         claim(store, "suspect", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
-    holding = Holding(store, clock, 30, lambda: 0.0)
-    sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER, lambda tx: (), tuple)
+    holding, suspects = Holding(store, clock, 30, lambda: 0.0), Suspects(LATER, tuple)
+    sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER, suspects, tuple)
 
     def pause() -> None:
         until = text_of(clock.now() + LANE_PAUSE)
@@ -232,11 +233,11 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
 
     pause()
     assert sweeper.look(clock.now(), 20, quiet=False, free=False)[0] == []
-    assert sweeper.suspect
+    assert suspects.next
     clock.move(dt.timedelta(seconds=QUIET))
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["suspect"]
     assert [row["id"] for row in sweeper.look(clock.now(), 0, quiet=True, free=False)[0]] == []
-    assert not sweeper.suspect
+    assert not suspects.next
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]
     store.close()
 
@@ -250,7 +251,7 @@ def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_
         claim(store, "waiter", "holder", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
     store.write(lambda tx: tx.do("take_lane", name="sistema.fila", run="holder", path="fila")).result(60)
-    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER, lambda tx: (), tuple)
+    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER, Suspects(LATER, tuple), tuple)
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["holder"]
     sweeper.hurry()
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]

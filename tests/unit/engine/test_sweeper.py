@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bus.clock import FixedClock, text_of
-from bus.engine import sweeper
+from bus.engine import suspects, sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
 from bus.log.keyring import Keyring
@@ -20,20 +20,23 @@ from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids, settle
 
 def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Lines] = []
-    monkeypatch.setattr(sweeper, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
+    monkeypatch.setattr(suspects, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
     store = SqliteStore(tmp_path / "s.db")
     store.keys = Keyring.in_memory()
     add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)), "sola")
     settle(store, claim(store, "morta")[0], state="dead")
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
+    looks = looking(store, 200)
     rows, _ = looks.look(LATER, 1000, quiet=True, free=False)
     assert [row["id"] for row in rows] == ["sola"]
     assert asked == [Lines(("lunga",), ("dietro-000",))]
     store.close()
 
 
-def looking(store: SqliteStore, page: int) -> sweeper.Sweeper:
-    return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: 0.0), 1.0, page, 0.0, LATER, lambda tx: (), tuple)
+def looking(
+    store: SqliteStore, page: int, whose: suspects.Suspects | None = None, ticks: Callable[[], float] = lambda: 0.0
+) -> sweeper.Sweeper:
+    whose = whose or suspects.Suspects(LATER, tuple)
+    return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, ticks), 1.0, page, 0.0, LATER, whose, tuple)
 
 
 def waits(*runs: str) -> Callable[[Tx], None]:
@@ -78,7 +81,7 @@ def test_who_was_left_alone_is_tried_only_by_an_engine_at_whose_gates_nobody_wai
 def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked_at_for_a_while(store: SqliteStore) -> None:
     """Else each look goes past all that stands behind others of its case, and there may be hundreds of thousands."""
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])  # the first look takes 0.3 s: the next 3 s are for others
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
+    looks = looking(store, 200, ticks=lambda: next(ticks))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
     add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
     add_runs(store, "new", time=text_of(LATER))
@@ -89,7 +92,7 @@ def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked
 
 def test_who_is_told_to_look_at_everything_does(store: SqliteStore) -> None:
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
+    looks = looking(store, 200, ticks=lambda: next(ticks))
     looks.look(LATER, 10, quiet=True, free=False)
     add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
@@ -108,17 +111,19 @@ def add_suspect(store: SqliteStore) -> None:
 def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_does(store: SqliteStore) -> None:
     add_suspect(store)
     add_runs(store, "a", time=text_of(LATER))
-    looks = looking(store, 2)
-    looks._others_until = LATER + dt.timedelta(hours=1)  # the clock was set back since
+    whose = suspects.Suspects(LATER, tuple)
+    looks = looking(store, 2, whose)
+    whose._others_until = LATER + dt.timedelta(hours=1)  # the clock was set back since
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["a"]
     add_runs(store, "b", time=text_of(LATER))
-    assert ids(looks.look(LATER + sweeper.TURN, 10, quiet=True, free=False)[0]) == ["suspect"]
+    assert ids(looks.look(LATER + suspects.TURN, 10, quiet=True, free=False)[0]) == ["suspect"]
 
 
 def test_a_run_that_another_engine_clears_while_its_turn_is_waited_for_is_no_suspect_any_more(store: SqliteStore) -> None:
     """Else nothing but that run was begun here, and for ever, where it waited for a lane that one of the others held."""
     add_suspect(store)
-    looks = looking(store, 2)
-    assert (looks.look(LATER, 10, quiet=False, free=False)[0], looks.suspect) == ([], True)
+    whose = suspects.Suspects(LATER, tuple)
+    looks = looking(store, 2, whose)
+    assert (looks.look(LATER, 10, quiet=False, free=False)[0], whose.next) == ([], "suspect")
     store.write(lambda tx: tx.do("forget_strikes", runs='["suspect"]')).result(60)
-    assert (ids(looks.look(LATER, 10, quiet=True, free=False)[0]), looks.suspect) == (["suspect"], False)
+    assert (ids(looks.look(LATER, 10, quiet=True, free=False)[0]), whose.next) == (["suspect"], "")
