@@ -2,7 +2,7 @@
 
 What goes over a connection that stands is written and read here, because that was two thirds of what a call cost: `Link.exchange` writes
 one request and reads one reply under one deadline. No hidden retries, no redirects, no proxies or netrc from the environment.
-A proxy that the settings name is `adapters.proxy`'s.
+A proxy that the settings name is `bus.network`'s.
 Whether a byte left is told by `crossing`, never guessed. A reply is hostile: its head is bounded, its body is cut at a limit.
 """
 
@@ -23,12 +23,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from adapters.proxy import NoWay, Proxy
 from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
 from bus.failpoint import reach
+from bus.network import NoWay, Proxy, has_authorities
 
 MOST_HEAD = 65_536
 """Bytes of a reply's head, and of a line of a chunked body."""
@@ -311,15 +310,9 @@ class Link:
         verify = self.ca or True
         way = adapter.get_connection_with_tls_context(request, verify, cert=self.certificate)
         adapter.cert_verify(way, address, verify, self.certificate)
-        if verify is True and _has_authorities():
+        if verify is True and has_authorities():
             way.ca_certs = None  # those of this machine, as for mail and in `bus doctor`, and not those of requests
         return way
-
-
-def _has_authorities() -> bool:
-    """Whether this machine has certificate authorities of its own; small containers have none, and then those of requests will do."""
-    own = ssl.get_default_verify_paths()
-    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
 
 
 # -- waiting ----------------------------------------------------------------------------------------------------------------

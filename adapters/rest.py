@@ -32,10 +32,10 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
+from bus.network import ProxyOrNone
 
 M = TypeVar("M", bound=BaseModel)
 Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
@@ -179,7 +179,7 @@ class RestSettings(Settings):
     ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     certificate: LocalFileOrNone = Field(None, description="file of our client certificate, when the system asks for one")
     certificate_key: LocalFileOrNone = Field(None, description="file of its private key; none where that of the certificate holds it")
-    proxy: ProxyOrNone = Field(None, description=MEANING)
+    proxy: ProxyOrNone = None
 
 
 @dataclass(slots=True)

@@ -13,15 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote
+from typing import Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from bus import faults, source
 from bus.errors import ConfigError
 from bus.exact import Exact, Told
 from bus.message import digest
+from bus.network import ProxyOrNone
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 Sees = Literal["personal", "sensitive"]
@@ -114,33 +114,12 @@ def _is_public_key(said: str, type: int) -> bool:
     return raw[0] == type and hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4].hex() == id
 
 
-class ForwardProxy(_Section):
-    """A forward proxy on the way to who vouches for the log."""
-
-    url: str = Field(description="Its address, `http://host:port`.", pattern=r"^http://[^\s/@]+:[0-9]+/?$")
-    user: str = Field(default="", description="Who we are to it; empty where it asks for nobody.", pattern=r"^[^:]*$")
-    password: str = Field(default="", repr=False, description="The user's secret.")
-
-    @property
-    def way(self) -> str:
-        """Its address with user and password in it."""
-        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
-        return self.url.replace("://", f"://{who}", 1)
-
-
-Proxied = Annotated[
-    ForwardProxy | None,
-    BeforeValidator(lambda given: {"url": given} if isinstance(given, str) else given),
-    Field(description="Forward proxy on the way to it: `http://host:port`, or `{url, user, password}`."),
-]
-
-
 class WitnessAt(_Section):
     """A witness of the log, of another administrator."""
 
     url: str = Field(description="Its address; `/add-checkpoint` is added.", pattern=r"^https?://")
     key: str = Field(description="Its public key, one line: `bus witness key` shows it.")
-    proxy: Proxied = None
+    proxy: ProxyOrNone = None
 
     @field_validator("key")
     @classmethod
@@ -155,7 +134,7 @@ class Timestamps(_Section):
 
     url: str = Field(description="Address of the time-stamping authority.", pattern=r"^https?://")
     ca: Path = Field(description="File (PEM) of the root certificate of the authority.")
-    proxy: Proxied = None
+    proxy: ProxyOrNone = None
     every: float = Field(default=3600, gt=0, description="Seconds between two stamps, while the log grows.")
     late: float = Field(default=14_400, gt=0, description="Seconds for which a checkpoint may be without a stamp before it is told.")
 

@@ -56,7 +56,7 @@ def settings() -> Iterator[str]:
     if importlib.util.find_spec("bus.config"):
         module = importlib.import_module("bus.config")
         own = (m for name, m in vars(module).items() if inspect.isclass(m) and m.__module__ == module.__name__ and not name.startswith("_"))
-        for model in (m for m in own if issubclass(m, BaseModel)):
+        for model in (*(m for m in own if issubclass(m, BaseModel)), importlib.import_module("bus.network").Proxy):
             yield from ("", f"## {model.__name__}\n", sentence_of(model), "", *fields_of(model))
     for name, adapter in adapter_classes():
         yield from ("", f"## adapters: use: {name}\n", sentence_of(adapter), "", *fields_of(adapter.Settings))

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
-from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
 from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Unreachable, operation
 from bus.errors import ConfigError
+from bus.network import ProxyOrNone
 
 _CF_WRONG = "CF_ERRATO"
 _PERSON_REFUSALS = {
@@ -89,7 +89,7 @@ class AnagrafeSettings(Settings):
     ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate, when the registry asks for one")
     certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = Field(default=None, description=MEANING)
+    proxy: ProxyOrNone = None
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from adapters.protocollo.dialects import Dialect, Shipped
-from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import WebAddress, WebAddressOrNone
 from bus.adapter import Contract, LocalFile, Settings
+from bus.network import ProxyOrNone
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
 
@@ -94,5 +94,5 @@ class ProtocolloSettings(Settings):
     ca: LocalFile = Field(default="", description="file of the authority that signed the register's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate, when the register asks for one")
     certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = Field(default=None, description=MEANING)
+    proxy: ProxyOrNone = None
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

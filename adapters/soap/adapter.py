@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
-from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair, put
 from bus.adapter import Call, LocalFile, Operation, Settings
+from bus.network import ProxyOrNone
 
 
 class InBand(Settings):
@@ -53,7 +53,7 @@ class SoapSettings(Settings):
     ca: LocalFile = Field(default="", description="file of the authority that signed the system's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate")
     certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = Field(default=None, description=MEANING)
+    proxy: ProxyOrNone = None
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 

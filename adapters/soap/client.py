@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from adapters import http
 from adapters.http import no_answer, retry_after_of
-from adapters.proxy import Proxy
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
+from bus.network import Proxy
 
 if TYPE_CHECKING:
     from adapters.soap.wsdl import SoapOperation, Wsdl

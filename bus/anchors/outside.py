@@ -9,18 +9,17 @@ import base64
 import datetime as dt
 import hashlib
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from bus.config import ForwardProxy, WitnessAt
+from bus.config import WitnessAt
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number
 from bus.log.note import Note, Signature, Verifier, parse, signature_of, verifier
+from bus.network import Proxy, has_authorities
 
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and between two bytes of the answer."""
@@ -43,7 +42,7 @@ class _Answer(NamedTuple):
 
 
 def cosign(
-    url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof, proxy: ForwardProxy | None = None
+    url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof, proxy: Proxy | None = None
 ) -> Signature:  # fmt: skip
     """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
 
@@ -113,7 +112,7 @@ def _signature(content: bytes, key: Verifier, note: Note) -> Signature:
     return found
 
 
-def stamp(url: str, stamped: bytes, authorities: bytes, proxy: ForwardProxy | None = None) -> tuple[bytes, dt.datetime]:
+def stamp(url: str, stamped: bytes, authorities: bytes, proxy: Proxy | None = None) -> tuple[bytes, dt.datetime]:
     """A time stamp over these bytes (RFC 3161 over HTTP) and its time, verified. Raises `Unreachable`, `Refused` or `EvidenceError`."""
     asked = timestamp.ask(stamped)
     answer = _post(url, asked.content, "application/timestamp-query", proxy)
@@ -122,11 +121,11 @@ def stamp(url: str, stamped: bytes, authorities: bytes, proxy: ForwardProxy | No
     return answer.content, timestamp.verified(answer.content, stamped, authorities, asked)
 
 
-def _post(url: str, body: bytes, media_type: str, proxy: ForwardProxy | None) -> _Answer:
+def _post(url: str, body: bytes, media_type: str, proxy: Proxy | None) -> _Answer:
     return _ask("POST", url, proxy, data=body, headers={"Content-Type": media_type})
 
 
-def _ask(method: str, url: str, proxy: ForwardProxy | None, **sent: Any) -> _Answer:
+def _ask(method: str, url: str, proxy: Proxy | None, **sent: Any) -> _Answer:
     """At most `MOST_BYTES` of the answer, within `LONGEST` seconds; no redirection is followed."""
     import requests  # every process that starts would wait for it, and keep it
 
@@ -143,12 +142,6 @@ def _ask(method: str, url: str, proxy: ForwardProxy | None, **sent: Any) -> _Ans
                     raise Unreachable(f"{url}: the answer was not whole after {LONGEST:g} seconds")
     except (requests.RequestException, OSError) as error:
         raise Unreachable(f"{url}: {error}") from error
-
-
-def has_authorities() -> bool:
-    """Whether this machine has certificate authorities; small containers have none, and then those of the library that calls will do."""
-    own = ssl.get_default_verify_paths()
-    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
 
 
 def _whole(url: str, response: Any) -> bytes:

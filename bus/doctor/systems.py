@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bus.adapter import Adapter
-from bus.anchors.outside import has_authorities
 from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.network import Proxy, has_authorities
 from bus.systems import adapters_of
 
 WITHIN = 5.0
@@ -85,12 +85,13 @@ def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Add
     Plain HTTP by way of a proxy opens nothing but the proxy.
     """
     values = dict(settings)
-    if proxy := _proxy(values.get("proxy")):
+    proxy = values.get("proxy")
+    if isinstance(proxy, Proxy):
         yield from _addresses(f"the proxy of {system}", [("url", proxy.url)])
     for name, value in values.items():
         if isinstance(value, str) and "://" in value:
             url = urlsplit(value)
-            if proxy and url.scheme == "http":
+            if isinstance(proxy, Proxy) and url.scheme == "http":
                 continue
             if url.hostname and (port := url.port or PORTS.get(url.scheme.partition("+")[0])):
                 yield Address(system, url.hostname, port, url.scheme == "https")
@@ -110,17 +111,11 @@ def _reach(address: Address, settings: object, now: dt.datetime) -> Iterator[Ver
 
 def _line(address: Address, settings: object) -> socket.socket:
     """A connection as the adapter makes its own: for https by way of the proxy that its settings name."""
-    proxy = _proxy(getattr(settings, "proxy", None))
-    if proxy and address.tls:
+    proxy = getattr(settings, "proxy", None)
+    if isinstance(proxy, Proxy) and address.tls:
         host = f"[{address.host}]" if ":" in address.host else address.host
-        line: socket.socket = proxy.line("https", f"{host}:{address.port}", WITHIN)
-        return line
+        return proxy.line("https", f"{host}:{address.port}", WITHIN)
     return socket.create_connection((address.host, address.port), timeout=WITHIN)
-
-
-def _proxy(setting: Any) -> Any:
-    """What an adapter's setting of that name says, when it is one through which connections are made (`adapters.proxy`)."""
-    return setting if hasattr(setting, "line") else None
 
 
 def _ours(adapter: str, file: str, now: dt.datetime) -> Verdict:

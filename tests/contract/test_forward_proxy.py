@@ -9,11 +9,11 @@ import socket
 import pytest
 from pydantic import ValidationError
 
-from adapters.proxy import Proxy
 from adapters.rest import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.doctor import systems
+from bus.network import Proxy
 from tests.contract import test_rest
 from tests.contract.forward_proxy import ForwardProxy
 from tests.contract.test_tls import ASKED, WSDL, certificate, peer, server_side, web  # noqa: F401 - a fixture

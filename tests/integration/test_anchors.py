@@ -33,6 +33,7 @@ from bus.log.checkpoint import cosigned
 from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
+from bus.network import Proxy
 from tests.contract.forward_proxy import ForwardProxy
 from tests.contract.test_tls import certificate, peer, server_side  # noqa: F401 - the first is a fixture
 from tests.integration.kit import ShiftedClock
@@ -169,7 +170,7 @@ def test_a_witness_is_trusted_as_this_machine_trusts(monkeypatch, certificate): 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"])
 def test_a_forward_proxy_that_lets_nothing_through(answer):
     with ForwardProxy(answer=answer or b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as door:
-        proxy = config.ForwardProxy(url=door.url, user="snodo", password="una:chi@ve")
+        proxy = Proxy(url=door.url, user="snodo", password="una:chi@ve")
         with pytest.raises(Unreachable, match="proxy") as caught:
             outside.stamp("https://marche.example/tsa", b"x", b"", proxy)
         assert door.asked[0].startswith(b"CONNECT marche.example:443 ")

@@ -1,4 +1,4 @@
-"""A forward proxy on the way to a system: the setting, and the connection through it.
+"""The way to other machines over HTTP: a forward proxy, its setting and the connection through it; whose certificates are trusted.
 
 https goes through a tunnel (``CONNECT``, RFC 9110 §9.3.6), in which nothing is said but TLS to the system itself; plain HTTP is asked of
 the proxy by whole addresses (RFC 9112 §3.2.2). A tunnel that does not open leaves no doubt: no byte for the system has left.
@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import re
 import socket
+import ssl
 import time
+from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from adapters.shapes import WebAddress
-from bus.adapter import Settings
+from bus.exact import Exact
 
 _MOST_HEAD = 16_384
+_ADDRESS = re.compile(r"http://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/?")
 _HEAD = re.compile(rb"HTTP/1\.[01] +([1-5][0-9]{2})\b.*?\n\r?\n", re.DOTALL)
 _WHY = {
     403: ", it does not let us through to the system",
@@ -32,16 +34,16 @@ class NoWay(OSError):
 
 
 def _proxy_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "http" or parts.port is None or text.rstrip("/") != f"http://{parts.netloc}":
-        raise ValueError("is no address of a proxy: it is http://host:port, and no more")
+    said = _ADDRESS.fullmatch(text)
+    if said is None or not 0 < int(said[1]) < 65_536:
+        raise ValueError("is no address of a proxy: it is http://host:port, and no more; who we are to it is said by user and password")
     return text
 
 
-class Proxy(Settings):
-    """What ``config.yaml`` says of it."""
+class Proxy(Exact):
+    """A forward proxy, as ``config.yaml`` says it."""
 
-    url: Annotated[WebAddress, AfterValidator(_proxy_address)] = Field(description="http://host:port")
+    url: Annotated[str, AfterValidator(_proxy_address)] = Field(description="http://host:port")
     user: str = Field("", pattern=r"^[^:]*$", description="who we are to it; empty where it asks for nobody")
     password: str = Field("", repr=False, description="the user's secret")
 
@@ -50,6 +52,12 @@ class Proxy(Settings):
         """What the proxy alone reads (RFC 7617)."""
         said = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Proxy-Authorization": f"Basic {said}"} if self.user else {}
+
+    @property
+    def way(self) -> str:
+        """Its address with user and password in it."""
+        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
+        return self.url.replace("://", f"://{who}", 1)
 
     def line(self, scheme: str, host: str, seconds: float) -> socket.socket:
         """A connection for requests to ``host`` (with its port): to the proxy, for https through it. Raises `NoWay` within ``seconds``."""
@@ -94,6 +102,15 @@ class Proxy(Settings):
         return NoWay(f"the proxy {urlsplit(self.url).netloc}{why}")
 
 
-ProxyOrNone = Annotated[Proxy | None, BeforeValidator(lambda given: {"url": given} if isinstance(given, str) else given)]
+ProxyOrNone = Annotated[
+    Proxy | None,
+    BeforeValidator(lambda given: {"url": given} if isinstance(given, str) else given),
+    Field(description="forward proxy on the way to it: http://host:port, or {url, user, password}; none is taken from the environment"),
+]
 """A setting of who is called over HTTP; the address alone will do."""
-MEANING = "forward proxy on the way to it: http://host:port, or {url, user, password}; none is taken from the environment"
+
+
+def has_authorities() -> bool:
+    """Whether this machine has certificate authorities; small containers have none, and then those of the library that calls will do."""
+    own = ssl.get_default_verify_paths()
+    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
