@@ -121,7 +121,7 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
     else:
         try:
             seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), LONGEST_WAIT)
 

@@ -257,6 +257,8 @@ def test_settings_of_the_environment_are_ignored(monkeypatch):
         ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 45)}, 45),
         ({"retry-after": "5", "x-ratelimit-reset": "30"}, 5),
         ({"retry-after": "domani"}, None),
+        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 +99999999999999"}, None),
+        ({"retry-after": "Mon, 02 Mar 99999999999999999999 09:01:30 GMT"}, None),
         ({}, None),
     ],
 )
