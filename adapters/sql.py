@@ -76,6 +76,7 @@ _FILLED = 1042
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
+_MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
@@ -327,6 +328,9 @@ class Database:
             raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
         except OverflowError:
             raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
+        except UnicodeError:
+            sentence = f"{name}: a text has characters that the encoding of the connection cannot say"
+            raise (Unreachable(sentence) if read else Refused(sentence, outside_code="DATO_NON_VALIDO")) from None
         except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         finally:
@@ -366,12 +370,18 @@ class Database:
         engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True, **named)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(engine, "connect", _prepare_postgres)
         event.listen(engine, "do_connect", self._limit_connect)
         return engine
 
     def _limit_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
         seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout))
-        keywords["timeout" if self.is_sqlite else "connect_timeout"] = seconds if self.is_sqlite else max(1, round(seconds))
+        if self.is_sqlite:
+            keywords["timeout"] = seconds
+            return
+        keywords["connect_timeout"] = max(1, round(seconds))
+        keywords.setdefault("client_encoding", "utf8")  # the server's own cannot say every text, and of SQL_ASCII texts come as bytes
 
     def _open(self, ctx: Call, name: str, until: float, *, read: bool) -> Transaction:
         """A connection with a begun transaction. A kept connection that the server has dropped is replaced once: nothing was asked yet.
@@ -401,7 +411,8 @@ class Database:
             connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
             return
         access = ", set_config('transaction_read_only', 'on', true)" if read else ""
-        connection.exec_driver_sql(f"/* {name} */ SELECT set_config('statement_timeout', '{milliseconds}', true){access}")
+        styles = "set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)"  # psycopg reads no others
+        connection.exec_driver_sql(f"/* {name} */ SELECT set_config('statement_timeout', '{milliseconds}', true), {styles}{access}")
 
 
 def _left(until: float) -> float:
@@ -412,6 +423,29 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say: the module's own begin cannot be IMMEDIATE
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    """Dates and times that Python has not (infinity, before Christ, after the year 9999, 24:00) come as PostgreSQL writes them."""
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+    from psycopg.pq import Format
+
+    class Lenient(Loader):
+        def __init__(self, oid: int, context: Any = None) -> None:
+            super().__init__(oid, context)
+            self._usual = usual[oid](oid, context)
+
+        def load(self, data: Any) -> Any:
+            try:
+                return self._usual.load(data)
+            except DataError:
+                return bytes(data).decode()
+
+    known = connection.adapters
+    usual = {oid: known.get_loader(oid, Format.TEXT) for oid in (known.types[name].oid for name in _MOMENTS)}
+    for oid in usual:
+        known.register_loader(oid, Lenient)
 
 
 def _give_back(connection: Connection) -> None:

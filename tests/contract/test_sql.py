@@ -222,6 +222,58 @@ def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
     assert done.answer.n == f"1{'0' * 400}.5"
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("'infinity'::timestamptz", "infinity"), ("'-infinity'::date", "-infinity"), ("'0044-03-15 BC'::date", "0044-03-15 BC"),
+        ("'24:00'::time", "24:00:00"), ("'2026-03-29'::date", "2026-03-29"), ("'2026-03-29 02:30'::timestamp", "2026-03-29T02:30:00"),
+    ],
+)  # fmt: skip
+def test_a_moment_that_python_has_not_comes_as_postgres_writes_it(url, value, said):
+    statement = f"SELECT {value} AS m, ARRAY[{value}] AS l".replace(":", "\\:")
+    done = asked_one(url, statement, {}, {}, m="string", l="array")
+    assert done.answer.model_dump() == {"m": said, "l": [said]}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("style", ["-cdatestyle%3DSQL,DMY", "-cintervalstyle%3Diso_8601"])
+def test_however_a_database_writes_dates_they_are_read(url, style):
+    statement = "SELECT CAST('2026-03-29' AS timestamptz) AS m, CAST('1 day' AS interval) AS i"
+    done = asked_one(f"{url.partition('?')[0]}?options={style}", statement, {}, {}, m="string", i="string")
+    assert (done.answer.m[:10], done.answer.i) == ("2026-03-29", "1 day, 0:00:00")
+
+
+@pytest.fixture
+def database_in(postgres):
+    """The address of a new database in an encoding."""
+
+    def made(encoding):
+        base, name = Database(SqlSettings(url=postgres)), f"d{unique()}"
+        with base.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        base.close()
+        return f"{postgres.rpartition('/')[0]}/{name}"
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "taken"),
+    [("SQL_ASCII", "Via Pò", True), ("LATIN1", "Via Pò", True), ("LATIN1", "Via dell’Orto", False), ("WIN1252", "Via dell’Orto", True)],
+)
+def test_a_text_that_the_encoding_of_a_database_cannot_say_is_refused_and_another_comes_back_as_it_was(database_in, encoding, text, taken):
+    statement = "SELECT x AS t FROM (SELECT CAST(:x AS text) AS x) one"
+    done = asked_one(database_in(encoding), statement, {"x": "string"}, {"x": text}, t="string")
+    assert (done.answer and done.answer.t) == (text if taken else None)
+    assert taken or (type(done.error), done.error.outside_code) == (Refused, "DATO_NON_VALIDO")
+
+
+def test_half_a_character_is_refused(url):
+    done = asked_one(url, "SELECT CAST(:x AS text) AS t", {"x": "string"}, {"x": "a\ud800"}, t="string")
+    assert (type(done.error), done.error.outside_code) == (Refused, "DATO_NON_VALIDO")
+
+
 def test_a_number_larger_than_any_column_is_refused(url):
     done = asked_one(url, "SELECT nome FROM strade WHERE codice = :codice", {"codice": "integer"}, {"codice": 2**64 - 1}, nome="string")
     assert isinstance(done.error, Refused)
