@@ -159,14 +159,14 @@ class RestReply:
         try:
             return kind.model_validate(value, extra=extra)
         except ValidationError as error:
-            raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}") from None
+            raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}", answered=True) from None
 
     def without_content(self, kind: type[M]) -> M:
         """The model that nothing is said of; one that must say something is a call without a usable answer."""
         try:
             return kind.model_validate({})
         except ValidationError as error:
-            raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}") from None
+            raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}", answered=True) from None
 
 
 class RestSettings(Settings):

@@ -547,7 +547,7 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
     except ValidationError as error:
         wrong = faults_of(error)
         if asked.effect == "read":
-            raise Unreachable(f"{declared.name}: the rows have not the agreed shape: {wrong}") from None
+            raise Unreachable(f"{declared.name}: the rows have not the agreed shape: {wrong}", answered=True) from None
         raise Refused(f"{declared.name}: the rows have not the agreed shape: {wrong}", outside_code="NON_ESEGUIBILE") from None
 
 

@@ -165,15 +165,17 @@ class OutsideError(SnodoError):
     ``outside_code`` is the code the other system gave, ``evidence`` what it said; neither may hold secrets. Codes stand in records and in
     the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them, and what a terminal would obey.
     Of a sentence that repeats what the other system said 2,000 characters are kept, of its code 200: the whole stands in the wire.
+    ``answered``: what came was the system's own answer, though of no use; then nobody takes the system for one that is away.
     """
 
     kind = "outside"
 
-    def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, **kwargs: Any) -> None:
+    def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, answered: bool = False, **kwargs: Any) -> None:
         super().__init__(sentence if len(sentence) <= 2_000 else f"{sentence[:1_999]}…", **kwargs)
         self.code = without_persons(self.code)
         self.outside_code = without_persons(one_line(outside_code[:1_000]))[:200]
         self.evidence = evidence
+        self.answered = answered
 
 
 class Unreachable(OutsideError):

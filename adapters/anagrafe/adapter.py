@@ -148,16 +148,16 @@ class Anagrafe(Adapter):
         found = dig(self._ask(question, names, ctx, effect="keyed"), question.risultato)
         content = dig(found, question.campi["file"])
         if not isinstance(content, bytes):
-            raise InDoubt("the registry answered yes but gave no file")
+            raise InDoubt("the registry answered yes but gave no file", answered=True)
         if not _same_person(str(_trimmed(dig(found, question.campi["codice_fiscale"]))), codice):
             raise Refused("that operation id belongs to another person's certificate", outside_code="ID_GIA_USATO")
         numero = str(dig(found, question.campi["numero"]) or "")
         if not numero:
-            raise InDoubt("the registry answered yes but gave no number")
+            raise InDoubt("the registry answered yes but gave no number", answered=True)
         try:
             issued = day_of(dig(found, question.campi["data"]), self._dialect.formato_data)
         except (ValueError, OverflowError):
-            raise InDoubt("the registry's day of issue is not written as `formato_data` says") from None
+            raise InDoubt("the registry's day of issue is not written as `formato_data` says", answered=True) from None
         assert ctx.save_attachment is not None, "the engine gives every call a place for files"
         saved = ctx.save_attachment(io.BytesIO(content), "application/pdf", f"certificato-{numero}.pdf")
         file = FileSalvato(sha256=saved.sha256, size=saved.size, media_type=saved.media_type, name=saved.name)
@@ -228,7 +228,7 @@ class Anagrafe(Adapter):
         try:
             born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else ""
         except (ValueError, OverflowError):
-            raise Unreachable("the registry's date of birth is not written as the settings say") from None
+            raise Unreachable("the registry's date of birth is not written as the settings say", answered=True) from None
         return Soggetto(
             codice_fiscale=answered,
             cognome=str(said["cognome"] or ""),

@@ -92,7 +92,9 @@ class Protocollo(Adapter):
         ours = _first([one for one, held in found if says(held, text)])
         if found and ours is None:
             other = found[0][0]
-            raise Unreachable(f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there")
+            raise Unreachable(
+                f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there", answered=True
+            )
         return ours
 
     @operation(effect="read", timeout=15, refusals=_REFUSALS)
@@ -142,7 +144,7 @@ class Protocollo(Adapter):
     def _registered(self, said: Mapping[str, Any], riferimento: str) -> Registrato:
         number, year = said.get(self._dialect.numero), said.get(self._dialect.anno)
         if not is_number(number) or not is_number(year):
-            raise InDoubt("the register answered yes without a number")
+            raise InDoubt("the register answered yes without a number", answered=True)
         day = day_of(said.get(self._dialect.data) or "")
         return Registrato(numero=full_number(number), anno=year_of(year, day), data=day, riferimento=riferimento)
 
@@ -151,7 +153,7 @@ class Protocollo(Adapter):
         try:
             return int(said[self._dialect.documento])
         except (KeyError, TypeError, ValueError):  # of a register whose replies are not held to its contract
-            raise Unreachable("the register names no document that it took in; nothing was registered") from None
+            raise Unreachable("the register names no document that it took in; nothing was registered", answered=True) from None
 
     def _files(self, request: Registrazione, ctx: Call) -> list[tuple[str, bytes]]:
         """Names and bytes, the main document first; a text summary when nothing is attached."""
@@ -193,7 +195,7 @@ class Protocollo(Adapter):
                 said = self._ask(self._dialect.login, {}, ctx, until)
                 self._token = str(said.get(self._dialect.token) or "")
             if not self._token:
-                raise Unreachable("the register let us in without a token")
+                raise Unreachable("the register let us in without a token", answered=True)
             return self._token
         finally:
             self._lock.release()
@@ -207,7 +209,7 @@ class Protocollo(Adapter):
         reply = self._docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
         said = reply.get(step.risultato)
         if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
-            raise no_answer(effect, f"{step.operazione}: the reply says neither yes nor no")
+            raise no_answer(effect, f"{step.operazione}: the reply says neither yes nor no", answered=True)
         if not is_number(said.get(self._dialect.numero)):  # a number, once given, is a fact, whatever complaint comes with it
             self._raise_error(step, str(said[self._dialect.errore]), str(said.get(self._dialect.testo) or ""))
         return said
@@ -250,7 +252,9 @@ class Protocollo(Adapter):
             said = document(ask, self.settings.utente, number, self._refuse_expired)
             if is_marked(said["OGGETTO"], riferimento):
                 if not is_number(said["NUMERO"]):
-                    raise Unreachable(f"our reference stands in the register at document {number}, which has no number yet: look there")
+                    raise Unreachable(
+                        f"our reference stands in the register at document {number}, which has no number yet: look there", answered=True
+                    )
                 day = day_of(said["DATA"])
                 one = Registrato(numero=full_number(said["NUMERO"]), anno=year_of(said["ANNO"], day), data=day, riferimento=riferimento)
                 found.append((one, said["OGGETTO"]))

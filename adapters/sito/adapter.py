@@ -74,5 +74,7 @@ class Sito(Adapter):
         )
         published, ours = reply.model(Pubblicato, extra="ignore"), digest(request.catalogo)
         if published.digest != ours:
-            raise no_answer("keyed", "the site shows another catalogue than the one sent", evidence={"digest": published.digest})
+            raise no_answer(
+                "keyed", "the site shows another catalogue than the one sent", evidence={"digest": published.digest}, answered=True
+            )
         return published

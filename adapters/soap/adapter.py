@@ -120,7 +120,9 @@ class Soap(Configured):
         try:
             return declared.answer.model_validate(said)
         except ValueError as error:
-            raise no_answer(asked.effect, f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
+            raise no_answer(
+                asked.effect, f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}", answered=True
+            ) from None
 
 
 def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) -> Operation:

@@ -169,18 +169,18 @@ class SoapClient:
         try:
             child = self.wsdl.settle_reply(operation, body)
         except Malformed as error:
-            raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
+            raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
         if child is None and not operation.reply_tag:
             return {}
         if child is None or child.tag != operation.reply_tag:
-            raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
+            raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}", answered=True)
         errors = self.wsdl.errors(child) if self._validate_replies else []
         if errors:
-            raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
+            raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}", answered=True)
         try:
             return self.wsdl.read_reply(operation, child)
         except Malformed as error:
-            raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
+            raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
 
 
 def _later(reply: http.Reply, ctx: Call) -> float | None:

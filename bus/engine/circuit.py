@@ -39,7 +39,9 @@ class Habits:
 
 def silent(error: OutsideError | None) -> bool:
     """Whether nobody answered: it was not reached, or no answer came in time. A no, a fault or a broken answer are answers."""
-    return isinstance(error, Unreachable | InDoubt) and (not error.outside_code or error.outside_code in AWAY)
+    if not isinstance(error, Unreachable | InDoubt) or error.answered:
+        return False
+    return not error.outside_code or error.outside_code in AWAY
 
 
 @dataclass

@@ -38,7 +38,13 @@ def test_it_opens_after_so_many_silent_calls_in_a_row() -> None:
 
 
 def test_any_answer_between_them_counts_from_the_beginning() -> None:
-    for answer in (None, Refused("no"), InDoubt("a fault", outside_code="soap:Server"), Unreachable("HTTP 500", outside_code="HTTP_500")):
+    for answer in (
+        None,
+        Refused("no"),
+        InDoubt("a fault", outside_code="soap:Server"),
+        Unreachable("HTTP 500", outside_code="HTTP_500"),
+        Unreachable("another shape", answered=True),
+    ):
         circuit, _ = made(AWAY, AWAY, answer, AWAY, AWAY)
         assert not circuit.is_open
 
