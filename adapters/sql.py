@@ -77,6 +77,8 @@ _FILLED = 1042
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
 _MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+_OF_THE_TRANSACTION = re.compile(r"\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
+"""What would end the transaction before its answer is known to be good, or undo what is then said to be done."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
@@ -522,6 +524,8 @@ class Sql(Configured):
             known = {"call_key", *asked.request.get("properties", {})}
             named = {parameter for statement in asked.statements for parameter in text(statement).compile().params}
             yield from (f"operations.{name}: a statement names :{one}, and the request has no such field" for one in sorted(named - known))
+            if any(_OF_THE_TRANSACTION.match(statement) for statement in asked.statements):
+                yield f"operations.{name}: all its statements are one transaction already: write no BEGIN, COMMIT or ROLLBACK"
             cast = {found for statement in asked.statements for found in _CAST.findall(statement)}
             yield from (f"operations.{name}: :{one}:: is not read as a parameter: write CAST(:{one} AS …)" for one in sorted(cast))
 

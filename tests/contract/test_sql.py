@@ -174,6 +174,16 @@ def test_a_parameter_that_would_not_be_given_is_found_before_anything_is_asked(u
     streets.close()
 
 
+@pytest.mark.parametrize(
+    ("statement", "found"), [("commit", 1), (" START  TRANSACTION", 1), ("Rollback;", 1), ("SELECT 'COMMIT' AS endpoint", 0)]
+)
+def test_a_statement_that_would_end_the_transaction_is_found_before_anything_is_asked(url, statement, found):
+    operations = {"x": {**OPERATIONS["cerca-strada"], "statements": [statement, *OPERATIONS["cerca-strada"]["statements"]]}}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": operations}))
+    assert [one.partition(" already")[0] for one in streets.check()] == ["operations.x: all its statements are one transaction"] * found
+    streets.close()
+
+
 def test_why_there_is_no_connection_is_told_and_stands_in_the_evidence(url):
     absent = url.replace("edilizia@", "nessuno@").replace("strade.sqlite", "assente/strade.sqlite")
     streets = Sql("strade", Sql.Settings.model_validate({"url": absent, "operations": OPERATIONS}))
