@@ -7,6 +7,7 @@ an error by ``RESULT`` KO with ``MESSAGE``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from adapters.protocollo.dialects import mark
@@ -21,6 +22,8 @@ OnMessage = Callable[[str], None]
 """Told the sentence of an error; raises when it is one it knows."""
 
 _MAX = 2_000_000
+_DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
+"""Says the encoding of a file; of a text that came inside another document it is not true any more."""
 
 
 def documents(ask: Ask, utente: str, riferimento: str, on_error: OnMessage) -> list[str]:
@@ -45,7 +48,7 @@ def _asked(utente: str, **fields: str) -> str:
 
 def _answer(text: str, on_error: OnMessage) -> Element:
     try:
-        root = parse(text.encode(), max_bytes=_MAX)
+        root = parse(_DECLARATION.sub("", text, count=1).encode(), max_bytes=_MAX)
     except Malformed as error:
         raise Unreachable(f"the search answered something else than XML: {error.sentence}") from None
     if text_at(root, "RESULT") == "KO":

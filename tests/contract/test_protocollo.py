@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from adapters.protocollo.adapter import Protocollo
 from adapters.protocollo.dialects import is_marked, says
+from adapters.protocollo.estesa import document
 from adapters.protocollo.modelli import ProtocolloSettings
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
@@ -414,3 +415,9 @@ def test_no_address_of_a_search_may_be_written_as_left_out():
     assert ProtocolloSettings.model_validate({"url": "http://127.0.0.1:9/", "url_ricerca": "", **COMMON}).url_ricerca == ""
     with pytest.raises(ValidationError, match="is no address"):
         ProtocolloSettings.model_validate({"url": "http://127.0.0.1:9/", "url_ricerca": "ricerca", **COMMON})
+
+
+@pytest.mark.parametrize("before", ["", '<?xml version="1.0" encoding="ISO-8859-1"?>', "\n<?xml version='1.0' encoding='UTF-16' ?>\n"])
+def test_a_text_inside_an_answer_is_no_longer_in_the_encoding_that_it_says(before):
+    said = f"{before}<ROOT><DOC><ANNO>2026</ANNO><NUMERO>7</NUMERO><DATA>02/03/2026</DATA><OGGETTO>Perché è così</OGGETTO></DOC></ROOT>"
+    assert document(lambda _name, _asked: said, "snodo", "1", lambda _: None)["OGGETTO"] == "Perché è così"
