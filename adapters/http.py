@@ -31,6 +31,8 @@ from bus.network import NoWay, Proxy, has_authorities
 
 MOST_HEAD = 65_536
 """Bytes of a reply's head, and of a line of a chunked body."""
+ALONE = frozenset({"once", "queryable"})
+"""Effects that go over a connection of their own: one that the peer just dropped would leave a doubt that costs a wait, or a person."""
 IDLE = 30.0
 """Seconds that a connection is kept without a request: a firewall forgets one that is idle and tells nobody."""
 LONGEST_WAIT = 86_400.0

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
+from adapters.http import ALONE, ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Unreachable
@@ -237,11 +237,10 @@ class RestClient:
     def _exchange(
         self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
     ) -> RestReply:
-        """For ``once`` over a new connection: a kept one that the peer just dropped would leave needless doubt."""
         with crossing(ctx.timeout) as going:
             try:
                 limit = self.settings.max_bytes
-                reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect == "once")
+                reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
                 return self._read(ctx, effect, reply, line)
             except errors() as error:
                 sentence = f"{line}: {reason(error)}"

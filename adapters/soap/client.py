@@ -100,16 +100,13 @@ class SoapClient:
         self._connections.close()
 
     def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> http.Reply:
-        """Send and read within ``ctx.timeout`` seconds; for ``once`` over a new connection, as a kept one may just have been dropped.
-
-        Raises `Unreachable` when no byte left.
-        """
+        """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **self._headers(operation)}
         ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
         limit = self._link.max_reply_bytes
         with http.crossing(ctx.timeout) as going:
             try:
-                reply = self._connections.exchange("POST", self._url, content, headers, limit=limit, fresh=effect == "once")
+                reply = self._connections.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in http.ALONE)
             except http.errors() as error:
                 if not going.left:
                     raise Unreachable(f"{operation.name}: {http.reason(error)}, and nothing was sent") from None

@@ -228,8 +228,8 @@ def test_a_querys_values_are_evidence_but_not_in_the_note():
     assert (ctx.exchanges[0].note, ctx.exchanges[0].content) == ("GET /base/x", b"token=t-1")
 
 
-@pytest.mark.parametrize(("effect", "connections"), [("read", 1), ("keyed", 1), ("once", 2)])
-def test_connections_are_kept_except_for_a_once_which_must_not_meet_a_dropped_one(effect, connections):
+@pytest.mark.parametrize(("effect", "connections"), [("read", 1), ("keyed", 1), ("queryable", 2), ("once", 2)])
+def test_connections_are_kept_except_for_a_call_which_must_not_meet_a_dropped_one(effect, connections):
     with peer(http(200), http(200)) as (url, seen):
         client = RestClient(RestSettings(url=url))
         for _ in range(2):
