@@ -102,7 +102,7 @@ def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: Ou
 def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Outcome:
     """The probe says: it did not happen. Ask again, if tries are left."""
     told = error_of(call, tries.count, "unreachable", "call.not-applied", "the other system has no trace of the call")
-    return _again(call, tries, told, now, 0.0)
+    return Done(Failed(now, told)) if tries.count >= call.retry.attempts else Retry(now, told)
 
 
 GIVEN_UP = "call.given-up"
@@ -149,8 +149,8 @@ def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_a
 
 
 def _wait(call: Call, tries: int, retry_after: float | None) -> dt.timedelta:
-    """As long as the other system says, where it does."""
-    return pause(call.retry, tries) if retry_after is None else dt.timedelta(seconds=retry_after)
+    """As long as the other system says, and no less than we wait anyway: its clock may be behind ours, and says a moment that is over."""
+    return max(pause(call.retry, tries), dt.timedelta(seconds=retry_after or 0.0))
 
 
 def error_of(call: Call, attempts: int, kind: str, code: str, sentence: str, outside_code: str = "", **more: JsonValue) -> JsonObject:

@@ -81,6 +81,11 @@ def test_a_system_that_says_when_is_asked_then() -> None:
     assert isinstance(outcome, Retry) and outcome.due == T + dt.timedelta(seconds=77)
 
 
+def test_a_system_that_names_a_moment_that_is_over_is_not_asked_more_often_than_a_silent_one() -> None:
+    pauses = [fate.after_error(ask(9), operation("keyed"), tried(n), Unreachable("busy", retry_after=0.0), T) for n in (1, 2, 3)]
+    assert [(p.due - T).total_seconds() for p in pauses if isinstance(p, Retry)] == [2, 6, 10]
+
+
 def test_after_the_last_try_the_route_is_told() -> None:
     assert failed(fate.after_error(ask(3), operation("keyed"), tried(3), DOWN, T))["kind"] == "unreachable"
 
