@@ -76,6 +76,8 @@ _FILLED = 1042
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
+_TEXT = 0
+"""psycopg's name of values that come as texts."""
 _MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _OF_THE_TRANSACTION = re.compile(r"\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
 """What would end the transaction before its answer is known to be good, or undo what is then said to be done."""
@@ -428,26 +430,28 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
-    """Dates and times that Python has not (infinity, before Christ, after the year 9999, 24:00) come as PostgreSQL writes them."""
-    from psycopg import DataError
-    from psycopg.adapt import Loader
-    from psycopg.pq import Format
+    known = connection.adapters
+    for oid in (known.types[name].oid for name in _MOMENTS):
+        known.register_loader(oid, _lenient(known.get_loader(oid, _TEXT), connection.DataError))
 
-    class Lenient(Loader):
+
+@functools.cache
+def _lenient(usual: Any, fault: type[Exception]) -> type:
+    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00) as PostgreSQL writes them."""
+
+    class Lenient:
+        format = _TEXT
+
         def __init__(self, oid: int, context: Any = None) -> None:
-            super().__init__(oid, context)
-            self._usual = usual[oid](oid, context)
+            self._usual = usual(oid, context)
 
         def load(self, data: Any) -> Any:
             try:
                 return self._usual.load(data)
-            except DataError:
+            except fault:
                 return bytes(data).decode()
 
-    known = connection.adapters
-    usual = {oid: known.get_loader(oid, Format.TEXT) for oid in (known.types[name].oid for name in _MOMENTS)}
-    for oid in usual:
-        known.register_loader(oid, Lenient)
+    return Lenient
 
 
 def _give_back(connection: Connection) -> None:
