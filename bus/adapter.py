@@ -46,9 +46,9 @@ from bus.exact import Exact
 from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
-    "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "LocalFile",
-    "LocalFileOrNone", "Operation", "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable",
-    "Wire", "operation", "schema_of", "told_by",
+    "Adapter", "Call", "Caution", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt",
+    "LocalFile", "LocalFileOrNone", "Operation", "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings",
+    "Unreachable", "Wire", "operation", "schema_of", "told_by",
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
@@ -216,6 +216,12 @@ def operation(*, effect: Effect, timeout: float, **declared: Any) -> Callable[[C
     return mark
 
 
+class Caution(str):
+    """A sentence of `Adapter.check` that is a warning, and no error."""
+
+    __slots__ = ()
+
+
 class Adapter:
     """Base of every adapter. ``name`` is given by ``config.yaml``; ``settings`` is an instance of the class's ``Settings``.
 
@@ -253,7 +259,10 @@ class Adapter:
         return ()
 
     def check(self) -> Iterable[str]:
-        """One sentence per thing wrong with the settings that only a look at the contract shows; used by ``bus validate``."""
+        """One sentence per thing wrong with the settings that only a look at the contract shows; used by ``bus validate``.
+
+        A `Caution` is one for what can be lived with.
+        """
         return ()
 
     def close(self) -> None:

@@ -370,10 +370,12 @@ class Config(_Section):
 
     def place_of(self, *pointer: str | int, key: bool = False) -> str:
         """Where a setting stands, or its ``key``, as findings begin: ``config.yaml:32:5: ``; empty for settings of no file."""
-        if self._document is None:
-            return ""
-        line, column = self._document.place(pointer, key=key)
-        return f"{self._document.file}:{line}:{column}: "
+        line, column = self.spot_of(*pointer, key=key)
+        return f"{self._document.file}:{line}:{column}: " if self._document else ""
+
+    def spot_of(self, *pointer: str | int, key: bool = False) -> tuple[int, int]:
+        """Line and column of a setting, or of its ``key``; the first of settings of no file."""
+        return self._document.place(pointer, key=key) if self._document else (1, 1)
 
     @property
     def folder(self) -> Path | None:

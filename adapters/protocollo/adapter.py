@@ -25,7 +25,7 @@ from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
-from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
+from bus.adapter import Adapter, Call, Caution, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class Protocollo(Adapter):
         if dialect.ricerca_estesa:
             yield from self._ricerca.missing("getDocumentiProtocollati", "getDocumento")
         elif dialect.ricerca is None:
-            yield "this dialect has no search: a registration left in doubt waits for a person"
+            yield Caution("this dialect has no search: a registration left in doubt waits for a person")
 
     def close(self) -> None:
         self._docarea.close()

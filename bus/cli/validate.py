@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -106,6 +106,7 @@ def _addresses(config: Config) -> None:
 
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     """What the adapters say of their own settings once they have seen the contracts."""
+    from bus.adapter import Caution
     from bus.engine.least import check
     from bus.source import Finding
     from bus.systems import check_settings, minima_of
@@ -117,4 +118,7 @@ def _settings(path: Path, known: Declared) -> Iterator[Finding]:
         hint = "what the adapters say of their contracts was not asked; the rules and all other settings were checked"
         yield Finding(str(path), 1, 1, "config.secret-missing", "warning", known.missing, hint)
     for name, adapter in known.adapters.items():
-        yield from (Finding(str(path), 1, 1, "config.adapter-contract", "error", f"adapters.{name}: {said}") for said in adapter.check())
+        spot = known.config.spot_of("adapters", name, key=True)
+        for said in adapter.check():
+            level: Literal["error", "warning"] = "warning" if isinstance(said, Caution) else "error"
+            yield Finding(str(path), *spot, "config.adapter-contract", level, f"adapters.{name}: {said}")

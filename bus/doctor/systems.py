@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bus.adapter import Adapter
+from bus.adapter import Adapter, Caution
 from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -50,7 +50,8 @@ def adapters(at: Surroundings) -> Iterator[Verdict]:
             yield wrong("doctor.adapters", error.sentence, str(at.path), why=error.code, next=error.hint)
             continue
         for sentence in made[name].check():
-            yield wrong("doctor.adapters", f"adapters.{name}: {sentence}", str(at.path))
+            verdict = warning if isinstance(sentence, Caution) else wrong
+            yield verdict("doctor.adapters", f"adapters.{name}: {sentence}", str(at.path))
     at.adapters = made
     if made:
         yield ok("doctor.adapters", f"{len(made)} of {len(at.settings.adapters)} can be made: {', '.join(sorted(made))}")

@@ -13,7 +13,7 @@ from adapters.protocollo.adapter import Protocollo
 from adapters.protocollo.dialects import is_marked, says
 from adapters.protocollo.estesa import document
 from adapters.protocollo.modelli import ProtocolloSettings
-from bus.adapter import InDoubt, Refused, Unreachable
+from bus.adapter import Caution, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
 
@@ -284,7 +284,7 @@ class TestTinn(_TinnBase):
         assert {"registra", "cerca"} == set(Protocollo.operations)
 
     def test_the_settings_are_checked_against_the_contract(self, adapter):
-        assert [line for line in adapter.check() if "no search" in line]
+        assert [type(line) for line in adapter.check() if "no search" in line] == [Caution]
 
     def test_a_search_is_refused_and_sends_nothing(self, adapter):
         done = attempt(adapter, "cerca", {"riferimento": "x"})

@@ -118,6 +118,20 @@ adapters:
         assert "did you mean scrivania?" in (refused.value.hint or "")
 
 
+def test_what_an_adapter_finds_in_its_settings_is_told_at_its_place(tmp_path: Path) -> None:
+    written = """organization: {name: Prova, fiscal_code: "00000000000"}
+adapters:
+  anagrafe: {url: "http://127.0.0.1:9", dialetto: anprx}
+  registro: {use: anagrafe, url: "http://127.0.0.1:9", dialetto: wsanagrafe2}
+"""
+    (tmp_path / "config.yaml").write_text(written)
+    with pytest.raises(ConfigError) as told:
+        adapters_of(config.load(tmp_path / "config.yaml"))
+    first, second = told.value.sentence.splitlines()
+    assert first.startswith(f"{tmp_path}/config.yaml:3:3: adapters.anagrafe: no dialect 'anprx': there are anpr")
+    assert second.startswith(f"{tmp_path}/config.yaml:4:3: adapters.registro: this dialect ships no contract")
+
+
 def test_a_key_that_is_none_or_of_somebody_else_is_refused_before_the_log_goes_without_a_witness() -> None:
     """The bus would start, and every answer of the witness, every number in `/metrics`, fail on it."""
     ours, theirs = str(Signer.new("comune.example/log").verifier), str(Signer.new("testimone.example/t1", COSIGNATURE).verifier)
