@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from adapters.pagopa import giornale
 from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
-from adapters.pagopa.inbound import endpoint
+from adapters.pagopa.inbound import OPERAZIONI, endpoint
 from adapters.pagopa.memoria import STATO, fatto
 from adapters.pagopa.modelli import (
     NuovaPosizione,
@@ -26,6 +26,7 @@ from adapters.pagopa.modelli import (
     oggi,
 )  # fmt: skip
 from adapters.rest import HTTP_REFUSALS, RestClient, RestReply
+from adapters.soap.client import SoapClient
 from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Report, Unreachable, operation
 
 NON_TROVATA = {"NON_TROVATA": "GPD has no position with that iupd"}
@@ -103,9 +104,14 @@ class Pagopa(Adapter):
         return (giornale.report(self.name, self.settings),)
 
     def check(self) -> Iterable[str]:
-        """The official WSDL, when the settings name one, must be there."""
-        if self.settings.wsdl and not Path(self.settings.wsdl).is_file():
+        """The official WSDL, when the settings name one, must be there, and have what the node asks."""
+        if not self.settings.wsdl:
+            return
+        if not Path(self.settings.wsdl).is_file():
             yield f"wsdl: {self.settings.wsdl} does not exist"
+            return
+        client = SoapClient(self.settings.wsdl, "")  # of which only the contract is read
+        yield from dict.fromkeys(f"wsdl: {one}" for one in client.missing(*OPERAZIONI))
 
     def close(self) -> None:
         self._client.close()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PATH = "/in/pagopa"
 CONTRATTO = Path(__file__).parent / "contract" / "paForNode.wsdl"
+OPERAZIONI = ("paVerifyPaymentNotice", "paGetPayment", "paGetPaymentV2", "paSendRT", "paSendRTV2", "paDemandPaymentNotice")
+"""What the node asks."""
 MAX_BYTES = 1_000_000
 AVVISO = re.compile(rb"noticeNumber>\s*([0-9]{18})\s*<")
 """The notice number in a request that is not of the contract: whom it concerns, it may name all the same."""
@@ -117,14 +119,8 @@ class Sportello:
         )  # fmt: skip
 
     def _operazioni(self) -> dict[str, Callable[[dict[str, Any]], Valori]]:
-        return {
-            "paVerifyPaymentNotice": self.verifica,
-            "paGetPayment": self.attiva,
-            "paGetPaymentV2": self.attiva,
-            "paSendRT": self.ricevi,
-            "paSendRTV2": self.ricevi,
-            "paDemandPaymentNotice": self.chiedi,
-        }
+        risponde = (self.verifica, self.attiva, self.attiva, self.ricevi, self.ricevi, self.chiedi)
+        return dict(zip(OPERAZIONI, risponde, strict=True))
 
     def verifica(self, valori: dict[str, Any]) -> Valori:
         """Answers paVerifyPaymentNotice."""

@@ -199,6 +199,15 @@ def errore_davanti_a(sistema: type[BaseHTTPRequestHandler], operazione: str, ric
     return done.error
 
 
+@pytest.mark.parametrize(
+    ("wsdl", "missing"),
+    [("pagopa/contract/paForNode.wsdl", 0), ("anagrafe/contract/anagrafe.wsdl", 6), ("anagrafe/adapter.py", 1), ("nessuno.wsdl", 1)],
+)
+def test_a_contract_that_is_not_the_nodes_is_found_before_the_node_calls(wsdl: str, missing: int) -> None:
+    scelte = {"url": "http://127.0.0.1:1", "wsdl": str(Path(__file__).parents[2] / "adapters" / wsdl), **IMPOSTAZIONI}
+    assert len([*Pagopa("pagopa", PagopaSettings.model_validate(scelte)).check()]) == missing
+
+
 class SenzaOpzioni(Portineria):
     """GPD, with a position of which nothing is to be paid."""
 
