@@ -227,4 +227,5 @@ class Schema:
 
 def _without_values(message: str) -> str:
     message = re.sub(r"(value|Value) '.*?' (is|has|does)", r"\1 \2", message, flags=re.DOTALL)
+    message = re.sub(r"key-sequence \['.*'\]", "key-sequence", message, flags=re.DOTALL)
     return re.sub(r"(: )'.*?' is not a valid value", r"\1not a valid value", message, flags=re.DOTALL)

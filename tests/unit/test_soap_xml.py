@@ -82,6 +82,18 @@ def test_a_schema_error_does_not_repeat_the_value():
     assert schema.errors(xml.parse(b"<cf>12</cf>")) == []
 
 
+def test_nor_does_the_error_of_a_key_that_stands_twice():
+    schema = xml.Schema(
+        b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="a"><xs:complexType><xs:sequence>
+        <xs:element name="p" maxOccurs="9"><xs:complexType><xs:attribute name="cf"/></xs:complexType></xs:element></xs:sequence></xs:complexType>
+        <xs:unique name="persona"><xs:selector xpath="p"/><xs:field xpath="@cf"/></xs:unique></xs:element></xs:schema>""",
+        "file:///nowhere.xsd",
+    )
+    (said,) = schema.errors(xml.parse(b'<a><p cf="RSSMRA80A01H501U"/><p cf="RSSMRA80A01H501U"/></a>'))
+    assert "RSSMRA80A01H501U" not in said
+    assert "'persona'" in said
+
+
 def test_a_schema_that_needs_the_network_does_not_compile():
     needs = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:o="urn:o">
         <xs:import namespace="urn:o" schemaLocation="http://192.0.2.1/o.xsd"/><xs:element name="a" type="o:T"/></xs:schema>"""
