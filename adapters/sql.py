@@ -162,6 +162,8 @@ def _state_of(error: DBAPIError) -> str:
     state = getattr(error.orig, "sqlstate", None)
     if state:
         return str(state)
+    if str(error.orig).startswith("Could not decode to UTF-8"):  # of sqlite3 itself, which quotes the value
+        return "22021"
     name = getattr(error.orig, "sqlite_errorname", None) or ""
     while name and name not in _SQLITE_STATES:
         name = name.rpartition("_")[0]

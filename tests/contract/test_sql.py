@@ -279,6 +279,24 @@ def test_a_text_that_the_encoding_of_a_database_cannot_say_is_refused_and_anothe
     assert taken or (type(done.error), done.error.outside_code) == (Refused, "DATO_NON_VALIDO")
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_text_in_another_encoding_is_told_by_the_code_that_postgres_has_for_it(url):
+    operations = {
+        effect: {
+            "effect": effect,
+            "statements": ["SELECT CAST(x'50f2' AS text) AS t"],
+            "request": {"type": "object"},
+            "answer": {"type": "object"},
+        }
+        for effect in ("read", "keyed")
+    }
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": operations}))
+    read, keyed = (attempt(streets, effect, {}).error for effect in operations)
+    streets.close()
+    assert (type(read), read.outside_code, read.sentence) == (Unreachable, "22021", "read: OperationalError, SQLSTATE 22021")
+    assert (type(keyed), keyed.outside_code) == (Refused, "DATO_NON_VALIDO")
+
+
 def test_half_a_character_is_refused(url):
     done = asked_one(url, "SELECT CAST(:x AS text) AS t", {"x": "string"}, {"x": "a\ud800"}, t="string")
     assert (type(done.error), done.error.outside_code) == (Refused, "DATO_NON_VALIDO")
