@@ -80,7 +80,7 @@ _REASONS = {
     "TimeoutError": "no answer in time",
     **dict.fromkeys(("NameResolutionError", "gaierror"), "the name of its host is not known: look at the settings, and at the DNS"),
     "FileNotFoundError": f"{_FILES} is not there",
-    "CutShort": "the connection ended before the answer did",
+    **dict.fromkeys(("CutShort", "SMTPServerDisconnected"), "the connection ended before the answer did"),
     "BadReply": "the answer is not HTTP",
 }
 

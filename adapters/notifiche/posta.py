@@ -1,7 +1,7 @@
 """Mail over SMTP, one phase after the other, so that we know what a failure means.
 
 Until the mail's last byte leaves nothing was sent: `Unreachable` (or `Refused` on a 5xx). After it only a reply tells:
-250 is done, 4xx is `Unreachable`, 5xx is `Refused`, anything else is `InDoubt`.
+2xx is done, 4xx is `Unreachable`, 5xx is `Refused`, anything else is `InDoubt`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def deliver(settings: Any, mail: EmailMessage, recipient: str, ctx: Call) -> Non
         try:
             session = _Session(settings, ctx, going)
             _introduce(session, settings)
-            _expect(session.mail(settings.mittente), (250,), "MITTENTE_RIFIUTATO")
-            _expect(session.rcpt(recipient), (250, 251), "DESTINATARIO_RIFIUTATO")
-            _expect(session.docmd("DATA"), (354,), "MESSAGGIO_RIFIUTATO")
+            _expect(session.mail(settings.mittente), 2, "MITTENTE_RIFIUTATO")
+            _expect(session.rcpt(recipient), 2, "DESTINATARIO_RIFIUTATO")
+            _expect(session.docmd("DATA"), 3, "MESSAGGIO_RIFIUTATO")
             sent = True
             session.send(_content_of(mail))
-            _expect(session.getreply(), (250,), "MESSAGGIO_RIFIUTATO", sent=True)
+            _expect(session.getreply(), 2, "MESSAGGIO_RIFIUTATO", sent=True)
         except (OSError, smtplib.SMTPException) as error:
             raise _lost(error, sent=sent) from None
         finally:
@@ -52,12 +52,12 @@ def deliver(settings: Any, mail: EmailMessage, recipient: str, ctx: Call) -> Non
 
 
 def _introduce(session: _Session, settings: Any) -> None:
-    _expect(session.ehlo(), (250,), "MITTENTE_RIFIUTATO")
+    _expect(session.ehlo(), 2, "MITTENTE_RIFIUTATO")
     if settings.smtp_cifratura == "starttls":
         if not session.has_extn("starttls"):
             raise Refused("the mail server offers no STARTTLS", outside_code="CIFRATURA_RIFIUTATA")
         session.starttls(context=_tls(settings))
-        _expect(session.ehlo(), (250,), "MITTENTE_RIFIUTATO")
+        _expect(session.ehlo(), 2, "MITTENTE_RIFIUTATO")
     if settings.smtp_utente:
         session.secret = True
         try:
@@ -80,9 +80,10 @@ def _content_of(mail: EmailMessage) -> bytes:
     return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
-def _expect(reply: tuple[int, bytes], good: tuple[int, ...], refusal: str, *, sent: bool = False) -> None:
+def _expect(reply: tuple[int, bytes], good: int, refusal: str, *, sent: bool = False) -> None:
+    """``good`` is the first digit of a reply that lets us go on: the others say no more than what it was about (RFC 5321 §4.2.1)."""
     code = reply[0]
-    if code in good:
+    if code // 100 == good:
         return
     if 500 <= code < 600:
         raise Refused(f"the mail server answered {code}", outside_code=refusal, evidence={"smtp": code})
@@ -93,7 +94,7 @@ def _expect(reply: tuple[int, bytes], good: tuple[int, ...], refusal: str, *, se
 
 def _lost(error: Exception, *, sent: bool) -> Exception:
     if isinstance(error, smtplib.SMTPResponseException):
-        why = f"the mail server answered {error.smtp_code}"
+        why = f"the mail server answered {error.smtp_code}" if error.smtp_code > 0 else "who answered is no mail server"
     else:
         hidden = error.__context__ if isinstance(error.__context__, TimeoutError) else error  # smtplib hides it in one of its own
         why = reason(hidden)

@@ -188,11 +188,14 @@ def _mail_server(answers):
     ("answers", "error", "sentence"),
     [
         ({"": b"554 non qui"}, Unreachable, "mail: the mail server answered 554"),
+        ({"": b"HTTP/1.1 400 Bad Request"}, Unreachable, "mail: who answered is no mail server"),
         ({"AUTH": b"454 4.7.0 temporary authentication failure"}, Unreachable, "mail: the mail server answered 454"),
         ({"AUTH": b"535 no"}, Refused, "the mail server does not take our credentials"),
         ({"AUTH": b"235 entri", "RCPT": b"450 greylisted"}, Unreachable, "the mail server answered 450"),
         ({"AUTH": b"235 entri", "RCPT": None}, Unreachable, "mail: no answer in time"),
         ({"AUTH": b"235 entri", ".": None}, InDoubt, "mail: no answer in time"),
+        ({"AUTH": b"235 entri", ".": b"vai"}, InDoubt, "the mail was handed over and the mail server's reply means nothing"),
+        ({"AUTH": b"235 entri", "RCPT": b"252 forse", ".": b"251 altrove"}, None, None),  # by its first digit (RFC 5321, 4.2.1)
     ],
 )
 def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, sentence):
@@ -202,4 +205,4 @@ def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, se
     }  # fmt: skip
     adapter = Notifiche("notifiche", NotificheSettings.model_validate(settings))
     done = attempt(adapter, "email", fresh(MAIL), timeout=1.0)
-    assert (type(done.error), done.error.sentence) == (error, sentence)
+    assert (done.error and type(done.error), done.error and done.error.sentence) == (error, sentence)
