@@ -137,11 +137,11 @@ class Engine:
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
-    def works_beside(self, workers: int) -> None:
-        """How many processes work, this one counted in: each has its share of every ``limit``, and may have to take over. Thread-safe."""
+    def works_beside(self, workers: int, rank: int = 0) -> None:
+        """How many work, and which of them this is: each has its share of every ``limit``, and may have to take over. Thread-safe."""
         if workers != self._around.throttles.workers:
             self._sweeper.look_at_all()
-        self._around.throttles.workers = max(workers, 1)
+        self._around.throttles.workers, self._around.throttles.rank = max(workers, 1), rank
 
     def start(self) -> None:
         self._holding.start()

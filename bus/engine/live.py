@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 
 AGAIN = dt.timedelta(seconds=5)
+ELSEWHERE = dt.timedelta(seconds=1)
+"""For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
 """After how long a message is sent that could not be, because the store of keys failed."""
 
 
@@ -60,9 +62,10 @@ class Live:
     whom its message is about.
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due
-    (``dues``). ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one
-    counted in, whose owner vanished before anything came. ``came_home``: a call did, here; ``unproven``: those that were
-    to be made at the claim and did not come home yet. ``known``: events that no ask has taken yet.
+    (``dues``). ``elsewhere``: another process has the share of a limit that it needs. ``since``: when it became ready; ``began``: when it
+    became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner vanished before anything came.
+    ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come home yet. ``known``: events that
+    no ask has taken yet.
     """
 
     id: str
@@ -81,6 +84,7 @@ class Live:
     dues: dict[str, dt.datetime] = field(default_factory=dict)
     in_line: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
+    elsewhere: bool = False
     since: dt.datetime | None = None
     began: float = 0.0
     strikes: int = 0
@@ -283,6 +287,9 @@ class Live:
         elif admission == "away":
             self.away.add(ask.path)
             self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
+        elif not self.around.throttles.share(ask):
+            self.away.add(ask.path)
+            self.dues[ask.path], self.elsewhere = now + ELSEWHERE, True
         elif (due := self.around.throttles.next(ask, now)) > now:
             self.dues[ask.path] = due
         else:

@@ -83,14 +83,14 @@ def _started(pid: int) -> str:
 class Presence:
     """Says that this process is here, from `begin` to `end`. ``rules`` is the digest of the catalog it works with.
 
-    ``workers`` is told each second how many processes work, this one counted in; ``gates`` says how many calls are out and in line,
-    which the others may read a second later; ``heard`` is told of what failed.
+    ``workers`` is told each second how many processes work, this one counted in, and which of them it is, from 0; ``gates`` says how many
+    calls are out and in line, which the others may read a second later; ``heard`` is told of what failed.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None,
-        gates: Callable[[], JsonObject] = dict, lifelines: Lifelines | None = None,
-        heard: Callable[[Exception], None] = lambda error: None,
+        self, store: Store, clock: Clock, identity: str, role: str, rules: str,
+        workers: Callable[[int, int], None] = lambda count, rank: None, gates: Callable[[], JsonObject] = dict,
+        lifelines: Lifelines | None = None, heard: Callable[[Exception], None] = lambda error: None,
     ) -> None:  # fmt: skip
         self._workers, self._gates, self._lifelines, self._heard = workers, gates, lifelines, heard
         self._said = canonical({})
@@ -126,7 +126,7 @@ class Presence:
         lost = [row["id"] for row in seen if self._is_gone(row["id"])]
         heard = text_of(self._clock.now() - SILENT)
         here = {row["id"] for row in seen if row["role"] != "web" and row["seen"] >= heard} - {*lost} | {self._id}
-        self._workers(len(here))
+        self._workers(len(here), sorted(here).index(self._id))
         if lost:
             self._store.write(lambda tx: _release(tx, lost)).result()
             self._drop(lost)

@@ -222,7 +222,7 @@ class Settling:
 
     def _pause(self, tx: Tx, live: Live, settled: Settled, until: dt.datetime) -> None:
         """Nobody claims the run before that."""
-        settled.woken, settled.due = True, until + JUST_AFTER
+        settled.woken, settled.due = True, None if live.elsewhere else until + JUST_AFTER
         tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(until))
 
     @staticmethod

@@ -1,8 +1,11 @@
 """Throttles: a step's ``limit``, at most so many calls of its operation in so many seconds.
 
-Each process that works has an equal share of it: with three of them, so many calls in three times the seconds. So all together keep the
-limit without asking each other. The past calls are kept in memory only: a restart, or a worker that has just come, may let one more
-burst through, which a limit of courtesy bears.
+Each process that works has its share of the count, so that all together keep the limit without asking each other: three of them have 4, 3
+and 3 of ten. Who has none, because the count is smaller than the number of processes, leaves the call to the others. The past calls are
+kept in memory only: a restart, or a worker that has just come, may let one more burst through, which a limit of courtesy bears.
+
+A call that must wait is promised a turn of its own, and comes back once, at that moment: if all came back when the next few may go, each of
+them would be claimed, and its record written, as many times as there are such moments before its own.
 """
 
 from __future__ import annotations
@@ -10,33 +13,70 @@ from __future__ import annotations
 import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from bus.engine.asks import Call
+
+SPREAD = 1.05
+"""Turns are so much further apart than the limit says: one that is taken a little late need not put off those behind it."""
+
+
+@dataclass
+class _Turns:
+    """Of one place: when the last calls went out, and what those that wait were promised, by their keys."""
+
+    went: deque[dt.datetime]
+    promised: dict[str, dt.datetime] = field(default_factory=dict)
+
+    def after(self, ahead: int, share: int, seconds: float) -> dt.datetime:
+        """When one more may go, behind the last calls and ``ahead`` of those that wait."""
+        if ahead >= share:
+            return next(islice(reversed(self.promised.values()), share - 1, None)) + dt.timedelta(seconds=seconds * SPREAD)
+        first = share - ahead
+        return self.went[-first] + dt.timedelta(seconds=seconds) if len(self.went) >= first else dt.datetime.min.replace(tzinfo=dt.UTC)
+
+    def forget(self, before: dt.datetime) -> None:
+        """Turns that were promised and that nobody took: another process took the call over."""
+        while self.promised and next(iter(self.promised.values())) < before:
+            del self.promised[next(iter(self.promised))]
 
 
 @dataclass
 class Throttles:
-    """The moments of the last calls, by place. Used from the engine's thread only; ``workers`` is set by any."""
+    """Turns by place. Used from the engine's thread only; ``workers`` and ``rank``, which of them this process is, are set by any."""
 
     workers: int = 1
-    _past: dict[str, deque[dt.datetime]] = field(default_factory=dict)
+    rank: int = 0
+    _turns: dict[str, _Turns] = field(default_factory=dict)
+
+    def share(self, call: Call) -> int:
+        """How many of the calls that its limit allows are this process's; of a call without a limit one."""
+        if call.limit is None:
+            return 1
+        each, more = divmod(call.limit.count, self.workers)
+        return each + (self.rank < more)
 
     def next(self, call: Call, now: dt.datetime) -> dt.datetime:
-        """When this call may go out: ``now`` (and then it counts), or the moment its turn comes."""
+        """When this call may go out: ``now`` (and then it counts), or the moment its turn comes. It MUST have a `share`."""
         if call.limit is None:
             return now
-        count, past = call.limit.count, self._past_of(call.place, call.limit.count, now)
-        free = past[-count] + dt.timedelta(seconds=call.limit.per * self.workers) if len(past) >= count else now
-        if free <= now:
-            past.append(now)
-            return now
-        return free
+        turns, share, seconds = self._turns_of(call.place, call.limit.count, now), self.share(call), call.limit.per
+        turns.forget(now - dt.timedelta(seconds=seconds))
+        mine = turns.promised.get(call.key)
+        free = turns.after(len(turns.promised), share, seconds) if mine is None else max(mine, turns.after(0, share, seconds))
+        if free > now:
+            turns.promised[call.key] = free
+            return free
+        turns.promised.pop(call.key, None)
+        turns.went.append(now)
+        return now
 
-    def _past_of(self, place: str, count: int, now: dt.datetime) -> deque[dt.datetime]:
+    def _turns_of(self, place: str, count: int, now: dt.datetime) -> _Turns:
         """As many as the largest limit of this place asks for: other rules may say another one."""
-        past = self._past.get(place)
-        if past is None or (past.maxlen or 0) < count:
-            past = self._past[place] = deque(past or (), maxlen=count)
-        if past and past[-1] > now:  # a clock that was set back must not make us wait until it is where it was
-            past = self._past[place] = deque((min(moment, now) for moment in past), maxlen=past.maxlen)
-        return past
+        turns = self._turns.setdefault(place, _Turns(deque(maxlen=count)))
+        if (turns.went.maxlen or 0) < count:
+            turns.went = deque(turns.went, maxlen=count)
+        if turns.went and turns.went[-1] > now:  # a clock that was set back must not make us wait until it is where it was
+            turns.went = deque((min(moment, now) for moment in turns.went), maxlen=turns.went.maxlen)
+            turns.promised.clear()
+        return turns
