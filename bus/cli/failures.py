@@ -6,6 +6,7 @@ and what is known more: ``why`` (text), ``faults``, ``findings`` (lists), ``inst
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
 AWAY = frozenset({0, 502, 503, 504})
 """No answer, or one that says that the bus, or what it needs, is not there now."""
+_FILES = {
+    errno.EEXIST: "it stays as it is: choose another name",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "its disk is full: make room, or choose another place"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "there is no file descriptor left: raise LimitNOFILE (ulimit -n)"),
+}
+"""What to do about a file, by what the system says of it."""
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -63,8 +70,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         say("one of the words is not UTF-8, and the bus knows none such", code="cli.usage", next=next, as_json=as_json)
         return USAGE
     except OSError as error:
-        there = isinstance(error, FileExistsError)
-        hint = "it stays as it is: choose another name" if there else "is it there, and yours to read and write?"
+        hint = _FILES.get(error.errno or 0, "is it there, and yours to read and write?")
         say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
         return USAGE
 

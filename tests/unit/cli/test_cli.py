@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -250,6 +251,19 @@ def test_a_bus_that_cannot_work_now_is_as_one_that_is_not_there(monkeypatch, cap
 
     monkeypatch.setattr("bus.client.Client._call", answered)
     assert main(["runs", "--url", "http://127.0.0.1:9"]) == code
+
+
+@pytest.mark.parametrize(
+    ("number", "next"), [("ENOSPC", "make room"), ("EMFILE", "LimitNOFILE"), ("EEXIST", "choose another name"), ("EACCES", "yours to read")]
+)
+def test_what_to_do_about_a_file_follows_what_the_system_says_of_it(monkeypatch, capsys, number, next):
+    def answered(*_, **__):
+        code = getattr(errno, number)
+        raise OSError(code, os.strerror(code), "/srv/uscita.json")
+
+    monkeypatch.setattr("bus.client.Client._call", answered)
+    assert main(["runs", "--url", "http://127.0.0.1:9"]) == 2
+    assert next in capsys.readouterr().err
 
 
 def test_a_mistyped_command_is_understood(bus):
