@@ -159,7 +159,7 @@ class ConfiguredOperation(Settings):
     effect: Literal["read", "keyed", "once"]
     timeout: float = Field(10.0, gt=0)
     undo: str | None = None
-    concurrency: int | None = Field(None, ge=1)
+    concurrency: int | None = Field(None, ge=1, description="its calls at once, at most, in one process")
     purpose: str = ""
 
     def declared(self, name: str, request: type[BaseModel], answer: type[BaseModel], refusals: Mapping[str, str], **more: Any) -> Operation:

@@ -151,7 +151,8 @@ class Operation:
     ``failed_when`` says in words how the system says no inside a success (``lngErrNumber != 0``).
     ``undo`` names the operation that takes this one back; it is asked with this one's answer.
     ``concurrency`` is declared only where the system itself bears no more calls of this operation at once; such an operation has
-    a gate of its own, the others share that of their adapter (``concurrency`` in its settings, else ``engine.threads``).
+    a gate of its own, the others share that of their adapter (``concurrency`` in its settings, else ``engine.threads``). Each process has
+    its own gates: what several together let out is bounded only in an ordered lane.
     ``sequence`` names a durable counter; its next value reaches the method as ``ctx.number``. With ``concurrency`` 1 it is an
     ordered lane: the next number goes out only when the call with the last one has surely ended.
     """
@@ -225,7 +226,7 @@ class Caution(str):
 class Adapter:
     """Base of every adapter. ``name`` is given by ``config.yaml``; ``settings`` is an instance of the class's ``Settings``.
 
-    ``concurrency``: at most so many calls of it at once, when ``config.yaml`` says so.
+    ``concurrency``: at most so many calls of it at once, in one process, when ``config.yaml`` says so.
     """
 
     Settings: ClassVar[type[BaseModel]] = Settings

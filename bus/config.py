@@ -349,7 +349,8 @@ class Config(_Section):
     )
     adapters: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once, the rest are its own settings.",
+        description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once in one process (three workers "
+        "may have three times as many out), the rest are its own settings.",
     )
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)
