@@ -44,7 +44,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MOST = 2_000
 """Keys kept open in memory, 0.8 KB each; the older half gives way to newer ones, for the work that needs a key is done within seconds."""
 LOOK = 1.0
-"""Seconds after which a process asks whether another one has destroyed keys."""
+"""Seconds after which a process asks whether another one has destroyed keys, and whether the key store is still there."""
 
 
 class Blocks:
@@ -148,7 +148,9 @@ class Folder(Blocks):
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:
-    return kept("the key store fails", code="keys.failed", hint="look at the disk of keystore.folder: space, rights, errors")
+    return kept(
+        "the key store fails", code="keys.failed", hint="look at keystore.folder: is it there, is its disk mounted? space, rights, errors"
+    )
 
 
 class Keyring:
@@ -162,7 +164,7 @@ class Keyring:
         self._unused: list[Key] = []
         self._ahead: list[Key] = []
         self._open: dict[int, Key] = {}
-        self._generation, self._looked = blocks.generation(), 0.0
+        self._generation, self._looked, self._assured = blocks.generation(), 0.0, 0.0
         self._held = held
 
     @classmethod
@@ -175,21 +177,39 @@ class Keyring:
             self._fill()
             key = self._unused.pop()
             if len(self._unused) == FEW and not self._ahead:
-                with contextlib.suppress(RuntimeError):  # no thread is to be had: whoever needs a key makes it
-                    threading.Thread(target=self._make_ahead, name="snodo-keys", daemon=True).start()
+                self._beside(self._make_ahead)
+            elif time.monotonic() - self._assured > LOOK:
+                self._beside(self._assure)
         self._keep(key)
         return key
 
     def stock(self) -> None:
+        self._assure()
         with self._lock:
             self._fill()
+
+    def _beside(self, work: Callable[[], None]) -> None:
+        """What asks the disk, so that nobody waits for it, the door's event loop least of all."""
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: whoever needs a key makes it
+            threading.Thread(target=work, name="snodo-keys", daemon=True).start()
+
+    def _assure(self) -> None:
+        """Give out no more keys of a block that is not where the next start would look for it: removed, moved, not mounted, or replaced."""
+        self._assured = time.monotonic()
+        try:
+            well = all(self._unwrap(key.id) == key.secret for key in self._unused[-1:])
+        except (StoreError, Erased):
+            well = False
+        if not well:
+            with self._lock:
+                self._unused, self._ahead = [], []
 
     def _fill(self) -> None:
         if not self._unused:
             self._unused, self._ahead = self._ahead or self._more(), []
 
     def _make_ahead(self) -> None:
-        """The next block, so that nobody waits for the disk, the door's event loop least of all."""
+        """The next block."""
         with contextlib.suppress(StoreError):  # who finds no key hears it
             made = self._more()
             with self._lock:

@@ -87,6 +87,37 @@ def test_a_full_disk_of_the_key_store_is_a_store_that_fails_and_leaves_nothing_b
     assert keys.fresh().id >= keyring.BLOCK
 
 
+def test_a_key_store_that_goes_away_gives_out_no_keys_until_it_is_back(open_keyring, home, monkeypatch):
+    monkeypatch.setattr("bus.log.keyring.LOOK", 0.0)
+    keys, away = open_keyring(*home, None), home[0].with_name("away")
+    keys.stock()
+    home[0].rename(away)
+    with pytest.raises(StoreError) as told:
+        keys.stock()
+    assert told.value.code == "keys.failed"
+    away.rename(home[0])
+    keys.stock()
+    shutil.move(home[0], away)
+    with pytest.raises(StoreError):  # nor to those who only ask for one; the look is made beside them
+        for _ in range(1000):
+            keys.fresh()
+            time.sleep(0.001)
+    away.rename(home[0])
+    made = keys.fresh()
+    assert open_keyring(*home, keys.id).key(made.id).secret == made.secret
+
+
+def test_keys_of_a_block_that_a_restored_copy_lacks_are_given_out_no_more(open_keyring, home):
+    keys, copy = open_keyring(*home, None), home[0].with_name("copy")
+    shutil.copytree(home[0], copy)
+    keys.stock()
+    shutil.rmtree(home[0])
+    copy.rename(home[0])
+    keys.stock()
+    made = keys.fresh()
+    assert open_keyring(*home, keys.id).key(made.id).secret == made.secret
+
+
 def test_a_disk_that_takes_no_destruction_is_told_and_the_next_try_destroys(open_keyring, home, monkeypatch):
     def fails(descriptor):
         raise OSError(errno.EIO, "Input/output error")
