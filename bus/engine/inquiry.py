@@ -61,12 +61,13 @@ def _correlation(tx: Tx, identity: str) -> str | None:
 
 
 def run_row(row: Row, now: str) -> JsonObject:
-    """One run as everybody sees it."""
+    """One run as everybody sees it; `due` is when one that is ready goes on by itself, of no other."""
     held = row["owner"] is not None and row["lease"] >= now
     state = "running" if row["state"] == "ready" and held else row["state"]
+    due = row["due"] if state == "ready" else None
     return {
         "id": row["id"], "message": row["message"], "route": row["route"], "version": row["version"], "state": state,
-        "place": row["place"], "reason": row["reason"], "due": row["due"], "opened": row["opened"], "changed": row["changed"],
+        "place": row["place"], "reason": row["reason"], "due": due, "opened": row["opened"], "changed": row["changed"],
     }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ _RUN: dict[str, Shape] = {
     "state": _one(STATES),
     "place": TEXT,
     "reason": MAYBE,
-    "due": {**TIME, "nullable": True},
+    "due": {**TIME, "nullable": True, "description": "When a run that is `ready` goes on by itself; null in every other state."},
     "opened": TIME,
     "changed": TIME,
 }
