@@ -88,12 +88,16 @@ def recount(opening: Opening, evidence: Evidence, operations: Mapping[str, Opera
 
 
 class Retrace(NamedTuple):
-    """The last life of a run, walked again: how far it came, what it asked, under which rules, with which ends that are recorded."""
+    """The last life of a run, walked again: how far it came, what it asked, under which rules, with which ends that are recorded.
+
+    ``died``: the code that its last record `dead` says; a process that ended over the run is one that no walk comes to.
+    """
 
     walk: Walk
     asked: Sequence[Ask]
     rules: str
     state: str
+    died: str
 
 
 def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
@@ -105,7 +109,8 @@ def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
     if walked is None:
         hint = f"its journal is still there: bus runs show {opening.run}"
         raise NotFound("the message of this run has been erased", code="why.erased", hint=hint)
-    return Retrace(*walked, life.rules, _state(records))
+    died = next((str(record.data["code"]) for record in reversed(records) if record.kind == "dead"), "")
+    return Retrace(*walked, life.rules, _state(records), died)
 
 
 def _state(records: Sequence[Record]) -> str:

@@ -123,10 +123,11 @@ class Account:
         """How it ended, or all that it is waiting for, of which branches may have one each."""
         failure, pending = self.past.walk.failure, self.past.walk.pending.values()
         if failure is not None:
-            sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}"
+            since = "; it was given up since" if self.past.state == "cancelled" else ""
+            sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}{since}"
             return [Reason(self.places.of(failure.place), failure.place, sentence, path=failure.path)]
         if pending:
-            return [Reason(self.places.of(one.place), one.place, _waits(one), path=one.path) for one in pending]
+            return [Reason(self.places.of(one.place), one.place, _waits(one, _gone(self.past)), path=one.path) for one in pending]
         return [Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")]
 
     # --- why not -------------------------------------------------------------------------------------------------------
@@ -187,16 +188,21 @@ class Account:
                 return None
             case "on_error" if own is None:
                 pending = self._is_pending(step)
-                return self._told(step, "the call has not been answered yet" if pending else "the call was answered: nothing failed")
+                return self._told(
+                    step, f"the call {self._not_yet('been answered')}" if pending else "the call was answered: nothing failed"
+                )
             case "on_deadline":
                 pending = self._is_pending(step)
-                return self._told(step, "the deadline has not come yet" if pending else "what was awaited came before the deadline")
+                return self._told(step, f"the deadline {self._not_yet('come')}" if pending else "what was awaited came before the deadline")
             case "each":
                 return self._told(step, "the list was empty", "each")
         return None
 
     def _is_pending(self, step: p.Step) -> bool:
         return any(ask.place == step.place for ask in self.past.walk.pending.values())
+
+    def _not_yet(self, happened: str) -> str:
+        return f"had not {happened} when the run {gone}" if (gone := _gone(self.past)) else f"has not {happened} yet"
 
     def _told(self, step: p.Step, sentence: str, part: str = "") -> Reason:
         return Reason(self.places.part(step.place, part) if part else self.places.of(step.place), step.place, sentence)
@@ -227,10 +233,19 @@ def _outcome(one: Condition) -> str:
     return said[0] if one.holds else said[1]
 
 
-def _waits(ask: Ask) -> str:
+def _gone(past: Retrace) -> str:
+    """How a run ended that still has something to wait for: a person gave it up, or it is a dead letter of no step's making; else empty."""
+    return {"cancelled": "was given up", "dead": f"died of {past.died}"}.get(past.state, "")
+
+
+def _waits(ask: Ask, gone: str) -> str:
     if isinstance(ask, Await):
-        return f"the run waits here for {f'`{ask.type}`' if ask.type else 'its deadline'}"
-    return f"the run waits here for the answer of `{ask.operation}`" if isinstance(ask, Call) else "the run is on its way here"
+        awaited = f"`{ask.type}`" if ask.type else "its deadline"
+    elif isinstance(ask, Call):
+        awaited = f"the answer of `{ask.operation}`"
+    else:
+        return f"the run {gone} here" if gone else "the run is on its way here"
+    return f"the run {gone} while it waited here for {awaited}" if gone else f"the run waits here for {awaited}"
 
 
 _ABSENT: Any = object()

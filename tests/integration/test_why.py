@@ -11,10 +11,11 @@ from bus.cli import main
 from bus.cli.common import Granted
 from bus.cli.dead import _letter
 from bus.cli.why import _accounts
+from bus.engine.asks import Call
 from bus.errors import NotFound
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
-from bus.replay.why import Reason, Values, _shown, masked
+from bus.replay.why import Reason, Values, _shown, _waits, masked
 from tests.integration.kit import until
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
@@ -119,7 +120,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     messages: dict[str, str] = {}
     with running(folder) as server:
         call = Caller(server.port)
-        for nome, numero in (("Ada", 12), ("Bo", 1), ("RSSMRA80A01H501U", 1), ("Carlo", 1)):
+        for nome, numero in (("Ada", 12), ("Bo", 1), ("RSSMRA80A01H501U", 1), ("Carlo", 1), ("Dario", 1)):
             data = {"type": "prova.domanda", "data": {"nome": nome, "numero": numero}}
             messages[nome] = call("POST", "/messages", data, {"Idempotency-Key": nome}).json["id"]
         messages["righe"] = call("POST", "/messages", {"type": "prova.elenco", "data": {"nome": "b,a,c"}}, {"Idempotency-Key": "r"}).json[
@@ -138,6 +139,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         )
         messages["tardi"] = str(late[0]["id"])
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
+        [given_up] = [one["id"] for one in server.app.runs("waiting") if one["message"] == messages["Dario"]]
+        assert call("POST", f"/dead/{given_up}/discard", {"reason": "ritirata"}, name="sistemista").status == 200
     file.write_text("# something else by now\n" + ROUTE, "utf-8")
     return folder / "config.yaml", messages
 
@@ -173,6 +176,8 @@ def why_not(worked: tuple[Path, dict[str, str]], nome: str, step: str) -> tuple[
         ("Ada", "scaduta", "23:9", "what was awaited came before the deadline", {}),
         ("Bo", "scaduta", "23:9", "the deadline has not come yet", {}),
         ("Bo", "attendi", "23:9", "the step was taken, and the run waits here for `prova.sveglia`", {}),
+        ("Dario", "scaduta", "23:9", "the deadline had not come when the run was given up", {}),
+        ("Dario", "attendi", "23:9", "the step was taken, and the run was given up while it waited here for `prova.sveglia`", {}),
         ("Bo", "fine", "23:9", "the run did not come to step `fine`: the run waits here for `prova.sveglia`", {}),
     ],
 )
@@ -250,9 +255,15 @@ def test_why_says_of_which_item_a_step_is_told(worked, capsys: pytest.CaptureFix
 
 def test_why_says_the_state_as_other_commands_do(worked, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a run that waits it is `waiting`, also after it took a message of another wait."""
-    for nome, state in (("Bo", "waiting"), ("Ada", "done"), ("righe", "dead"), ("rami", "waiting")):
+    for nome, state in (("Bo", "waiting"), ("Ada", "done"), ("righe", "dead"), ("rami", "waiting"), ("Dario", "cancelled")):
         assert 0 == main(["why", worked[1][nome], "--config", str(worked[0])])
         assert state == capsys.readouterr().out.split()[2], nome
+
+
+def test_a_run_that_a_process_died_of_is_not_said_to_wait() -> None:
+    """The walk still waits for the answer: no step failed. What ended the run is in its record alone."""
+    asked = Call("chiedi", "prova@1/chiedi", "anagrafe.cerca", {}, "k")
+    assert "the run died of run.poison while it waited here for the answer of `anagrafe.cerca`" == _waits(asked, "died of run.poison")
 
 
 def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:
