@@ -29,7 +29,8 @@ def look(dry_run: Dry = True, url: Url = "", key: Key = "", json: Json = False) 
 @app.command("apply")
 def apply_(
     reason: Reason,
-    dry_run: Dry = False, url: Url = "", key: Key = "", json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say only what would go.")] = False,
+    url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Destroy what may go, page by page; nobody can undo it. Interrupted, it is simply run again."""
     if dry_run:

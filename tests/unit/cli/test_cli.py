@@ -120,6 +120,13 @@ def test_help_of_a_command_begins_with_what_it_does(bus, name):
     assert COMMANDS[name][1].split()[0] in told.split("╭")[0].split()[:4], told[:200]
 
 
+def test_apply_is_not_said_to_change_nothing_unless_it_is_told_so(bus):
+    """Without --dry-run `bus retention apply` destroys; `bus retention` alone does not."""
+    said = "that is what is done when nothing else is said"
+    told = {name: " ".join(word for word in bus("retention", name, "--help")[1].split() if word != "│") for name in ("look", "apply")}
+    assert [said in told["look"], said in told["apply"]] == [True, False]
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_a_module_with_help(bus, name):
     module, _, named = COMMANDS[name][0].partition(":")
