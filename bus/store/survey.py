@@ -16,13 +16,14 @@ from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
 from bus.store.schema import REVISION, refuse, revision_of_postgres, revision_of_sqlite
-from bus.store.sqlite_file import LOCAL_DISK, address
+from bus.store.sqlite_file import address
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
+_COPY = "no WAL yet, as in each copy that SQLite made: the bus sets it at its start, and refuses to start where the disk cannot"
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
 
@@ -82,8 +83,8 @@ def _sqlite(path: Path) -> Survey:
             figures, missed = _figures(ask, now, revision, sqlite3.OperationalError)
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
-                durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=REVISION, now=now,
-                unsafe=() if mode == "wal" else (StoreError(f"journal_mode is {mode}, not wal", code="store.unsafe", hint=LOCAL_DISK),),
+                durability=f"{'WAL' if mode == 'wal' else _COPY}; the bus asserts synchronous=FULL at its start",
+                unsafe=(), revision=revision, speaks=REVISION, now=now,
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
