@@ -45,7 +45,7 @@ def _remedy(error: Exception, path: Path) -> str:
     if kind == sqlite3.SQLITE_READONLY or number == errno.EROFS:
         return f"is {path} yours to write? a disk that fails becomes read-only: look at dmesg, mend it, mount it again, start again"
     if kind in DAMAGED:
-        return "look at the disk, stop the bus, start again; if it stays so, restore the backup"
+        return "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
     if number in (errno.EMFILE, errno.ENFILE) or (kind == sqlite3.SQLITE_CANTOPEN and not _may_open()):
         return "this process has no file descriptor left: raise LimitNOFILE (ulimit -n)"
     return ""
@@ -114,7 +114,7 @@ def _file_of(path: Path) -> tuple[int, int] | None:
 def own(path: Path) -> IO[bytes]:
     """Hold the lock beside the database, whatever name leads to it; it goes with the process, whose number stands in it.
 
-    Raises `StoreError` when another has it.
+    Raises `StoreError` when another has it, or when the ``-wal`` beside it is another file's. MUST be called before it is opened.
     """
     path = path.resolve()
     if path.exists() and path.stat().st_nlink > 1:
@@ -130,10 +130,28 @@ def own(path: Path) -> IO[bytes]:
         with held:
             held.seek(0)
             raise _taken(path, held.read(20).decode("ascii", "replace"))
+    if _has_strange_log(path):
+        with held:
+            raise StoreError(
+                f"{path}-wal belongs to another file, such as the one in whose place a backup was put", code="store.strange-log",
+                hint=f"put {path}-wal and {path}-shm away: SQLite would write them into this file, and damage it; then start again",
+            )  # fmt: skip
     with suppress(OSError):  # a full disk: nobody needs to know who has it
         held.truncate(0)
         held.write(str(os.getpid()).encode())
     return held
+
+
+def _has_strange_log(path: Path) -> bool:
+    """Whether a write-ahead log lies beside a file that never had one: what `VACUUM INTO` makes says so in bytes 18 and 19 of its header.
+
+    SQLite would believe the log, whose pages know nothing of the file they are of.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x01\x01" and Path(f"{path}-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def own_file(path: Path) -> IO[bytes]:

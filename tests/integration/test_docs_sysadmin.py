@@ -171,7 +171,7 @@ def bring_back_the_key_store(machine: Machine) -> None:
 @pytest.mark.timeout(400)
 def test_the_pages_played_from_top_to_bottom(machine):
     roles, broker, keys, look_around, first = (block for block, is_run in blocks(PAGES[0]) if is_run)
-    watch, migrate, backup, restore, sqlite_backup, copy = (block for block, is_run in blocks(PAGES[1]) if is_run)
+    watch, migrate, backup, restore, sqlite_backup, sqlite_restore, copy = (block for block, is_run in blocks(PAGES[1]) if is_run)
 
     machine.run(roles)
     machine.run(broker)
@@ -204,6 +204,9 @@ def test_the_pages_played_from_top_to_bottom(machine):
     with running(machine.folder / "old") as server:
         waits = Caller(server.port)("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}).json["id"]
     machine.run(sqlite_backup)
+    (machine.folder / "old/var/snodo.db-wal").write_bytes(b"of the file that was killed")
+    machine.run(sqlite_restore)
+    assert [path.name for path in (machine.folder / "old/var").glob("snodo.db*")] == ["snodo.db"]
     machine.run("createdb --owner=snodo_owner fresh")
     for name, who in (("OWNER_URL", "snodo_owner:prova-uno"), ("SNODO_STORE_URL", "snodo:prova-due")):
         machine.environment[name] = machine.database(who, "fresh")

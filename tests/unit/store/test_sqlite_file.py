@@ -52,6 +52,27 @@ def test_a_damaged_file_is_a_store_that_fails(tmp_path: Path) -> None:
             assert (told.value.code, "restore the backup" in told.value.hint) == ("store.failed", True)
 
 
+def test_a_backup_is_not_opened_with_the_log_of_the_file_in_whose_place_it_was_put(tmp_path: Path) -> None:
+    """A killed bus leaves its log. SQLite believes it beside any file, and the backup would be malformed for good."""
+    path, log = tmp_path / "s.db", tmp_path / "s.db-wal"
+    with closing(SqliteStore(path)) as store:
+        store.write(put("before")).result()
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+        store.write(put("after")).result()
+        shutil.copy(log, tmp_path / "left")
+    shutil.copy(tmp_path / "backup.db", path)
+    (tmp_path / "left").replace(log)
+    with pytest.raises(StoreError, match="belongs to another file") as told:
+        SqliteStore(path, exclusive=True)
+    assert ("store.strange-log", True) == (told.value.code, f"put {log}" in told.value.hint)
+    assert (tmp_path / "backup.db").read_bytes() == path.read_bytes()
+    log.unlink()
+    for _ in range(2):
+        with closing(SqliteStore(path, exclusive=True)) as store:
+            assert {"before"} == names(store)
+
+
 def test_a_store_that_takes_nothing_says_so_until_there_is_room_for_more_than_a_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
