@@ -384,9 +384,8 @@ class _Checker:
         found = self.world.operations.get(name)
         if found is None:
             same = [one for one in self.world.operations if one.rpartition(".")[2] == name.rpartition(".")[2]]
-            hint = (
-                f"it is a message type: `send: {name}` sends one" if name in self.world.types else suggestion(name, self.world.operations)
-            )
+            hint = f"it is a message type: `send: {name}` sends one" if name in self.world.types else self.world.no_system(name)
+            hint = hint or suggestion(name, self.world.operations)
             hint = hint or ("did you mean " + " or ".join(same[:3]) + "?" if same else "")
             if name in self.world.systems:
                 hint = "it has " + ", ".join(one for one in self.world.operations if one.startswith(f"{name}."))

@@ -16,7 +16,7 @@ from bus.route.doubts import Doubts
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
-from bus.source import Reporter, suggestion
+from bus.source import Reporter, nearest, suggestion
 
 NO_CASE = "the keys of the message tell the case: they read its body"
 
@@ -45,6 +45,13 @@ class World:
     def systems(self) -> frozenset[str]:
         """The adapters that offer operations, by name."""
         return frozenset(operation.partition(".")[0] for operation in self.operations)
+
+    def no_system(self, operation: str) -> str:
+        """A hint where an operation is of a system that is not there, nor written like one: empty where it is another slip."""
+        system, dot, _ = operation.partition(".")
+        if not dot or not self.systems or system in self.systems or nearest(system, self.systems):
+            return ""
+        return f"no adapter is called `{system}`: under `adapters` in the settings are {', '.join(sorted(self.systems))}"
 
     @cached_property
     def typed(self) -> Types:
@@ -105,7 +112,8 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
         hint = suggestion(document.from_, world.types)
         report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
     if target_schema(document.to, world) is None and document.to not in world.broken:
-        hint = suggestion(document.to, [*world.operations, *world.types])
+        near = nearest(document.to, [*world.operations, *world.types])
+        hint = (near in world.operations and world.no_system(document.to)) or (f"did you mean {near}?" if near else "")
         report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
     _doubts(mapping, {}, world.asked.get(mapping.name, frozenset()), world, report).tell()
 

@@ -44,6 +44,7 @@ CASES = [
     ),
     ("registrato: true", "registrato: vero", "there is no `vero` here", "write true"),
     ("anagrafe.cerca-soggetto", "anagrafe.cerca-sogetto", "no operation `anagrafe.cerca-sogetto`", "did you mean anagrafe.cerca-soggetto?"),
+    ("anagrafe.cerca-soggetto", "tributi.cerca-soggetto", "no operation `tributi.cerca-soggetto`", "no adapter is called `tributi`: under"),
     ("with: {codice_fiscale:", "with: {cf:", "no field `cf`", "did you mean codice_fiscale?"),
     ("    retry: {attempts: 3", "    retri: {attempts: 3", "there is no field `retri` here", "did you mean retry?"),
     ("route: edilizia", "Route: edilizia", "there is no field `Route` here", "did you mean route?"),
@@ -178,6 +179,15 @@ ELSEWHERE = [
     ("mappings/types/servizi.modulo-semplice.yaml", "type: servizi.modulo", "type: servizi.moulo", "service.unknown-form", "and 12 more places)"),
     ("mappings/types/anagrafe.certificato.richiesto.yaml", "esito", "esto", "reply.undeclared", "(also at 49:15, 60:21, 87:15"),
 ]  # fmt: skip
+
+
+def test_a_mapping_for_a_system_that_the_settings_do_not_name_says_so(world):
+    """An adapter that was written and not named yet: no operation of another system was meant."""
+    files, operations = world
+    mapping = b"mapping: prova\nfrom: servizi.istanza.presentata\nto: %s\nfields: {}\n"
+    for to, hint in ((b"tributi.registra", "no adapter is called `tributi`"), (b"protocolo.registra", "did you mean protocollo.registra?")):
+        _, [finding] = examine({**files, "mappings/prova.yaml": mapping % to}, operations)
+        assert ("mapping.unknown-target", True) == (finding.code, finding.hint.startswith(hint)), str(finding)
 
 
 @pytest.mark.parametrize(("path", "written", "typo", "code", "hint"), ELSEWHERE, ids=[f"{one[0]} {one[2].strip()}" for one in ELSEWHERE])
