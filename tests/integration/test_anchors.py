@@ -235,6 +235,17 @@ def test_a_restored_backup_is_told_at_the_first_look_by_the_doctor_and_after_it_
             [line] = told(capfd, "log.rolled-back")
             assert "has seen another history" in line["sentence"]
         assert ("wrong", f"the witness {WITNESS.verifier.name} has cosigned another history of {lost} records") in doctor(one.path, capfd)
+    [remembered] = [path for path in (tmp_path / "witness/memory").iterdir() if path.is_dir()]
+    remembered.rename(tmp_path / "of-before")  # as docs/sysadmin/witness.md says, with minutes
+    with witness(tmp_path / "witness", key) as url:
+        settings = {"witnesses": [{"url": url, "key": str(WITNESS.verifier)}]}
+        with bus(tmp_path / "uno", **settings) as one:
+            one.clock.ahead = dt.timedelta(seconds=2 * LEASE + 2)
+            size = one.add(1)
+            one.app.anchoring.turn()
+            assert told(capfd, "log.rolled-back") == []
+        assert ("ok", f"witness {WITNESS.verifier.name}: {size} records") in doctor(one.path, capfd)
+    assert 5 == main(["log", "verify", "--config", str(one.path), "--from-checkpoint", str(tmp_path / "of-before/checkpoint")])
 
 
 def doctor(path, capfd, code: str = "doctor.anchors") -> list[tuple[str, str]]:
