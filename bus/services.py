@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bus.expression import Table
 from bus.message import JsonValue
-from bus.source import Pointer, Reporter, suggestion, validated
+from bus.source import EMPTY, Pointer, Reporter, suggestion, validated
 
 GENERIC_ROUTE = "servizi.istanza-generica"
 """The route of an application that needs nothing special."""
@@ -47,7 +47,7 @@ class Servizio(BaseModel):
     tariffa: Tariffa | None = Field(default=None, description="What it costs; free when not said")
     percorso: str | None = Field(default=None, description=f"Route that serves it; {GENERIC_ROUTE} when not said; for an istanza")
     indirizzo: str | None = Field(default=None, pattern=r"^https://\S+$", description="Address of the service; for an esterno")
-    pagina: str | None = Field(default=None, description="Page of the website; for an informativo")
+    pagina: str | None = Field(default=None, min_length=1, description="Page of the website; for an informativo")
 
     def row(self) -> dict[str, JsonValue]:
         """The entry as a row of the table ``servizi``."""
@@ -79,13 +79,15 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
         if service.codice in found:
             report.report((*pointer, "codice"), "service.duplicate", f"there is already a service `{service.codice}`")
         found.setdefault(service.codice, service)
-        _check_kind(service, pointer, report)
+        for name in (name for name, value in written.items() if value is None):  # an emptied `tariffa` would make the service free
+            report.report((*pointer, name), "field.invalid", f"`{name}` says nothing", EMPTY)
+        _check_kind(service, written, pointer, report)
     return found
 
 
-def _check_kind(service: Servizio, pointer: Pointer, report: Reporter) -> None:
+def _check_kind(service: Servizio, written: Mapping[str, Any], pointer: Pointer, report: Reporter) -> None:
     for name in _NEEDS[service.tipo] if service.percorso in (None, GENERIC_ROUTE) else ():
-        if getattr(service, name) is None:
+        if name not in written:
             hint = Servizio.model_fields[name].description or ""
             report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`", hint)
     for name, kind in _ONLY.items():
@@ -100,8 +102,8 @@ def _check_offices(named: Mapping[int, Mapping[str, Any]], offices: Table, repor
         if isinstance(office := written.get("ufficio"), str) and office not in offices:
             unknown.setdefault(office if offices else "", []).append(("servizi", position, "ufficio"))
     for office, places in unknown.items():
-        said = f"there is no office `{office}` in table uffici" if office else "the table uffici has no row, so that there is no office"
-        others = f"; {len(places)} services name it" if office else f"; {len(places)} services name one"
+        said = f"there is no office `{office}` in table uffici" if offices else "the table uffici has no row, so that there is no office"
+        others = f"; {len(places)} services name it" if offices else f"; {len(places)} services name one"
         report.report(places[0], "service.unknown-office", said + (others if len(places) > 1 else ""), suggestion(office, offices))
 
 

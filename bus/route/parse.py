@@ -15,11 +15,11 @@ from bus.expression import name_problem
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
-from bus.source import Pointer, Reporter, meant_by, nearest, validated, wrong_fields
+from bus.source import EMPTY, Pointer, Reporter, meant_by, nearest, validated, wrong_fields
 
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset(
-    {"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "by", "count", "until", "dead_on"}
+    {"as", "case", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "by", "count", "until", "dead_on", "reason"}
 )
 
 _STAND_INS: dict[str, Any] = {
@@ -113,6 +113,8 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
     if model is None:
         return None
     reader = _Reader(report)
+    if "key" in document and document["key"] is None:
+        report.report(("key",), "field.invalid", "`key` says nothing", EMPTY)
     steps = reader.steps(document["steps"], ("steps",))
     complete = whole is not None and not reader.failed
     return ParsedRoute(model, document, steps, complete, frozenset({*reader.lost, *_spoilt(steps)}), frozenset(reader.lost_keys))
@@ -166,7 +168,7 @@ class _Reader:
         kind, right = self._kind(written, pointer)
         model = validated(written, KINDS[kind], self.report, pointer) if kind and right is written else None
         self._identity(written, pointer)
-        unclear = self._empty(written, pointer)
+        unclear = self._empty(written, pointer, wrong_fields(written, KINDS[kind]) if kind and model is None else set())
         if not kind or model is None:
             self.failed = True
             right, more = self._righted(right, KINDS[kind], pointer) if kind else ({}, False)
@@ -216,13 +218,14 @@ class _Reader:
         self._lose([{"as": written[name]} for name in unknown] + [written[name] for name in unknown])
         return right, bool(unknown)
 
-    def _empty(self, written: dict[str, Any], pointer: Pointer) -> bool:
-        """Whether fields hold nothing: written so they would be passed over in silence."""
-        empty = [name for name in written.keys() & _NEVER_EMPTY if written[name] is None]
-        for name in empty:
+    def _empty(self, written: dict[str, Any], pointer: Pointer, wrong: set[str]) -> bool:
+        """Whether fields hold nothing: written so they would be passed over in silence. ``wrong`` are told already."""
+        empty: list[Pointer] = [(name,) for name in written.keys() & _NEVER_EMPTY - wrong if written[name] is None]
+        for part in {"choose", "on_error"} & written.keys() - wrong:
+            empty += [(part, at, "when") for at, clause in enumerate(written[part]) if "when" in clause and clause["when"] is None]
+        for where in empty:
             self.failed = True
-            hint = "write its value, or leave the line out"
-            self.report.report((*pointer, name), "field.invalid", f"`{name}` says nothing", hint, key=True)
+            self.report.report((*pointer, *where), "field.invalid", f"`{where[-1]}` says nothing", EMPTY, key=True)
         return bool(empty)
 
     def _lose(self, written: Any) -> None:

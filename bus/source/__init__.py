@@ -8,11 +8,24 @@ aliases, tags or merge keys, no duplicate keys, at most 1 MB and 40 levels. A pl
 from __future__ import annotations
 
 from bus.source.documents import meant_by, validated, wrong_fields
-from bus.source.findings import Finding, Notes, Place, Pointer, Reporter, Severity, in_order, line_and_column, nearest, render, suggestion
+from bus.source.findings import (
+    EMPTY,
+    Finding,
+    Notes,
+    Place,
+    Pointer,
+    Reporter,
+    Severity,
+    in_order,
+    line_and_column,
+    nearest,
+    render,
+    suggestion,
+)
 from bus.source.reading import DEPTH, LIMIT, doubtful_number, read, read_file
 from bus.source.tree import Node, Source, walk
 
 __all__ = [
-    "DEPTH", "LIMIT", "Finding", "Node", "Notes", "Place", "Pointer", "Reporter", "Severity", "Source", "doubtful_number", "in_order",
-    "line_and_column", "meant_by", "nearest", "read", "read_file", "render", "suggestion", "validated", "walk", "wrong_fields",
+    "DEPTH", "EMPTY", "LIMIT", "Finding", "Node", "Notes", "Place", "Pointer", "Reporter", "Severity", "Source", "doubtful_number",
+    "in_order", "line_and_column", "meant_by", "nearest", "read", "read_file", "render", "suggestion", "validated", "walk", "wrong_fields",
 ]  # fmt: skip

@@ -21,6 +21,8 @@ _OF_ALL_FILES = frozenset({
     "type.unknown",
 })  # fmt: skip
 """What is one mistake in however many files: often what they name is wrong, and none of them."""
+EMPTY = "write its value, or leave the line out"
+"""What to do about a field that says nothing, where null would be passed over in silence."""
 Pointer: TypeAlias = "tuple[str | int, ...]"
 """Where a value is in a document: keys and positions from the root."""
 
