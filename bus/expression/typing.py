@@ -33,7 +33,7 @@ _LEAVES: dict[str, tuple[int, str]] = {
     "string": (9, "StringValue"),
     "boolean": (8, "BoolValue"),
 }
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,999}")  # a longer one spoils all messages: protobuf takes 65,535 with its path
 _DEPTH = 30
 
 

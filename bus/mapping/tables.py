@@ -1,6 +1,6 @@
 """Tables: code lists in CSV (mappings/tables/*.csv). The first column is the key; all values are text.
 
-Strict: UTF-8 without BOM, a header of distinct names, rows of the same length, distinct keys, no NUL. At most 1 MB.
+Strict: UTF-8 without BOM, a header of distinct names, rows of the same length, distinct keys, no control characters. At most 1 MB.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from bus.message import JsonValue
 from bus.source import LIMIT, Source
 
+_CONTROL = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,16 +40,20 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
     columns: list[str] = []
     rows: dict[str, dict[str, JsonValue]] = {}
     reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
+    begins = 1  # a row with a quote may go over several lines, and over many where one is not closed
     try:
         for cells in reader:
             if not columns:
                 columns = _header(cells, source)
             elif cells and not any(one.code == "table.header" for one in source.findings):  # how many columns there are is not known
-                _add_row(cells, columns, rows, source, reader.line_num)
+                _add_row(cells, columns, rows, source, begins)
+            begins = reader.line_num + 1
     except csv.Error as error:
         large = "field larger" in str(error)
         said = f"a value has more than {csv.field_size_limit():,} characters" if large else f"not CSV: {error}"
-        source.at(max(reader.line_num, 1), 1, "table.syntax", said)
+        ends = "nothing closes it" if "end of data" in str(error) else f"the next one, in line {reader.line_num}, closes it"
+        hint = f"a quote opens in this row, and {ends}" if reader.line_num > begins or "end of data" in str(error) else ""
+        source.at(begins, 1, "table.syntax", said, "" if large else hint)
     if not columns and not source.findings:
         source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
     readable = columns and not any(one.line == 1 for one in source.findings)
@@ -63,8 +69,9 @@ def _unreadable(data: bytes) -> tuple[Any, ...] | None:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         return data[: error.start].count(b"\n") + 1, 1, "table.encoding", "the table is not UTF-8", "save it as UTF-8"
-    if b"\0" in data:
-        return data[: data.index(b"\0")].count(b"\n") + 1, 1, "table.encoding", "a NUL character is not taken"
+    if found := _CONTROL.search(data):  # no XML can hold it
+        said = f"a control character (U+{found[0][0]:04X}) is not taken"
+        return data[: found.start()].count(b"\n") + 1, 1, "table.encoding", said, "delete it"
     return None
 
 
@@ -91,5 +98,10 @@ def _add_row(cells: list[str], columns: list[str], rows: dict[str, dict[str, Jso
         source.at(line, 1, "table.empty-key", "the row has no key")
     elif cells[0] != cells[0].strip():
         source.at(line, 1, "table.blank-key", f"a blank stands beside the key `{cells[0].strip()}`", "delete it")
+    elif hidden := next((one for one in cells[0] if not one.isprintable()), ""):
+        named = unicodedata.name(hidden, "a control character")
+        source.at(
+            line, 1, "table.blank-key", f"in the key `{cells[0]}` stands what nobody sees: {named} (U+{ord(hidden):04X})", "delete it"
+        )
     if key := cells[0].strip():
         rows.setdefault(key, {column: cells[at] if at < len(cells) else "" for at, column in enumerate(columns)})

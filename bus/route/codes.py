@@ -444,10 +444,16 @@ CODES: dict[str, Code] = {
         "A row has more or fewer values than the header.", "SUE,Sportello, edilizia,U1", "Put a value that holds a comma in double quotes."
     ),
     "table.duplicate-key": Code("Two rows have the same key.", "SUE,a\nSUE,b", "Keep one."),
-    "table.blank-key": Code("A blank or a tab stands before or behind a key.", "SUE ,Sportello edilizia,U1", "Delete it."),
+    "table.blank-key": Code(
+        "A blank or a tab stands before or behind a key, or in it what nobody sees, such as a blank without width.",
+        "SUE ,Sportello edilizia,U1",
+        "Delete it.",
+    ),
     "table.empty-key": Code("A row has no key.", ",Anagrafe,U2", "Write its key."),
     "table.encoding": Code(
-        "The table is not UTF-8, or holds a byte order mark or NUL.", "(saved by a spreadsheet)", "Save it as CSV UTF-8 without BOM."
+        "The table is not UTF-8, or holds a byte order mark or a control character.",
+        "(saved by a spreadsheet)",
+        "Save it as CSV UTF-8 without BOM.",
     ),
     "table.too-large": Code("The table is larger than 1 MB.", "(1,000,001 bytes)", "Ask a system instead, through an adapter."),
     "table.reserved": Code(

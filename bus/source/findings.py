@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
@@ -94,9 +95,11 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """``did you mean …?``, or nothing when no known word is near."""
+    """``did you mean …?``, or nothing when no known word is near; and which sign of the word only looks like a letter, or like nothing."""
     near = nearest(word, known)
-    return f"did you mean {near}?" if near is not None else ""
+    strange = next((one for one in word if not one.isascii() and not unicodedata.name(one, "").startswith("LATIN")), "")
+    named = f" It has {unicodedata.name(strange, 'a sign')} (U+{ord(strange):04X})." if strange else ""
+    return f"did you mean {near}?{named}" if near is not None else ""
 
 
 def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:

@@ -156,6 +156,20 @@ def test_a_broken_table_is_one_finding_not_many(folder: Path) -> None:
     assert ["table.duplicate-key"] == [f.code for f in findings if f.file.endswith(".csv")]
 
 
+def test_a_column_with_a_very_long_name_spoils_nothing_else(folder: Path) -> None:
+    """Protobuf takes names of 65,535 letters: one that it refuses took the types of all expressions along."""
+    table = folder / "mappings/tables/uffici.csv"
+    head, *rows = table.read_text("utf-8").splitlines()
+    table.write_text("\n".join([f"{head},{'x' * 70_000}", *(f"{row},1" for row in rows)]) + "\n", "utf-8")
+    assert [] == examine(folder, OPERATIONS)[1]
+
+
+def test_a_letter_that_only_looks_like_the_one_that_is_meant_is_named(folder: Path) -> None:
+    text = (folder / "routes/servizi.yaml").read_text("utf-8").replace("ufficio: SUE", "ufficio: SU\u0415", 1)
+    write(folder, "routes/servizi.yaml", text)
+    assert ["did you mean SUE? It has CYRILLIC CAPITAL LETTER IE (U+0415)."] == [f.hint for f in examine(folder, OPERATIONS)[1]]
+
+
 def test_a_table_that_is_cut_short_has_no_unknown_keys(folder: Path) -> None:
     write(folder, "routes/chi.yaml", SMALL.format("chi").replace("x: body.istanza", 'x: \'lookup("uffici", "ANA", "nome")\''))
     assert [] == examine(folder, OPERATIONS)[1]

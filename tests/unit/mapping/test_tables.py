@@ -41,12 +41,34 @@ def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None
         (b"\xef\xbb\xbfcodice,nome\n", "table.encoding", 1),
         (b"codice,nome\nA,\0\n", "table.encoding", 2),
         (b'codice,nome\nA,"aperta\n', "table.syntax", 2),
+        (b'codice,nome\nA,"aperta\nB,2\nC,"3, 4"\n', "table.syntax", 2),
+        (b'"codice,nome\nA,1\nB,2\n', "table.syntax", 1),
+        (b'codice,nome\nA,1\n"B\n",2\n', "table.blank-key", 3),
+        (b"codice,nome\nA,uno\x0bdue\n", "table.encoding", 2),
+        ("codice,nome\nA\u200bB,1\n".encode(), "table.blank-key", 2),
+        ("codice,nome\nA\u00a0B,1\n".encode(), "table.blank-key", 2),
         (b"codice,nome\n" + b"x" * 1_000_000, "table.too-large", 1),
     ],
 )
 def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, code: str, line: int) -> None:
     _, source = read(tmp_path, data)
     assert [(code, line)] == [(f.code, f.line) for f in source.findings]
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b'codice,nome\nA,"aperta\nB,2\n', "a quote opens in this row, and nothing closes it"),
+        (b'codice,nome\nA,"aperta\nB,2\nC,"3, 4"\n', "a quote opens in this row, and the next one, in line 4, closes it"),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_told_where_it_opens(tmp_path: Path, data: bytes, hint: str) -> None:
+    assert [hint] == [f.hint for f in read(tmp_path, data)[1].findings]
+
+
+def test_what_nobody_sees_in_a_key_is_named(tmp_path: Path) -> None:
+    [found] = read(tmp_path, "codice,nome\nA\u200b,1\n".encode())[1].findings
+    assert "ZERO WIDTH SPACE (U+200B)" in found.sentence
 
 
 def test_a_value_that_is_too_long_is_told_in_our_words(tmp_path: Path) -> None:
