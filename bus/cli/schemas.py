@@ -57,6 +57,9 @@ _NAMED = {
 }  # fmt: skip
 """Fields that name something of the installation."""
 
+_SAY_SOMETHING = {"RouteDocument", "ClauseModel", "TypeDocument", "Servizio", *(model.__name__ for model in KINDS.values())}
+"""Models whose fields say something where they are written."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -101,11 +104,20 @@ def _models(models: Iterable[type[BaseModel]], vocabulary: Vocabulary) -> dict[s
     definitions: dict[str, Schema] = made.get("$defs", {})
     for owner, schema in definitions.items():
         for name, inner in schema.get("properties", {}).items():
+            if owner in _SAY_SOMETHING and (owner, name) != ("Wait", "wait"):
+                _without_null(inner)
             if names := vocabulary.named(_NAMED.get((owner, name), "")):
                 schema["properties"][name] = _enumerated(inner, names)
             elif name in _DURATIONS and (owner, name) not in _NAMED:
                 _texts(inner, {"pattern": _DURATIONS[name]})
     return definitions
+
+
+def _without_null(schema: Schema) -> None:
+    """What may be left out is not written with nothing behind it: `bus validate` refuses that."""
+    if {"type": "null"} in schema.get("anyOf", ()):
+        schema["anyOf"] = [one for one in schema["anyOf"] if one != {"type": "null"}]
+        schema.pop("default", None)
 
 
 def _enumerated(schema: Schema, names: Names) -> Schema:
@@ -186,7 +198,7 @@ def _ref(name: str) -> Schema:
 
 def _asked(name: str, operation: Operation) -> Schema:
     """The fields of an operation's request, where it is called."""
-    codes = {"anyOf": [{"const": "any"}, {"type": "array", "items": {"enum": sorted(operation.refusals)}}, {"type": "null"}]}
+    codes = {"anyOf": [{"const": "any"}, {"type": "array", "items": {"enum": sorted(operation.refusals)}}]}
     return _where("call", name, {"with": _fields(shape_of(operation.request)), **({"dead_on": codes} if operation.refusals else {})})
 
 

@@ -39,7 +39,7 @@ from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
 from bus.message import JsonObject, JsonValue
-from bus.source import Pointer, Reporter, nearest, suggestion, validated
+from bus.source import EMPTY, Pointer, Reporter, nearest, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
 """Who sends beside adapters: routes, and the roles of API keys that may."""
@@ -254,6 +254,8 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     environment = Environment(BUILT_IN, tables, fields_of if isinstance(fields_of, dict) else ())
     case = {name: _expression(environment, text, ("case", name), report) for name, text in model.case.items()}
     key = _expression(environment, model.key, ("key",), report) if model.key is not None else None
+    if model.key is None and "key" in document:
+        report.report(("key",), "field.invalid", "`key` says nothing", EMPTY)
     for name in case:
         if problem := name_problem(name):
             report.report(("case", name), "name.reserved", problem, key=True)
@@ -264,7 +266,7 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     protects = validator is not None and fields.check(paths, model.schema_, model.forms, report)
     replies = model.reply.model_dump()
     protects = fields.check_reply(replies, report) and protects
-    failed = validator is None or codes is None or not protects or (model.key is not None and key is None)
+    failed = validator is None or codes is None or not protects or ("key" in document and key is None)
     if failed or None in case.values() or None in forms.values():
         return None
     return MessageType(

@@ -194,6 +194,27 @@ def test_an_editor_sees_an_error_of_shape(path: Path, of_the_corpus: dict[str, j
     assert not of_the_corpus[path.parent.name].is_valid(read_file(path).plain())
 
 
+@pytest.mark.parametrize(
+    ("schema", "written"),
+    [
+        ("route", {"key": None}),
+        *(("route", {"steps": [{"id": "a", "fail": "a.b", name: None}]}) for name in ("when", "reason")),
+        ("route", {"steps": [{"id": "a", "choose": [{"when": None, "steps": [{"id": "b", "reply": {}}]}]}]}),
+        ("type", {"key": None}),
+        ("services", {"servizi": [{"codice": "a", "titolo": "A", "ufficio": "SUE", "tipo": "istanza", "tariffa": None}]}),
+    ],
+)
+def test_an_editor_sees_a_field_that_says_nothing(
+    schema: str, written: dict[str, object], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
+) -> None:
+    whole = {
+        "route": {"route": "a.b", "version": 1, "on": "prova.istanza", "steps": [{"id": "a", "reply": {}}]},
+        "type": {"type": "a.b", "schema": {"type": "object"}},
+        "services": {},
+    }[schema]
+    assert not of_the_corpus[schema].is_valid({**whole, **written})
+
+
 def test_names_of_the_house_come_with_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
     made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))
     call = made["route"]["$defs"]["Call"]["properties"]["call"]
