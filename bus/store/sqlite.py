@@ -18,7 +18,20 @@ from typing import Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
-from bus.store.sqlite_file import DAMAGED, LOCAL_DISK, MISTAKES, Place, address, failed, kind_of, make, own, own_file, unreachable
+from bus.store.sqlite_file import (
+    DAMAGED,
+    LOCAL_DISK,
+    MISTAKES,
+    Place,
+    address,
+    failed,
+    kind_of,
+    make,
+    own,
+    own_file,
+    unreachable,
+    unreadable,
+)  # fmt: skip
 from bus.store.writer import LULL, Writer
 
 T = TypeVar("T")
@@ -334,8 +347,7 @@ class SqliteReader:
                 self._connection.refuse_other()
                 self._connection.place = Place(path, with_log=False)
         except sqlite3.Error as error:
-            hint = "is the file there, and yours to read?"
-            raise StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint) from error
+            raise unreadable(error, path) from error
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

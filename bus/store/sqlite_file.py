@@ -37,6 +37,12 @@ def unreachable(error: Exception, path: Path) -> StoreError:
     return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
 
 
+def unreadable(error: Exception, path: Path) -> StoreError:
+    """It could not be read by one who only looks."""
+    hint = _remedy(error, path) or "is the file there, and yours to read?"
+    return StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint)
+
+
 def _remedy(error: Exception, path: Path) -> str:
     """What to do, by what SQLite says of the error and the system of the disk; empty where neither says."""
     kind, number = kind_of(error), error.errno if isinstance(error, OSError) else 0

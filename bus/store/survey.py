@@ -16,7 +16,7 @@ from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
 from bus.store.schema import REVISION, refuse, revision_of_postgres, revision_of_sqlite
-from bus.store.sqlite_file import address
+from bus.store.sqlite_file import address, unreadable
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
@@ -88,9 +88,8 @@ def _sqlite(path: Path) -> Survey:
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
-        raise StoreError(
-            f"cannot read the database: {error}", code="store.unreachable", hint="is the file there, and yours to read?"
-        ) from error
+        hint = unreadable(error, path).hint  # the place is told apart
+        raise StoreError(f"cannot read the database: {error}", code="store.unreachable", hint=hint) from error
 
 
 def _postgresql(url: str) -> Survey:

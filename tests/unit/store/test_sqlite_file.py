@@ -19,6 +19,7 @@ from bus.errors import StoreError
 from bus.store import Tx, writer
 from bus.store.opening import open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
+from bus.store.survey import survey
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors
 from tests.unit.store.test_writer import names, put
@@ -231,6 +232,19 @@ def test_who_only_looks_is_told_when_the_file_is_another(store: SqliteStore) -> 
         with pytest.raises(StoreError) as told, looking.read():
             pass
     assert told.value.code == "store.vanished"
+
+
+@pytest.mark.parametrize("look", [SqliteReader, lambda path: survey(f"sqlite:///{path}")])
+@pytest.mark.parametrize(("content", "hint"), [(b"garbage, and no database", "restore the backup"), (None, "is the file there")])
+def test_who_only_looks_is_told_what_to_do_about_a_file_that_is_no_database(
+    tmp_path: Path, look: Callable[[Path], object], content: bytes | None, hint: str
+) -> None:
+    path = tmp_path / "t.db"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError) as told:
+        look(path)
+    assert (told.value.code, hint in told.value.hint) == ("store.unreachable", True)
 
 
 LOSSES: dict[str, Callable[[SqliteStore], object]] = {
