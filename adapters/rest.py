@@ -33,7 +33,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from adapters.http import ALONE, ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
-from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Unreachable
+from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Text, Unreachable
 from bus.message import canonical
 from bus.network import ProxyOrNone
 
@@ -317,7 +317,7 @@ class FailedWhen(Settings):
     fields within fields are joined with dots.
     """
 
-    field: str
+    field: Text
     equals: str | int | bool
     code: str | None = None
 

@@ -42,12 +42,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from bus.errors import InDoubt, OutsideError, Refused, Unreachable
-from bus.exact import Exact
+from bus.exact import Exact, Text
 from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
     "Adapter", "Call", "Caution", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt",
-    "LocalFile", "LocalFileOrNone", "Operation", "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings",
+    "LocalFile", "LocalFileOrNone", "Operation", "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Text",
     "Unreachable", "Wire", "operation", "schema_of", "told_by",
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from bus import faults, source
 from bus.errors import ConfigError
-from bus.exact import Exact, Told
+from bus.exact import UNREAD, Exact, File, Text, Told
 from bus.message import digest
 from bus.network import ProxyOrNone
 
@@ -39,10 +39,10 @@ S = TypeVar("S", bound=_Section)
 class Organization(_Section):
     """The municipality."""
 
-    name: str = Field(description="Its name as citizens know it.")
+    name: Text = Field(description="Its name as citizens know it.")
     fiscal_code: str = Field(description="Its fiscal code, 11 digits.", pattern=r"^[0-9]{11}$")
     ipa: str = Field(default="", description="Its code in the index of public administrations.")
-    istat: str = Field(default="", description="Its ISTAT code, quoted: it may begin with 0.")
+    istat: str = Field(default="", description="Its ISTAT code, 6 digits, quoted: it may begin with 0.", pattern=r"^([0-9]{6})?$")
 
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
@@ -54,22 +54,13 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(SCHEMES[0])) if url.startswith(SCHEMES[0]) else None
 
 
-def _something(given: Any) -> Any:
-    """An address that somebody wrote; a secret that is not read yet is empty."""
-    if given == "" and not isinstance(given, Told):
-        raise ValueError("may not be empty")
-    return given
-
-
 class Store(_Section):
     """Where the log and its projections live."""
 
-    url: str = Field(
+    url: Text = Field(
         default="sqlite:///var/snodo.db",
         description="`sqlite:///path` (one process, a local disk) or `postgresql://user@host/database` (any number of processes).",
     )
-
-    _url_says_something = field_validator("url", mode="before")(_something)
 
     @property
     def shared(self) -> bool:
@@ -85,7 +76,7 @@ class Log(_Section):
         description="Name of the log in its checkpoints, such as `bus.comune.example/log`; for ever. Empty: `snodo/` and the fiscal code.",
         pattern=r"^[^\s+]*$",
     )
-    key: Path = Field(
+    key: File = Field(
         default=Path("var/log.key"), description="The key that signs checkpoints; only the process that numbers the log reads it."
     )
     previous_key: Path | None = Field(
@@ -94,7 +85,7 @@ class Log(_Section):
     lost_keys: tuple[str, ...] = Field(
         default=(), description="Public keys of the log whose files are lost: only then may a key sign that none of them vouches for."
     )
-    receipt_key: Path = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
+    receipt_key: File = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
     promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
 
     @field_validator("lost_keys")
@@ -133,7 +124,7 @@ class Timestamps(_Section):
     """Time stamps (RFC 3161) of checkpoints."""
 
     url: str = Field(description="Address of the time-stamping authority.", pattern=r"^https?://")
-    ca: Path = Field(description="File (PEM) of the root certificate of the authority.")
+    ca: File = Field(description="File (PEM) of the root certificate of the authority.")
     proxy: ProxyOrNone = None
     every: float = Field(default=3600, gt=0, description="Seconds between two stamps, while the log grows.")
     late: float = Field(default=14_400, gt=0, description="Seconds for which a checkpoint may be without a stamp before it is told.")
@@ -142,7 +133,7 @@ class Timestamps(_Section):
 class DailyAnchor(_Section):
     """The day's last checkpoint, handed to the protocol register."""
 
-    type: str = Field(
+    type: Text = Field(
         default="registro.sigillo.giornaliero", description="Type of the message that hands it in; a route takes it from there."
     )
     at: str = Field(
@@ -181,11 +172,10 @@ class Anchors(_Section):
 class Channel(_Section):
     """Where tickets wait."""
 
-    url: str = Field(
+    url: Text = Field(
         default="memory://",
         description="A kombu URL: `memory://` in one process, `amqp://user@host/vhost` (RabbitMQ) between several.",
     )
-    _url_says_something = field_validator("url", mode="before")(_something)
     options: dict[str, Any] = Field(
         default_factory=dict, description="kombu's options of the transport, such as `ssl: {ca_certs: /etc/ssl/comune.pem}` for `amqps://`."
     )
@@ -199,15 +189,15 @@ class Channel(_Section):
 class Attachments(_Section):
     """Files that come with messages."""
 
-    folder: Path = Field(default=Path("var/attachments"), description="Where files are kept, by content address.")
+    folder: File = Field(default=Path("var/attachments"), description="Where files are kept, by content address.")
     limit: int = Field(default=200_000_000, gt=0, description="The largest file, in bytes.")
 
 
 class Keystore(_Section):
     """What opens payloads, apart from the database: destroying a key erases what it sealed."""
 
-    folder: Path = Field(default=Path("var/keys"), description="Where the keys are; one folder for all processes, readable by them alone.")
-    master: Path = Field(
+    folder: File = Field(default=Path("var/keys"), description="Where the keys are; one folder for all processes, readable by them alone.")
+    master: File = Field(
         default=Path("var/master.key"), description="The key that wraps all others, mode 0600; made at the first start. Back it up apart."
     )
 
@@ -215,7 +205,7 @@ class Keystore(_Section):
 class Http(_Section):
     """The HTTP door."""
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    host: Text = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     prefix: str = Field(
         default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$",
@@ -469,7 +459,7 @@ def _resolve(value: Any, base: Path | None) -> Any:
     """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
     match value:
         case {"env": str()} | {"file": str()} if len(value) == 1 and base is None:
-            return Told("")
+            return UNREAD
         case {"env": str(name), **rest} if not rest:
             return _own(name, os.environ[name])
         case {"file": str(name), **rest} if not rest:

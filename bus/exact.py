@@ -6,9 +6,10 @@ Pydantic would take ``true`` for 1 and ``"20"`` for 20; who wrote ``limit: true`
 from __future__ import annotations
 
 import re
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
@@ -17,6 +18,22 @@ class Told(str):
     """A text out of the environment or a file, where nothing but text stands: it may say a number."""
 
     __slots__ = ()
+
+
+UNREAD = Told("")
+"""What stands for a secret that is not read yet."""
+
+
+def _something(given: Any) -> Any:
+    if isinstance(given, str) and not given.strip() and given is not UNREAD:
+        raise ValueError("may not be empty")
+    return given
+
+
+Text = Annotated[str, BeforeValidator(_something)]
+"""A text that says something."""
+File = Annotated[Path, BeforeValidator(_something)]
+"""A path that somebody wrote; an empty one would be the folder of the settings."""
 
 
 def _number(value: Any) -> Any:

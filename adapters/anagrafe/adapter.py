@@ -13,7 +13,7 @@ from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
 from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
-from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Unreachable, operation
+from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
 from bus.errors import ConfigError
 from bus.network import ProxyOrNone
 
@@ -84,7 +84,7 @@ class AnagrafeSettings(Settings):
     contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     credenziali: dict[str, str] = Field(default_factory=dict, repr=False, description="names the dialect's templates use, such as token")
     comune: str = Field(default="000000", pattern="^[0-9]{6}$", description="ISTAT code of the comune, six digits")
-    tipo_invio: str = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
+    tipo_invio: Text = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
     ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate, when the registry asks for one")

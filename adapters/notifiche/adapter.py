@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
-from bus.adapter import Adapter, Call, Contract, LocalFileOrNone, operation
+from bus.adapter import Adapter, Call, Contract, LocalFileOrNone, Text, operation
 from bus.clock import ROME
 
 PERSON = r"^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$"
@@ -30,9 +30,9 @@ def _sized(shortest: int, longest: int) -> AfterValidator:
 class NotificheSettings(RestSettings):
     """``url`` is the base address of App IO's services API, ``/api/v1`` included; the rest is for mail."""
 
-    chiave: str = Field(description="subscription key of our service on App IO")
+    chiave: Text = Field(description="subscription key of our service on App IO")
     ente: str | None = Field(None, pattern=r"^[0-9]{11}$", description="codice fiscale of the municipality, as payee of notices")
-    smtp_host: str = Field(description="mail server")
+    smtp_host: Text = Field(description="mail server")
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
     smtp_ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from adapters.pagopa.identificativi import Emettitore, iban_valido
 from adapters.rest import RestSettings
-from bus.adapter import Contract, LocalFileOrNone
+from bus.adapter import Contract, LocalFileOrNone, Text
 from bus.clock import ROME
 
 TESTO = r"^[^\x00-\x1f\x7f\ufffe\uffff]+$"
@@ -154,7 +154,7 @@ class PagopaSettings(RestSettings):
     The taxonomy codes of the municipality's services are configuration: no public list has them all.
     """
 
-    subscription_key: str = Field(repr=False, description="Ocp-Apim-Subscription-Key")
+    subscription_key: Text = Field(repr=False, description="Ocp-Apim-Subscription-Key")
     id_pa: str = Field(pattern=r"^[0-9]{11}$", description="fiscal code of the creditor")
     id_broker_pa: str = Field(min_length=1, max_length=35, description="broker, as configured at pagoPA")
     id_station: str = Field(min_length=1, max_length=35, description="station, as configured at pagoPA")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapters.protocollo.dialects import Dialect, Shipped
 from adapters.shapes import WebAddress, WebAddressOrNone
-from bus.adapter import Contract, LocalFile, Settings
+from bus.adapter import Contract, LocalFile, Settings, Text
 from bus.network import ProxyOrNone
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
@@ -71,15 +71,15 @@ class ProtocolloSettings(Settings):
     url_ricerca: WebAddressOrNone = Field(default="", description="ads: address of ProtocolloExtendedService")
     contratto_ricerca: LocalFile = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
     autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
-    ente: str = Field(description="code of the body, for the login")
-    utente: str
-    password: str = Field(repr=False)
-    amministrazione: str = Field(description="IPA code of the administration")
-    aoo: str = Field(description="code of the AOO")
-    denominazione: str = Field(description="name of the administration")
+    ente: Text = Field(description="code of the body, for the login")
+    utente: Text
+    password: Text = Field(repr=False)
+    amministrazione: Text = Field(description="IPA code of the administration")
+    aoo: Text = Field(description="code of the AOO")
+    denominazione: Text = Field(description="name of the administration")
     uo: str = Field(default="", description="organisational unit when the request names none")
     tipo_smistamento: str = Field(default="COMPETENZA", description="COMPETENZA, CONOSCENZA or empty")
-    applicativo: str = Field(default="SNODO", description="name of ApplicativoProtocollo, as agreed with the vendor")
+    applicativo: Text = Field(default="SNODO", description="name of ApplicativoProtocollo, as agreed with the vendor")
     assestamento: float = Field(default=30.0, ge=0, description="seconds after which a call that timed out can register no more (settle)")
     oggetto_massimo: int = Field(
         default=4000,

@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
-from bus.adapter import Adapter, Call, Contract, operation
+from bus.adapter import Adapter, Call, Contract, Text, operation
 
 
 class ScrivaniaSettings(RestSettings):
     """Settings of the desks system."""
 
-    chiave: str = Field(description="API key of the bus, sent as X-Api-Key")
+    chiave: Text = Field(description="API key of the bus, sent as X-Api-Key")
     riserva: str | None = Field(None, description="desk that takes what no open office can take; without it such a request is refused")
 
 

@@ -8,14 +8,14 @@ from pydantic import Field, field_validator
 
 from adapters.http import no_answer
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
-from bus.adapter import Adapter, Call, Contract, operation
+from bus.adapter import Adapter, Call, Contract, Text, operation
 from bus.message import digest
 
 
 class SitoSettings(RestSettings):
     """Settings of the website's publishing interface."""
 
-    chiave: str = Field(description="publishing key, sent as Authorization: Bearer")
+    chiave: Text = Field(description="publishing key, sent as Authorization: Bearer")
 
 
 class Pubblicazione(Contract):

@@ -18,21 +18,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.http import no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair, put
-from bus.adapter import Call, LocalFile, Operation, Settings
+from bus.adapter import Call, LocalFile, Operation, Settings, Text
 from bus.network import ProxyOrNone
 
 
 class InBand(Settings):
     """How the system says no inside a success: what stands at ``field``, in one of several items too, differs from ``ok``."""
 
-    field: str = Field(description="names joined with dots, in the answer")
+    field: Text = Field(description="names joined with dots, in the answer")
     ok: str = Field(default="", description="the value that means yes, as XML writes it; empty: the field must be absent or empty")
 
 
 class SoapOperationSettings(ConfiguredOperation):
     """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them the WSDL says what goes."""
 
-    operation: str = Field(description="name of the operation in the WSDL")
+    operation: Text = Field(description="name of the operation in the WSDL")
     effect: Literal["read", "keyed", "once"] = "once"
     timeout: float = Field(gt=0, description="seconds")
     settle: float = Field(default=0.0, ge=0, description="seconds")
@@ -44,7 +44,7 @@ class SoapOperationSettings(ConfiguredOperation):
 
 
 class SoapSettings(Settings):
-    wsdl: LocalFile = Field(description="path of the WSDL")
+    wsdl: LocalFile = Field(min_length=1, description="path of the WSDL")
     url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")

@@ -88,13 +88,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
-from bus.adapter import Adapter, Call, Contract, operation
+from bus.adapter import Adapter, Call, Contract, Text, operation
 
 
 class @CLASS@Settings(RestSettings):
     """Settings, as `config.yaml` says them; `url`, timeouts and certificates are those of every REST adapter."""
 
-    chiave: str = Field(description="API key of the bus, sent as X-Api-Key")
+    chiave: Text = Field(description="API key of the bus, sent as X-Api-Key")
 
 
 class Registrazione(Contract):

@@ -23,7 +23,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,7 +72,7 @@ class TypeDocument(BaseModel):
     type: str = Field(pattern=NAME, max_length=120, description="Name of the type, such as edilizia.pratica.presentata")
     title: str = Field(default="", description="One line on what the message says")
     case: dict[str, str] = Field(default_factory=dict, description="Business keys of the case: name to expression")
-    senders: list[str] = Field(
+    senders: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="Who may send it: `portal` or `sysadmin` (roles of API keys), names of adapters, `bus` (routes); empty: anybody",
     )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from bus import source
 from bus.errors import ConfigError, EvidenceError
-from bus.exact import Exact
+from bus.exact import Exact, File, Text
 from bus.faults import all_of
 from bus.log import note
 
@@ -32,19 +32,19 @@ WitnessKey = Annotated[str, AfterValidator(partial(_public, type=note.COSIGNATUR
 class Log(Exact):
     """A log that is witnessed."""
 
-    origin: str = Field(description="Its name: the first line of its checkpoints.", min_length=1)
+    origin: Text = Field(description="Its name: the first line of its checkpoints.")
     keys: tuple[LogKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
 
 
 class Settings(Exact):
     """All settings."""
 
-    key: Path = Field(description="File of the private key that cosigns, mode 600: `bus witness key` makes it.")
+    key: File = Field(description="File of the private key that cosigns, mode 600: `bus witness key` makes it.")
     former_keys: tuple[WitnessKey, ...] = Field(
         default=(), description="Public keys that cosigned before: what they signed is still taken for our own memory."
     )
-    memory: Path = Field(description="Folder of the last checkpoint of each log, on a local disk. Whoever empties it lets a log be forked.")
-    host: str = Field(default="127.0.0.1", description="Address to listen on; TLS is a reverse proxy's.")
+    memory: File = Field(description="Folder of the last checkpoint of each log, on a local disk. Whoever empties it lets a log be forked.")
+    host: Text = Field(default="127.0.0.1", description="Address to listen on; TLS is a reverse proxy's.")
     port: int = Field(default=8090, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     logs: tuple[Log, ...] = Field(description="The logs that are witnessed; checkpoints of others are refused.", min_length=1)
 

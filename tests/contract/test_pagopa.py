@@ -145,7 +145,8 @@ class TestPagopa(AdapterContract):
         ]
 
     def test_without_the_key_of_the_subscription_gpd_refuses(self, adapter: Adapter, simulator: RunningSimulator) -> None:
-        senza = Pagopa("pagopa", PagopaSettings.model_validate({**self.settings(simulator.url, {}), "subscription_key": ""}))
+        settings = PagopaSettings.model_validate(self.settings(simulator.url, {}))
+        senza = Pagopa("pagopa", settings.model_copy(update={"subscription_key": ""}))
         done = attempt(senza, "crea-posizione", fresh(NUOVA))
         senza.close()
         assert isinstance(done.error, Refused)

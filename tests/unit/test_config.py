@@ -227,6 +227,33 @@ def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
         config.load(path)
 
 
+@pytest.mark.parametrize(
+    ("section", "own", "said"),
+    [
+        ("organization", {"name": " ", "fiscal_code": "00000000000"}, "`name` may not be empty"),
+        ("organization", {"name": "A", "fiscal_code": "00000000000", "istat": "zzz"}, "`istat` must be written as six digits"),
+        ("attachments", {"folder": ""}, "`folder` may not be empty"),
+        ("keystore", {"master": ""}, "`master` may not be empty"),
+        ("log", {"key": ""}, "`key` may not be empty"),
+        ("http", {"host": ""}, "`host` may not be empty"),
+    ],
+)
+def test_a_setting_that_can_never_work_is_refused(tmp_path: Path, section: str, own: dict[str, Any], said: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(**{section: own})), "utf-8")
+    with pytest.raises(ConfigError, match=said):
+        config.load(path)
+
+
+@pytest.mark.parametrize("own", ["chiave", "smtp_host"])
+def test_a_setting_of_an_adapter_that_is_left_empty_is_refused_also_as_a_secret(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    monkeypatch.setenv("SNODO_EMPTY", "")
+    mail = {"use": "notifiche", "url": "http://x", "chiave": "k", "smtp_host": "posta", "mittente": "a@b.example"}
+    for said in ("", {"env": "SNODO_EMPTY"}):
+        with pytest.raises(ConfigError, match=f"{own} may not be empty"):
+            adapters_of(config.parse(settings(adapters={"posta": mail | {own: said}}), Path("config.yaml")))
+
+
 @pytest.mark.parametrize("section", ["store", "channel"])
 def test_an_address_that_is_left_empty_is_refused_and_one_that_is_a_secret_is_not(tmp_path: Path, section: str) -> None:
     path = tmp_path / "config.yaml"
