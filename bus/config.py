@@ -378,6 +378,16 @@ class Config(_Section):
         """What stands in the file, where a secret is named and not told."""
         return self._written
 
+    def lacking(self) -> Iterator[tuple[int, int, str]]:
+        """Secrets that are not there: line and column of each use in the file, and a sentence; nothing for settings of no file."""
+        if self._document is None or self._folder is None:
+            return
+        for pointer, name in _named(self._written):
+            try:
+                _secret(str(pointer[-1]), name, self._folder)
+            except ConfigError as error:
+                yield *self._document.place(pointer), error.sentence
+
     @property
     def fingerprints(self) -> dict[str, str]:
         """The digest of each section as it is written, each adapter by itself; a secret counts by where it is taken from."""
@@ -458,25 +468,29 @@ def _named(value: Any, pointer: source.Pointer = ()) -> Iterator[tuple[source.Po
 def _resolve(value: Any, base: Path | None) -> Any:
     """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
     match value:
-        case {"env": str()} | {"file": str()} if len(value) == 1 and base is None:
-            return UNREAD
-        case {"env": str(name), **rest} if not rest:
-            return _own(name, os.environ[name])
-        case {"file": str(name), **rest} if not rest:
-            assert base is not None
-            try:
-                secret = (base / name).read_text("utf-8").strip()
-            except OSError as error:
-                raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
-            except ValueError as error:  # not UTF-8, or the name holds a NUL
-                raise ConfigError(f"cannot read the secret in {name!r}: it is no text in UTF-8", code="config.secret-missing") from error
-            return _own(name, secret)
+        case {"env": str(name)} | {"file": str(name)} if len(value) == 1:
+            return UNREAD if base is None else _secret(next(iter(value)), name, base)
         case dict():
             return {key: _resolve(inner, base) for key, inner in value.items()}
         case list():
             return [_resolve(inner, base) for inner in value]
         case _:
             return value
+
+
+def _secret(kind: str, name: str, base: Path) -> Told:
+    """A secret, read; raises `ConfigError` where it is not there."""
+    if kind == "env":
+        if name not in os.environ:
+            raise ConfigError(f"the environment has no {name}", code="config.secret-missing")
+        return _own(name, os.environ[name])
+    try:
+        secret = (base / name).read_text("utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
+    except ValueError as error:  # not UTF-8, or the name holds a NUL
+        raise ConfigError(f"cannot read the secret in {name!r}: it is no text in UTF-8", code="config.secret-missing") from error
+    return _own(name, secret)
 
 
 def _own(name: str, secret: str) -> Told:

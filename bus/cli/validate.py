@@ -116,7 +116,8 @@ def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     if known.missing:
         check_settings(known.config)
         hint = "what the adapters say of their contracts was not asked; the rules and all other settings were checked"
-        yield Finding(str(path), 1, 1, "config.secret-missing", "warning", known.missing, hint)
+        for line, column, sentence in known.config.lacking():
+            yield Finding(str(path), line, column, "config.secret-missing", "warning", sentence, hint)
     for name, adapter in known.adapters.items():
         spot = known.config.spot_of("adapters", name, key=True)
         for said in adapter.check():

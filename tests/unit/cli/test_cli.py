@@ -329,10 +329,20 @@ def test_settings_that_are_not_there_or_wrong(bus, tmp_path):
 
 
 def test_secrets_are_not_needed_to_check_rules(bus, tmp_path):
-    config = write(tmp_path, store={"url": {"env": "SNODO_NON_ESISTE"}})
-    code, out, _ = bus("validate", "--config", str(config))
+    config = write(tmp_path, store={"url": {"env": "SNODO_NON_ESISTE"}}, channel={"url": {"file": "non-esiste"}})
+    config.write_text(json.dumps(json.loads(config.read_text()), indent=2))
+    code, out, _ = bus("validate", "--config", str(config), "--json")
     assert code == 0
-    assert "config.secret-missing" in out
+    lines = config.read_text().splitlines()
+    assert [(one["code"], one["line"], one["column"], one["sentence"]) for one in json.loads(out)] == [
+        ("config.secret-missing", number + 1, lines[number].index(name), sentence)
+        for name, sentence in (
+            ("SNODO_NON_ESISTE", "the environment has no SNODO_NON_ESISTE"),
+            ("non-esiste", "cannot read the secret in non-esiste: No such file or directory"),
+        )
+        for number in range(len(lines))
+        if name in lines[number]
+    ]
 
 
 @pytest.mark.parametrize(("written", "slip", "told"), [
