@@ -44,6 +44,12 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         found = sorted({row[name] for row in rows})
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
+    at_work = sum(_age(at, row["seen"]) <= SILENT for row in rows)
+    if at_work > 1 and not at.settings.channel.shared:
+        yield warning(
+            "doctor.processes", f"{at_work} processes are at work on this store, and channel.url is heard in one process alone",
+            why="what one of them rings the others find late, when they sweep", next="give all of them one amqp:// channel",
+        )  # fmt: skip
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
     none = (
         "no bus web, no bus worker"

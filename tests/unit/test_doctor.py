@@ -523,6 +523,11 @@ def test_processes_that_differ_or_are_silent_and_another_folder_are_told(tmp_pat
     assert told[1] == ("warning", "versions differ: 0.1.0, 0.2.0")
     assert told[2][1].startswith("rules differ: ")
     assert told[3] == ("ok", "at work: 1 web, 1 worker")
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute(row, ("c", "serve", "0.2.0", "regole-nuove", now, now))
+    [deaf] = [one for one in examined(tmp_path / "config.yaml")["doctor.processes"] if "channel.url" in one.what]
+    assert deaf.what == "2 processes are at work on this store, and channel.url is heard in one process alone"
+    assert not [one for one in found["doctor.processes"] if "channel.url" in one.what]
     assert levels(found, "doctor.attachments-same") == ["wrong"]
     (tmp_path / "var/attachments/.snodo-folder").write_text("un-altra")
     assert levels(examined(tmp_path / "config.yaml"), "doctor.attachments-same") == ["ok"]
