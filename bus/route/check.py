@@ -203,8 +203,8 @@ class _Checker:
         if not expired:
             return late if _ends(step.model) else after
         if not _ends(step.model):
-            place = (*step.pointer, "on_deadline")
-            self.report.report(place, "step.unreachable", "there is no deadline, so these steps can never run", "", "warning", key=True)
+            place, sentence = (*step.pointer, "on_deadline"), "there is no deadline, so these steps can never run"
+            self.report.report(place, "step.unreachable", sentence, "say `deadline`, such as 30d", "warning", key=True)
         ended = self._block(expired, scope)
         if ended is None:
             return after
@@ -493,10 +493,10 @@ class _Checker:
 
     def _ending(self, step: Parsed) -> None:
         """Whether a wait for messages ends though none comes."""
-        if not _ends(step.model):
+        if not _ends(step.model) and not step.block("on_deadline"):  # where there are steps, `_deadline` says so
             hint = "say `deadline`, such as 30d or 10wd, or a date by `by`"
             self._unless_unclear(step, (step.kind,), "wait.no-deadline", f"step `{step.model.id}` may wait for ever", hint, "warning")
-        elif step.kind == "wait" and step.model.again and step.model.deadline is None:
+        elif step.kind == "wait" and step.model.again and step.model.deadline is None and _ends(step.model):
             sentence = "`again` renews a wait after its `deadline`, and there is none"
             self._unless_unclear(step, ("again",), "wait.again", sentence, "say how long one wait takes, such as `deadline: 10d`")
 
