@@ -55,7 +55,7 @@ def cut(opening: Opening, evidence: Evidence, catalog: Catalog, operations: Mapp
         raise Invalid("this run began with a late message", code="test.late-run", hint="take the message that its case began with")
     route = opening.name.rpartition("@")[0]
     if route not in catalog.routes:
-        raise NotFound(f"there is no route {route} any more", code="test.no-run", hint="bus validate lists the routes")
+        raise NotFound(f"there is no route {route} any more", code="test.no-route", hint="bus validate lists the routes")
     records = evidence.journal(opening.run)
     plan = catalog.routes[route].plan
     cutting = _Cutting(opening, records, evidence, operations)

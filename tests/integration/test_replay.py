@@ -305,6 +305,9 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     woken = next(str(one.data["arrival"]) for one in evidence.journals[opening.run] if one.kind == "matched")
     came = evidence.message(woken).time
     first = evidence.message(waited)._replace(time=came + dt.timedelta(hours=1))
+    with pytest.raises(NotFound) as gone:
+        cut(opening, evidence, replace(catalog, routes={}), {})
+    assert gone.value.code == "test.no-route"
     said = type(evidence).message
     monkeypatch.setattr(type(evidence), "message", lambda self, one: first if one == waited else said(self, one))
     assert [("prova.sveglia", text_of(came))] == [(one["arrive"], one["at"]) for one in cut(opening, evidence, catalog, {}).test["earlier"]]
