@@ -123,7 +123,7 @@ class _Checker:
             model = step.model
             self.steps.add(model.id)
             if step.kind == "call":
-                self.asked |= {one for one in (model.call, model.undo) if one}
+                self.asked |= {one for one in (model.call, model.undo) if one is not None}
                 self.keys |= model.case.keys()
             elif step.kind == "send":
                 self.sent.add(model.send)
