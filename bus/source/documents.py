@@ -111,6 +111,13 @@ def _at(document: Any, place: Sequence[Any]) -> Any:
     return document
 
 
+def _left_empty(around: Any, name: str, known: Collection[str]) -> str | None:
+    """The field before an unknown one, if nothing is written there: what belongs under it may not be indented."""
+    before = list(around)[: list(around).index(name)] if isinstance(around, dict) and name in around else []
+    above = next((one for one in reversed(before) if one in known), None)
+    return above if above is not None and around[above] is None else None
+
+
 def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer, around: Any) -> None:
     place = fault["place"]
     name = str(place[-1]) if place else ""
@@ -121,6 +128,8 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
         hint = f"did you mean {meant}?" if meant else _ELSEWHERE.get(name) or ("it takes " + ", ".join(known) if known else "")
         if not meant and set(known) == {"when", "steps"} and name not in _ELSEWHERE:
             hint += "; what is done stands under `steps`, each step with an `id`"
+        if not meant and name not in _ELSEWHERE and (above := _left_empty(around, name, known)):
+            hint = f"does it belong to `{above}`? Then indent it; here {hint}"
         report.report((*pointer, *place), "field.unknown", f"there is no field `{name}` here", hint, key=True)
     elif fault["type"] == "missing":
         report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))

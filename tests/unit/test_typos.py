@@ -76,6 +76,20 @@ def world():
     return files_of(ROOT), offered(load(ROOT / "config.yaml", secrets=False))
 
 
+def test_a_field_that_is_not_indented_below_an_empty_one_is_told_where_it_stands_with_what_to_do(world):
+    files, operations = world
+    flat = (
+        files[ROUTE]
+        .decode()
+        .replace("    with: {codice_fiscale: body.richiedente.codice_fiscale}", "    with:\n    codice_fiscale: body.x", 1)
+    )
+    [found] = examine({**files, ROUTE: flat.encode()}, operations)[1]
+    assert (found.line, found.hint.partition("; ")[0]) == (
+        flat[: flat.index("codice_fiscale: body.x")].count("\n") + 1,
+        "does it belong to `with`? Then indent it",
+    )
+
+
 @pytest.mark.parametrize(("written", "typo", "sentence", "hint"), CASES, ids=[case[1].strip() for case in CASES])
 def test_a_typo_is_one_finding_at_its_line_that_says_what_to_write(world, written, typo, sentence, hint):
     files, operations = world
