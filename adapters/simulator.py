@@ -75,6 +75,11 @@ class Ledger:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
 
+    def close(self) -> None:
+        """Whoever has a simulator in a process that goes on ends it so; what was written is kept."""
+        with self._lock:
+            self._db.close()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One transaction; nested ones join the outermost."""

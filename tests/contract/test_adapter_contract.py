@@ -1,9 +1,11 @@
 """The contract suite and the simulators' kit are themselves able to fail."""
 
+import contextlib
 import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -134,13 +136,20 @@ def test_what_the_ledger_took_is_there_after_a_kill(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", script, str(tmp_path / "l.sqlite")], timeout=100)
     assert ran.returncode == -signal.SIGKILL
-    ledger = Ledger(tmp_path / "l.sqlite")
-    assert [(one["kind"], one["key"], one["detail"]) for one in ledger.effects()] == [("a", "k", {"n": 1})]
-    assert ledger.state("s", "k") == [1, 2]
+    with contextlib.closing(Ledger(tmp_path / "l.sqlite")) as ledger:
+        assert [(one["kind"], one["key"], one["detail"]) for one in ledger.effects()] == [("a", "k", {"n": 1})]
+        assert ledger.state("s", "k") == [1, 2]
 
 
-def test_a_transaction_of_the_ledger_is_all_or_nothing(tmp_path):
-    ledger = Ledger(tmp_path / "l.sqlite")
+@pytest.fixture
+def ledger(tmp_path):
+    with contextlib.closing(Ledger(tmp_path / "l.sqlite")) as ledger:
+        yield ledger
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        ledger.effects()
+
+
+def test_a_transaction_of_the_ledger_is_all_or_nothing(ledger):
     with pytest.raises(RuntimeError), ledger.transaction():
         ledger.once("a", "k", {})
         ledger.remember("s", "k", 1)
@@ -162,7 +171,9 @@ class Echo(Simulator):
 
 @pytest.fixture
 def echo(tmp_path):
-    return Echo(tmp_path, Namespace())
+    echo = Echo(tmp_path, Namespace())
+    yield echo
+    echo.ledger.close()
 
 
 def told(echo, *faults):
