@@ -115,9 +115,10 @@ def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     _addresses(known.config)
     if known.missing:
         check_settings(known.config)
-        hint = "what the adapters say of their contracts was not asked; the rules and all other settings were checked"
+        hint = "the rules and all other settings were checked; where all secrets are set, the adapters are asked about their contracts too"
         for line, column, sentence in known.config.lacking():
             yield Finding(str(path), line, column, "config.secret-missing", "warning", sentence, hint)
+            hint = ""  # once for all of them
     for name, adapter in known.adapters.items():
         spot = known.config.spot_of("adapters", name, key=True)
         for said in adapter.check():
