@@ -484,9 +484,10 @@ class _Reading:
         declared = headers.get("content-length")
         if declared is None:
             return self._until_the_end()
-        if not _LENGTH.fullmatch(declared):
+        length, *others = {one.strip() for one in declared.split(",")}  # one that is said twice is one (RFC 9112 §6.3)
+        if others or not _LENGTH.fullmatch(length):
             raise BadReply("the reply says no length that can be read")
-        return self._exactly(int(declared))
+        return self._exactly(int(length))
 
     def _exactly(self, size: int) -> bool:
         """So many bytes more of the body; false when they are beyond the limit."""

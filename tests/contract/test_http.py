@@ -35,6 +35,7 @@ def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, 
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nTrailer: t\r\n\r\n", b"ok"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\nX: a\r\n b\r\nX: caff\xe8\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     ],
 )
@@ -67,6 +68,7 @@ def test_what_has_no_head_that_can_be_read_is_refused(raw: bytes) -> None:
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", b"cut"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok", b""),
         (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b""),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx", b""),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n9\r\ncut", b"okcut"),
