@@ -43,6 +43,7 @@ class Attachments:
 
     def __init__(self, folder: Path, store: Store, clock: Clock, limit: int = 200_000_000) -> None:
         self.folder, self._store, self._clock, self.limit = folder, store, clock, limit
+        self._agreed: str | None = None
         make_folder(folder, FOLDER_OWNER_ONLY)
 
     def agree(self) -> None:
@@ -59,6 +60,13 @@ class Attachments:
                 f"{self.folder} is not the folder in which the other processes keep attachments", code="config.attachments",
                 hint=f"give all of them the same shared folder; after moving it, move its {NAME} too",
             )  # fmt: skip
+        self._agreed = name
+
+    def assure(self) -> None:
+        """Raises `StoreError` where the folder is not the agreed one any more: a disk that is not mounted leaves an empty one behind."""
+        with _kept():
+            if self._agreed is not None and (self.folder / NAME).read_text("utf-8").strip() != self._agreed:
+                raise StoreError(f"{self.folder} is not the folder that was agreed on", hint=f"is its disk mounted? put back its {NAME}")
 
     def clear(self) -> None:
         """Throw away, with their keys, files that were coming when a process was killed: no record names them, none erases them.
@@ -97,6 +105,7 @@ class Attachments:
             return self._unsealed(self._path(sha256))
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
+        self.assure()
         raise NotFound("there is no such attachment", code="attachment.unknown")
 
     def _unsealed(self, path: Path) -> IO[bytes]:
@@ -246,6 +255,7 @@ class Receiving:
 
     def __init__(self, home: Attachments, name: str, media_type: str, key: Key) -> None:
         self._home, self._name, self._media_type, self._key = home, name, media_type, key
+        home.assure()
         with _kept():
             descriptor, path = tempfile.mkstemp(prefix=COMING, dir=home.folder)
             self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
@@ -288,7 +298,9 @@ class Receiving:
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:
-    return kept("the file cannot be kept", code="store.failed", hint="look at the folder of attachments: space, rights, errors")
+    return kept(
+        "the file cannot be kept", code="store.failed", hint="look at the folder of attachments: is its disk mounted? space, rights, errors"
+    )
 
 
 def _name_of(folder: Path) -> str:

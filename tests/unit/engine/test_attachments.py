@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.engine.accesses import Looker
-from bus.engine.attachments import LEFT, Attachments
+from bus.engine.attachments import LEFT, NAME, Attachments
 from bus.errors import Erased, StoreError
 from bus.log import log, payload, stream
 from bus.log.keyring import Keyring
@@ -50,6 +51,29 @@ def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is
     killed._file.close()
     with coming:
         assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "another folder"])
+def test_nothing_is_kept_in_what_a_disk_that_is_not_mounted_leaves_behind(files: Attachments, left: str) -> None:
+    files.agree()
+    with files.receive("a.pdf", "application/pdf") as coming:
+        coming.write(b"uno")
+        sent = coming.finish("p")
+    away = files.folder.rename(files.folder.with_name("away"))
+    if left != "nothing":
+        files.folder.mkdir()
+    if left == "another folder":
+        (files.folder / NAME).write_text("0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11")
+    for use in (lambda: files.receive("b.pdf", "application/pdf"), lambda: files.open(sent.sha256)):
+        with pytest.raises(StoreError, match="mounted"):
+            use()
+    if left != "nothing":
+        shutil.rmtree(files.folder)
+    away.rename(files.folder)
+    with files.receive("b.pdf", "application/pdf") as coming:
+        coming.write(b"due")
+        assert files.open(coming.finish("p").sha256).read() == b"due"
+    assert files.open(sent.sha256).read() == b"uno"
 
 
 @pytest.mark.parametrize("size", [1, stream.PIECE, stream.PIECE + 1, 3 * stream.PIECE])
