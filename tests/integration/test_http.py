@@ -489,16 +489,6 @@ def test_a_message_that_begins_nothing_says_which_runs_it_woke_or_that_there_wer
     assert "woke" not in call("GET", f"/messages/{waiting['id']}").json
 
 
-def test_a_run_that_does_not_go_on_by_itself_is_not_said_to_be_due(call):
-    """One that waits for a message may wait for months: the moment at which it began to is none at which anything is due."""
-    waiting, told = (call("POST", "/messages", {"type": f"prova.{name}", "data": {"nome": "Ugo"}}).json for name in ("attesa", "saluto"))
-    for message, state in ((waiting, "waiting"), (told, "done")):
-        until(lambda: call("GET", f"/messages/{message['id']}").json["state"] == state, f"the run is {state}")  # noqa: B023
-        [run] = call("GET", f"/messages/{message['id']}").json["runs"]
-        assert (run["state"], run["due"]) == (state, None)
-    assert call("GET", f"/runs/{run['id']}", name="sistemista").json["due"] is None
-
-
 def test_what_is_public_needs_no_key_and_tells_nothing_of_anybody(call):
     status = call("GET", "/status", name=None)
     assert status.headers["content-type"] == "application/problem+json"

@@ -160,6 +160,16 @@ def test_top_counts_dead_letters_and_runs_that_are_due(server: Server) -> None:
     until(lambda: (1, 1) == ((one := server.app.top()["routes"]["prova.fallisce"])["dead"], one["failed"]), "it is counted")  # type: ignore[index,call-overload]
 
 
+def test_a_run_that_does_not_go_on_by_itself_is_not_said_to_be_due(server: Server) -> None:
+    """One that waits for a message may wait for months: the moment at which it began to is none at which anything is due."""
+    call = Caller(server.port)
+    call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ugo"}})
+    send(server, "Ada")
+    for state in ("waiting", "done"):
+        [run] = until(lambda: server.app.runs(state), f"a run is {state}")  # noqa: B023
+        assert [None, None] == [run["due"], call("GET", f"/runs/{run['id']}", name="sistemista").json["due"]]
+
+
 def test_both_on_the_command_line_without_anybodys_data(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
