@@ -57,7 +57,7 @@ _NAMED = {
 }  # fmt: skip
 """Fields that name something of the installation."""
 
-_SAY_SOMETHING = {"RouteDocument", "ClauseModel", "TypeDocument", "Servizio", *(model.__name__ for model in KINDS.values())}
+_SAY_SOMETHING = {"RouteDocument", "ClauseModel", "TypeDocument", "Servizio", "Expectation", *(model.__name__ for model in KINDS.values())}
 """Models whose fields say something where they are written."""
 
 

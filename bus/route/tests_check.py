@@ -11,7 +11,7 @@ from bus.message import JsonValue
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
 from bus.route.world import World, target_schema
-from bus.source import Pointer, Reporter, nearest, suggestion, validated, wrong_fields
+from bus.source import EMPTY, Pointer, Reporter, nearest, suggestion, validated, wrong_fields
 
 SERVICES = "servizi"
 """The table that routes/servizi.yaml is."""
@@ -259,6 +259,11 @@ class _Checker:
         expect = test.expect
         if not expect.model_fields_set:
             self.report.report(place, "test.expects-nothing", "the test expects nothing, so it cannot fail", "say at least `state`")
+        for name in sorted(expect.model_fields_set - {"reply"}):  # of which null says that there was none
+            if getattr(expect, name) is None:
+                listed = name in ("replies", "calls", "sent", "records", "late")
+                hint = EMPTY + ("; [] expects that there is none" if listed else "")
+                self.report.report((*place, name), "field.invalid", f"`{name}` says nothing", hint)
         for name, pointer in _named(expect.calls, (*place, "calls")):
             self._known(name, self.asked, self.world.operations, "operation", pointer)
         for name in expect.tries or ():
