@@ -18,7 +18,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", here.python),
     ("limits", here.limits),
     ("settings", here.settings),
-    ("secrets", here.secrets),
+    ("secrets", needs_settings(here.secrets)),
     ("shape", needs_settings(here.shape)),
     ("keys", needs_settings(here.keys)),
     ("adapters", needs_settings(systems.adapters)),

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bus import config as settings_file
-from bus import source
 from bus.adapter import Operation
 from bus.catalog import examine
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
@@ -52,12 +51,11 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
             yield wrong("doctor.settings", error.sentence, why=error.code, next=error.hint)
             return
         at.config = settings_file.load(at.path, secrets=False)
-    at.document = source.read_file(at.path).plain()
     yield ok("doctor.settings", f"{len(at.config.adapters)} adapters, {len(at.config.keys)} API keys", str(at.path))
 
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
-    named = list(dict.fromkeys(settings_file.secrets_in(at.document)))
+    named = list(dict.fromkeys(settings_file.secrets_in(at.settings.written)))
     files = [at.path.parent / name for kind, name in named if kind == "file"]
     at.lacking = [name for kind, name in named if kind == "env" and name not in os.environ] + [
         str(f) for f in files if not os.access(f, os.R_OK)
@@ -66,7 +64,7 @@ def secrets(at: Surroundings) -> Iterator[Verdict]:
         yield wrong(
             "doctor.secrets", f"{name} is not there", str(at.path), why="the bus does not start without it", next="set it before starting"
         )
-    files += [at.path] if any(_has_password(text) for text in texts_in(at.document)) else []
+    files += [at.path] if any(_has_password(text) for text in texts_in(dict(at.settings.written))) else []
     open_to_all = [file for file in files if file.is_file() and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH]
     for file in open_to_all:
         yield wrong("doctor.secrets", "every user of this machine can read it", str(file))

@@ -44,13 +44,11 @@ def wrong(code: str, what: str, where: str = "", *, why: str = "", next: str = "
 class Surroundings:
     """What checks look at. The first ones fill it for the later ones; what could not be had is None or empty, and passed over.
 
-    ``document`` is the file of the settings as it was written, ``lacking`` the secrets that are not there, ``adapters`` those that
-    could be made.
+    ``lacking`` are the secrets that are not there, ``adapters`` those that could be made.
     """
 
     path: Path
     now: Callable[[], dt.datetime]
-    document: Any = None
     config: Config | None = None
     lacking: list[str] = field(default_factory=list)
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
