@@ -178,7 +178,8 @@ class Keyring:
             key = self._unused.pop()
             if len(self._unused) == FEW and not self._ahead:
                 self._beside(self._make_ahead)
-            elif time.monotonic() - self._assured > LOOK:
+            elif (now := time.monotonic()) - self._assured > LOOK:
+                self._assured = now  # one thread, not one for each key until it runs
                 self._beside(self._assure)
         self._keep(key)
         return key
