@@ -11,8 +11,9 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
+from adapters.http import Link
 from adapters.shapes import WebAddress
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
+from adapters.soap.client import BAD_REQUEST, SoapClient, pair
 from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
 from bus.errors import ConfigError
 from bus.network import ProxyOrNone
@@ -105,7 +106,7 @@ class Anagrafe(Adapter):
         own = pair(settings.certificate, settings.certificate_key)
         link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, proxy=settings.proxy)
         self._client = SoapClient(
-            self._contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
+            self._contract, settings.url, link, port=self._dialect.porta, validate_replies=settings.risposte_rigorose
         )  # fmt: skip
 
     @operation(effect="read", timeout=5, refusals=_PERSON_REFUSALS, failed_when="listaErrori has an error that is not a warning")

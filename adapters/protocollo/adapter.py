@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from adapters.http import no_answer
+from adapters.http import Link, no_answer
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
+from adapters.soap.client import BAD_REQUEST, SoapClient, pair
 from bus.adapter import Adapter, Call, Caution, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
@@ -272,8 +272,8 @@ class Protocollo(Adapter):
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
     headers = {"Authorization": authorization} if authorization else None
     own = pair(settings.certificate, settings.certificate_key)
-    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, headers=headers, proxy=settings.proxy)
-    return SoapClient(contract, url, link=link, validate_replies=settings.risposte_rigorose)
+    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, proxy=settings.proxy)
+    return SoapClient(contract, url, link, headers=headers, validate_replies=settings.risposte_rigorose)
 
 
 def _dialect_of(settings: ProtocolloSettings) -> Dialect:

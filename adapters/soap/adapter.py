@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.http import no_answer
+from adapters.http import Link, no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair, put
+from adapters.soap.client import BAD_REQUEST, SoapClient, pair, put
 from bus.adapter import Call, LocalFile, Operation, Settings, Text
 from bus.network import ProxyOrNone
 
@@ -84,9 +84,10 @@ class Soap(Configured):
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
         certificate = pair(settings.certificate, settings.certificate_key)
-        link = Link(settings.connect_timeout, settings.max_reply_bytes, settings.ca, certificate, settings.headers, settings.proxy)
+        link = Link(connect=settings.connect_timeout, ca=settings.ca, certificate=certificate, proxy=settings.proxy)
         self._client = SoapClient(
-            settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies
+            settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers,
+            max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies,
         )  # fmt: skip
         wsdl, port = Path(settings.wsdl), settings.port
         self._offer({name: _declared(name, declared, wsdl, port) for name, declared in settings.operations.items()})

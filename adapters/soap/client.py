@@ -9,7 +9,6 @@ Cheap to import: zeep, lxml and requests come at the first call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from adapters import http
 from adapters.http import no_answer, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
-from bus.network import Proxy
 
 if TYPE_CHECKING:
     from adapters.soap.wsdl import SoapOperation, Wsdl
@@ -37,32 +35,22 @@ def put(values: dict[str, Any], path: str, value: str) -> None:
 
 
 def pair(certificate: str, key: str) -> str | tuple[str, str] | None:
-    """Our certificate as `Link` takes it; where there is no ``key``, the file of the certificate holds it."""
+    """Our certificate as `adapters.http.Link` takes it; where there is no ``key``, the file of the certificate holds it."""
     return (certificate, key) if key else certificate or None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours, and its key."""
-
-    connect: float = 3.0
-    max_reply_bytes: int = 20_000_000
-    ca: str = ""
-    certificate: str | tuple[str, str] | None = None
-    headers: Mapping[str, str] | None = None
-    proxy: Proxy | None = None
-
-
 class SoapClient:
-    """One port of one WSDL at one address. Thread-safe; keeps connections until `close`.
+    """One port of one WSDL at one address, over a ``link`` of its own. Thread-safe; keeps connections until `close`.
 
-    ``link`` holds timeouts, limits and TLS; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
+    ``headers`` go with every request; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
     """
 
-    def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link = Link(), validate_replies: bool = True) -> None:
-        self._path, self._port, self._link = Path(wsdl), port, link
-        self._url, self._validate_replies = url, validate_replies
-        self._connections = http.Link(connect=link.connect, ca=link.ca or None, certificate=link.certificate, proxy=link.proxy)
+    def __init__(
+        self, wsdl: str | Path, url: str, link: http.Link | None = None, *, port: str = "", headers: Mapping[str, str] | None = None,
+        max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
+    ) -> None:  # fmt: skip
+        self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or http.Link()
+        self._own_headers, self._max_reply_bytes, self._validate_replies = headers or {}, max_reply_bytes, validate_replies
 
     @cached_property
     def wsdl(self) -> Wsdl:
@@ -97,16 +85,16 @@ class SoapClient:
             raise
 
     def close(self) -> None:
-        self._connections.close()
+        self._link.close()
 
     def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> http.Reply:
         """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
-        headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **self._headers(operation)}
+        headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(operation)}
         ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
-        limit = self._link.max_reply_bytes
         with http.crossing(ctx.timeout) as going:
             try:
-                reply = self._connections.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in http.ALONE)
+                limit = self._max_reply_bytes
+                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in http.ALONE)
             except http.errors() as error:
                 if not going.left:
                     raise Unreachable(f"{operation.name}: {http.reason(error)}, and nothing was sent") from None
@@ -140,7 +128,7 @@ class SoapClient:
         from adapters.soap.parts import parts_of, put_back
         from adapters.soap.xml import as_said
 
-        body = http.inflated(reply.body, reply.headers, self._link.max_reply_bytes)
+        body = http.inflated(reply.body, reply.headers, self._max_reply_bytes)
         if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         said = reply.headers.get("content-type", "")

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.soap import wsdl, xml
 from adapters.soap.adapter import Soap
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient
+from adapters.soap.client import BAD_REQUEST, SoapClient
 from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
 from adapters.soap.xml import as_said
@@ -387,7 +387,7 @@ def test_a_reply_that_strays_too_far_to_be_read_is_no_answer(effect, failure, th
 
 def test_a_reply_beyond_the_limit_is_in_doubt():
     with Peer(body=GOOD) as peer:
-        client = SoapClient(OURS, peer.url, link=Link(max_reply_bytes=50))
+        client = SoapClient(OURS, peer.url, max_reply_bytes=50)
         with pytest.raises(InDoubt):
             client.call("ricercaSoggetto", ASKED, call_of())
         client.close()
