@@ -218,13 +218,15 @@ class Reply:
 @dataclass(slots=True)
 class Link:
     """Kept connections to one system; thread-safe. ``connect`` is in seconds; ``ca`` is a file of authorities, or empty for the machine's;
-    ``certificate`` is ours: a file, or one and that of its key. All goes by way of ``proxy`` where there is one.
+    ``certificate`` is the file of ours, which holds its key where ``certificate_key`` names none. All goes by way of ``proxy`` where there
+    is one.
     """
 
     pool: int = 16
     connect: float = 3.0
     ca: str | None = None
-    certificate: str | tuple[str, str] | None = None
+    certificate: str | None = None
+    certificate_key: str | None = None
     proxy: Proxy | None = None
     _kept: dict[tuple[str, str], list[tuple[Any, float]]] = field(default_factory=dict)
     _ways: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -310,8 +312,9 @@ class Link:
         request.prepare_url(address, None)
         adapter: Any = HTTPAdapter(max_retries=0)
         verify = self.ca or True
-        way = adapter.get_connection_with_tls_context(request, verify, cert=self.certificate)
-        adapter.cert_verify(way, address, verify, self.certificate)
+        own = (self.certificate, self.certificate_key) if self.certificate and self.certificate_key else self.certificate or None
+        way = adapter.get_connection_with_tls_context(request, verify, cert=own)
+        adapter.cert_verify(way, address, verify, own)
         if verify is True and has_authorities():
             way.ca_certs = None  # those of this machine, as for mail and in `bus doctor`, and not those of requests
         return way

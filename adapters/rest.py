@@ -192,11 +192,8 @@ class RestClient:
     _link: Link = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = self.settings
-        certificate = (
-            (settings.certificate, settings.certificate_key) if settings.certificate and settings.certificate_key else settings.certificate
-        )
-        self._link = Link(settings.pool, settings.connect_timeout, settings.ca, certificate, settings.proxy)
+        one = self.settings
+        self._link = Link(one.pool, one.connect_timeout, one.ca, one.certificate, one.certificate_key, one.proxy)
 
     def send(
         self,

@@ -13,7 +13,7 @@ from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
 from adapters.http import Link
 from adapters.shapes import WebAddress
-from adapters.soap.client import BAD_REQUEST, SoapClient, pair
+from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
 from bus.errors import ConfigError
 from bus.network import ProxyOrNone
@@ -103,8 +103,10 @@ class Anagrafe(Adapter):
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
         self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
-        own = pair(settings.certificate, settings.certificate_key)
-        link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, proxy=settings.proxy)
+        link = Link(
+            connect=settings.connessione, ca=settings.ca, certificate=settings.certificate,
+            certificate_key=settings.certificate_key, proxy=settings.proxy,
+        )  # fmt: skip
         self._client = SoapClient(
             self._contract, settings.url, link, port=self._dialect.porta, validate_replies=settings.risposte_rigorose
         )  # fmt: skip

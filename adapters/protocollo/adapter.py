@@ -24,7 +24,7 @@ from adapters.http import Link, no_answer
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
-from adapters.soap.client import BAD_REQUEST, SoapClient, pair
+from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Caution, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
@@ -271,8 +271,10 @@ class Protocollo(Adapter):
 
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
     headers = {"Authorization": authorization} if authorization else None
-    own = pair(settings.certificate, settings.certificate_key)
-    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, proxy=settings.proxy)
+    link = Link(
+        connect=settings.connessione, ca=settings.ca, certificate=settings.certificate,
+        certificate_key=settings.certificate_key, proxy=settings.proxy,
+    )  # fmt: skip
     return SoapClient(contract, url, link, headers=headers, validate_replies=settings.risposte_rigorose)
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import Link, no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
-from adapters.soap.client import BAD_REQUEST, SoapClient, pair, put
+from adapters.soap.client import BAD_REQUEST, SoapClient, put
 from bus.adapter import Call, LocalFile, Operation, Settings, Text
 from bus.network import ProxyOrNone
 
@@ -83,8 +83,10 @@ class Soap(Configured):
 
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
-        certificate = pair(settings.certificate, settings.certificate_key)
-        link = Link(connect=settings.connect_timeout, ca=settings.ca, certificate=certificate, proxy=settings.proxy)
+        link = Link(
+            connect=settings.connect_timeout, ca=settings.ca, certificate=settings.certificate,
+            certificate_key=settings.certificate_key, proxy=settings.proxy,
+        )  # fmt: skip
         self._client = SoapClient(
             settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers,
             max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies,

@@ -34,11 +34,6 @@ def put(values: dict[str, Any], path: str, value: str) -> None:
     values[last] = value
 
 
-def pair(certificate: str, key: str) -> str | tuple[str, str] | None:
-    """Our certificate as `adapters.http.Link` takes it; where there is no ``key``, the file of the certificate holds it."""
-    return (certificate, key) if key else certificate or None
-
-
 class SoapClient:
     """One port of one WSDL at one address, over a ``link`` of its own. Thread-safe; keeps connections until `close`.
 
