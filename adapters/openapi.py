@@ -377,17 +377,16 @@ def _refusals(replies: Mapping[str, Schema], told: Reader, path: Path) -> tuple[
 # --- models ----------------------------------------------------------------------------------------------------------
 
 
-class _Told(BaseModel):
-    """A value that the contract judges, and whose contract is told to the rules."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
 def model_of(name: str, schema: Schema, *, closed: bool, judged: bool = True) -> type[BaseModel]:
-    """A model that takes what a schema takes. Not ``closed``: also fields that the contract does not know; not ``judged``: anything."""
+    """A model that takes what a schema takes, and tells it to the rules.
+
+    Not ``closed``: also fields that the contract does not know; not ``judged``: anything.
+    """
     validator = jsonschema_rs.validator_for(schema if closed else opened(schema))
 
-    class Told(_Told):
+    class Told(BaseModel):
+        model_config = ConfigDict(extra="allow", frozen=True)
+
         @model_validator(mode="before")
         @classmethod
         def _fits(cls, value: Any) -> Any:

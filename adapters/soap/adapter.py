@@ -58,16 +58,12 @@ class SoapSettings(Settings):
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 
 
-class _Open(BaseModel):
-    """Anything the WSDL allows; the XSD judges it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
 def _as_the_wsdl(name: str, schema: Callable[[], dict[str, Any]]) -> type[BaseModel]:
     """A model that takes anything, since the XSD judges, and tells rules what the WSDL says."""
 
-    class Told(_Open):
+    class Told(BaseModel):
+        model_config = ConfigDict(extra="allow", frozen=True)
+
         @classmethod
         def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
             return schema()
