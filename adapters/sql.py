@@ -256,7 +256,7 @@ class Transaction:
 
     def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
-        self._keep("out", {"sql": sql, "parameters": dict(parameters or {})}, name)
+        _keep(self.ctx, "out", {"sql": sql, "parameters": dict(parameters or {})}, name)
         answered = self._execute(sql, dict(parameters or {}))
         if not answered.returns_rows:
             raise Refused(
@@ -264,7 +264,7 @@ class Transaction:
             )
         filled = {column[0] for column in getattr(answered.cursor, "description", None) or () if column[1] == _FILLED}
         found = [{n: v.rstrip(" ") if v and n in filled else _plain(v) for n, v in row.items()} for row in answered.mappings()]
-        self._keep("in", {"rows": found}, name)
+        _keep(self.ctx, "in", {"rows": found}, name)
         return found
 
     def one(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
@@ -276,21 +276,18 @@ class Transaction:
         """Run one statement for each set of parameters (none: nothing is sent); the number of rows it touched."""
         if not parameters:
             return 0
-        self._keep("out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
+        _keep(self.ctx, "out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
         touched = self._execute(sql, dict(parameters[0]) if len(parameters) == 1 else [dict(one) for one in parameters]).rowcount
-        self._keep("in", {"touched": touched}, name)
+        _keep(self.ctx, "in", {"touched": touched}, name)
         return touched
 
     def _execute(self, sql: str, parameters: Row | list[Row]) -> CursorResult[Any]:
         return self.connection.exec_driver_sql(_as_driver_takes(sql, self.connection.dialect), parameters)
 
     def commit(self, name: str) -> None:
-        self._keep("out", {"sql": "COMMIT"}, name)
+        _keep(self.ctx, "out", {"sql": "COMMIT"}, name)
         self.connection.commit()
-        self._keep("in", {"committed": True}, name)
-
-    def _keep(self, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
-        _keep(self.ctx, direction, what, name)
+        _keep(self.ctx, "in", {"committed": True}, name)
 
 
 def _keep(ctx: Call, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:

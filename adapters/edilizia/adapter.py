@@ -206,7 +206,7 @@ class _Work:
         if found["uuid"] != asked.uuid:
             raise Refused("annulla-pratica: the practice was opened under another UUID", outside_code="NON_TROVATA")
         if found["stato"] != "ANNULLATA":
-            self._run("annulla-istanza", pratica=found["id"])
+            self._add("annulla-istanza", [{"pratica": found["id"]}])
             self._history(self._numbers(movimenti=1), found["id"], "ANNULLAMENTO", "Annullamento dell'istanza", asked.uuid)
         return Stato(pratica=found["pratica"], stato="ANNULLATA")
 
@@ -304,9 +304,6 @@ class _Work:
 
     def _add(self, query: str, rows: list[Row]) -> None:
         self.transaction.run(query, _queries()[query], *({**self.common, **row} for row in rows))
-
-    def _run(self, query: str, **parameters: Any) -> None:
-        self._add(query, [parameters])
 
     def _all(self, query: str, **parameters: Any) -> list[Row]:
         return self.transaction.rows(query, _queries()[query], {**self.common, **parameters})
