@@ -14,7 +14,7 @@ from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
 from adapters.http import Link
 from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, SoapClient
-from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
+from bus.adapter import Adapter, Call, Contract, Effect, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
 from bus.errors import ConfigError
 from bus.network import ProxyOrNone
 
@@ -209,7 +209,7 @@ class Anagrafe(Adapter):
         own = {"comune": self.settings.comune, "tipo_invio": self.settings.tipo_invio, "adesso": now}
         return {**own, **self.settings.credenziali, **asked}
 
-    def _ask(self, question: Question, asked: Mapping[str, Any], ctx: Call, effect: Any = "read") -> dict[str, Any]:
+    def _ask(self, question: Question, asked: Mapping[str, Any], ctx: Call, effect: Effect = "read") -> dict[str, Any]:
         """The values of the reply. Raises what the client raises, and `Refused` for an error said in band."""
         request = filled(question.valori, self._names(asked, ctx))
         try:
