@@ -119,7 +119,7 @@ class _Checker:
         self._uses(step.pointer, failing, only=("on_error",))
         ways: list[Scope | None] = [answered]
         ending: set[int] = set()
-        for position, _ in self._clauses(step, "on_error", model.on_error):
+        for position in self._reached(step, "on_error", model.on_error):
             ended = self._block(step.block("on_error", position, "steps"), failing)
             ending |= {position} if ended is None else set()
             ways.append(_without(ended, scope, "error"))
@@ -220,9 +220,8 @@ class _Checker:
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
         complete = check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
-        clauses = self._clauses(step, "choose", step.model.choose)
         ways: list[Scope | None] = []
-        for position, _ in clauses:
+        for position in self._reached(step, "choose", step.model.choose):
             ways.append(self._block(step.block("choose", position, "steps"), scope))
             self.given.note((*step.pointer, "choose", position), scope, ways[-1])
         other = self._block(step.block("otherwise"), scope)
@@ -505,8 +504,8 @@ class _Checker:
         if not step.unclear:
             self.report.report((*step.pointer, *part), code, sentence, hint, severity, key=bool(part))
 
-    def _clauses(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[tuple[int, Any]]:
-        """Clauses that can be reached: none after one that always holds."""
+    def _reached(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[int]:
+        """The positions of clauses, each after what is said of it: none is taken after one that always holds."""
         always, seen = False, set[str]()
         for position, clause in enumerate(clauses):
             place = (*step.pointer, part, position)
@@ -518,7 +517,7 @@ class _Checker:
                 self.report.report(place, "step.unreachable", sentence, "", "warning")
             always = always or clause.when is None
             seen.add(clause.when)
-            yield position, clause
+            yield position
 
 
 def _ends(model: Any) -> bool:
