@@ -13,14 +13,14 @@ from typing import Any
 
 from bus.adapter import Operation
 from bus.expression import name_problem
-from bus.expression.typing import ANYTHING
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in, tested_in
-from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
+from bus.mapping.types import BUILT_IN, MessageType, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
 from bus.route.known import SCALARS, Known, Paths, Schema, Scope, definitions, merged
+from bus.route.made import made, written
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of
@@ -417,8 +417,15 @@ class _Checker:
             sentence = f"mapping `{name}` is from `{source}`, the message is `{self.body.name}`"
             hint = f"correct its `from` if it is made for `{self.body.name}`, or apply another one"
             self.report.report(pointer, "mapping.wrong-source", sentence, hint)
+        given, sure = self._given_to(found, name, pointer, scope)
+        if given and self.applied is not None and (self.body is None or source == self.body.name):
+            check_applied(found, given, sure - self.doubts.misread, self.compiled.looked_at, self.world, self.applied(name))
+        return found
+
+    def _given_to(self, mapping: CompiledMapping, name: str, pointer: Pointer, scope: Scope) -> tuple[dict[str, Known], set[str]]:
+        """What is known of the names that a mapping uses, and those of them that are surely there."""
         given, sure = dict[str, Known](), set[str]()
-        for needed in found.document.uses:
+        for needed in mapping.document.uses:
             known = scope.names.get(needed)
             if known is None:
                 hint = f"it is defined in step `{self.later[needed][0]}`" if needed in self.later else suggestion(needed, scope.names)
@@ -429,16 +436,14 @@ class _Checker:
             elif not known.sure and needed not in self.misspelt.values() and not self.given.holds(needed, pointer):
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
-            elif (null := self._may_be_null(needed, known)) and _reads_fields(found, needed):
+            elif (null := self._may_be_null(needed, known)) and _reads_fields(mapping, needed):
                 sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
                 hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"
                 self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")
             else:
                 sure.add(needed)
             given |= {needed: known} if known else {}
-        if given and self.applied is not None and (self.body is None or source == self.body.name):
-            check_applied(found, given, sure - self.doubts.misread, self.compiled.looked_at, self.world, self.applied(name))
-        return found
+        return given, sure
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:
         """The request or body a step makes, by mapping or by template."""
@@ -547,38 +552,6 @@ def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
     if any(path[0] == name for path in asked_in(mapping.used)):
         return False
     return any(_needs_fields(one, name) for one in mapping.used)
-
-
-def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
-    """What is known of the value that a template makes."""
-    if isinstance(value, str):
-        used = paths.lists.get(pointer)
-        return paths.value(used) if used else Known()
-    if isinstance(value, dict):
-        if any(key.startswith("$") for key in value):
-            return Known()
-        fields = {name: made(inner, (*pointer, name), paths).schema for name, inner in value.items()}
-        there = [name for name, inner in value.items() if not _left_out(inner)]
-        return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
-    if isinstance(value, list):
-        return Known(schema={"type": "array"})
-    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value), "null")
-    return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
-
-
-def written(value: Any, schema: Schema, root: Schema) -> Schema:
-    """The schema of what a template makes, where that is a value of ``schema``: the fields that it writes are there."""
-    inner = resolve(schema, root)
-    fields = inner.get("properties", {})
-    if not isinstance(value, dict) or not fields or any(key.startswith("$") for key in value):
-        return schema
-    there = {name: written(one, fields[name], root) for name, one in value.items() if name in fields and not _left_out(one)}
-    return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
-
-
-def _left_out(value: Any) -> bool:
-    """Whether a template may leave a field out."""
-    return isinstance(value, dict) and "$when" in value and "$each" not in value
 
 
 def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:

@@ -1,0 +1,42 @@
+"""What is known of the value that a template makes, for the checker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bus.expression.typing import ANYTHING
+from bus.mapping.types import resolve
+from bus.route.known import SCALARS, Known, Paths, Schema
+from bus.source import Pointer
+
+
+def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
+    """What is known of the value that a template makes."""
+    if isinstance(value, str):
+        used = paths.lists.get(pointer)
+        return paths.value(used) if used else Known()
+    if isinstance(value, dict):
+        if any(key.startswith("$") for key in value):
+            return Known()
+        fields = {name: made(inner, (*pointer, name), paths).schema for name, inner in value.items()}
+        there = [name for name, inner in value.items() if not _left_out(inner)]
+        return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
+    if isinstance(value, list):
+        return Known(schema={"type": "array"})
+    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value), "null")
+    return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
+
+
+def written(value: Any, schema: Schema, root: Schema) -> Schema:
+    """The schema of what a template makes, where that is a value of ``schema``: the fields that it writes are there."""
+    inner = resolve(schema, root)
+    fields = inner.get("properties", {})
+    if not isinstance(value, dict) or not fields or any(key.startswith("$") for key in value):
+        return schema
+    there = {name: written(one, fields[name], root) for name, one in value.items() if name in fields and not _left_out(one)}
+    return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
+
+
+def _left_out(value: Any) -> bool:
+    """Whether a template may leave a field out."""
+    return isinstance(value, dict) and "$when" in value and "$each" not in value
