@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bus.diagnostics import configure
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
+from bus.testing.simulation import Simulation
 
 
 @pytest.fixture
@@ -18,3 +20,15 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     made.keys = Keyring.in_memory()
     yield made
     made.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Simulation]:
+    """A simulated bus at which nothing goes wrong by itself."""
+    configure("critical")
+    made = Simulation(1, tmp_path)
+    made.trouble = False
+    yield made
+    for process in made.processes:
+        process.outside.close()
+    made.store.close()

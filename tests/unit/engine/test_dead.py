@@ -13,10 +13,8 @@ from bus.log import log
 from bus.store import Tx
 from bus.testing.simulated_system import rules
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, state, turn, world
-from tests.unit.engine.test_settle import row_of
+from tests.unit.engine.kit import row_of, send, state, turn
 
-__all__ = ["world"]
 Act = Callable[[Tx, str], Any]
 
 

@@ -9,9 +9,8 @@ from bus.engine.accesses import Looker
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, turn, world
+from tests.unit.engine.kit import send, turn
 
-__all__ = ["world"]
 WHO = "BLLDAA71E43B429M"
 
 

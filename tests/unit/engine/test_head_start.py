@@ -15,9 +15,7 @@ from bus.errors import Interrupted, StoreError
 from bus.log import log
 from bus.store import Row, Tx
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import finish, send, turn, world
-
-__all__ = ["world"]
+from tests.unit.engine.kit import finish, send, turn
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,6 @@ import pytest
 from bus import adapter as contract
 from bus.adapter import Adapter, Contract, Wire, operation
 from bus.clock import FixedClock
-from bus.diagnostics import configure
 from bus.engine import dead
 from bus.engine.arrival import Submission
 from bus.engine.asks import Call, Send
@@ -34,45 +33,9 @@ from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
+from tests.unit.engine.kit import finish, send, state, turn
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Simulation]:
-    configure("critical")
-    made = Simulation(1, tmp_path)
-    made.trouble = False
-    yield made
-    for process in made.processes:
-        process.outside.close()
-    made.store.close()
-
-
-def send(world: Simulation, kind: str, **body: object) -> str:
-    number = len(world.accepted) + 1
-    return world._send(Submission(f"sim.{kind}", {"chi": f"m{number}", **body}, "portale", key=f"k{number}")).id  # type: ignore[dict-item]
-
-
-def turn(world: Simulation, *conducts: str) -> None:
-    """One turn; then the calls that are out end, each in its way."""
-    world.deliver_all()
-    world.processes[0].engine.turn(patient=False)
-    outside = world.processes[0].outside
-    for call, conduct in zip(list(outside.pending), conducts, strict=False):
-        outside.end(call, conduct)  # type: ignore[arg-type]
-
-
-def finish(world: Simulation) -> list[tuple[str, str]]:
-    """Everything comes to rest and keeps its promises; the effects."""
-    world.calm()
-    world.judge()
-    return [(effect.operation, effect.chi) for effect in world.system.ledger]
-
-
-def state(world: Simulation, message: str) -> str:
-    with world.store.read() as tx:
-        return str(tx.all("runs_of_message", message=message)[0]["state"])
 
 
 def test_a_database_that_is_away_is_asked_once_for_all_runs_of_a_turn(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,7 @@ from bus.errors import Conflict
 from bus.message import Attachment, Message
 from bus.testing.simulated_bus import START
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, turn, world
-from tests.unit.engine.test_matching import add_wait
-from tests.unit.engine.test_settle import row_of
-
-__all__ = ["world"]
+from tests.unit.engine.kit import add_wait, row_of, send, turn
 
 
 def arrival(world: Simulation, chi: str, key: str | None = None, **more: Any) -> Arrival:

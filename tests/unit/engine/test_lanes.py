@@ -13,11 +13,7 @@ from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulation import Simulation
 from bus.testing.store_contract import NOW, add_runs
-from tests.unit.engine.test_heart import state, turn, world
-from tests.unit.engine.test_settle import row_of
-from tests.unit.engine.test_suspects import behind_a_dead_letter, send
-
-__all__ = ["world"]
+from tests.unit.engine.kit import behind_a_dead_letter, row_of, send, state, turn
 
 
 def test_the_first_that_waits_is_called_when_somebody_says_or_a_look_finds_that_the_lane_is_free(store: SqliteStore) -> None:

@@ -16,21 +16,7 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, state, turn, world
-from tests.unit.engine.test_settle import row_of
-
-__all__ = ["world"]
-
-
-def add_wait(world: Simulation, message: str, path: str, type: str, **told: Any) -> None:
-    """One more wait of the run that a message has opened."""
-    run = row_of(world, message)["id"]
-    row = {"name": None, "value": None, "deadline": None, "state": "open", "late": 0, **told}
-
-    def work(tx: Tx) -> None:
-        tx.do("add_wait", run=run, path=path, place=f"prova@1/{path}", type=type, **row)
-
-    world.store.write(work).result()
+from tests.unit.engine.kit import add_wait, row_of, send, state, turn
 
 
 def matches(world: Simulation) -> list[tuple[str, str]]:

@@ -23,30 +23,11 @@ from bus.errors import ConfigError, SnodoError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
-from bus.store import Row, Tx
+from bus.store import Tx
 from bus.testing.simulated_system import SETTLE, TIMEOUT
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, state, turn, world
-
-__all__ = ["world"]
-
-
-def row_of(world: Simulation, message: str) -> Row:
-    with world.store.read() as tx:
-        return tx.all("runs_of_message", message=message)[0]
-
-
-def strikes(world: Simulation, message: str) -> int:
-    """What is counted against its run, a claim that ran out included."""
-    run = row_of(world, message)["id"]
-    with world.store.read() as tx:
-        found = tx.all("runs_to_ring", now="9", most=99, since="", suspects=1, long="[]", firsts="[]")
-    return next((int(one["strikes"]) for one in found if one["id"] == run), 0)
-
-
-def out(world: Simulation, process: int = 0) -> list[str]:
-    return [call.message.id for call in world.processes[process].outside.pending]
+from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
 
 
 def test_who_stands_behind_a_run_of_its_case_is_rung_for_when_that_one_waits(world: Simulation) -> None:

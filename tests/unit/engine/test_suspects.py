@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -26,29 +25,8 @@ from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
 from bus.testing.store_contract import LATER, NOW, add_runs, claim
-from tests.unit.engine.test_heart import send, state, turn, world
-from tests.unit.engine.test_settle import row_of
+from tests.unit.engine.kit import behind_a_dead_letter, die, row_of, send, state, turn, work
 from tests.unit.replay.simulated import log_of
-
-__all__ = ["world"]
-
-
-def work(world: Simulation, *, within: int = 4) -> list[str]:
-    """Some turns, moments apart; whose calls are out then."""
-    for _ in range(within):
-        world.clock.move(dt.timedelta(seconds=QUIET))
-        world.running += QUIET
-        turn(world)
-    return [call.message.id for call in world.processes[0].outside.pending]
-
-
-def die(world: Simulation) -> None:
-    """The process ends over what is under way; another one takes over when the leases have run out."""
-    world.rough = 0.0
-    world._kill(world.processes[0])
-    world.clock.move(dt.timedelta(seconds=LEASE + 1))
-    world.running += LEASE + 1
-    world.system.late.clear()
 
 
 def answer(world: Simulation) -> None:
@@ -140,24 +118,6 @@ def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wai
     assert {state(world, one) for one in found} == {"waiting"}, "a call each, and they wait for a message"
     assert len(sent) < 30
     assert max(waited.values()) < 4
-
-
-def behind_a_dead_letter(world: Simulation, count: int, kind: str = "lavoro") -> list[str]:
-    """So many suspects that wait for an ordered lane, which a dead letter holds: its call ended the process, and they stood in line."""
-    world.threads = 16
-    die(world)
-    found = [send(world, kind, caso=f"c{n}", iuv=f"i{n}", **({"voci": ["a"]} if kind == "lavoro" else {})) for n in range(count + 1)]
-    for _ in range(6):
-        turn(world)
-        outside = world.processes[0].outside
-        for call in [call for call in outside.pending if call.asking.number is None]:
-            outside.end(call, "answer")
-    for _ in range(3):
-        work(world)
-        die(world)
-    work(world)
-    assert Counter(state(world, one) for one in found) == Counter({"dead": 1, "ready": count})
-    return found
 
 
 def test_suspects_that_wait_for_a_lane_which_a_dead_letter_holds_keep_nobody_waiting(world: Simulation) -> None:

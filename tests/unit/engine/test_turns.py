@@ -22,10 +22,8 @@ from bus.store import Tx
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
-from tests.unit.engine.test_heart import send, state, turn, world
-from tests.unit.engine.test_settle import out, row_of, strikes
+from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
 
-__all__ = ["world"]
 RETRY = dt.timedelta(seconds=1)
 
 
