@@ -17,8 +17,8 @@ from bus.log.note import Signer, read_signer
 from bus.log.verify import Trust, verify
 from bus.web.serve import Server
 from tests.fault import cut_off
+from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, two_sysadmins
 from tests.integration.kit import until
-from tests.integration.test_erasure import NAME, OTHER, WHO, asked, confirmed, greet, scanned, two_sysadmins
 from tests.nursery import Born
 from tests.small_bus import Caller, running, write
 

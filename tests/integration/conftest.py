@@ -10,7 +10,10 @@ import pytest
 
 from bus.store import Store
 from bus.store.opening import open_store
+from bus.web.serve import Server
+from tests.integration.erasing import two_sysadmins
 from tests.integration.kit import HASTE, Town, hasty_rules
+from tests.small_bus import running
 from tests.tsa import Authority
 
 
@@ -37,6 +40,13 @@ def troubled(hasty_town: Town) -> Iterator[Town]:
         if not simulator.alive:
             simulator.restart()
         simulator.clear()
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Server]:
+    """A bus with two sysadmins: an erasure takes two."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bus.app import App
 from bus.cli import main
 from bus.config import load
 from bus.errors import ConfigError
-from tests.integration.test_erasure import NAME, WHO, asked, confirmed, greet, two_sysadmins
+from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply, write
 
 

@@ -28,48 +28,9 @@ from bus.engine import erasure, projection
 from bus.errors import Erased
 from bus.log import log, requests
 from bus.log.payload import key_number
+from tests.integration.erasing import NAME, OTHER, SECOND, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
 from tests.integration.kit import until
-from tests.small_bus import Caller, Process, key_of, running, settings, wait_reply
-
-WHO = "BLLDAA71E43B429M"
-NAME = "Adalgisa Bellomo-Quaranta"
-OTHER = "RSSMRA80A01H501U"
-SECOND = {"name": "collega", "role": "sysadmin"}
-
-
-def two_sysadmins() -> list[dict]:
-    return [*settings()["keys"], {**SECOND, "sha256": hashlib.sha256(key_of("collega").encode()).hexdigest()}]
-
-
-def spellings(text: str) -> set[bytes]:
-    """A text as it may stand in a file: plain in several encodings, hex, base64 at each of the three offsets."""
-    found = set()
-    for plain in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), text.lower().encode(), text.upper().encode()):
-        found |= {plain, plain.hex().encode(), plain.hex().upper().encode()}
-        for before in range(3):  # only the signs that no neighbour has a part in: eight letters make ten, which chance does not write
-            whole = base64.b64encode(b"\0" * before + plain)
-            found.add(whole[-(-8 * before // 6) : 8 * (before + len(plain)) // 6])
-    return found
-
-
-def scanned(folder) -> list[str]:
-    """The files under a folder in which the person is found."""
-    wanted = spellings(WHO) | spellings(NAME) | spellings("Quaranta")
-    return [path.name for path in folder.rglob("*") if path.is_file() and any(one in path.read_bytes() for one in wanted)]
-
-
-def sent(server, type: str, body: dict, **envelope) -> str:
-    answer = Caller(server.port)("POST", "/messages", {"type": type, "data": body, **envelope})
-    assert answer.status == 202, answer.content
-    return answer.json["id"]
-
-
-def asked(server, subject: str = WHO, who: str = "sistemista"):
-    return Caller(server.port, who)("POST", "/subjects/erasures", {"subject": subject, "reason": "richiesta dell'interessato"})
-
-
-def confirmed(server, request: str, who: str = "collega"):
-    return Caller(server.port, who)("POST", f"/subjects/erasures/{request}/confirm", {})
+from tests.small_bus import Caller, Process, key_of, running, wait_reply
 
 
 def replayed(message: str, settings_of: str) -> subprocess.CompletedProcess[str]:
@@ -78,24 +39,12 @@ def replayed(message: str, settings_of: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def greet(server, name: str, who: str, **envelope) -> str:
-    message = sent(server, "prova.saluto", {"nome": name, "numero": {"persone": [{"codice": who}]}}, **envelope)
-    assert wait_reply(server.app, message, 60)["reply"] == {"saluto": f"ciao {name}"}
-    return message
-
-
-@pytest.fixture
-def town(tmp_path):
-    with running(tmp_path, keys=two_sysadmins()) as server:
-        yield server
-
-
-def test_a_case_tells_of_an_erasure_also_when_the_clock_was_set_back_before_it(town):
-    greet(town, NAME, WHO)
-    town.app.clock = FixedClock(dt.datetime.now(dt.UTC) - dt.timedelta(days=2))
-    requests = [asked(town).json["id"] for _ in range(30)]
-    assert confirmed(town, requests[-1]).status == 200
-    timeline = Caller(town.port, "revisore")("GET", f"/cases/istanza:{quote(NAME)}").json["timeline"]
+def test_a_case_tells_of_an_erasure_also_when_the_clock_was_set_back_before_it(office):
+    greet(office, NAME, WHO)
+    office.app.clock = FixedClock(dt.datetime.now(dt.UTC) - dt.timedelta(days=2))
+    requests = [asked(office).json["id"] for _ in range(30)]
+    assert confirmed(office, requests[-1]).status == 200
+    timeline = Caller(office.port, "revisore")("GET", f"/cases/istanza:{quote(NAME)}").json["timeline"]
     kinds = [line["kind"] for line in timeline]
     assert (kinds[0], kinds[-1], kinds.count("erased")) == ("received", "erased", 1)
 
@@ -237,92 +186,92 @@ def test_the_scan_would_find_the_person(tmp_path):
     assert sorted(scanned(tmp_path)) == ["0", "1", "2", "3"]
 
 
-def test_nothing_is_erased_while_a_run_is_open(town):
-    waits = sent(town, "prova.attesa", {"nome": "pratica-1", "numero": WHO})
-    until(lambda: town.app.message(waits)["state"] == "waiting", "it waits")
-    request = asked(town, WHO.lower())  # written otherwise
+def test_nothing_is_erased_while_a_run_is_open(office):
+    waits = sent(office, "prova.attesa", {"nome": "pratica-1", "numero": WHO})
+    until(lambda: office.app.message(waits)["state"] == "waiting", "it waits")
+    request = asked(office, WHO.lower())  # written otherwise
     [run] = request.json["open"]
-    refused = confirmed(town, request.json["id"])
+    refused = confirmed(office, request.json["id"])
     assert (refused.status, refused.json["code"], refused.json["runs"]) == (422, "subject.open", [run])
-    sent(town, "prova.sveglia", {"nome": "pratica-1"})  # names nobody: it goes with the only person of its case
-    with town.app.store.read() as tx:
+    sent(office, "prova.sveglia", {"nome": "pratica-1"})  # names nobody: it goes with the only person of its case
+    with office.app.store.read() as tx:
         message = tx.one("run", id=run["id"])["message"]
-    wait_reply(town.app, message, 60)
-    assert confirmed(town, request.json["id"]).json["messages"] == 2
+    wait_reply(office.app, message, 60)
+    assert confirmed(office, request.json["id"]).json["messages"] == 2
 
 
-def test_nothing_that_was_erased_is_given_to_a_run_that_waits(town):
-    sent(town, "prova.sveglia", {"nome": "pratica-7", "numero": WHO})
-    assert confirmed(town, asked(town).json["id"]).json["messages"] == 1
-    waits = sent(town, "prova.attesa", {"nome": "pratica-7"})
-    until(lambda: town.app.message(waits)["state"] in ("waiting", "dead", "done"), "it waits")
-    assert town.app.message(waits)["state"] == "waiting"
-    sent(town, "prova.sveglia", {"nome": "pratica-7"})
-    assert wait_reply(town.app, waits, 60)["reply"] == {"svegliato": "pratica-7"}
+def test_nothing_that_was_erased_is_given_to_a_run_that_waits(office):
+    sent(office, "prova.sveglia", {"nome": "pratica-7", "numero": WHO})
+    assert confirmed(office, asked(office).json["id"]).json["messages"] == 1
+    waits = sent(office, "prova.attesa", {"nome": "pratica-7"})
+    until(lambda: office.app.message(waits)["state"] in ("waiting", "dead", "done"), "it waits")
+    assert office.app.message(waits)["state"] == "waiting"
+    sent(office, "prova.sveglia", {"nome": "pratica-7"})
+    assert wait_reply(office.app, waits, 60)["reply"] == {"svegliato": "pratica-7"}
 
 
-def test_a_run_that_waits_is_given_up_and_then_the_person_is_erased(town, tmp_path):
+def test_a_run_that_waits_is_given_up_and_then_the_person_is_erased(office, tmp_path):
     """A deadline of thirty days is longer than a person has to wait."""
-    waits = sent(town, "prova.attesa", {"nome": "pratica-4", "numero": WHO})
-    until(lambda: town.app.message(waits)["state"] == "waiting", "it waits")
-    request = asked(town)
+    waits = sent(office, "prova.attesa", {"nome": "pratica-4", "numero": WHO})
+    until(lambda: office.app.message(waits)["state"] == "waiting", "it waits")
+    request = asked(office)
     [run] = request.json["open"]
-    refused = confirmed(town, request.json["id"])
+    refused = confirmed(office, request.json["id"])
     assert (refused.json["code"], f"bus dead discard {run['id']}" in refused.json["hint"]) == ("subject.open", True)
-    call = Caller(town.port, "sistemista")
+    call = Caller(office.port, "sistemista")
     assert call("POST", f"/dead/{run['id']}/discard", {}).json["code"] == "dead.reason-missing"
     assert call("POST", f"/dead/{run['id']}/redeliver", {"reason": "prova"}).json["code"] == "dead.not-dead"
     given_up = call("POST", f"/dead/{run['id']}/discard", {"reason": "cancellazione prot. 2026/0004711"})
     assert (given_up.status, given_up.json["state"]) == (200, "cancelled")
-    wakes = sent(town, "prova.sveglia", {"nome": "pratica-4"})  # nobody waits for it any more
-    later = sent(town, "prova.attesa", {"nome": "pratica-4"})  # the case goes on
-    until(lambda: town.app.message(later)["state"] in ("waiting", "done"), "it went on")
-    assert town.app.message(waits)["state"] == "cancelled"
-    for one in town.app.message(later)["runs"]:
+    wakes = sent(office, "prova.sveglia", {"nome": "pratica-4"})  # nobody waits for it any more
+    later = sent(office, "prova.attesa", {"nome": "pratica-4"})  # the case goes on
+    until(lambda: office.app.message(later)["state"] in ("waiting", "done"), "it went on")
+    assert office.app.message(waits)["state"] == "cancelled"
+    for one in office.app.message(later)["runs"]:
         call("POST", f"/dead/{one['id']}/discard", {"reason": "prova"})
     replay = replayed(waits, str(tmp_path / "config.yaml"))
     assert replay.returncode == 0, replay.stdout + replay.stderr
-    done = confirmed(town, request.json["id"])
+    done = confirmed(office, request.json["id"])
     assert (done.status, done.json["messages"]) == (200, 3), (done.json, wakes)
     assert replayed(waits, str(tmp_path / "config.yaml")).returncode == 4
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0
-    with town.app.store.read() as tx:
+    with office.app.store.read() as tx:
         before = projection.snapshot(tx)
-    town.app.store.write(projection.rebuild).result()
-    with town.app.store.read() as tx:
+    office.app.store.write(projection.rebuild).result()
+    with office.app.store.read() as tx:
         after = projection.snapshot(tx)
     assert [run["state"] for run in after["runs"] if run["message"] == waits] == ["cancelled"]
     assert after["waits"] == before["waits"]
 
 
-def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(town):
-    first, second = (sent(town, "prova.silenzio", {"nome": "pratica-2", "numero": who}) for who in (WHO, OTHER))
-    nameless = sent(town, "prova.silenzio", {"nome": "pratica-2"})
+def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(office):
+    first, second = (sent(office, "prova.silenzio", {"nome": "pratica-2", "numero": who}) for who in (WHO, OTHER))
+    nameless = sent(office, "prova.silenzio", {"nome": "pratica-2"})
     for one in (first, second, nameless):
-        wait_reply(town.app, one, 60)
-    assert asked(town).json["messages"] == 1
+        wait_reply(office.app, one, 60)
+    assert asked(office).json["messages"] == 1
 
 
-def test_whom_nothing_names_is_told_by_the_id_of_a_message(town):
+def test_whom_nothing_names_is_told_by_the_id_of_a_message(office):
     """A codice fiscale with a wrong letter names nobody, and yet it is somebody's."""
     wrong = f"{WHO[:-1]}X"
-    message, other = greet(town, NAME, wrong), greet(town, "Mario", OTHER)
-    assert asked(town, wrong).json["code"] == "subject.unknown"
-    request = asked(town, message)
+    message, other = greet(office, NAME, wrong), greet(office, "Mario", OTHER)
+    assert asked(office, wrong).json["code"] == "subject.unknown"
+    request = asked(office, message)
     assert (request.status, request.json["messages"]) == (200, 1)
-    assert confirmed(town, request.json["id"]).json["messages"] == 1
-    assert Caller(town.port)("GET", f"/messages/{message}").json["code"] == "payload.erased"
-    assert Caller(town.port)("GET", f"/messages/{other}").status == 200
-    assert asked(town, message).json["code"] == "subject.unknown"
+    assert confirmed(office, request.json["id"]).json["messages"] == 1
+    assert Caller(office.port)("GET", f"/messages/{message}").json["code"] == "payload.erased"
+    assert Caller(office.port)("GET", f"/messages/{other}").status == 200
+    assert asked(office, message).json["code"] == "subject.unknown"
 
 
-def test_who_asks_says_whom_and_why(town):
-    call = Caller(town.port, "sistemista")
+def test_who_asks_says_whom_and_why(office):
+    call = Caller(office.port, "sistemista")
     assert call("POST", "/subjects/erasures", {"subject": "", "reason": "x"}).json["code"] == "subject.missing"
     assert call("POST", "/subjects/erasures", {"subject": WHO, "reason": " "}).json["code"] == "subject.reason-missing"
     assert call("POST", "/subjects/erasures", {"subject": WHO, "reason": "x"}).json["code"] == "subject.unknown"
-    assert confirmed(town, "0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11").json["code"] == "subject.request-unknown"
-    assert asked(town, who="revisore").status == 403
+    assert confirmed(office, "0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11").json["code"] == "subject.request-unknown"
+    assert asked(office, who="revisore").status == 403
 
 
 def test_a_crash_after_the_record_and_a_restored_key_store_are_made_good_at_the_start(tmp_path):
@@ -356,19 +305,19 @@ def test_what_a_process_that_is_no_more_told_and_did_not_destroy_another_one_des
         until(lambda: app.keys.is_gone(number) and not app.attachments.place(token).exists(), "so is the file")
 
 
-def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
-    greet(town, NAME, WHO)
-    request = asked(town).json["id"]
-    with town.app.store.read() as tx:
-        record, told = erasure.asked(tx, request, town.app.clock.now())
+def test_a_request_that_nobody_confirms_is_forgotten(office, monkeypatch):
+    greet(office, NAME, WHO)
+    request = asked(office).json["id"]
+    with office.app.store.read() as tx:
+        record, told = erasure.asked(tx, request, office.app.clock.now())
     assert told["subject"] == WHO
-    late = town.app.clock.now() + requests.PATIENCE * 2
-    assert [one["id"] for one in town.app.destruction.waiting()] == [request]
-    monkeypatch.setattr(town.app.clock, "now", lambda: late)
-    assert town.app.destruction.waiting() == []
-    assert confirmed(town, request).json["code"] == "subject.request-unknown"
-    asked(town)
-    with town.app.store.read() as tx, pytest.raises(Erased):
+    late = office.app.clock.now() + requests.PATIENCE * 2
+    assert [one["id"] for one in office.app.destruction.waiting()] == [request]
+    monkeypatch.setattr(office.app.clock, "now", lambda: late)
+    assert office.app.destruction.waiting() == []
+    assert confirmed(office, request).json["code"] == "subject.request-unknown"
+    asked(office)
+    with office.app.store.read() as tx, pytest.raises(Erased):
         log.json_payload(tx, record.payload("request"))
 
 
@@ -386,17 +335,17 @@ def test_a_request_that_nobody_confirms_is_forgotten_when_it_expires_though_nobo
         until(lambda: app.keys.is_gone(number), "the key of what the request says is destroyed", within=20.0)
 
 
-def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no_more_who_it_was(town):
+def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no_more_who_it_was(office):
     """Each says so in a payload with a key of its own, which nobody would destroy before the request expires."""
-    message, other = greet(town, NAME, WHO), greet(town, "Mario", OTHER)
-    requests = [asked(town, subject).json["id"] for subject in (WHO, f" {WHO.lower()}", message, WHO, OTHER)]
-    assert confirmed(town, requests[3]).status == 200
-    with town.app.store.read() as tx:
+    message, other = greet(office, NAME, WHO), greet(office, "Mario", OTHER)
+    requests = [asked(office, subject).json["id"] for subject in (WHO, f" {WHO.lower()}", message, WHO, OTHER)]
+    assert confirmed(office, requests[3]).status == 200
+    with office.app.store.read() as tx:
         records = [record for _, record in log.everything(tx) if record.kind == "erasure"]
         gone = [tx.keys.is_gone(key_number(bytes(tx.one("payload", id=one.payload("request"))["nonce"]))) for one in records]
     assert gone == [True, True, True, True, False]
-    assert [confirmed(town, one).status for one in requests[:4]] == [404] * 4
-    assert confirmed(town, requests[4]).status == 200
+    assert [confirmed(office, one).status for one in requests[:4]] == [404] * 4
+    assert confirmed(office, requests[4]).status == 200
     assert other
 
 

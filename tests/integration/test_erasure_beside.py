@@ -9,8 +9,8 @@ import sqlite3
 from bus import doctor
 from bus.engine import projection
 from bus.store import listed
+from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.integration.kit import until
-from tests.integration.test_erasure import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply
 
 

@@ -17,10 +17,8 @@ from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.payload import key_number
-from tests.integration.test_erasure import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, town, two_sysadmins
+from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
 from tests.small_bus import Caller, key_of, running, wait_reply
-
-__all__ = ["town"]
 
 
 def uploaded(server, name: str, content: bytes, who: str = "portale") -> str:
@@ -118,27 +116,27 @@ def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_other
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0, capsys.readouterr()
 
 
-def test_what_a_system_gives_when_its_message_is_erased_already_is_not_kept(town, tmp_path):
-    message = greet(town, "Ugo", WHO)
-    assert confirmed(town, asked(town).json["id"]).status == 200
+def test_what_a_system_gives_when_its_message_is_erased_already_is_not_kept(office, tmp_path):
+    message = greet(office, "Ugo", WHO)
+    assert confirmed(office, asked(office).json["id"]).status == 200
     before = {path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()}
     with pytest.raises(Erased):
-        town.app.attachments.save(io.BytesIO(f"certificato di {NAME}".encode()), "application/pdf", "c.pdf", "portale", message)
+        office.app.attachments.save(io.BytesIO(f"certificato di {NAME}".encode()), "application/pdf", "c.pdf", "portale", message)
     assert {path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()} == before
 
 
-def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(town, monkeypatch):
+def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(office, monkeypatch):
     content = b"la stessa scansione"
-    file = uploaded(town, "a.txt", content)
-    greet(town, NAME, WHO, attachments=[file])
-    uploaded(town, "b.txt", content, "altro")  # the message that names it comes next
-    request = asked(town).json["id"]
-    refused = confirmed(town, request)
+    file = uploaded(office, "a.txt", content)
+    greet(office, NAME, WHO, attachments=[file])
+    uploaded(office, "b.txt", content, "altro")  # the message that names it comes next
+    request = asked(office).json["id"]
+    refused = confirmed(office, request)
     assert (refused.status, refused.json["code"]) == (422, "subject.file-again")
     with monkeypatch.context() as patch:
-        later(town, patch, 2)
-        assert confirmed(town, request).json["files"] == 1  # nobody named it: it was abandoned
-    assert Caller(town.port)("GET", f"/attachments/{file}").status == 404
+        later(office, patch, 2)
+        assert confirmed(office, request).json["files"] == 1  # nobody named it: it was abandoned
+    assert Caller(office.port)("GET", f"/attachments/{file}").status == 404
 
 
 def test_a_copy_of_a_file_that_was_sent_twice_opens_with_nothing_after_the_erasure(tmp_path):
@@ -221,9 +219,9 @@ def test_an_erasure_of_much_is_told_in_several_records(tmp_path, monkeypatch, ca
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml")]) == 0, capsys.readouterr()
 
 
-def test_the_key_of_an_upload_that_was_broken_off_is_destroyed(town):
-    with town.app.attachments.receive("a.txt", "text/plain") as coming:
+def test_the_key_of_an_upload_that_was_broken_off_is_destroyed(office):
+    with office.app.attachments.receive("a.txt", "text/plain") as coming:
         coming.write(b"x" * 100_000)
         number = coming._key.id
-        assert not town.app.keys.is_gone(number)
-    assert town.app.keys.is_gone(number)
+        assert not office.app.keys.is_gone(number)
+    assert office.app.keys.is_gone(number)
