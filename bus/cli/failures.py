@@ -48,10 +48,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
-        said = (error.format_message() if hasattr(error, "format_message") else str(error)).replace("Value error, ", "")
-        context = getattr(error, "ctx", None)
-        say(said or "say what to do", code="cli.usage", next=f"{context.command_path if context else name} --help", as_json=as_json)
-        return USAGE
+        return _misused(error, name, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except (BrokenPipeError, SystemExit) as error:
@@ -70,9 +67,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         say("one of the words is not UTF-8, and the bus knows none such", code="cli.usage", next=next, as_json=as_json)
         return USAGE
     except OSError as error:
-        hint = _FILES.get(error.errno or 0, "is it there, and yours to read and write?")
-        say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
-        return USAGE
+        return _of_a_file(error, name, as_json)
 
 
 def let_output_go() -> None:
@@ -86,6 +81,19 @@ def _no_of_the_bus() -> type[ClientError]:
     from bus.client import ClientError
 
     return ClientError
+
+
+def _misused(error: typer.TyperException, name: str, as_json: bool) -> int:
+    said = (error.format_message() if hasattr(error, "format_message") else str(error)).replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    say(said or "say what to do", code="cli.usage", next=f"{context.command_path if context else name} --help", as_json=as_json)
+    return USAGE
+
+
+def _of_a_file(error: OSError, name: str, as_json: bool) -> int:
+    hint = _FILES.get(error.errno or 0, "is it there, and yours to read and write?")
+    say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
+    return USAGE
 
 
 def _answered(error: ClientError, as_json: bool) -> int:
