@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from bus.cli.common import CONFIG, Settings, family
 from bus.errors import Invalid, NotFound
+from bus.message import JsonObject
 
 app = family()
 
@@ -34,7 +36,6 @@ def graph(
     from bus.catalog import load
     from bus.cli.rules import declared
     from bus.route import graph as one
-    from bus.route import overview
     from bus.route.svg import route_svg
     from bus.source import suggestion
 
@@ -43,9 +44,7 @@ def graph(
     known = declared(config)
     routes = {name: dict(found.plan.rules["route"]) for name, found in load(known.config.rules, known.operations).routes.items()}  # type: ignore[arg-type]
     if every:
-        title = known.config.organization.name
-        drawn = {"svg": lambda: overview.as_svg(routes.values(), title), "mermaid": lambda: overview.as_mermaid(routes.values()),
-                 "text": lambda: overview.as_text(routes.values())}[form.value]()  # fmt: skip
+        drawn = _municipality(form, routes.values(), known.config.organization.name)
     elif route not in routes:
         hint = suggestion(route, routes) or "there are " + ", ".join(sorted(routes))
         raise NotFound(f"there is no route {route!r}", code="graph.unknown-route", hint=hint)
@@ -56,3 +55,15 @@ def graph(
     else:
         output.write_text(drawn.rstrip("\n") + "\n", "utf-8")
         print(output)
+
+
+def _municipality(form: Drawing, routes: Collection[JsonObject], title: str) -> str:
+    from bus.route import overview
+
+    match form:
+        case Drawing.svg:
+            return overview.as_svg(routes, title)
+        case Drawing.mermaid:
+            return overview.as_mermaid(routes)
+        case Drawing.text:
+            return overview.as_text(routes)
