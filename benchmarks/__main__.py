@@ -1,9 +1,7 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
-``--quick`` takes a minute or two and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
-whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are,
-``--verify`` only how long a log is verified, ``--export`` what a bundle takes, ``--evidence`` only what receipts and tree cost and
-``--validate`` only how long 300 routes are checked (both also part of a whole run).
+``--quick`` takes a minute or two and proves nothing; ``--profile`` only says where the time goes; of the other options (``--help``) each
+takes one measurement alone.
 """
 
 from __future__ import annotations
@@ -57,7 +55,21 @@ def _alone(folder: Path, options: argparse.Namespace) -> tuple[str, dict[str, An
     return None
 
 
-def main() -> int:
+def _whole(folder: Path, machine: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+    """The results of a whole run."""
+    with Bench(folder) as bench:
+        seconds = 3 if quick else 15
+        bench.replied(3)  # what a process does for the first time
+        young = bench.replied(seconds)
+        rounds(bench, *((1.0, 2) if quick else (4.0, 5)), say)
+        steady = bench.steady(seconds) | {"young_ms": young}
+        memory = bench.bus.memory()
+    proofs = evidence.measured(folder / "evidence", *((100, 2) if quick else evidence.SHORT))
+    rules = checking.measured(folder, rounds=1 if quick else checking.ROUNDS)
+    return report.results(machine, bench.figures, steady, memory, rules, proofs, quick=quick)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of the bus; see docs/design/performance.md.")
     parser.add_argument("--quick", action="store_true", help="two short rounds: a minute or two, for seeing that it works")
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
@@ -75,31 +87,26 @@ def main() -> int:
     parser.add_argument("--evidence", action="store_true", help="only what receipts, tree, checkpoints and tiles cost")
     parser.add_argument("--export", action="store_true", help="only what a bundle of 10,000 messages takes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
-    options = parser.parse_args()
-    machine = report.machine()
+    return parser.parse_args()
+
+
+def main() -> int:
+    options, machine = _options(), report.machine()
     say(f"{machine['cores']} cores, {machine['processor']}; load of the machine before: {os.getloadavg()[0]:.2f}")
-    with tempfile.TemporaryDirectory(prefix="snodo-bench-") as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
+    with tempfile.TemporaryDirectory(prefix="snodo-bench-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
         if options.profile:
-            say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            say(report.profile_table(profile(folder, 400 if options.quick else 3000)))
             return 0
-        if alone := _alone(Path(folder), options):
+        if alone := _alone(folder, options):
             name, found, table = alone
             say("\n" + table(machine, found))
             if not (options.quick and name.partition("-")[0] in SHORTENED):
                 told = {"stores": found} if name.startswith("search") else found
                 say(f"written: {report.keep(name, {'machine': machine, **told}, table(machine, found), options.results)}")
             return 0
-        with Bench(Path(folder)) as bench:
-            seconds = 3 if options.quick else 15
-            bench.replied(3)  # what a process does for the first time
-            young = bench.replied(seconds)
-            rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)
-            steady = bench.steady(seconds) | {"young_ms": young}
-            memory = bench.bus.memory()
-        proofs = evidence.measured(Path(folder) / "evidence", *((100, 2) if options.quick else evidence.SHORT))
-        rules = checking.measured(Path(folder), rounds=1 if options.quick else checking.ROUNDS)
-    results = report.results(machine, bench.figures, steady, memory, rules, proofs, quick=options.quick)
+        results = _whole(folder, machine, quick=options.quick)
     say("\n" + report.table(results))
     if not options.quick:
         path = report.write(results, options.results)
