@@ -47,24 +47,28 @@ class Answer:
 
     async def deliver(self, scope: Scope, send: Send) -> None:
         """Send it: at once when the content is whole and the server lets us, else in events."""
-        content = self.content
-        if self.status == HTTPStatus.NOT_MODIFIED:
-            await send({"type": "http.response.start", "status": self.status, "headers": [*STANDING, *self.headers]})
-            await send({"type": "http.response.body", "body": b""})
+        content, exchange = self.content, exchange_of(scope)
+        if (
+            exchange is not None
+            and isinstance(content, bytes)
+            and self.status != HTTPStatus.NOT_MODIFIED
+            and await exchange.answer(self.status, _head(self.media_type), self.headers, content)
+        ):
             return
-        if isinstance(content, bytes):
-            exchange = exchange_of(scope)
-            if exchange is not None and await exchange.answer(self.status, _head(self.media_type), self.headers, content):
-                return
-        size = len(content) if isinstance(content, bytes) else self.size
-        headers = [*STANDING, (b"content-type", self.media_type), (b"content-length", str(size).encode()), *self.headers]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": [*STANDING, *self._of_content(), *self.headers]})
         if isinstance(content, bytes):
             await send({"type": "http.response.body", "body": content})
             return
         async for piece in content:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+    def _of_content(self) -> tuple[Header, ...]:
+        """The headers that say what content follows; none where what the caller has is not sent again."""
+        if self.status == HTTPStatus.NOT_MODIFIED:
+            return ()
+        size = len(self.content) if isinstance(self.content, bytes) else self.size
+        return (b"content-type", self.media_type), (b"content-length", str(size).encode())
 
 
 @lru_cache(maxsize=32)

@@ -34,6 +34,10 @@ MOST_HEADERS = 32_768
 """Bytes of all headers and of the path with its query."""
 _PARAMETERS = {"/cases/{key}": "/cases/{key:path}"}
 """Addresses whose last part may hold slashes (protocol numbers do)."""
+_SINGLE = frozenset(
+    {b"host", b"idempotency-key", b"content-type", b"content-length", b"authorization", b"x-api-key", b"snodo-purpose", b"traceparent"}
+)
+"""Headers of which there is one alone."""
 _EMPTY = re.compile(r"/(?=/|$)")
 """Where an address lacks what should stand between two slashes, or at its end."""
 
@@ -192,11 +196,6 @@ def _hangs_up(scope: Scope, answer: Answer) -> bool:
     return ours or scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
 
 
-SINGLE = frozenset(
-    {b"host", b"idempotency-key", b"content-type", b"content-length", b"authorization", b"x-api-key", b"snodo-purpose", b"traceparent"}
-)
-
-
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), but for those of which there is one alone."""
     raw = scope["headers"]
@@ -208,7 +207,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
         return found
     joined: dict[bytes, bytes] = {}
     for name, value in raw:
-        if name in joined and (name in SINGLE or name.startswith(b"ce-")):
+        if name in joined and (name in _SINGLE or name.startswith(b"ce-")):
             raise Malformed(f"the header {name.decode('latin-1')} came twice", code="input.header-twice", hint="send it once")
         joined[name] = joined[name] + b", " + value if name in joined else value
     return joined
