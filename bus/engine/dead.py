@@ -8,7 +8,7 @@ One that was parked as poison goes on as a suspect, apart from others: should it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -81,17 +81,19 @@ def letter(tx: Tx, run: str) -> Letter:
     return Letter(
         run=run, message=row["message"], route=f"{row['route']}@{row['version']}", place=record.place or "", path=record.path,
         code=failure["code"], sentence=failure["sentence"], since=text_of(record.time), doubt=bool(record.data.get("doubt")),
-        detail=failure["detail"], evidence=tuple(_evidence(journal, record.path)),
+        detail=failure["detail"], evidence=_evidence(journal, record.path),
     )  # fmt: skip
 
 
-def _evidence(journal: list[Record], path: str | None) -> Iterator[Evidence]:
+def _evidence(journal: list[Record], path: str | None) -> tuple[Evidence, ...]:
     """What crossed the border at the place of the failure, all tries, oldest first."""
-    for record in journal:
-        if record.path is not None and record.path == path:
-            for held in record.payloads:
-                if held.role.startswith("wire"):
-                    yield Evidence(held.id, held.role, held.size, held.media_type, text_of(record.time))
+    tries = [record for record in journal if record.path == path] if path is not None else []
+    return tuple(
+        Evidence(held.id, held.role, held.size, held.media_type, text_of(record.time))
+        for record in tries
+        for held in record.payloads
+        if held.role.startswith("wire")
+    )
 
 
 def open_letter(tx: Tx, run: str, looker: Looker, clock: Clock) -> Letter:
