@@ -8,7 +8,8 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -47,7 +48,7 @@ def report(
         first = next(lines, None)  # a refusal comes before a file is made
         fields = list(known.get(name, {}).get("fields", ()))
         with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
-            _write(file, fields, ([] if first is None else [first]), lines, json)
+            _write(file, fields, lines if first is None else chain([first], lines), json)
             file.flush()
 
 
@@ -68,18 +69,16 @@ def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, 
         after = page["next"]
 
 
-def _write(file: IO[str], fields: list[str], first: list[dict[str, Any]], lines: Iterator[dict[str, Any]], json: bool) -> None:
-    from itertools import chain
-
+def _write(file: IO[str], fields: list[str], lines: Iterable[dict[str, Any]], json: bool) -> None:
     from bus.jsontext import dumps
 
     if json:
-        for line in chain(first, lines):
+        for line in lines:
             file.write(dumps(line).decode() + "\n")
         return
     writer = csv.writer(file)
     writer.writerow(fields)
-    for line in chain(first, lines):
+    for line in lines:
         writer.writerow([_cell(line.get(field, "")) for field in fields])
 
 
