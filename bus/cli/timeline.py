@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,13 @@ def console() -> Console:
     """Standard output; as wide as it needs to be when nobody looks, so that nothing is cut in a pipe."""
     made = Console(highlight=False, soft_wrap=False)
     return made if made.is_terminal else Console(highlight=False, width=200)
+
+
+def wide_enough(shown: RenderableType) -> Console:
+    """Standard output, where nothing of this is cut for want of room: a narrow terminal goes on in its next line."""
+    out = console()
+    out.width = max(out.width, out.measure(shown, options=out.options.update(max_width=WIDEST)).maximum)
+    return out
 
 
 def print_case(shown: Mapping[str, Any]) -> None:
@@ -83,13 +90,8 @@ def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> Non
 
 
 def print_table(table: Table, *, whole: bool = False) -> None:
-    """A table without blanks at the ends of its lines: they are for terminals only.
-
-    ``whole``: nothing is cut for want of room; a narrow terminal goes on in its next line.
-    """
-    out = console()
-    if whole:
-        out.width = max(out.width, out.measure(table, options=out.options.update(max_width=WIDEST)).maximum)
+    """A table without blanks at the ends of its lines: they are for terminals only. ``whole``: see `wide_enough`."""
+    out = wide_enough(table) if whole else console()
     if out.is_terminal:
         out.print(table)
         return

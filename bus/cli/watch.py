@@ -87,12 +87,10 @@ def top(
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from bus.cli.timeline import WIDEST, console
+    from bus.cli.timeline import wide_enough
 
-    out, picture = console(), _picture(shown)
-    # Nothing is cut for want of room: a narrow terminal goes on in its next line.
-    out.width = max(out.width, out.measure(picture, options=out.options.update(max_width=WIDEST)).maximum)
-    out.print(picture)
+    picture = _picture(shown)
+    wide_enough(picture).print(picture)
 
 
 def _live(bus: Client, every: float) -> None:
