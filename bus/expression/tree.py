@@ -7,7 +7,7 @@ private descriptor pool (the specification publishes no Python package for it).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -67,6 +67,11 @@ _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
 
+def as_written(path: Sequence[str]) -> str:
+    """A path as it is written: ``body.righe[].importo``."""
+    return ".".join(path).replace(".[]", "[]")
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
@@ -82,7 +87,7 @@ class Reference:
 
     @property
     def text(self) -> str:
-        return ".".join(self.path).replace(".[]", "[]")
+        return as_written(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.expression import Environment, Table, name_problem
+from bus.expression.tree import as_written
 from bus.mapping.model import MappingDocument
 from bus.mapping.template import Template, Used, Workshop, leaves, local_names
 from bus.mapping.types import BUILT_IN
@@ -43,7 +44,7 @@ class CompiledMapping:
             used = by_pointer.get(pointer)
             for reference in used.expression.references if used else ():
                 path = lists.get(reference.path[0], reference.path[:1]) + reference.path[1:]
-                text = ".".join(path).replace(".[]", "[]")
+                text = as_written(path)
                 if text not in found.setdefault(target, []):
                     found[target].append(text)
         return found

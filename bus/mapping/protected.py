@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bus.errors import ExpressionError
+from bus.expression.tree import as_written
 from bus.expression.typing import resolved
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, suggestion
@@ -158,7 +159,7 @@ def _fault(path: list[str], root: Any, forms: frozenset[str]) -> tuple[str, str]
             if any(True for schema in here for _ in _inner(schema, "[]", root)):
                 return f"`{way}` is a list", f"did you mean {way}[].{piece}?"
             if not way and piece == "body" and _fault(path[1:], root, forms) is None:
-                return "", f"a path begins within the body: {'.'.join(path[1:]).replace('.[]', '[]')}"
+                return "", f"a path begins within the body: {as_written(path[1:])}"
             known = {name for schema in here for part in _parts(schema, root) for name in part.get("properties", {})}
             return f"there is no field `{piece}` in `{way}`" if way else "", suggestion(piece, known)
         here, way = inner, f"{way}[]" if piece == "[]" else f"{way}.{piece}" if way else piece

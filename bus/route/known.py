@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
-from bus.expression.tree import COMPARISONS, OF_DATES
+from bus.expression.tree import COMPARISONS, OF_DATES, as_written
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import laid
 from bus.expression.wording import field_of
@@ -283,7 +283,7 @@ class Paths:
         path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
         if not path:
             return
-        name = ".".join(path[:length]).replace(".[]", "[]")
+        name = as_written(path[:length])
         hint = f"ask first: `when: {name} != null`" if why == "null" else self._instead(used, path, length)
         within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
         sentence = f"`{name}` may be {why}: then this has no value"
@@ -374,7 +374,7 @@ class Paths:
                 wrong = path[position]
                 if reference.tested or part_of(used.pointer) in {"when", "$when"}:
                     self.doubts.misread.add(name)
-                sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
+                sentence = f"{as_written((name, *path[:position]))} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
                 if name == "body" and "arrival" in self.names and schema_at(self.names["arrival"].schema, path):
                     hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
@@ -404,7 +404,7 @@ class Paths:
             schema = schema_at(self._named(one.path[0], used).schema, one.path[1:])
             choices = schema.get("enum") or schema.get(CODES, ())
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
-                path = ".".join(one.path).replace(".[]", "[]")
+                path = as_written(one.path)
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
                 within = line_and_column(used.expression.text, one.offset)
                 self.report.report(used.pointer, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint, within=within)
@@ -422,7 +422,7 @@ class Paths:
             if not rows or not lookup.path or lookup.path in self.asked or not lookup.whole:
                 continue
             codes = schema_at(self._named(lookup.path[0], used).schema, lookup.path[1:]).get("enum", ())
-            self._no_keys(used, lookup, [str(code) for code in codes if code is not None], ".".join(lookup.path).replace(".[]", "[]"))
+            self._no_keys(used, lookup, [str(code) for code in codes if code is not None], as_written(lookup.path))
 
     def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
         if strange := [code for code in codes if code not in self.types.tables[lookup.table or ""]]:
@@ -443,7 +443,7 @@ class Paths:
                 moment = forms["date-time"]
                 if pair.function in (_BY_DAYS if moment is pair.left else _BY_DAYS_TURNED):
                     continue
-                hint = f"write date_of({'.'.join(moment).replace('.[]', '[]')})" if isinstance(moment, tuple) else "write the date alone"
+                hint = f"write date_of({as_written(moment)})" if isinstance(moment, tuple) else "write the date alone"
                 within = line_and_column(used.expression.text, pair.offset)
                 sentence = "a date is compared with a moment: for that day the answer is wrong"
                 self.report.report(used.pointer, "expression.date-with-moment", sentence, hint, "warning", within=within)
@@ -466,7 +466,7 @@ class Paths:
         for one in used.expression.arguments:
             if one.offset in used.expression.mixed:
                 continue  # told by itself
-            schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), ".".join(one.path).replace(".[]", "[]")
+            schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), as_written(one.path)
             if one.function in OF_DATES and schema.get("format") == "date-time":
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
             elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
