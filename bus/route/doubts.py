@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from bus.source import Pointer
+
+
+def conditions_above(place: Pointer) -> Iterator[Pointer]:
+    """The places of each `when`, and `$when`, that a place may stand under."""
+    return ((*place[:end], word) for end in range(len(place)) for word in ("when", "$when"))
 
 
 @dataclass(slots=True)
@@ -31,6 +36,6 @@ class Doubts:
     def tell(self, names: Container[str] | None = None) -> None:
         """Say all of them, or those about some names."""
         for place, (name, tell) in self._by_place.items():
-            spoilt = any((*place[:end], word) in self.wrong for end in range(len(place)) for word in ("when", "$when"))
+            spoilt = any(one in self.wrong for one in conditions_above(place))
             if not spoilt and name not in self.misread and (names is None or name in names):
                 tell()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Container, Mapping
 
 from bus.mapping.template import Used
+from bus.route.doubts import conditions_above
 from bus.route.known import Scope
 from bus.source import Pointer
 
@@ -40,11 +41,11 @@ class Given:
 
     def _spoilt(self, place: Pointer) -> bool:
         """Whether something is wrong with a condition that a place stands under."""
-        return any((*place[:end], word) in self._wrong for end in range(len(place)) for word in ("when", "$when"))
+        return any(one in self._wrong for one in conditions_above(place))
 
     def _conditions(self, place: Pointer) -> list[str]:
         """The text of each `when`, and `$when`, that a place stands under."""
-        around = (self._uses.get((*place[:end], word)) for end in range(len(place)) for word in ("when", "$when"))
+        around = map(self._uses.get, conditions_above(place))
         return [one.expression.text.strip() for one in around if one is not None]
 
 
