@@ -6,7 +6,6 @@ What is declared once (settings, operations, functions, the API) is described th
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
 import tomllib
@@ -17,9 +16,11 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bus import config
 from bus.adapter import Adapter, Operation
 from bus.expression import table_functions
 from bus.functions import FUNCTIONS
+from bus.network import Proxy
 from bus.route.codes import as_markdown
 from tools.patterns import patterns
 from tools.reference_rules import rules, steps
@@ -35,8 +36,7 @@ def adapter_classes() -> Iterator[tuple[str, type[Adapter]]]:
     named = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]["snodo.adapters"]
     for name, target in sorted(named.items()):
         module, _, attribute = target.partition(":")
-        if importlib.util.find_spec(module):
-            yield name, getattr(importlib.import_module(module), attribute)
+        yield name, getattr(importlib.import_module(module), attribute)
 
 
 def fields_of(model: type[BaseModel], *, limits: bool = False) -> Iterator[str]:
@@ -53,11 +53,10 @@ def fields_of(model: type[BaseModel], *, limits: bool = False) -> Iterator[str]:
 def settings() -> Iterator[str]:
     yield "# Settings\n"
     yield "What `config.yaml` may hold. Unknown settings are refused.\n"
-    if importlib.util.find_spec("bus.config"):
-        module = importlib.import_module("bus.config")
-        own = (m for name, m in vars(module).items() if inspect.isclass(m) and m.__module__ == module.__name__ and not name.startswith("_"))
-        for model in (*(m for m in own if issubclass(m, BaseModel)), importlib.import_module("bus.network").Proxy):
-            yield from ("", f"## {model.__name__}\n", sentence_of(model), "", *fields_of(model))
+    classes = ((name, one) for name, one in vars(config).items() if inspect.isclass(one) and one.__module__ == config.__name__)
+    own = (one for name, one in classes if issubclass(one, BaseModel) and not name.startswith("_"))
+    for model in (*own, Proxy):
+        yield from ("", f"## {model.__name__}\n", sentence_of(model), "", *fields_of(model))
     for name, adapter in adapter_classes():
         yield from ("", f"## adapters: use: {name}\n", sentence_of(adapter), "", *fields_of(adapter.Settings))
 
@@ -139,16 +138,15 @@ def api() -> Iterator[str]:
 
 
 def reports() -> Iterator[str]:
-    from bus.config import load
     from bus.reports import of_adapters
     from bus.systems import adapters_of
 
     yield "# Reports\n"
     yield "What `bus report NAME` writes: the fields, in the order of the columns. How to ask for one: [for who audits](../auditor.md)."
-    config = load(PROJECT / "config.yaml", secrets=False)
+    project = config.load(PROJECT / "config.yaml", secrets=False)
     telling = {name for name, adapter in adapter_classes() if adapter.reports is not Adapter.reports}
-    chosen = {name: settings for name, settings in config.adapters.items() if settings.get("use", name) in telling}
-    for report in of_adapters(adapters_of(config.model_copy(update={"adapters": chosen}))).values():
+    chosen = {name: settings for name, settings in project.adapters.items() if settings.get("use", name) in telling}
+    for report in of_adapters(adapters_of(project.model_copy(update={"adapters": chosen}))).values():
         yield from ("", f"## {report.name}\n", f"{report.title}. Source: {report.source}.", "", row("field", "meaning"), row("---", "---"))
         yield from (row(f"`{name}`", meaning) for name, meaning in report.fields.items())
 
