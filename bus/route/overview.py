@@ -119,8 +119,9 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
     names = sorted({link.target for link in found if link.does == "starts"})
     operations = sorted({link.target for link in found if link.does == "calls"})
     middle = _stacked(names, 46.0)
-    left = _stacked(_near(sorted(_types(found)), [(one.source, one.target) if one.does == "starts" else (one.target, one.source)
-                                                  for one in found if one.does != "calls"], middle), 30.0)  # fmt: skip
+    messages = [one for one in found if one.does != "calls"]
+    tied = [(one.source, one.target) if one.does == "starts" else (one.target, one.source) for one in messages]
+    left = _stacked(_near(sorted(_types(found)), tied, middle), 30.0)
     right = _systems(operations, found, middle)
     height = max(max(at + size for at, size in one.values()) for one in (left, middle, right) if one)
     for one in (left, middle, right):
