@@ -86,14 +86,12 @@ class Gated(Stand):
         self.other.become(how)
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(self.load_on, self.loads[0], self.bus.port, "altrove", RATE_A * SECONDS, rate=RATE_A)
-            found = self.load_on(self.loads[1], self.bus.port, "richiesta", RATE_B * SECONDS, rate=RATE_B, headers="Prefer: wait=20\r\n")[
-                "latencies"
-            ]
+            asking = {"rate": RATE_B, "headers": "Prefer: wait=20\r\n"}
+            told = self.load_on(self.loads[1], self.bus.port, "richiesta", RATE_B * SECONDS, **asking)
             other.result()
         self.other.become("well")
         self.bus.wait_until_done("banco.altrove", 0)
-        latencies: dict[str, float] = found
-        return latencies
+        return dict[str, float](told["latencies"])
 
 
 def measured(folder: Path) -> dict[str, Any]:
