@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import Catalog, examine
-from bus.cli.rules import Declared, declared
+from bus.cli.rules import Declared
 from bus.route.parse import parse_route
 from bus.source import read, render
 from bus.testing.routes import run, run_folder
@@ -31,11 +31,6 @@ def blocks(page: Path, language: str = "yaml") -> list[str]:
 
 def files(page: Path) -> list[tuple[str, str]]:
     return [(match[1], block) for block in blocks(page) if (match := FILE.match(block))]
-
-
-@pytest.fixture(scope="module")
-def known() -> Declared:
-    return declared(PROJECT / "config.yaml")
 
 
 @pytest.fixture

@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import Catalog, examine
-from bus.cli.rules import Declared, declared
+from bus.cli.rules import Declared
 from bus.testing.mutate import Score, mutants, score
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def known() -> Declared:
-    return declared(PROJECT / "config.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import Catalog, examine
-from bus.cli.rules import Declared, declared
+from bus.cli.rules import Declared
 from bus.testing.mutate import score
 from bus.testing.routes import run_folder, untested
 from tools.patterns import GROUPS, HOME
@@ -15,11 +15,6 @@ from tools.reference import main
 
 PROJECT = Path(__file__).parents[2]
 FOLDER = PROJECT / "docs" / "patterns"
-
-
-@pytest.fixture(scope="module")
-def known() -> Declared:
-    return declared(PROJECT / "config.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,13 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import Catalog, examine
-from bus.cli.rules import Declared, declared
+from bus.cli.rules import Declared
 from bus.engine.arrival import Submission, check
 from bus.errors import Invalid
 from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def known() -> Declared:
-    return declared(PROJECT / "config.yaml")
 
 
 @pytest.fixture(scope="module")
