@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 
-from tests.small_bus import Caller, key_of, settings, wait_reply
+from tests.small_bus import Caller, own_key, settings, wait_reply
 
 WHO = "BLLDAA71E43B429M"
 NAME = "Adalgisa Bellomo-Quaranta"
 OTHER = "RSSMRA80A01H501U"
-SECOND = {"name": "collega", "role": "sysadmin"}
 
 
 def two_sysadmins() -> list[dict]:
-    return [*settings()["keys"], {**SECOND, "sha256": hashlib.sha256(key_of("collega").encode()).hexdigest()}]
+    return [*settings()["keys"], own_key("collega", "sysadmin")]
 
 
 def spellings(text: str) -> set[bytes]:

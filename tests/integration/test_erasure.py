@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
-import hashlib
 import io
 import json
 import shutil
@@ -28,9 +27,9 @@ from bus.engine import erasure, projection
 from bus.errors import Erased
 from bus.log import log, requests
 from bus.log.payload import key_number
-from tests.integration.erasing import NAME, OTHER, SECOND, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
+from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
 from tests.integration.kit import until
-from tests.small_bus import Caller, Process, key_of, running, wait_reply
+from tests.small_bus import Caller, Process, key_of, own_key, running, wait_reply
 
 
 def replayed(message: str, settings_of: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +88,7 @@ def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys)
 
 
 def test_a_person_with_two_keys_of_one_name_is_one_person(tmp_path):
-    second = {**SECOND, "name": "sistemista", "sha256": hashlib.sha256(key_of("sistemista-2").encode()).hexdigest()}
+    second = {**own_key("sistemista-2", "sysadmin"), "name": "sistemista"}
     with running(tmp_path, keys=[*two_sysadmins(), second]) as server:
         greet(server, NAME, WHO)
         request = asked(server).json["id"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import urllib.request
 
 import pytest
@@ -10,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bus import figures, metrics
 from bus.adapter import Adapter, Call, Contract, Refused, Unreachable, operation
-from tests.small_bus import Caller, key_of, running, settings, wait_reply, write
+from tests.small_bus import Caller, own_key, running, settings, wait_reply, write
 
-MONITOR = {"name": "prometheus", "role": "monitor", "sha256": hashlib.sha256(key_of("prometheus").encode()).hexdigest()}
+MONITOR = own_key("prometheus", "monitor")
 
 
 @pytest.fixture(scope="module")
