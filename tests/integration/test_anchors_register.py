@@ -19,6 +19,7 @@ from bus.log.checkpoint import checkpoint_of
 from bus.log.verify import Trust, verify
 from bus.testing.ports import free_port
 from bus.testing.simulators import start
+from tests.integration.kit import until
 from tests.integration.test_anchors import bus
 
 PROJECT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_a_register_that_is_away_for_a_night_is_handed_the_checkpoint_once_and_n
         assert (late.size, late.late) == (0, True)
         with start("adapters.protocollo.simulator", tmp_path / "register", port=port) as register:
             one.clock.ahead += dt.timedelta(minutes=20)
-            assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
+            assert until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None), "a seal is kept").size == first
             assert len(register.ledger("registrazione")) == 1
 
 
@@ -71,7 +72,7 @@ def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(
         assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
         one.clock.ahead = noon + dt.timedelta(days=1)
         one.add(2)  # of the next day
-        assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
+        assert until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None), "a seal is kept").size == first
         for _ in range(3):
             one.app.anchoring.turn()
         [registered] = register.ledger("registrazione")
@@ -130,17 +131,6 @@ def _to_the_next_noon() -> dt.timedelta:
 def _attachments(app) -> int:
     with app.store.read() as tx:
         return len(tx.all("all_attachments"))
-
-
-def _until(found, seconds=60.0):
-    import time
-
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if (value := found()) is not None:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 def _content(app, sha256: str) -> bytes:
