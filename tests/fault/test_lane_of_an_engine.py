@@ -14,7 +14,7 @@ from bus.engine import engine, lanes
 from bus.engine.arrival import Submission
 from bus.engine.engine import LANE, Engine, Pace
 from bus.engine.outside import Outside
-from tests.fault.test_gates import Cosa, Sistema, bus, gate, send, until
+from tests.fault.conduct import Cosa, Sistema, bus, gate, send, until
 
 MESSAGES = 100
 

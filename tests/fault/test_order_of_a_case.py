@@ -11,7 +11,7 @@ from bus.app import App, Role
 from bus.engine.arrival import Submission
 from bus.engine.engine import Engine, Pace
 from bus.engine.outside import Outside
-from tests.fault.test_gates import Sistema, bus, until
+from tests.fault.conduct import Sistema, bus, until
 from tests.integration.workshop import write_rules
 
 CASES, EACH, ENGINES = 100, 4, 3

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bus.client import Client, ClientError
+from tests.fault.conduct import until
 from tests.integration.workshop import write_rules
 from tests.nursery import Born
 from tests.small_bus import key_of, settings
@@ -87,13 +88,6 @@ def send_poison(bus: Bus, client: Client, name: str) -> None:
         ends += 1
         assert ends <= 3, "a fourth attempt was made"
         bus.start()
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 100
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["leggi", "scrivi", "registra", "cerca"])

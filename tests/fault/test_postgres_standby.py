@@ -12,7 +12,7 @@ from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.testing.services import PostgreSQL
-from tests.fault.test_gates import Sistema
+from tests.fault.conduct import Sistema
 from tests.fault.test_order_of_a_case import STEPS
 from tests.fault.test_postgres_settings import switch
 from tests.integration.workshop import write_rules
