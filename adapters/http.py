@@ -156,7 +156,7 @@ def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
 
 
 @dataclass(slots=True)
-class _Crossing:
+class Crossing:
     """The exchange that the current thread is making: until when, and whether a byte of it left."""
 
     deadline: float
@@ -174,9 +174,9 @@ _local = threading.local()
 
 
 @contextmanager
-def crossing(timeout: float) -> Iterator[_Crossing]:
+def crossing(timeout: float) -> Iterator[Crossing]:
     """Within it, exchanges of a `Link` obey one deadline and tell through ``left`` whether a byte of the request left."""
-    _local.crossing = made = _Crossing(time.monotonic() + timeout)
+    _local.crossing = made = Crossing(time.monotonic() + timeout)
     try:
         yield made
     finally:
@@ -393,7 +393,7 @@ def _request(method: str, host: str, target: str, content: bytes, headers: Mappi
 
 
 def _send(sock: socket.socket, request: bytes) -> None:
-    crossing_now: _Crossing = _local.crossing
+    crossing_now: Crossing = _local.crossing
     crossing_now.remaining()
     reach("call.before-first-byte")
     crossing_now.left = True

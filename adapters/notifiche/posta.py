@@ -11,10 +11,13 @@ import smtplib
 import ssl
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adapters.http import BoundedRaw, crossing, reason
+from adapters.http import BoundedRaw, Crossing, crossing, reason
 from bus.adapter import Call, InDoubt, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from adapters.notifiche.adapter import NotificheSettings
 
 
 def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> EmailMessage:
@@ -30,7 +33,7 @@ def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> 
     return mail
 
 
-def deliver(settings: Any, mail: EmailMessage, recipient: str, ctx: Call) -> None:
+def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx: Call) -> None:
     """Hand the mail over within ``ctx.timeout``; raises `Unreachable`, `Refused` or `InDoubt`."""
     with crossing(ctx.timeout) as going:
         session = None
@@ -51,7 +54,7 @@ def deliver(settings: Any, mail: EmailMessage, recipient: str, ctx: Call) -> Non
                 session.close()
 
 
-def _introduce(session: _Session, settings: Any) -> None:
+def _introduce(session: _Session, settings: NotificheSettings) -> None:
     _expect(session.ehlo(), 2, "MITTENTE_RIFIUTATO")
     if settings.smtp_cifratura == "starttls":
         if not session.has_extn("starttls"):
@@ -69,7 +72,7 @@ def _introduce(session: _Session, settings: Any) -> None:
         session.secret = False
 
 
-def _tls(settings: Any) -> ssl.SSLContext:
+def _tls(settings: NotificheSettings) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=settings.smtp_ca)
 
 
@@ -104,7 +107,7 @@ def _lost(error: Exception, *, sent: bool) -> Exception:
 class _Session(smtplib.SMTP):
     """An SMTP session under one deadline that keeps every byte both ways; while ``secret``, what leaves is not kept."""
 
-    def __init__(self, settings: Any, ctx: Call, going: Any) -> None:
+    def __init__(self, settings: NotificheSettings, ctx: Call, going: Crossing) -> None:
         self.secret = False
         self._ctx, self._going, self._settings = ctx, going, settings
         self._line = f"SMTP {settings.smtp_host}:{settings.smtp_port}"
