@@ -1,9 +1,8 @@
-"""What adapters that are described in ``config.yaml`` share: operations of their own, and shapes.
+"""What adapters share of their settings: addresses and headers; and, where ``config.yaml`` describes a whole system, operations and shapes.
 
-Shapes are a small part of JSON Schema, made into pydantic models.
-
-Known keywords: ``type`` (one, or one and ``null``), ``properties``, ``required``, ``items``, ``enum``, ``pattern``, ``minLength``,
-``maxLength``, ``minimum``, ``maximum``, ``minItems``, ``maxItems``, ``description``. Any other keyword is refused rather than ignored.
+Shapes are a small part of JSON Schema, made into pydantic models. Known keywords: ``type`` (one, or one and ``null``), ``properties``,
+``required``, ``items``, ``enum``, ``pattern``, ``minLength``, ``maxLength``, ``minimum``, ``maximum``, ``minItems``, ``maxItems``,
+``description``. Any other keyword is refused rather than ignored.
 """
 
 from __future__ import annotations
@@ -35,6 +34,8 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 """Where a system is called over HTTP."""
 WebAddressOrNone = Annotated[str, AfterValidator(lambda text: text and _web_address(text))]
 """The same; empty where there is none."""
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OF_THE_CONNECTION = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 def _web_headers(given: dict[str, str]) -> dict[str, str]:
@@ -52,23 +53,19 @@ def _web_headers(given: dict[str, str]) -> dict[str, str]:
 
 WebHeaders = Annotated[dict[str, str], AfterValidator(_web_headers)]
 """Headers that go with every request."""
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OF_THE_CONNECTION = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _CONSTRAINTS = {
     "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
     "minimum": "ge", "maximum": "le", "description": "description",
 }  # fmt: skip
 _KNOWN = {"type", "properties", "required", "items", "enum", *_CONSTRAINTS}
 _SCALARS: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool}
+_IN_JSON: dict[str, Any] = {name: Annotated[_SCALARS[name], Strict()] for name in ("integer", "number", "boolean")}
+"""What only they are in JSON: ``true`` and ``"1"`` are no number."""
 
 
 def _whole(value: Any) -> Any:
     """JSON has one kind of number: 12.0 is a whole one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_IN_JSON: dict[str, Any] = {name: Annotated[_SCALARS[name], Strict()] for name in ("integer", "number", "boolean")}
-"""What only they are in JSON: ``true`` and ``"1"`` are no number."""
 
 
 def _checked(schema: dict[str, Any]) -> dict[str, Any]:
