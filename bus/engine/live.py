@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 
 AGAIN = dt.timedelta(seconds=5)
+"""After how long a message is sent that could not be, because the store of keys failed."""
 ELSEWHERE = dt.timedelta(seconds=1)
 """For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
-"""After how long a message is sent that could not be, because the store of keys failed."""
 
 
 @dataclass(frozen=True, slots=True)
