@@ -14,9 +14,9 @@ from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.doctor import systems
 from bus.network import Proxy
-from tests.contract import test_rest
+from tests.contract import scripted_peer
 from tests.contract.forward_proxy import ForwardProxy
-from tests.contract.test_tls import ASKED, WSDL, certificate, peer, server_side, web  # noqa: F401 - a fixture
+from tests.contract.tls_peer import ASKED, WSDL, peer, server_side, web
 from tests.unit.test_soap_service import GOOD
 
 USER = {"user": "snodo", "password": "una-chiave-di-prova"}
@@ -32,7 +32,7 @@ def ask(client, effect="once", timeout=30.0):
     return client.send(ctx, effect, "POST", "/x", body={"a": 1}), ctx
 
 
-def test_https_goes_through_a_tunnel_in_which_nothing_but_tls_is_said(certificate):  # noqa: F811
+def test_https_goes_through_a_tunnel_in_which_nothing_but_tls_is_said(certificate):
     seen = []
     with ForwardProxy(user=SAID) as proxy, peer(web(certificate, seen)) as port:
         client = client_of(port, certificate[0], {"url": proxy.url, **USER})
@@ -46,14 +46,14 @@ def test_https_goes_through_a_tunnel_in_which_nothing_but_tls_is_said(certificat
     assert not any(SAID.encode() in one.content for one in ctx.exchanges)
 
 
-def test_an_answer_of_an_older_proxy_opens_the_tunnel_too(certificate):  # noqa: F811
+def test_an_answer_of_an_older_proxy_opens_the_tunnel_too(certificate):
     with ForwardProxy(opened=b"HTTP/1.0 200 OK\nVia: x\n\n") as proxy, peer(web(certificate, [])) as port:
         client = client_of(port, certificate[0], proxy.url)
         assert ask(client)[0].status == 200
         client.close()
 
 
-def test_a_tunnel_is_kept(certificate):  # noqa: F811
+def test_a_tunnel_is_kept(certificate):
     def talk(connection):
         with server_side(connection, certificate) as secure:
             while secure.recv(65536):
@@ -67,7 +67,7 @@ def test_a_tunnel_is_kept(certificate):  # noqa: F811
 
 
 def test_a_line_that_the_proxy_dropped_is_made_anew():
-    with ForwardProxy() as proxy, test_rest.peer(test_rest.http(200), test_rest.http(200)) as (url, seen):
+    with ForwardProxy() as proxy, scripted_peer.peer(scripted_peer.http(200), scripted_peer.http(200)) as (url, seen):
         client = RestClient(RestSettings.model_validate({"url": url, "proxy": proxy.url}))
         assert ask(client, "keyed")[0].status == 200
         proxy.cut()
@@ -89,7 +89,7 @@ def test_a_line_that_the_proxy_dropped_is_made_anew():
         (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "says more than that the way is open"),
     ],
 )
-def test_a_proxy_that_refuses_leaves_no_doubt_and_is_named(certificate, answer, why):  # noqa: F811
+def test_a_proxy_that_refuses_leaves_no_doubt_and_is_named(certificate, answer, why):
     with ForwardProxy(answer) as proxy, pytest.raises(Unreachable) as told:
         ask(client_of(9, certificate[0], {"url": proxy.url, **USER}))
     assert f"the proxy {proxy.url.removeprefix('http://')}" in told.value.sentence
@@ -101,7 +101,7 @@ def test_a_proxy_that_refuses_leaves_no_doubt_and_is_named(certificate, answer, 
 def test_a_proxy_that_is_dead_leaves_no_doubt_and_is_named(url):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    error, _ = test_rest.send(url, "once", body={}, settings={"proxy": f"http://127.0.0.1:{port}"})
+    error, _ = scripted_peer.send(url, "once", body={}, settings={"proxy": f"http://127.0.0.1:{port}"})
     assert type(error) is Unreachable
     assert error.sentence == f"POST /x: the proxy 127.0.0.1:{port}: Connection refused"
 
@@ -109,14 +109,14 @@ def test_a_proxy_that_is_dead_leaves_no_doubt_and_is_named(url):
 def test_a_proxy_that_says_nothing_is_left_when_a_connection_should_stand():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        error, _ = test_rest.send(
+        error, _ = scripted_peer.send(
             "https://127.0.0.1:9", "once", body={}, settings={"proxy": f"http://127.0.0.1:{port}", "connect_timeout": 0.2}
         )
     assert (type(error), error.sentence) == (Unreachable, f"POST /x: the proxy 127.0.0.1:{port}: timed out")
 
 
 @pytest.mark.parametrize(("when", "failure"), [("in TLS", Unreachable), ("after a byte", InDoubt), ("in the reply", InDoubt)])
-def test_a_tunnel_that_is_cut_leaves_doubt_only_when_a_byte_of_the_request_left(certificate, when, failure):  # noqa: F811
+def test_a_tunnel_that_is_cut_leaves_doubt_only_when_a_byte_of_the_request_left(certificate, when, failure):
     def talk(connection):
         if when == "in TLS":
             connection.recv(65536)
@@ -133,8 +133,8 @@ def test_a_tunnel_that_is_cut_leaves_doubt_only_when_a_byte_of_the_request_left(
 
 
 def test_plain_http_is_asked_of_the_proxy_by_whole_addresses():
-    with ForwardProxy(user=SAID) as proxy, test_rest.peer(test_rest.http(200), test_rest.http(200)) as (url, seen):
-        reply, ctx = test_rest.send(f"{url}/base", "once", body={}, settings={"proxy": {"url": proxy.url, **USER}})
+    with ForwardProxy(user=SAID) as proxy, scripted_peer.peer(scripted_peer.http(200), scripted_peer.http(200)) as (url, seen):
+        reply, ctx = scripted_peer.send(f"{url}/base", "once", body={}, settings={"proxy": {"url": proxy.url, **USER}})
     assert reply.status == 200
     assert proxy.asked[0].startswith(f"POST {url}/base/x HTTP/1.1\r\n".encode())
     assert seen[0].startswith(b"POST /base/x HTTP/1.1\r\n")
@@ -142,14 +142,14 @@ def test_plain_http_is_asked_of_the_proxy_by_whole_addresses():
 
 
 def test_that_the_proxy_asks_who_we_are_leaves_no_doubt_over_plain_http():
-    with ForwardProxy(user=SAID) as proxy, test_rest.peer(test_rest.http(200)) as (url, seen):
-        error, _ = test_rest.send(url, "once", body={}, settings={"proxy": {"url": proxy.url, "user": "altro"}})
+    with ForwardProxy(user=SAID) as proxy, scripted_peer.peer(scripted_peer.http(200)) as (url, seen):
+        error, _ = scripted_peer.send(url, "once", body={}, settings={"proxy": {"url": proxy.url, "user": "altro"}})
     assert type(error) is Unreachable
     assert "answers 407" in error.sentence
     assert seen == []
 
 
-def test_a_soap_system_is_reached_through_the_proxy(certificate):  # noqa: F811
+def test_a_soap_system_is_reached_through_the_proxy(certificate):
     def talk(connection):
         with server_side(connection, certificate) as secure:
             got = b""
@@ -185,7 +185,7 @@ def test_the_secret_of_the_proxy_is_not_shown():
     assert "una-chiave" not in repr(RestSettings.model_validate({"url": "http://x", "proxy": {"url": "http://proxy:3128", **USER}}))
 
 
-def test_the_doctor_goes_the_same_way(certificate):  # noqa: F811
+def test_the_doctor_goes_the_same_way(certificate):
     with ForwardProxy() as proxy, peer(web(certificate, [])) as port:
         settings = RestSettings.model_validate({"url": f"https://127.0.0.1:{port}", "ca": certificate[0], "proxy": proxy.url})
         found = [

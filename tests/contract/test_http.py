@@ -11,7 +11,7 @@ import pytest
 
 from adapters import http
 from adapters.http import MOST_HEAD, BadReply, CutShort, Link, Reply, Unsendable, crossing
-from tests.contract.test_rest import peer
+from tests.contract.scripted_peer import peer
 
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:

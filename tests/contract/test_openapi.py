@@ -11,7 +11,7 @@ from adapters.openapi import IN_PATH, alternatives, document_of, opened, without
 from adapters.rest import Rest
 from bus.adapter import InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
-from tests.contract.test_rest import http, peer
+from tests.contract.scripted_peer import http, peer
 
 CONTRACT = Path(__file__).parents[1] / "corpus/world/contratti/archivio.yaml"
 OFFICIAL = Path(__file__).parents[3] / "shared/contracts"

@@ -1,18 +1,14 @@
 """REST and mail over TLS: a peer with a certificate we trust is answered, one without is `Unreachable` before a byte of ours leaves."""
 
 import datetime as dt
-import ipaddress
 import socket
 import ssl
-import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adapters.anagrafe.adapter import Anagrafe
 from adapters.notifiche.adapter import Notifiche
@@ -21,72 +17,9 @@ from adapters.rest import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.testing.adapter_contract import attempt
+from tests.contract.tls_peer import ASKED, WSDL, peer, server_side, web
 
-WSDL = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
-ASKED = {
-    "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
-    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"},
-}
 MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica", "testo": "Buongiorno"}
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """(file of a self-signed certificate for 127.0.0.1, file of its key)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prova")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - dt.timedelta(1), now + dt.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    (folder / "k.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return str(folder / "c.pem"), str(folder / "k.pem")
-
-
-@contextmanager
-def peer(talk):
-    """A loopback port whose connections are handed to ``talk``."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        with suppress(OSError):
-            connection, _ = listener.accept()
-            with connection:
-                talk(connection)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(60)
-
-
-def server_side(connection, certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    return context.wrap_socket(connection, server_side=True)
-
-
-def web(certificate, seen):
-    def talk(connection):
-        with server_side(connection, certificate) as secure:
-            got = b""
-            while not got.endswith(b'{"a":1}') and (chunk := secure.recv(65536)):
-                got += chunk
-            seen.append(got)
-            secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-
-    return talk
 
 
 def mail_server(certificate, seen, *, at_once):

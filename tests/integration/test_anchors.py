@@ -35,7 +35,7 @@ from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from bus.network import Proxy
 from tests.contract.forward_proxy import ForwardProxy
-from tests.contract.test_tls import certificate, peer, server_side  # noqa: F401 - the first is a fixture
+from tests.contract.tls_peer import peer, self_signed, server_side
 from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
 from tests.tsa import Authority
@@ -153,7 +153,8 @@ def test_proxies_and_passwords_of_the_environment_are_not_for_anchors(monkeypatc
     assert b"authorization" not in authority.asked[0].lower()
 
 
-def test_a_witness_is_trusted_as_this_machine_trusts(monkeypatch, certificate):  # noqa: F811
+def test_a_witness_is_trusted_as_this_machine_trusts(monkeypatch, tmp_path):
+    certificate = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
 
     def refuses(connection):
