@@ -16,8 +16,8 @@ from bus.doctor import systems
 from bus.network import Proxy
 from tests.contract import scripted_peer
 from tests.contract.forward_proxy import ForwardProxy
-from tests.contract.tls_peer import ASKED, WSDL, peer, server_side, web
-from tests.unit.test_soap_service import GOOD
+from tests.contract.tls_peer import peer, server_side, web
+from tests.unit.soap_peer import ASKED, GOOD, OURS
 
 USER = {"user": "snodo", "password": "una-chiave-di-prova"}
 SAID = base64.b64encode(b"snodo:una-chiave-di-prova").decode()
@@ -161,7 +161,7 @@ def test_a_soap_system_is_reached_through_the_proxy(certificate):
     with ForwardProxy() as proxy, peer(talk) as port:
         settings = {
             "url": f"https://127.0.0.1:{port}",
-            "wsdl": str(WSDL),
+            "wsdl": str(OURS),
             "ca": certificate[0],
             "proxy": proxy.url,
             "operations": operations,

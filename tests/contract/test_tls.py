@@ -17,7 +17,8 @@ from adapters.rest import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.testing.adapter_contract import attempt
-from tests.contract.tls_peer import ASKED, WSDL, peer, server_side, web
+from tests.contract.tls_peer import peer, server_side, web
+from tests.unit.soap_peer import ASKED, OURS
 
 MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica", "testo": "Buongiorno"}
 
@@ -139,7 +140,7 @@ def test_our_certificate_and_its_key_may_stand_in_one_file(certificate, tmp_path
     own = {"certificate": certificate[0], "certificate_key": certificate[1]} if apart else {"certificate": str(both)}
     operations = {"x": {"operation": "ricercaSoggetto", "effect": "once", "timeout": 5}}
     with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port:
-        settings = {"url": f"https://127.0.0.1:{port}", "wsdl": str(WSDL), "ca": certificate[0], **own, "operations": operations}
+        settings = {"url": f"https://127.0.0.1:{port}", "wsdl": str(OURS), "ca": certificate[0], **own, "operations": operations}
         done = attempt(Soap("anagrafe", Soap.Settings.model_validate(settings)), "x", ASKED, timeout=30)
     assert isinstance(done.error, InDoubt), "it let us in, heard us, and hung up"
     with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port, pytest.raises(InDoubt):

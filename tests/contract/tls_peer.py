@@ -6,18 +6,11 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-WSDL = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
-ASKED = {
-    "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
-    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"},
-}
 
 
 def self_signed(folder):

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
 from bus.adapter import Refused
-from tests.unit.test_soap_service import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
+from tests.unit.soap_peer import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
 
 
 def test_a_system_described_in_the_configuration_is_asked():

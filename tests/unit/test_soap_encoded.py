@@ -8,7 +8,7 @@ import pytest
 
 from adapters.soap.client import SoapClient
 from bus.adapter import InDoubt
-from tests.unit.test_soap_service import SHARED, Peer, call_of
+from tests.unit.soap_peer import SHARED, Peer, call_of
 
 ENCODED = b"""<?xml version="1.0"?>
 <SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema"

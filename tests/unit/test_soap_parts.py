@@ -10,7 +10,7 @@ from adapters.soap.client import SoapClient
 from adapters.soap.parts import Part, parts_of
 from bus.adapter import InDoubt, Refused
 from bus.errors import Malformed
-from tests.unit.test_soap_service import ASKED, FAULT, GOOD, OURS, Peer, call_of
+from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, Peer, call_of
 
 ROOT_TYPE = 'application/xop+xml; charset=UTF-8; type="text/xml"'
 RELATED = 'multipart/related; type="application/xop+xml"; start="<radice@x>"; start-info="text/xml"; boundary="==a+b"'

@@ -6,7 +6,6 @@ import datetime as dt
 import gzip
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,38 +16,17 @@ from adapters.soap.client import BAD_REQUEST, SoapClient
 from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
 from adapters.soap.xml import as_said
-from bus.adapter import Call, InDoubt, Refused, Unreachable
+from bus.adapter import InDoubt, Refused, Unreachable
 from bus.errors import ConfigError, Invalid
+from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, SHARED, Peer, call_of, request_bytes, service
 
-OURS = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
 DOCAREA = Path(__file__).parents[2] / "adapters/protocollo/contract/docarea.wsdl"
-SHARED = Path(__file__).parents[3] / "shared/contracts"
-ASKED = {
-    "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
-    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"},
-}
-PERSON = {
-    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"}, "cognome": "BELLOMO", "nome": "ADA", "sesso": "F", "dataNascita": dt.date(1971, 5, 3),
-}  # fmt: skip
-
-
-def request_bytes(values=ASKED, name="ricercaSoggetto") -> bytes:
-    contract = wsdl.load(OURS)
-    return xml.serialize(contract.build_request(contract.operation(name), values))
-
-
-def service(handler=lambda asked: {"soggetto": [PERSON]}, **how) -> SoapService:
-    return SoapService(OURS, {"ricercaSoggetto": handler}, **how)
 
 
 def fault_of(reply) -> str:
     root = xml.parse(reply.body)
     assert reply.status == 500
     return xml.text_at(root, "Body", "Fault", "faultcode")
-
-
-def call_of(timeout: float = 2.0) -> Call:
-    return Call(key="0" * 64, timeout=timeout, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
 
 
 def test_a_request_reaches_its_handler_as_plain_values_and_the_reply_is_valid():
@@ -177,44 +155,6 @@ def test_many_threads_are_served_and_judged_apart():
     assert wrong == []
 
 
-class Peer:
-    """A system in one thread that answers what it is told and keeps the bytes it got."""
-
-    def __init__(self, status: int = 200, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        self.got: list[bytes] = []
-        self.actions: list[str] = []
-        peer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                peer.got.append(self.rfile.read(int(self.headers["Content-Length"])))
-                peer.actions.append(self.headers.get("SOAPAction", ""))
-                self.send_response(status)
-                for name, value in {"Content-Type": "text/xml", "Content-Length": str(len(body)), **(headers or {})}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/qui"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-GOOD = service().handle(request_bytes()).body
-
-
 def test_the_wire_is_kept_byte_for_byte_and_the_address_of_the_wsdl_is_never_called():
     odd = GOOD.replace(b"<ns0:", b"<ns0:", 1).replace(b"?>\n", b"?>\n<!-- come e' -->\n  ")
     with Peer(body=odd) as peer:
@@ -237,12 +177,6 @@ def test_a_request_that_breaks_the_contract_never_leaves():
         client.close()
     assert peer.got == []
     assert ctx.exchanges == []
-
-
-FAULT = (
-    b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>e:Server.GIU</faultcode>'
-    b"<faultstring>chiuso</faultstring><detail><MANUTENZIONE/></detail></e:Fault></e:Body></e:Envelope>"
-)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""What the tests of SOAP share: a service of ours, a system that answers what it is told, and what is said to both."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from adapters.soap import wsdl, xml
+from adapters.soap.server import SoapService
+from bus.adapter import Call
+
+OURS = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
+SHARED = Path(__file__).parents[3] / "shared/contracts"
+ASKED = {
+    "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
+    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"},
+}
+PERSON = {
+    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"}, "cognome": "BELLOMO", "nome": "ADA", "sesso": "F", "dataNascita": dt.date(1971, 5, 3),
+}  # fmt: skip
+
+
+def request_bytes(values=ASKED, name="ricercaSoggetto") -> bytes:
+    contract = wsdl.load(OURS)
+    return xml.serialize(contract.build_request(contract.operation(name), values))
+
+
+def service(handler=lambda asked: {"soggetto": [PERSON]}, **how) -> SoapService:
+    return SoapService(OURS, {"ricercaSoggetto": handler}, **how)
+
+
+def call_of(timeout: float = 2.0) -> Call:
+    return Call(key="0" * 64, timeout=timeout, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+
+
+class Peer:
+    """A system in one thread that answers what it is told and keeps the bytes it got."""
+
+    def __init__(self, status: int = 200, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.got: list[bytes] = []
+        self.actions: list[str] = []
+        peer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                peer.got.append(self.rfile.read(int(self.headers["Content-Length"])))
+                peer.actions.append(self.headers.get("SOAPAction", ""))
+                self.send_response(status)
+                for name, value in {"Content-Type": "text/xml", "Content-Length": str(len(body)), **(headers or {})}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/qui"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+GOOD = service().handle(request_bytes()).body
+
+
+FAULT = (
+    b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>e:Server.GIU</faultcode>'
+    b"<faultstring>chiuso</faultstring><detail><MANUTENZIONE/></detail></e:Fault></e:Body></e:Envelope>"
+)
