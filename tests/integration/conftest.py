@@ -13,7 +13,8 @@ from bus.store.opening import open_store
 from bus.web.serve import Server
 from tests.integration.erasing import two_sysadmins
 from tests.integration.kit import HASTE, Town, hasty_rules
-from tests.small_bus import running
+from tests.integration.sportello import Sportello
+from tests.small_bus import Caller, running
 from tests.tsa import Authority
 
 
@@ -77,3 +78,17 @@ def store(url: str) -> Iterator[Store]:
     opened = open_store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A bus with an adapter whose system calls us."""
+    folder = tmp_path_factory.mktemp("bus")
+    with running(folder, {"sportello": Sportello("sportello", None)}, attachments={"folder": "files", "limit": 2_000_000}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def call(server: Server) -> Caller:
+    """Asks that bus as a portal."""
+    return Caller(server.port)

@@ -6,58 +6,22 @@ import concurrent.futures
 import gc
 import json
 import re
-import threading
 import time
 from pathlib import Path
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from bus.adapter import Adapter, Endpoint, Outbound
 from bus.errors import StoreError
 from bus.log import log
 from bus.web.served import PROBLEMS
 from tests.integration.kit import until
+from tests.integration.sportello import saluto
 from tests.small_bus import Caller, Process, key_of, running
 
 DOCUMENTED = set(
     re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE)
 )
-
-
-class Sportello(Adapter):
-    """An adapter whose system calls us: it repeats, breaks, or takes its time."""
-
-    def endpoints(self):
-        return (
-            Endpoint("eco", self.eco, budget=0.05, max_bytes=1000),
-            Endpoint("rotto", self.breaks),
-        )
-
-    def eco(self, inbound, door):
-        if inbound.query.get("lento"):
-            threading.Event().wait(0.2)
-        delivery = door.accept("prova.sveglia", {"nome": inbound.body.decode()}, key=inbound.body.decode())
-        return Outbound(200, delivery.message_id.encode(), "text/plain", {"X-Repeated": str(delivery.repeated)})
-
-    def breaks(self, inbound, door):
-        raise RuntimeError("segreto interno")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bus")
-    with running(folder, {"sportello": Sportello("sportello", None)}, attachments={"folder": "files", "limit": 2_000_000}) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def call(server):
-    return Caller(server.port)
-
-
-def saluto(nome, **more):
-    return {"type": "prova.saluto", "data": {"nome": nome}, **more}
 
 
 # -- sending ------------------------------------------------------------------------------------------------------------

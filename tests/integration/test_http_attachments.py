@@ -11,10 +11,8 @@ import time
 import pytest
 
 from bus.log import log
-from tests.integration.test_http import call, saluto, server
+from tests.integration.sportello import saluto
 from tests.small_bus import key_of
-
-__all__ = ["call", "server"]
 
 
 def test_a_sender_that_hangs_up_leaves_no_file_behind(server):

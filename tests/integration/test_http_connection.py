@@ -10,10 +10,8 @@ import socket
 
 import pytest
 
-from tests.integration.test_http import saluto, server
+from tests.integration.sportello import saluto
 from tests.small_bus import Caller, key_of
-
-__all__ = ["server"]
 
 
 def connected(server):

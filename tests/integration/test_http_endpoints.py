@@ -8,9 +8,6 @@ import pytest
 
 from bus.adapter import Fact
 from bus.errors import Invalid
-from tests.integration.test_http import call, server
-
-__all__ = ["call", "server"]
 
 
 def test_an_adapter_answers_its_system_and_takes_messages_in(call):

@@ -11,10 +11,8 @@ import time
 import pytest
 
 from bus.errors import Interrupted, StoreError
-from tests.integration.test_http import call, saluto, server
+from tests.integration.sportello import saluto
 from tests.small_bus import Caller, Reply, no_descriptors, running
-
-__all__ = ["call", "server"]
 
 
 def test_a_key_that_asks_for_too_much_at_once_is_told_and_the_others_go_on(tmp_path):
