@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -22,65 +21,10 @@ from bus.errors import RulesError
 from bus.log import log
 from bus.rulefiles import Files
 from bus.source import Finding
-from bus.web.serve import Server
+from tests.integration.activating import SALUTA, Bus, here
+from tests.integration.eco import Eco
 from tests.integration.kit import until
-from tests.integration.test_watching import Eco
-from tests.small_bus import RULES, Caller, key_of, running, wait_reply, write
-
-SALUTA = "routes/prova/saluta.yaml"
-
-
-class Bus:
-    """A bus in this process that may be started again on the same store."""
-
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        self.folder, self.changes = folder, changes
-        self.config = write(folder, **changes)
-        self.start()
-
-    def start(self) -> None:
-        self.server = Server(App(config.load(self.config), adapters={}), "127.0.0.1", 0)
-        self.server.start()
-        self.call = Caller(self.server.port, "sistemista")
-
-    def stop(self) -> None:
-        self.server.stop()
-
-    def again(self) -> None:
-        self.stop()
-        self.start()
-
-    def edit(self, path: str, old: str, new: str) -> None:
-        file = self.folder / path
-        text = file.read_text("utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new), "utf-8")
-
-    def put(self, path: str, text: str) -> None:
-        """A file in the place of another, in one act: who looks on sees the one or the other."""
-        new = self.folder / "new"
-        new.write_text(text, "utf-8")
-        new.replace(self.folder / path)
-
-    def files(self) -> dict[str, str]:
-        return {path.relative_to(self.folder).as_posix(): path.read_text("utf-8") for kind in ("routes", "mappings")
-                for path in (self.folder / kind).rglob("*.*")}  # fmt: skip
-
-    def activate(self, reason: str = "a test", **more: Any) -> Any:
-        return self.call("POST", "/rules/activate", {"reason": reason, "files": self.files(), **more})
-
-    def greet(self, name: str = "Ada") -> Any:
-        return self.send("prova.saluto", name, wait=10)["reply"]
-
-    def send(self, type: str, name: str, wait: int = 0) -> Any:
-        sent = self.call(
-            "POST", "/messages", {"type": type, "data": {"nome": name}}, {"Prefer": f"wait={wait}"} if wait else {}, name="portale"
-        )
-        assert sent.status in (200, 202), sent.json
-        return sent.json
-
-    def rules(self) -> Any:
-        return self.call("GET", "/rules").json
+from tests.small_bus import RULES, running, write
 
 
 @pytest.fixture
@@ -301,12 +245,6 @@ def test_of_two_sysadmins_who_saw_the_same_only_one_activates(bus: Bus) -> None:
     assert {"rules.moved-on"} == {answer.json["code"] for answer in answers if answer.status == 422}
 
 
-def reply_of(bus: Bus, message: str) -> Any:
-    shown = wait_reply(bus.server.app, message, 60)
-    assert "done" == shown["state"], shown
-    return shown["reply"]
-
-
 # --- the command line -----------------------------------------------------------------------------------------------------
 
 
@@ -336,14 +274,6 @@ def test_a_process_that_is_not_on_the_new_rules_is_named_with_what_to_do(
     said = capsys.readouterr().out
     assert "worker b/7 does not work under them yet, but under earlier ones" in said
     assert "see its log, restart it" in said
-
-
-@contextlib.contextmanager
-def here(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SNODO_URL", bus.server.url)
-    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
-    monkeypatch.setenv("SNODO_CONFIG", str(bus.config))
-    yield
 
 
 def test_status_activate_and_rollback_on_the_command_line(

@@ -10,8 +10,8 @@ import pytest
 
 from bus import activation, cli
 from bus.engine import editions
+from tests.integration.activating import SALUTA, Bus, here, reply_of
 from tests.integration.kit import until
-from tests.integration.test_activation import SALUTA, Bus, here, reply_of
 from tests.small_bus import RULES
 
 SENDER = {

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ from typing import Any
 import pytest
 
 from bus import config
-from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.catalog import load
-from bus.cli import rules
 from bus.cli.common import Granted
 from bus.cli.layout import laid_out
 from bus.cli.trial import _add
@@ -30,45 +27,17 @@ from bus.errors import RulesError
 from bus.mapping.protected import EVERYTHING
 from bus.message import canonical
 from bus.planning.planning import planned
-from bus.planning.report import Planned
 from bus.replay import window
 from bus.replay.evidence import Rulebook, pages
 from bus.source import read
-from bus.store.opening import Reader, open_reader
 from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run, run_folder
 from bus.testing.script import TrialError
 from bus.web.serve import Server
+from tests.integration.planning import OPERATIONS, edit, found, looking, plan
 from tests.small_bus import key_of, settings, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
-
-
-class Domanda(Contract):
-    numero: int
-    chi: str
-
-
-class Risposta(Contract):
-    protocollo: str
-
-
-class Ufficio(Adapter):
-    """An office in this very process: registers, archives, and says no to some."""
-
-    @operation(effect="keyed", timeout=5, refusals={"PIENO": "no room"})
-    def registra(self, request: Domanda, ctx: Call) -> Risposta:
-        from bus.adapter import Refused
-
-        if request.numero == 13:
-            raise Refused("no room", outside_code="PIENO")
-        return Risposta(protocollo=f"P-{request.numero}")
-
-    @operation(effect="keyed", timeout=5)
-    def archivia(self, request: Domanda, ctx: Call) -> Risposta:
-        return Risposta(protocollo=f"A-{request.numero}")
-
-
 ROUTE = """
 route: ufficio.pratica
 version: 1
@@ -111,7 +80,6 @@ schema:
     numero: {{type: integer}}
     chi: {{type: string}}
 """
-OPERATIONS = {f"ufficio.{name}": one for name, one in Ufficio.operations.items()}
 MANY = 20
 
 
@@ -127,7 +95,7 @@ def worked(tmp_path_factory) -> Path:
     for name, text in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
     (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
     work(App(config.load(folder / "config.yaml")))
     return folder
@@ -145,33 +113,9 @@ def work(app: App) -> None:
         app.stop()
 
 
-def edit(folder: Path, old: str, new: str, file: str = "routes/pratica.yaml") -> None:
-    text = (folder / file).read_text("utf-8")
-    assert old in text
-    (folder / file).write_text(text.replace(old, new), "utf-8")
-
-
 def keys_of(worked: Path) -> dict[str, Any]:
     """The setting of that folder's key store."""
     return {"keystore": {"folder": f"{worked}/var/keys", "master": f"{worked}/var/master.key"}}
-
-
-@contextlib.contextmanager
-def looking(worked: Path) -> Iterator[Reader]:
-    """The store of the settings of that folder, to read."""
-    settings = config.load(worked / "config.yaml")
-    with contextlib.closing(open_reader(settings.store.url)) as reader:
-        rules.give_keys(reader, settings)
-        yield reader
-
-
-def plan(worked: Path, folder: Path) -> Planned:
-    with looking(worked) as reader:
-        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2, values=True)
-
-
-def found(made: Planned) -> list[tuple[str, str, int]]:
-    return [(group.kind, f"{group.subject} {' '.join(group.fields)}".strip(), group.count) for group in made.groups]
 
 
 def test_rules_that_are_the_same_are_an_empty_plan_though_comments_and_blanks_differ(worked, edited):
@@ -343,7 +287,7 @@ def test_the_command_says_the_same_bytes_everywhere_and_has_an_exit_code_for_pro
 
 TALKATIVE = """
 import socket
-from tests.integration.test_plan import Ufficio as Office
+from tests.integration.planning import Ufficio as Office
 class Ufficio(Office): pass
 socket.create_connection(("127.0.0.1", {port}), 1)
 """

@@ -11,7 +11,7 @@ from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.message import canonical
-from tests.integration.test_plan import edit, found, plan
+from tests.integration.planning import NAME, TYPE, edit, found, plan
 from tests.small_bus import settings
 
 SENDS = """
@@ -52,18 +52,7 @@ case: {pratica: body.pratica}
 steps:
   - {id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.pratica}}
 """
-TYPE = """
-type: ufficio.{name}
-title: For a plan
-case: {{pratica: body.pratica}}
-schema:
-  type: object
-  additionalProperties: false
-  required: [pratica, numero]
-  properties: {{pratica: {{type: string}}, numero: {{type: integer}}, cognome: {{type: string}}}}
-"""
 MANY = 10
-NAME = "Fittiziani"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +64,7 @@ def worked(tmp_path_factory) -> Path:
     for name, text in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
     (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
     app = App(config.load(folder / "config.yaml"))
     app.start()

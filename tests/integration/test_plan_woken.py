@@ -13,10 +13,9 @@ from bus.engine.arrival import Submission
 from bus.message import canonical
 from bus.planning.planning import planned as plans
 from bus.replay import window
+from tests.integration.activating import Bus
 from tests.integration.kit import until
-from tests.integration.test_activation import Bus
-from tests.integration.test_plan import edit, found, looking, plan
-from tests.integration.test_plan_followed import NAME, TYPE
+from tests.integration.planning import NAME, TYPE, edit, found, looking, plan
 from tests.small_bus import RULES, settings
 
 HEAD = """
@@ -87,7 +86,7 @@ def worked(request, tmp_path_factory) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     url = request.getfixturevalue("_postgresql").new_database() if request.param == "postgresql" else f"sqlite:///{folder}/var/snodo.db"
-    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
     (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters, store={"url": url})), "utf-8")
     app = App(config.load(folder / "config.yaml"))
     app.start()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bus import cli
-from bus.adapter import Adapter, Call, Contract, Refused, operation
 from bus.web.serve import Server
+from tests.integration.eco import Eco
 from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply
 
@@ -25,20 +25,6 @@ steps:
   - {id: scrivi, call: eco.scrivi, with: {nome: body.nome}, as: scritto, on_error: [{steps: [{id: no, set: {x: 1}}]}]}
   - {id: rispondi, reply: {ok: true}}
 """
-
-
-class Nome(Contract):
-    nome: str
-
-
-class Eco(Adapter):
-    """Writes what it is told, and refuses who is called Nessuno."""
-
-    @operation(effect="keyed", timeout=5, refusals={"NESSUNO": "there is nobody"})
-    def scrivi(self, request: Nome, ctx: Call) -> Nome:
-        if request.nome == "Nessuno":
-            raise Refused("no", outside_code="NESSUNO")
-        return request
 
 
 @pytest.fixture
