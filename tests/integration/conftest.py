@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from bus.store import Store
 from bus.store.opening import open_store
 from bus.web.serve import Server
+from tests.integration.auditing import Auditor
 from tests.integration.erasing import two_sysadmins
 from tests.integration.kit import HASTE, Town, hasty_rules
 from tests.integration.sportello import Sportello
 from tests.small_bus import Caller, running
+from tests.tamper.logs import Small, make
 from tests.tsa import Authority
 
 
@@ -92,3 +95,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def call(server: Server) -> Caller:
     """Asks that bus as a portal."""
     return Caller(server.port)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """A log of 400 messages, and the bytes of its store."""
+    return make(tmp_path_factory.mktemp("logs"), random.Random(7), 400)
+
+
+@pytest.fixture
+def file(small: Small, tmp_path: Path) -> Path:
+    """That store, for one test to change."""
+    path = tmp_path / "snodo.db"
+    path.write_bytes(small.raw)
+    return path
+
+
+@pytest.fixture
+def auditor(file: Path, small: Small, capsys: pytest.CaptureFixture[str]) -> Auditor:
+    """Whoever verifies that store."""
+    return Auditor(file, small, capsys)

@@ -50,3 +50,7 @@ def greet(server, name: str, who: str, **envelope) -> str:
     message = sent(server, "prova.saluto", {"nome": name, "numero": {"persone": [{"codice": who}]}}, **envelope)
     assert wait_reply(server.app, message, 60)["reply"] == {"saluto": f"ciao {name}"}
     return message
+
+
+def uploaded(server, name: str, content: bytes, who: str = "portale") -> str:
+    return Caller(server.port, who)("POST", f"/attachments?name={name}", content).json["sha256"]

@@ -17,12 +17,8 @@ from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.payload import key_number
-from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
+from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins, uploaded
 from tests.small_bus import Caller, key_of, running, wait_reply
-
-
-def uploaded(server, name: str, content: bytes, who: str = "portale") -> str:
-    return Caller(server.port, who)("POST", f"/attachments?name={name}", content).json["sha256"]
 
 
 def later(server, monkeypatch, hours: float) -> None:

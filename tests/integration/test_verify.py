@@ -24,49 +24,9 @@ from bus.log.note import COSIGNATURE, Signer, parse
 from bus.log.stored import StoredTree
 from bus.store.opening import open_reader
 from bus.witness.memory import place_of
-from tests.tamper.logs import NEVER, ORIGIN, WITNESS, make, write_log
+from tests.integration.auditing import Auditor, change
+from tests.tamper.logs import NEVER, ORIGIN, WITNESS, write_log
 from tests.tsa import Authority
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("logs"), random.Random(7), 400)
-
-
-@pytest.fixture
-def file(small, tmp_path):
-    path = tmp_path / "snodo.db"
-    path.write_bytes(small.raw)
-    return path
-
-
-class Auditor:
-    def __init__(self, file, small, capsys):
-        self.url, self.small, self.capsys = f"sqlite:///{file}", small, capsys
-        self.keys = ["--key", str(small.signer.verifier), "--witness-key", str(WITNESS.verifier)]
-
-    def says(self, *options, keys=True) -> tuple[int, str]:
-        self.capsys.readouterr()
-        code = main(["log", "verify", "--store", self.url, *(self.keys if keys else []), *map(str, options)])
-        said = self.capsys.readouterr()
-        return code, said.out + said.err
-
-    def shows(self, *options, keys=True):
-        code, said = self.says("--json", *options, keys=keys)
-        return code, json.loads(said)
-
-
-@pytest.fixture
-def auditor(file, small, capsys):
-    return Auditor(file, small, capsys)
-
-
-def change(file, statement, *values):
-    with sqlite3.connect(file) as raw:
-        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {name}")
-        raw.execute(statement, values)
-    raw.close()
 
 
 def held(tmp_path, note):

@@ -19,7 +19,7 @@ from bus.log.stored import StoredTree
 from bus.log.verify import State, Trust, verify
 from bus.message import new_id
 from bus.store.opening import open_store
-from tests.integration.test_verify import change
+from tests.integration.auditing import change
 from tests.tamper.logs import NOW, ORIGIN, WITNESS
 
 

@@ -16,8 +16,7 @@ from bus.cli import main
 from bus.engine import named
 from bus.log import keyring, payload
 from bus.message import canonical
-from tests.integration.erasing import OTHER, WHO, asked, confirmed, greet, two_sysadmins
-from tests.integration.test_erasure_files import uploaded
+from tests.integration.erasing import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
 from tests.small_bus import Caller, running, wait_reply
 
 

@@ -9,9 +9,7 @@ from contextlib import nullcontext
 from bus.cli import verify
 from bus.log import examine
 from bus.log.tiles import Edge
-from tests.integration.test_verify import auditor, change, file, small
-
-__all__ = ["auditor", "file", "small"]
+from tests.integration.auditing import change
 
 
 def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
