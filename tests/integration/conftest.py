@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.cli import main
+from bus.log import note
 from bus.store import Store
 from bus.store.opening import open_store
 from bus.web.serve import Server
@@ -16,7 +18,7 @@ from tests.integration.auditing import Auditor
 from tests.integration.erasing import two_sysadmins
 from tests.integration.kit import HASTE, Town, hasty_rules
 from tests.integration.sportello import Sportello
-from tests.small_bus import Caller, running
+from tests.small_bus import Caller, key_of, running, wait_reply
 from tests.tamper.logs import Small, make
 from tests.tsa import Authority
 
@@ -115,3 +117,18 @@ def file(small: Small, tmp_path: Path) -> Path:
 def auditor(file: Path, small: Small, capsys: pytest.CaptureFixture[str]) -> Auditor:
     """Whoever verifies that store."""
     return Auditor(file, small, capsys)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
+    """A bundle of one case with a reply, and the log's public key; made by three commands of an auditor (the third is verify.py)."""
+    folder = tmp_path_factory.mktemp("bundle")
+    with running(folder) as server:
+        ask = Caller(server.port)
+        for name in ("Ada", "Bo", "Cy"):
+            body = {"type": "prova.saluto", "data": {"nome": name}}
+            wait_reply(server.app, ask("POST", "/messages", body).json["id"], 60)
+        out = folder / "fascicolo.zip"
+        words = ["log", "export", "--case", "istanza:Bo", "--purpose", "prova", "--out", str(out)]
+        assert main([*words, "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
+    return out.read_bytes(), str(note.read_signer(folder / "var/log.key").verifier)

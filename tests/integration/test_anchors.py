@@ -20,11 +20,9 @@ import pytest
 
 from bus import config, figures
 from bus.anchors import outside
-from bus.app import App
 from bus.cli import main
 from bus.config import WitnessAt
 from bus.diagnostics import configure
-from bus.engine.arrival import Submission
 from bus.engine.sequencer import LEASE
 from bus.errors import EvidenceError, Refused, Unreachable
 from bus.log import note as notes
@@ -36,11 +34,10 @@ from bus.log.verify import Trust, verify
 from bus.network import Proxy
 from tests.contract.forward_proxy import ForwardProxy
 from tests.contract.tls_peer import peer, self_signed, server_side
-from tests.integration.kit import ShiftedClock
+from tests.integration.anchoring import ORIGIN, bus
 from tests.small_bus import write
 from tests.tsa import Authority
 
-ORIGIN = "prova.example/log"
 WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
 
 
@@ -60,45 +57,6 @@ def witness(folder, key: str):
             yield json.loads(process.stdout.readline())["url"]
         finally:
             process.terminate()
-
-
-class Bus:
-    """A bus whose sequencer and anchoring take their turns when they are told to."""
-
-    def __init__(self, folder, adapters, **anchors) -> None:
-        self.folder, self.clock = folder, ShiftedClock()
-        self.path = write(folder, log={"origin": ORIGIN}, anchors={"every": 3600, **anchors})
-        self.app = App(config.load(self.path), clock=self.clock, adapters=adapters)
-        self.app.engine.start()
-        self.app.channel.consume(self.app.engine.ring)
-
-    def add(self, count: int = 1) -> int:
-        for n in range(count):
-            self.app.send(Submission("prova.silenzio", {"nome": f"n{n}"}, "portale")).result(20)
-        self.app.sequencer.turn()
-        with self.app.store.read() as tx:
-            return StoredTree(tx).size()
-
-    def newest(self):
-        with self.app.store.read() as tx:
-            return StoredTree(tx).checkpoint()
-
-    def anchors(self) -> list[dict]:
-        with self.app.store.read() as tx:
-            return [dict(row) for row in tx.all("anchors_of", size=StoredTree(tx).size())]
-
-    def key(self) -> notes.Verifier:
-        return self.app.sequencer._signers[0].verifier
-
-
-@contextmanager
-def bus(folder, adapters=None, **anchors):
-    folder.mkdir(exist_ok=True)
-    made = Bus(folder, adapters or {}, **anchors)
-    try:
-        yield made
-    finally:
-        made.app.stop()
 
 
 def test_a_witness_cosigns_what_the_bus_seals_and_the_auditor_sees_it(tmp_path):

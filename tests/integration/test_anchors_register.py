@@ -19,8 +19,8 @@ from bus.log.checkpoint import checkpoint_of
 from bus.log.verify import Trust, verify
 from bus.testing.ports import free_port
 from bus.testing.simulators import start
+from tests.integration.anchoring import bus
 from tests.integration.kit import until
-from tests.integration.test_anchors import bus
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.sigillo.giornaliero.yaml")

@@ -29,29 +29,11 @@ from bus.log.keyring import Keyring
 from bus.log.record import KINDS, Record
 from bus.message import new_id
 from bus.testing.ports import free_port
+from tests.integration.bundles import fitting, verdict
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
 from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tamper.logs import NOW
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
-    """A bundle of one case with a reply, and the log's public key; made by three commands of an auditor (the third is verify.py)."""
-    folder = tmp_path_factory.mktemp("bundle")
-    with running(folder) as server:
-        ask = Caller(server.port)
-        for name in ("Ada", "Bo", "Cy"):
-            body = {"type": "prova.saluto", "data": {"nome": name}}
-            wait_reply(server.app, ask("POST", "/messages", body).json["id"], 60)
-        out = folder / "fascicolo.zip"
-        words = ["log", "export", "--case", "istanza:Bo", "--purpose", "prova", "--out", str(out)]
-        assert main([*words, "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
-    return out.read_bytes(), str(note.read_signer(folder / "var/log.key").verifier)
-
-
-def verdict(raw: bytes, key: str = "") -> list[str]:
-    return [word for word, _ in verify.Bundle(raw, [verify.Key(key)] if key else []).found]
 
 
 def test_an_export_that_fails_leaves_the_bundle_of_before_and_asks_nothing_when_it_has_no_place(tmp_path, capsys):
@@ -402,14 +384,6 @@ def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_fo
         assert "container" in verdict(out.getvalue(), key)
     name = next(name for name in files if name.startswith("rules/route/"))
     assert "rules" in verdict(rewritten(raw, {name: files[name].replace(b"saluto", b"sAluto")}), key)
-
-
-def fitting(raw: bytes, files: Mapping[str, bytes]) -> bytes:
-    """As an operator writes it who makes the manifest fit: the log does not know that one, and only that would be left to find."""
-    kept = {**verify.unpacked(raw), **files}
-    manifest = json.loads(kept["manifest.json"])
-    manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items() if name not in verify.APART}
-    return verify.packed({**kept, "manifest.json": json.dumps(manifest).encode()})
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,9 @@ from functools import partial
 
 from bus.bundle import gather, verify
 from bus.log import note, timestamp
-from tests.integration.test_bundle import exported, fitting, verdict
+from tests.integration.bundles import fitting, verdict
 from tests.small_bus import Caller, running, wait_reply
 from tests.tsa import Authority
-
-__all__ = ["exported"]
 
 
 def test_a_stamp_of_another_checkpoint_than_the_bundles_is_found(exported):
