@@ -11,7 +11,7 @@ import pytest
 from bus.errors import StoreError
 from bus.log import log
 from bus.testing.services import PostgreSQL
-from tests.integration.test_retention import keeps, looked, readable, verified, wires
+from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
 
 MESSAGES = 40

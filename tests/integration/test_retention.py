@@ -8,19 +8,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bus.app import App
-from bus.clock import FixedClock
-from bus.config import Retention
 from bus.engine import projection
 from bus.engine.accesses import Looker
-from bus.engine.destruction import Destruction
 from bus.engine.retention import KINDS, Kind
 from bus.errors import Erased, StoreError
 from bus.log import log
@@ -28,6 +23,7 @@ from bus.log.record import Record
 from bus.log.verify import Trust, verify
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
+from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
 from tests.small_bus import Caller, key_of, running
 
@@ -38,53 +34,10 @@ def shop(tmp_path: Path, url: str) -> Iterator[Workshop]:
         yield made
 
 
-def keeps(app: App, days: int, minima: dict[str, str] | None = None, **terms: Any) -> None:
-    """Settings of retention, what the law wants kept at least, and a clock that is so many days on."""
-    clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=days))
-    app.destruction = Destruction(Retention(**terms), minima or {}, app.store, clock, app.keys, app.attachments)
-
-
-def looked(shop: Workshop, kind: Kind) -> dict[str, int]:
-    """What goes (under ``""``) and what is held back, by reason."""
-    counts: dict[str, int] = {}
-    for one in shop.app.destruction.look(kind)["months"]:  # type: ignore[union-attr]
-        counts[one["held"]] = counts.get(one["held"], 0) + one["things"]  # type: ignore[index, call-overload]
-    return counts
-
-
 def applied(shop: Workshop, kind: Kind) -> None:
     after: Any = ""
     while after is not None:
         after = shop.app.destruction.dispose(kind, "sistemista", "prova", after)["after"]
-
-
-def verified(shop: Workshop) -> int:
-    """The log verifies; how many payloads it misses."""
-    end = time.monotonic() + 60
-    while (report := verify(shop.app.store.read, Trust())).waiting:
-        assert time.monotonic() < end, report
-        time.sleep(0.1)
-    return report.erased
-
-
-def readable(shop: Workshop, message: str) -> bool:
-    with shop.app.store.read() as tx:
-        try:
-            log.message(tx, message)
-        except Erased:
-            return False
-    return True
-
-
-def wires(shop: Workshop, message: str) -> list[bool]:
-    """Of each piece of wire evidence of a message, whether it is there."""
-    with shop.app.store.read() as tx:
-        return [
-            tx.one("payload", id=held.id) is not None
-            for record in log.of_message(tx, message)
-            for held in record.payloads
-            if held.role.startswith("wire")
-        ]
 
 
 def a_done_and_an_open_case(shop: Workshop) -> tuple[str, str]:
