@@ -19,7 +19,7 @@ from adapters.simulator import Fault, Ledger, Reply, Request, Simulator
 from bus.adapter import Call, InDoubt, Refused, operation
 from bus.testing.adapter_contract import AdapterContract, Example, fresh
 from bus.testing.simulators import SimulatorFailed, start
-from tests.contract.test_scrivania import RICHIESTA
+from tests.contract.desk import RICHIESTA
 
 EXAMPLE = Example("assegna", RICHIESTA, "elemento", refusal="UFFICIO_CHIUSO", operation_match="assegna")
 KEY = "segreto-delle-scrivanie"

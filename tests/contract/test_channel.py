@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from bus.channel.refusal import RIGHTS
 from bus.errors import ConfigError
 from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener, wait_until
 from bus.testing.services import RabbitMQ
-from tests.contract.proxy import Proxy
+from tests.contract.lossy_line import into_the_void, opened
 
 
 class TestMemory(ChannelContract):
@@ -110,35 +109,6 @@ def test_a_ticket_of_another_shape_is_passed_over() -> None:
     listener.wait_for({"good"})
     channel.close()
     assert listener.heard == ["good"]
-
-
-def opened(url: str, told: list[str]) -> KombuChannel:
-    return KombuChannel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
-
-
-def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambda: None) -> set[str]:
-    """Publish through a line that takes all and passes nothing on, then breaks; returns what was heard of 1,000 runs.
-
-    ``then`` is done once the line works.
-    """
-    listener, told = Listener(), []
-    with Proxy(rabbitmq.port) as proxy:
-        teller, hearer = opened(url.replace(str(rabbitmq.port), str(proxy.port)), told), opened(url, told)
-        hearer.consume(listener.ring)
-        teller.publish(["before"])
-        listener.wait_for({"before"})
-        then()
-        proxy.swallow()
-        teller.publish([f"run-{n}" for n in range(1000)])
-        wait_until(lambda: teller.describe()["waiting"] == 0)
-        assert "before" in listener.heard
-        assert len(listener.heard) == 1
-        proxy.cut()
-        teller.publish(["after"])
-        listener.wait_for({"after"})
-        teller.close()
-        hearer.close()
-    return {run for run in listener.heard if run.startswith("run-")}
 
 
 def test_a_ticket_that_was_not_confirmed_is_published_again(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:

@@ -5,14 +5,7 @@ import pytest
 from adapters.scrivania.adapter import Scrivania
 from bus.adapter import Refused
 from bus.testing.adapter_contract import AdapterContract, Example, attempt, call
-
-RICHIESTA = {
-    "ufficio": "edilizia",
-    "servizio": "SCIA",
-    "oggetto": "SCIA per opere interne, pratica {unico}",
-    "riferimento": "prova-{unico}",
-    "protocollo": "2026/{unico}",
-}
+from tests.contract.desk import RICHIESTA
 
 
 class TestScrivania(AdapterContract):

@@ -19,7 +19,7 @@ from bus.testing.services import RabbitMQ
 from bus.testing.simulated_bus import START
 from bus.testing.simulation import simulate
 from bus.testing.store_contract import StoreContract
-from tests.contract.test_channel import into_the_void
+from tests.contract.lossy_line import into_the_void
 from tests.fault.power import cut, record, record_writer
 
 Detector = Callable[[], Iterator[None]]

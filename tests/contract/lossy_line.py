@@ -1,0 +1,39 @@
+"""A line to a broker that takes all and passes nothing on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bus.channel import KombuChannel
+from bus.testing.channel_contract import Listener, wait_until
+from bus.testing.services import RabbitMQ
+from tests.contract.proxy import Proxy
+
+
+def opened(url: str, told: list[str]) -> KombuChannel:
+    return KombuChannel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
+
+
+def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambda: None) -> set[str]:
+    """Publish through a line that takes all and passes nothing on, then breaks; returns what was heard of 1,000 runs.
+
+    ``then`` is done once the line works.
+    """
+    listener, told = Listener(), []
+    with Proxy(rabbitmq.port) as proxy:
+        teller, hearer = opened(url.replace(str(rabbitmq.port), str(proxy.port)), told), opened(url, told)
+        hearer.consume(listener.ring)
+        teller.publish(["before"])
+        listener.wait_for({"before"})
+        then()
+        proxy.swallow()
+        teller.publish([f"run-{n}" for n in range(1000)])
+        wait_until(lambda: teller.describe()["waiting"] == 0)
+        assert "before" in listener.heard
+        assert len(listener.heard) == 1
+        proxy.cut()
+        teller.publish(["after"])
+        listener.wait_for({"after"})
+        teller.close()
+        hearer.close()
+    return {run for run in listener.heard if run.startswith("run-")}
