@@ -15,6 +15,12 @@ from bus.engine.arrival import Submission
 from tests.integration.workshop import write_rules
 
 STEPS = "order: none\nsteps:\n  - {id: chiedi, call: SISTEMA.fai, with: {x: body.a}}\n"
+IN_ORDER = """case: {a: body.a}
+steps:
+  - {id: prima, call: SISTEMA.fai, with: {x: body.b}}
+  - {id: dopo, call: SISTEMA.fai, with: {x: '"fine " + body.b'}}
+"""
+"""Two steps of a run of a case."""
 
 
 class Cosa(Contract):

@@ -24,7 +24,7 @@ from bus.message import Message, envelope_of, new_id
 from bus.store import Store, Tx, postgres
 from bus.store.postgres import PostgresStore
 from bus.store.sqlite import SqliteStore
-from tests.fault.test_postgres import WITHOUT_LOCK
+from tests.fault.database import WITHOUT_LOCK
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 WRITERS, ROUNDS, JOINS = 8, 100, 40

@@ -11,23 +11,18 @@ from bus.app import App, Role
 from bus.engine.arrival import Submission
 from bus.engine.engine import Engine, Pace
 from bus.engine.outside import Outside
-from tests.fault.conduct import Sistema, bus, until
+from tests.fault.conduct import IN_ORDER, Sistema, bus, until
 from tests.integration.workshop import write_rules
 
 CASES, EACH, ENGINES = 100, 4, 3
 FEWER = 40
-STEPS = """case: {a: body.a}
-steps:
-  - {id: prima, call: SISTEMA.fai, with: {x: body.b}}
-  - {id: dopo, call: SISTEMA.fai, with: {x: '"fine " + body.b'}}
-"""
 
 
 def test_the_effects_of_a_case_come_in_the_order_of_acceptance_whoever_works_on_it(tmp_path: Path) -> None:
     done: list[str] = []
     dice = random.Random(7)
     system = Sistema("ordine", lambda: None, done.append)
-    with bus(tmp_path, system, steps=STEPS, case="case: {a: body.a}") as app:
+    with bus(tmp_path, system, steps=IN_ORDER, case="case: {a: body.a}") as app:
         outsides = [Outside(app.adapters, threads=4) for _ in range(ENGINES - 1)]
         pace = Pace(sweep=0.05, batch=20, most_live=60)
         others = [Engine(app.store, app.catalog, outside, app.clock, app.channel.publish, pace) for outside in outsides]
@@ -52,7 +47,7 @@ def test_so_they_do_where_all_were_accepted_before_and_are_rung_for_in_any_order
     done: list[str] = []
     dice = random.Random(9)
     system = Sistema("ordine", lambda: None, done.append)
-    with bus(tmp_path, system, steps=STEPS, case="case: {a: body.a}") as app:
+    with bus(tmp_path, system, steps=IN_ORDER, case="case: {a: body.a}") as app:
         app.engine.stop(10)
         accepted: dict[int, list[str]] = defaultdict(list)
         tickets: list[str] = []
@@ -81,7 +76,7 @@ def test_so_they_do_with_several_doors_and_workers_on_postgresql(postgresql_url:
     done: list[str] = []
     dice = random.Random(11)
     system = Sistema("ordine", lambda: None, done.append)
-    rules = write_rules(tmp_path, {"prova.ordine": STEPS.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
+    rules = write_rules(tmp_path, {"prova.ordine": IN_ORDER.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
     settings = config.parse(
         {
             "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": postgresql_url},

@@ -23,24 +23,7 @@ from bus.message import new_id
 from bus.store import Store, Tx, postgres, writer
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
-
-WITHOUT_LOCK = ""  # the numbering query without its FROM
-
-
-def add(tx: Tx, name: str) -> None:
-    """One record about message ``name``; its id is new each time the work is run, so that a doubled work is seen."""
-    tx.do("add_record", id=new_id(), kind="read", time="t", message=name, run=None, content=b"{}")
-
-
-def numbers(store: Store, after: int = 0) -> list[int]:
-    """What a follower of the log sees."""
-    with store.read() as tx:
-        return [row["seq"] for row in tx.all("records_after", after=after, most=1_000_000)]
-
-
-def times(store: Store, name: str) -> int:
-    with store.read() as tx:
-        return len(tx.all("records_of_message", message=name))
+from tests.fault.database import WITHOUT_LOCK, add, numbers, times
 
 
 class Proxy:

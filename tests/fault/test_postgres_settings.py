@@ -15,7 +15,7 @@ from bus.errors import StoreError
 from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
-from tests.fault.test_postgres import add, numbers, times
+from tests.fault.database import add, numbers, switch, times
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,6 @@ def _waiting(admin: psycopg.Connection[Any], query: str) -> int:
         assert time.monotonic() < until, query
         time.sleep(0.02)
     return int(row[0])
-
-
-def switch(url: str, setting: str, value: str) -> None:
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute("SET synchronous_commit = local")
-        session.execute(f"ALTER SYSTEM SET {setting} = {value}")  # type: ignore[call-overload]
-        session.execute("SELECT pg_reload_conf()")
 
 
 def _write_until_refused(store: Store) -> None:

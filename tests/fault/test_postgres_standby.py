@@ -12,9 +12,8 @@ from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.testing.services import PostgreSQL
-from tests.fault.conduct import Sistema
-from tests.fault.test_order_of_a_case import STEPS
-from tests.fault.test_postgres_settings import switch
+from tests.fault.conduct import IN_ORDER, Sistema
+from tests.fault.database import switch
 from tests.integration.workshop import write_rules
 
 
@@ -22,7 +21,7 @@ from tests.integration.workshop import write_rules
 def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_path: Path, rabbitmq_url: str) -> None:
     """Where the session that waits for the standby is ended, others see what it committed."""
     system = Sistema("ordine", lambda: None, lambda x: None)
-    rules = write_rules(tmp_path, {"prova.ordine": STEPS.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
+    rules = write_rules(tmp_path, {"prova.ordine": IN_ORDER.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
     with PostgreSQL() as server, psycopg.connect(server.url, autocommit=True) as admin:
         url = server.new_database()
         settings = config.parse(

@@ -11,8 +11,7 @@ import pytest
 from bus.diagnostics import configure
 from bus.errors import Conflict
 from bus.testing.simulation import Simulation, SimulationError, check, simulate
-
-SEEDS, CHUNK = range(500), 50
+from tests.fault.seeds import CHUNK, SEEDS
 
 
 @pytest.fixture(autouse=True)

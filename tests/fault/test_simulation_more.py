@@ -6,7 +6,7 @@ import pytest
 
 from bus.diagnostics import configure
 from bus.testing.simulation import check
-from tests.fault.test_simulation import CHUNK, SEEDS
+from tests.fault.seeds import CHUNK, SEEDS
 
 MORE = range(SEEDS.stop, 1000)
 
