@@ -18,27 +18,13 @@ from bus.cli.common import Format
 from bus.cli.formats import written
 from bus.earlier import Earlier
 from bus.rulefiles import files_of
+from tests.corpus.files import BROKEN, HERE, PLACES, WORLD, expected
 from tests.corpus.world.operations import OPERATIONS
 
-HERE = Path(__file__).parent
-WORLD = HERE / "world"
-PLACES = {
-    "route": "routes/rotta.yaml",
-    "mapping": "mappings/rotta.yaml",
-    "type": "mappings/types/rotta.yaml",
-    "services": "routes/servizi.yaml",
-}
 PYDANTIC = re.compile(
     r"[Ii]nput should|Field required|Extra inputs|valid (dictionary|list|string|integer|boolean)|at least 1 item|validation"
 )
 """What findings never say: the words of the library that noticed."""
-BROKEN = sorted(path for kind in PLACES for path in (HERE / kind).glob("*.yaml"))
-
-
-def expected(path: Path) -> list[tuple[str, int, int]]:
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    wanted = [part.split() for part in first.removeprefix("# expect:").split(";")]
-    return [(code, int(line), int(column)) for code, line, column in wanted]
 
 
 @cache

@@ -25,7 +25,7 @@ from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupt
 from bus.store.schema import REVISION
 from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
-from tests.unit.test_doctor import examined, levels
+from tests.unit.examining import examined, levels
 
 NOWHERE = "postgresql://snodo@127.0.0.1:1/snodo"
 

@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from bus.log.record import KINDS
+from tests.unit.sources import PROJECT, PYTHON
 
-PROJECT = Path(__file__).parents[2]
 DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
-PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 # Codes of findings are passed by position to one of these methods, or made elsewhere and of one of these families.
 REPORTERS = ("at", "_at", "report", "refuse", "fail")

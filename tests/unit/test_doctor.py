@@ -23,7 +23,7 @@ from bus.cli import main
 from bus.clock import text_of
 from bus.doctor import database, here
 from bus.doctor.codes import CODES, as_markdown
-from bus.doctor.verdict import Surroundings, Verdict
+from bus.doctor.verdict import Surroundings
 from bus.errors import ConfigError, StoreError
 from bus.log import keys, log
 from bus.log.note import read_signer
@@ -31,20 +31,10 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import doubts
 from tests.small_bus import Caller, Process, running, settings, wait_reply, write
-from tests.unit.test_docs import PYTHON
+from tests.unit.examining import examined, levels
+from tests.unit.sources import PYTHON
 
 PROJECT = Path(__file__).parents[2]
-
-
-def examined(path: Path) -> dict[str, list[Verdict]]:
-    found: dict[str, list[Verdict]] = {}
-    for verdict in doctor.examine(path):
-        found.setdefault(verdict.code, []).append(verdict)
-    return found
-
-
-def levels(found: dict[str, list[Verdict]], code: str) -> list[str]:
-    return [verdict.level for verdict in found.get(code, [])]
 
 
 def everything_in(folder: Path) -> dict[str, tuple[int, int]]:

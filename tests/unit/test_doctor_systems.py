@@ -15,7 +15,7 @@ import pytest
 from bus.cli import main
 from bus.doctor import systems
 from tests.small_bus import write
-from tests.unit.test_doctor import examined, levels
+from tests.unit.examining import examined, levels
 
 
 @contextlib.contextmanager

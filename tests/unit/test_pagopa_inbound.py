@@ -24,14 +24,9 @@ from adapters.soap.xml import parse
 from bus.adapter import Call, Fact, Inbound, Outbound
 from bus.errors import Busy, Conflict, Invalid, StoreError
 from bus.testing.door import MemoryDoor
+from tests.unit.pagopa_settings import ENTE, SETTINGS
 
 ADESSO = dt.datetime(2026, 3, 10, 9, 0, tzinfo=dt.UTC)
-ENTE = Ente("77777777777", "80000000001", "80000000001_01")
-SETTINGS: dict[str, Any] = {
-    "url": "http://127.0.0.1:1", "subscription_key": "chiave-di-prova", "id_pa": ENTE.id_pa, "id_broker_pa": ENTE.id_broker_pa,
-    "id_station": ENTE.id_station, "company_name": "Comune di Esempio", "office_name": "Sportello edilizia",
-    "iban": "IT45R0760103200000000001016", "tassonomia": "9/0101108TS/", "segregation_code": "02",
-}  # fmt: skip
 RICHIESTA: dict[str, Any] = {
     "debitore": {"codice_fiscale": "RSSMRA80A01H501U", "denominazione": "Rossi Mària D'Angelo", "email": "maria@example.it"},
     "importo": 15150, "causale": "Diritti di segreteria SCIA", "riferimento": "istanza-1", "scadenza": "2026-04-30",

@@ -17,7 +17,7 @@ from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
-from tests.unit.test_pagopa_inbound import SETTINGS
+from tests.unit.pagopa_settings import SETTINGS
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 FIELDS = {"operation": "", "outcome": ""}

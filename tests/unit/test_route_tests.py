@@ -2,110 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-from pydantic import BaseModel, ConfigDict
 
-from bus.adapter import Operation
 from bus.catalog import examine
-from bus.testing.routes import Verdict, run_folder
+from bus.testing.routes import run_folder
+from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
 
-
-class Chiesto(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    codice: str
-
-
-class Detto(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    codice: str
-    data: str | None = None
-
-
-class Annullo(BaseModel):
-    codice: str
-
-
-def operation(name: str, effect: Any, **more: Any) -> Operation:
-    return Operation(name, effect, Chiesto, Detto, timeout=5, method=name, **more)
-
-
-OPERATIONS = {
-    "sys.leggi": operation("leggi", "read", refusals={"IGNOTO": "nobody has that code"}),
-    "sys.scrivi": operation("scrivi", "keyed", undo="cancella"),
-    "sys.cancella": Operation("cancella", "keyed", Annullo, Annullo, timeout=5, method="cancella"),
-    "sys.registra": operation("registra", "queryable", settle=30, probe="cerca"),
-    "sys.avvisa": operation("avvisa", "once"),
-    "sys.altra": operation("altra", "read"),
-}
-TYPES = {
-    "prova.inizio": "{codice: {type: string}, importo: {type: integer}, allegati: {type: boolean}}",
-    "prova.ricevuta": "{codice: {type: string}, esito: {type: string, enum: [OK, KO]}}",
-    "prova.avviso": "{codice: {type: string}, testo: {type: string, minLength: 5}}",
-}
-HEAD = """
-route: prova.percorso
-version: 1
-on: prova.inizio
-case: {codice: body.codice}
-"""
 ANSWER = "{answers: {codice: A1}}"
-GIVEN = """
-given:
-  messages:
-    prova.inizio: {codice: A1}
-    prova.ricevuta: {codice: A1, esito: "OK"}
-"""
-
-
-def folder(path: Path, steps: str, tests: str, given: str = GIVEN) -> Path:
-    (path / "routes").mkdir()
-    (path / "mappings" / "types").mkdir(parents=True)
-    for name, properties in TYPES.items():
-        required = "[testo]" if "testo" in properties else "[codice]"
-        (path / "mappings" / "types" / f"{name}.yaml").write_text(
-            f"type: {name}\ncase: {{codice: body.?codice.orValue(null)}}\n"
-            f"schema: {{type: object, additionalProperties: false, required: {required}, properties: {properties}}}\n"
-        )
-    if "send: prova.avviso" in steps:
-        taken = "route: prova.avvisi\nversion: 1\non: prova.avviso\nsteps: [{id: prendi, reply: {}}]\n"
-        (path / "routes" / "avvisi.yaml").write_text(taken)
-    (path / "routes" / "percorso.yaml").write_text(f"{HEAD}steps:\n{steps}\n{given}tests:\n{tests}\n")
-    return path
-
-
-@pytest.fixture
-def judged(tmp_path):
-    """Judge the tests of a route; its file must have no error."""
-
-    def judge(steps: str, tests: str, given: str = GIVEN) -> list[Verdict]:
-        catalog, findings = examine(folder(tmp_path, steps, tests, given), OPERATIONS)
-        assert catalog is not None, "\n".join(map(str, findings))
-        judge.catalog = catalog
-        return run_folder(catalog, OPERATIONS)
-
-    return judge
-
-
-def faults(verdicts: list[Verdict]) -> list[str]:
-    return [fault for verdict in verdicts for fault in verdict.faults]
-
-
-READ = """
-  - id: leggi
-    call: sys.leggi
-    with: {codice: body.codice}
-    as: letto
-    on_error:
-      - when: error.kind == "refused"
-        steps: [{id: rifiutato, reply: {esito: error.code}}]
-      - steps: [{id: fermo, reply: {esito: error.kind}}]
-  - id: fine
-    when: has(body.importo)
-    set: {x: 1}
-"""
 
 
 @pytest.mark.parametrize(
@@ -195,15 +98,6 @@ def test_the_records_of_a_run_are_told_in_order(judged):
     expect: {records: [received, asked, answered, joined, waiting, expired, sent, replied, done]}
 """
     assert faults(judged(steps, tests)) == []
-
-
-BESIDE = """
-given:
-  sys.leggi: {answers: {codice: B2}}
-tests:
-  - {name: beside, expect: {state: done, reply: null}}
-  - {name: bad, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: dead}}
-"""
 
 
 def test_tests_may_stand_beside_the_route_and_share_what_its_file_gives(tmp_path):

@@ -10,9 +10,7 @@ from bus.catalog import Catalog, examine
 from bus.route.branches import branches_of
 from bus.source import Finding
 from bus.testing.routes import as_json, run, summary, untested, untried
-from tests.unit.test_route_tests import BESIDE, OPERATIONS, READ, faults, folder, judged
-
-__all__ = ["judged"]
+from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bus.catalog import load
 from bus.cli import main
 from bus.cli.layout import NotLaidOutError, laid_out
 from bus.source import read
-from tests.corpus.test_corpus import BROKEN, WORLD
+from tests.corpus.files import BROKEN, WORLD
 from tests.corpus.world.operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ from bus.cli.schema import vocabulary_of
 from bus.cli.schemas import FILES, Vocabulary, schemas
 from bus.mapping.types import compile_type
 from bus.source import Notes, read, read_file
-from tests.corpus.test_corpus import BROKEN, WORLD, expected
+from tests.corpus.files import BROKEN, WORLD, expected
 from tests.corpus.world.operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]

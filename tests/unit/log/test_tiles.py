@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.log import tiles, tree
-from tests.unit.log.test_tree import naive_root
+from tests.unit.log.rfc_tree import naive_root
 
 MANY = [tree.leaf_hash(b"%d" % n) for n in range(70_000)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,20 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.log import tree
+from tests.unit.log.rfc_tree import naive_root
 
 VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "merkle"
 SIZES = st.integers(1, 70)
 LEAVES = [tree.leaf_hash(b"%d" % n) for n in range(300)]
-
-
-def naive_root(leaves: Sequence[bytes]) -> bytes:
-    """MTH, as the RFC writes it."""
-    if len(leaves) < 2:
-        return leaves[0] if leaves else hashlib.sha256().digest()
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    return hashlib.sha256(b"\1" + naive_root(leaves[:k]) + naive_root(leaves[k:])).digest()
 
 
 def naive_path(m: int, leaves: Sequence[bytes]) -> list[bytes]:

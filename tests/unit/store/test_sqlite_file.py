@@ -22,7 +22,7 @@ from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.survey import survey
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors
-from tests.unit.store.test_writer import names, put
+from tests.unit.store.sequences import names, put
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Tx
 from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
 from bus.store.writer import MOST, Writer
+from tests.unit.store.sequences import names, put
 
 
 class Torn:
@@ -107,15 +108,6 @@ def store(tmp_path: Path):  # type: ignore[no-untyped-def]
     opened = SqliteStore(tmp_path / "s.db")
     yield opened
     opened.close()
-
-
-def put(name: str, value: int = 1):  # type: ignore[no-untyped-def]
-    return lambda tx: tx.do("set_sequence", name=name, value=value)
-
-
-def names(store: SqliteStore) -> set[str]:
-    with store.read() as tx:
-        return {row["name"] for row in tx.all("all_sequences")}
 
 
 def test_what_a_future_promises_is_on_the_disk(store: SqliteStore) -> None:
