@@ -1,4 +1,4 @@
-"""One town for each file of tests: eight systems, a node and a bus take some seconds to start. And each kind of store in turn."""
+"""One town for each file of tests, as eight systems, a node and a bus take some seconds to start; and what else several files share."""
 
 from __future__ import annotations
 
