@@ -198,7 +198,7 @@ ELSEWHERE = [
 def test_a_mapping_for_a_system_that_the_settings_do_not_name_says_so(world):
     """An adapter that was written and not named yet: no operation of another system was meant."""
     files, operations = world
-    mapping = b"mapping: prova\nfrom: servizi.istanza.presentata\nto: %s\nfields: {}\n"
+    mapping = b"mapping: prova.registra\nfrom: servizi.istanza.presentata\nto: %s\nfields: {oggetto: body.servizio}\n"
     for to, hint in ((b"tributi.registra", "no adapter is called `tributi`"), (b"protocolo.registra", "did you mean protocollo.registra?")):
         _, [finding] = examine({**files, "mappings/prova.yaml": mapping % to}, operations)
         assert ("mapping.unknown-target", True) == (finding.code, finding.hint.startswith(hint)), str(finding)
