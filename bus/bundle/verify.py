@@ -589,7 +589,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys, witnesses = [[Key(said, type) for said in given] for given, type in ((options.key, 1), (options.witness, 4))]
         raw = options.bundle.read_bytes()
     except (OSError, ValueError, IndexError, Malformed) as error:
-        parser.error(str(error))
+        parser.error(f"non si può leggere / cannot be read: {shown(options.bundle)}" if isinstance(error, OSError) else str(error))
     bundle = Bundle(raw, keys, witnesses)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.stdout.write(report(bundle, options.lang) + "\n")

@@ -132,6 +132,9 @@ def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(export
     assert (done.returncode, "NOME+NUMERO+BASE64" in done.stderr) == (2, True)
     done = subprocess.run([*command, "--witness", key], cwd=tmp_path, env={}, capture_output=True, text=True)
     assert (done.returncode, f"no key for this: {key}" in done.stderr) == (2, True), "the log's key is none of a witness"
+    for name in ("nessuno.zip", "altrove"):
+        done = subprocess.run([*command[:-1], name], cwd=tmp_path, env={}, capture_output=True, text=True)
+        assert (done.returncode, f"cannot be read: {name}" in done.stderr, "Errno" in done.stderr) == (2, True, False)
     (tmp_path / "f.zip").write_bytes(raw[:-1] + b"!")
     done = subprocess.run([*command, "--lang", "en"], cwd=tmp_path, env={}, capture_output=True, text=True)
     assert done.returncode == 5
