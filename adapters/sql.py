@@ -333,7 +333,7 @@ class Database:
             raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
         except UnicodeError:
             sentence = f"{name}: a text has characters that the encoding of the connection cannot say"
-            raise (Unreachable(sentence) if read else Refused(sentence, outside_code="DATO_NON_VALIDO")) from None
+            raise (Unreachable(sentence, outside_code="22021") if read else Refused(sentence, outside_code="DATO_NON_VALIDO")) from None
         except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         finally:

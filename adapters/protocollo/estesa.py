@@ -50,7 +50,7 @@ def _answer(text: str, on_error: OnMessage) -> Element:
     try:
         root = parse(_DECLARATION.sub("", text, count=1).encode(), max_bytes=_MAX)
     except Malformed as error:
-        raise Unreachable(f"the search answered something else than XML: {error.sentence}") from None
+        raise Unreachable(f"the search answered something else than XML: {error.sentence}", answered=True) from None
     if text_at(root, "RESULT") == "KO":
         message = text_at(root, "MESSAGE") or ""
         on_error(message)

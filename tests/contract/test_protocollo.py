@@ -421,3 +421,9 @@ def test_no_address_of_a_search_may_be_written_as_left_out():
 def test_a_text_inside_an_answer_is_no_longer_in_the_encoding_that_it_says(before):
     said = f"{before}<ROOT><DOC><ANNO>2026</ANNO><NUMERO>7</NUMERO><DATA>02/03/2026</DATA><OGGETTO>Perché è così</OGGETTO></DOC></ROOT>"
     assert document(lambda _name, _asked: said, "snodo", "1", lambda _: None)["OGGETTO"] == "Perché è così"
+
+
+def test_what_is_no_xml_inside_an_answer_does_not_count_as_silence():
+    with pytest.raises(Unreachable, match="something else than XML") as told:
+        document(lambda _name, _asked: "in manutenzione", "snodo", "1", lambda _: None)
+    assert told.value.answered

@@ -209,10 +209,10 @@ def test_a_text_of_fixed_length_comes_without_the_blanks_that_fill_it(url):
     assert (answer.stato, answer.nome) == ("S", " a  ")
 
 
-def asked_one(url, statement, fields, request_, **answer):
+def asked_one(url, statement, fields, request_, effect="keyed", **answer):
     shape = {"type": "object", "properties": {name: {"type": kind} for name, kind in fields.items()}}
     told = {"type": "object", "properties": {name: {"type": kind} for name, kind in answer.items()}}
-    one = {"effect": "keyed", "statements": [statement], "request": shape, "answer": told}
+    one = {"effect": effect, "statements": [statement], "request": shape, "answer": told}
     streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"una": one}}))
     done = attempt(streets, "una", request_)
     streets.close()
@@ -297,9 +297,10 @@ def test_a_text_in_another_encoding_is_told_by_the_code_that_postgres_has_for_it
     assert (type(keyed), keyed.outside_code) == (Refused, "DATO_NON_VALIDO")
 
 
-def test_half_a_character_is_refused(url):
-    done = asked_one(url, "SELECT CAST(:x AS text) AS t", {"x": "string"}, {"x": "a\ud800"}, t="string")
-    assert (type(done.error), done.error.outside_code) == (Refused, "DATO_NON_VALIDO")
+def test_half_a_character_is_refused_and_does_not_count_as_silence_in_a_read(url):
+    for effect, told in (("keyed", (Refused, "DATO_NON_VALIDO")), ("read", (Unreachable, "22021"))):
+        done = asked_one(url, "SELECT CAST(:x AS text) AS t", {"x": "string"}, {"x": "a\ud800"}, effect, t="string")
+        assert (type(done.error), done.error.outside_code) == told
 
 
 def test_a_number_larger_than_any_column_is_refused(url):
