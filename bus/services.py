@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bus.expression import Table
 from bus.message import JsonValue
-from bus.source import EMPTY, Pointer, Reporter, suggestion, validated
+from bus.source import Pointer, Reporter, report_empty, suggestion, validated
 
 GENERIC_ROUTE = "servizi.istanza-generica"
 """The route of an application that needs nothing special."""
@@ -80,7 +80,7 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
             report.report((*pointer, "codice"), "service.duplicate", f"there is already a service `{service.codice}`")
         found.setdefault(service.codice, service)
         for name in (name for name, value in written.items() if value is None):  # an emptied `tariffa` would make the service free
-            report.report((*pointer, name), "field.invalid", f"`{name}` says nothing", EMPTY)
+            report_empty(report, (*pointer, name))
         _check_kind(service, written, pointer, report)
     return found
 

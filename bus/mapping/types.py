@@ -39,7 +39,7 @@ from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
 from bus.message import JsonObject, JsonValue
-from bus.source import EMPTY, Pointer, Reporter, nearest, suggestion, validated
+from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
 """Who sends beside adapters: routes, and the roles of API keys that may."""
@@ -255,7 +255,7 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     case = {name: _expression(environment, text, ("case", name), report) for name, text in model.case.items()}
     key = _expression(environment, model.key, ("key",), report) if model.key is not None else None
     if model.key is None and "key" in document:
-        report.report(("key",), "field.invalid", "`key` says nothing", EMPTY)
+        report_empty(report, ("key",))
     for name in case:
         if problem := name_problem(name):
             report.report(("case", name), "name.reserved", problem, key=True)

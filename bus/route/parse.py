@@ -15,7 +15,7 @@ from bus.expression import name_problem
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
-from bus.source import EMPTY, Pointer, Reporter, meant_by, nearest, validated, wrong_fields
+from bus.source import Pointer, Reporter, meant_by, nearest, report_empty, validated, wrong_fields
 
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset(
@@ -114,7 +114,7 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
         return None
     reader = _Reader(report)
     if "key" in document and document["key"] is None:
-        report.report(("key",), "field.invalid", "`key` says nothing", EMPTY)
+        report_empty(report, ("key",))
     steps = reader.steps(document["steps"], ("steps",))
     complete = whole is not None and not reader.failed
     return ParsedRoute(model, document, steps, complete, frozenset({*reader.lost, *_spoilt(steps)}), frozenset(reader.lost_keys))
@@ -225,7 +225,7 @@ class _Reader:
             empty += [(part, at, "when") for at, clause in enumerate(written[part]) if "when" in clause and clause["when"] is None]
         for where in empty:
             self.failed = True
-            self.report.report((*pointer, *where), "field.invalid", f"`{where[-1]}` says nothing", EMPTY, key=True)
+            report_empty(self.report, (*pointer, *where), key=True)
         return bool(empty)
 
     def _lose(self, written: Any) -> None:

@@ -20,6 +20,7 @@ from bus.source.findings import (
     line_and_column,
     nearest,
     render,
+    report_empty,
     suggestion,
 )
 from bus.source.reading import DEPTH, LIMIT, doubtful_number, read, read_file
@@ -27,5 +28,6 @@ from bus.source.tree import Node, Source, walk
 
 __all__ = [
     "DEPTH", "EMPTY", "LIMIT", "Finding", "Node", "Notes", "Place", "Pointer", "Reporter", "Severity", "Source", "doubtful_number",
-    "in_order", "line_and_column", "meant_by", "nearest", "read", "read_file", "render", "suggestion", "validated", "walk", "wrong_fields",
+    "in_order", "line_and_column", "meant_by", "nearest", "read", "read_file", "render", "report_empty", "suggestion", "validated", "walk",
+    "wrong_fields",
 ]  # fmt: skip

@@ -89,6 +89,11 @@ class Notes:
         """Places are pointers as they are."""
 
 
+def report_empty(report: Reporter, pointer: Pointer, *, key: bool = False) -> None:
+    """That a field says nothing, where null would be passed over in silence."""
+    report.report(pointer, "field.invalid", f"`{pointer[-1]}` says nothing", EMPTY, key=key)
+
+
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
     before = text[:offset]
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

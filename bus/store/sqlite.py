@@ -31,7 +31,7 @@ from bus.store.sqlite_file import (
     own_file,
     unreachable,
     unreadable,
-)  # fmt: skip
+)
 from bus.store.writer import LULL, Writer
 
 T = TypeVar("T")
