@@ -86,13 +86,17 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
 
 
 def _check_kind(service: Servizio, written: Mapping[str, Any], pointer: Pointer, report: Reporter) -> None:
-    for name in _NEEDS[service.tipo] if service.percorso in (None, GENERIC_ROUTE) else ():
+    by_itself = service.percorso not in (None, GENERIC_ROUTE)
+    for name in () if by_itself else _NEEDS[service.tipo]:
         if name not in written:
             hint = Servizio.model_fields[name].description or ""
             report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`", hint)
     for name, kind in _ONLY.items():
         if getattr(service, name) is not None and kind != service.tipo:
             report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)
+    if by_itself and service.modulo and service.tipo == "istanza":
+        sentence = f"the form is the message type of the route `{service.percorso}`: `modulo` is for services of `{GENERIC_ROUTE}`"
+        report.report((*pointer, "modulo"), "service.wrong-field", sentence, key=True)
 
 
 def _check_offices(named: Mapping[int, Mapping[str, Any]], offices: Table, report: Reporter) -> None:

@@ -462,7 +462,9 @@ CODES: dict[str, Code] = {
     "service.duplicate": Code("Two services have the same code.", "codice: cambio-abitazione", "Rename one."),
     "service.missing-field": Code("A service of this kind needs the field.", "tipo: istanza   # no modulo", "Add it."),
     "service.wrong-field": Code(
-        "The field is for services of another kind.", "tipo: informativo\nmodulo: servizi.modulo-semplice", "Delete it, or change the kind."
+        "The field is for services of another kind, or `modulo` stands beside a route of its own.",
+        "tipo: informativo\nmodulo: servizi.modulo-semplice",
+        "Delete it, or change the kind; with `percorso` the route's message type is the form.",
     ),
     "service.unknown-office": Code(
         "The table uffici has no such office.", "ufficio: edilisia", "Correct it, or add the office to mappings/tables/uffici.csv."
