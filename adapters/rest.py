@@ -30,12 +30,14 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import ALONE, ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
+from adapters.http.crossing import crossing
+from adapters.http.link import ALONE, Link, LinkSettings
+from adapters.http.message import Reply, inflated
+from adapters.http.outcome import ELSEWHERE, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
-from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Text, Unreachable
+from bus.adapter import Call, Effect, LocalFile, Operation, OutsideError, Refused, Settings, Text, Unreachable
 from bus.message import canonical
-from bus.network import ProxyOrNone
 
 M = TypeVar("M", bound=BaseModel)
 Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
@@ -169,17 +171,13 @@ class RestReply:
             raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}", answered=True) from None
 
 
-class RestSettings(Settings):
+class RestSettings(LinkSettings):
     """What every REST system needs in ``config.yaml``; adapters extend it."""
 
     url: WebAddress = Field(pattern=r"^[^?#]*$", description="base address of the system, without query")
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
     max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
     pool: int = Field(16, ge=1, description="connections kept open")
-    ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
-    certificate: LocalFileOrNone = Field(None, description="file of our client certificate, when the system asks for one")
-    certificate_key: LocalFileOrNone = Field(None, description="file of its private key; none where that of the certificate holds it")
-    proxy: ProxyOrNone = None
 
 
 @dataclass(slots=True)
@@ -192,8 +190,7 @@ class RestClient:
     _link: Link = field(init=False)
 
     def __post_init__(self) -> None:
-        one = self.settings
-        self._link = Link(one.pool, one.connect_timeout, one.ca, one.certificate, one.certificate_key, one.proxy)
+        self._link = self.settings.link(self.settings.connect_timeout, self.settings.pool)
 
     def send(
         self,

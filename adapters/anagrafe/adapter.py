@@ -11,12 +11,10 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
-from adapters.http import Link
-from adapters.shapes import WebAddress
+from adapters.http.link import LinkSettings
 from adapters.soap.client import BAD_REQUEST, SoapClient
-from bus.adapter import Adapter, Call, Contract, Effect, InDoubt, LocalFile, Refused, Settings, Text, Unreachable, operation
+from bus.adapter import Adapter, Call, Contract, Effect, InDoubt, LocalFile, Refused, Text, Unreachable, operation
 from bus.errors import ConfigError
-from bus.network import ProxyOrNone
 
 _CF_WRONG = "CF_ERRATO"
 _PERSON_REFUSALS = {
@@ -79,18 +77,13 @@ _CERTIFICATE = frozenset({"numero", "data", "codice_fiscale", "file"})
 """What a dialect may take from an answer, ``_NEEDED`` and all of a certificate's it must: who died is not to be taken for alive."""
 
 
-class AnagrafeSettings(Settings):
-    url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
+class AnagrafeSettings(LinkSettings):
     dialetto: str | Dialect = Field(default="anpr", description="anpr, wsanagrafe2, or a whole dialect written out")
     contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     credenziali: dict[str, str] = Field(default_factory=dict, repr=False, description="names the dialect's templates use, such as token")
     comune: str = Field(default="000000", pattern="^[0-9]{6}$", description="ISTAT code of the comune, six digits")
     tipo_invio: Text = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
-    ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
-    certificate: LocalFile = Field(default="", description="file of our client certificate, when the registry asks for one")
-    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = None
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
 
@@ -103,13 +96,8 @@ class Anagrafe(Adapter):
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
         self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
-        link = Link(
-            connect=settings.connessione, ca=settings.ca, certificate=settings.certificate,
-            certificate_key=settings.certificate_key, proxy=settings.proxy,
-        )  # fmt: skip
-        self._client = SoapClient(
-            self._contract, settings.url, link, port=self._dialect.porta, validate_replies=settings.risposte_rigorose
-        )  # fmt: skip
+        link, strict = settings.link(settings.connessione), settings.risposte_rigorose
+        self._client = SoapClient(self._contract, settings.url, link, port=self._dialect.porta, validate_replies=strict)
 
     @operation(effect="read", timeout=5, refusals=_PERSON_REFUSALS, failed_when="listaErrori has an error that is not a warning")
     def cerca_soggetto(self, request: Ricerca, ctx: Call) -> Soggetto:

@@ -13,7 +13,8 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import TYPE_CHECKING, Any
 
-from adapters.http import BoundedRaw, Crossing, crossing, reason
+from adapters.http.crossing import BoundedRaw, Crossing, crossing
+from adapters.http.outcome import reason
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from adapters.http import Link, no_answer
+from adapters.http.outcome import no_answer
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
@@ -271,10 +271,7 @@ class Protocollo(Adapter):
 
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
     headers = {"Authorization": authorization} if authorization else None
-    link = Link(
-        connect=settings.connessione, ca=settings.ca, certificate=settings.certificate,
-        certificate_key=settings.certificate_key, proxy=settings.proxy,
-    )  # fmt: skip
+    link = settings.link(settings.connessione)
     return SoapClient(contract, url, link, headers=headers, validate_replies=settings.risposte_rigorose)
 
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from adapters.http.link import LinkSettings
 from adapters.protocollo.dialects import Dialect, Shipped
 from adapters.shapes import WebAddress, WebAddressOrNone
-from bus.adapter import Contract, LocalFile, Settings, Text
-from bus.network import ProxyOrNone
+from bus.adapter import Contract, LocalFile, Text
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
 
@@ -64,8 +64,8 @@ class Trovato(Contract):
     data: str | None = None
 
 
-class ProtocolloSettings(Settings):
-    url: WebAddress = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
+class ProtocolloSettings(LinkSettings):
+    url: WebAddress = Field(description="address of the DOCAREA service; one that its contract prints is never called")
     dialetto: Shipped | Dialect = Field(default="docarea", description="docarea, ads, tinn, or a whole dialect written out")
     contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     url_ricerca: WebAddressOrNone = Field(default="", description="ads: address of ProtocolloExtendedService")
@@ -91,8 +91,4 @@ class ProtocolloSettings(Settings):
         default=100_000_000, gt=0, description="bytes of all documents of one registration; the bus holds three times as many while it asks"
     )
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
-    ca: LocalFile = Field(default="", description="file of the authority that signed the register's certificate")
-    certificate: LocalFile = Field(default="", description="file of our client certificate, when the register asks for one")
-    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = None
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from adapters.http import no_answer
+from adapters.http.outcome import no_answer
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, Text, operation
 from bus.message import digest

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.http import Link, no_answer
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
+from adapters.http.link import LinkSettings
+from adapters.http.outcome import no_answer
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
 from bus.adapter import Call, LocalFile, Operation, Settings, Text
-from bus.network import ProxyOrNone
 
 
 class InBand(Settings):
@@ -43,17 +43,12 @@ class SoapOperationSettings(ConfiguredOperation):
     refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
 
 
-class SoapSettings(Settings):
+class SoapSettings(LinkSettings):
     wsdl: LocalFile = Field(min_length=1, description="path of the WSDL")
-    url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0)
     headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
-    ca: LocalFile = Field(default="", description="file of the authority that signed the system's certificate")
-    certificate: LocalFile = Field(default="", description="file of our client certificate")
-    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
-    proxy: ProxyOrNone = None
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 
@@ -79,10 +74,7 @@ class Soap(Configured):
 
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
-        link = Link(
-            connect=settings.connect_timeout, ca=settings.ca, certificate=settings.certificate,
-            certificate_key=settings.certificate_key, proxy=settings.proxy,
-        )  # fmt: skip
+        link = settings.link(settings.connect_timeout)
         self._client = SoapClient(
             settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers,
             max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies,

@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters import http
-from adapters.http import no_answer, retry_after_of
+from adapters.http.crossing import crossing
+from adapters.http.link import ALONE, Link
+from adapters.http.message import Reply, inflated
+from adapters.http.outcome import ELSEWHERE, errors, no_answer, reason, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -41,10 +43,10 @@ class SoapClient:
     """
 
     def __init__(
-        self, wsdl: str | Path, url: str, link: http.Link | None = None, *, port: str = "", headers: Mapping[str, str] | None = None,
+        self, wsdl: str | Path, url: str, link: Link | None = None, *, port: str = "", headers: Mapping[str, str] | None = None,
         max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
     ) -> None:  # fmt: skip
-        self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or http.Link()
+        self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or Link()
         self._own_headers, self._max_reply_bytes, self._validate_replies = headers or {}, max_reply_bytes, validate_replies
 
     @cached_property
@@ -82,21 +84,21 @@ class SoapClient:
     def close(self) -> None:
         self._link.close()
 
-    def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> http.Reply:
+    def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> Reply:
         """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(operation)}
         ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
-        with http.crossing(ctx.timeout) as going:
+        with crossing(ctx.timeout) as going:
             try:
                 limit = self._max_reply_bytes
-                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in http.ALONE)
-            except http.errors() as error:
+                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in ALONE)
+            except errors() as error:
                 if not going.left:
-                    raise Unreachable(f"{operation.name}: {http.reason(error)}, and nothing was sent") from None
-                raise no_answer(effect, f"{operation.name}: {http.reason(error)}") from None
+                    raise Unreachable(f"{operation.name}: {reason(error)}, and nothing was sent") from None
+                raise no_answer(effect, f"{operation.name}: {reason(error)}") from None
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
         if reply.failed is not None:
-            raise no_answer(effect, f"{operation.name}: {http.reason(reply.failed)}")
+            raise no_answer(effect, f"{operation.name}: {reason(reply.failed)}")
         if len(reply.body) > limit:
             raise no_answer(effect, f"{operation.name}: the reply is larger than {limit} bytes")
         return reply
@@ -108,9 +110,9 @@ class SoapClient:
             envelope = self.wsdl.build_request(operation, values)
         except (Invalid, Malformed) as error:
             raise Refused(error.sentence, outside_code=BAD_REQUEST) from None
-        errors = [line for child in envelope[0] for line in self.wsdl.errors(child)]
-        if errors:
-            raise Refused(f"the request for {operation.name} is not valid: {errors[0]}", outside_code=BAD_REQUEST, evidence=errors)
+        faults = [line for child in envelope[0] for line in self.wsdl.errors(child)]
+        if faults:
+            raise Refused(f"the request for {operation.name} is not valid: {faults[0]}", outside_code=BAD_REQUEST, evidence=faults)
         return serialize(envelope)
 
     def _headers(self, operation: SoapOperation) -> dict[str, str]:
@@ -118,12 +120,12 @@ class SoapClient:
             return {"Content-Type": f'application/soap+xml; charset=utf-8; action="{operation.soap_action}"'}
         return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation.soap_action}"'}
 
-    def _answer(self, operation: SoapOperation, reply: http.Reply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
+    def _answer(self, operation: SoapOperation, reply: Reply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
         from adapters.soap.envelope import fault_in, open_envelope
         from adapters.soap.parts import parts_of, put_back
         from adapters.soap.xml import as_said
 
-        body = http.inflated(reply.body, reply.headers, self._max_reply_bytes)
+        body = inflated(reply.body, reply.headers, self._max_reply_bytes)
         if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         said = reply.headers.get("content-type", "")
@@ -134,7 +136,7 @@ class SoapClient:
             put_back(opened.body, parts[1:])
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
-            why = f": {error.sentence}" if reply.status < 300 and body else http.ELSEWHERE if 300 <= reply.status < 400 else ""
+            why = f": {error.sentence}" if reply.status < 300 and body else ELSEWHERE if 300 <= reply.status < 400 else ""
             raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply{why}") from None
         fault = fault_in(opened)
         if fault is not None:
@@ -163,7 +165,7 @@ class SoapClient:
             raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
 
 
-def _later(reply: http.Reply, ctx: Call) -> float | None:
+def _later(reply: Reply, ctx: Call) -> float | None:
     """Seconds to wait where a gateway says so (429, 503)."""
     return retry_after_of(reply.headers, ctx.now) if reply.status in (429, 503) else None
 

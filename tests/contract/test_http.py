@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from adapters import http
-from adapters.http import MOST_HEAD, BadReply, CutShort, Link, Reply, Unsendable, crossing
+from adapters.http.crossing import crossing
+from adapters.http.link import Link
+from adapters.http.message import MOST_HEAD, BadReply, CutShort, Reply, Unsendable, inflated
 from tests.contract.scripted_peer import peer
 
 
@@ -143,7 +144,7 @@ def test_what_a_server_said_before_it_heard_all_is_read() -> None:
 
 def test_a_connection_that_lay_idle_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall forgets it and tells nobody: the next request was lost in it, and in doubt."""
-    monkeypatch.setattr(http, "IDLE", 0.0)
+    monkeypatch.setattr("adapters.http.link.IDLE", 0.0)
     ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     with peer(ok, ok) as (url, seen):
         link = Link()
@@ -157,7 +158,7 @@ def test_a_connection_that_lay_idle_is_not_used_again(monkeypatch: pytest.Monkey
 def test_a_body_of_members_without_end_is_left_as_it_came() -> None:
     """200,000 empty members of gzip took seconds, four times as many sixteen times as long."""
     headers, limit = {"content-encoding": "gzip"}, 5_000_000
-    assert http.inflated(gzip.compress(b"a") + gzip.compress(b"b"), headers, limit) == b"ab"
+    assert inflated(gzip.compress(b"a") + gzip.compress(b"b"), headers, limit) == b"ab"
     bomb, began = gzip.compress(b"") * 200_000, time.monotonic()
-    assert http.inflated(bomb, headers, limit) == bomb
+    assert inflated(bomb, headers, limit) == bomb
     assert time.monotonic() - began < 1

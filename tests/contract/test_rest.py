@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from pydantic import ValidationError
 
-from adapters.http import retry_after_of
+from adapters.http.outcome import retry_after_of
 from adapters.openapi import model_of
 from adapters.rest import Rest, RestClient, RestReply, RestSettings, strict_json
 from adapters.shapes import shape_of

@@ -1,0 +1,84 @@
+"""What an exchange that failed means and says, and how long a system asks us to wait."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.http.message import Unsendable
+from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
+from bus.network import NoWay
+
+LONGEST_WAIT = 86_400.0
+"""Seconds that a system may ask us to wait, at most."""
+ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the address in the settings"
+"""What is said of a redirection."""
+_FILES = "a file of certificates that the settings name"
+_REASONS = {
+    "ConnectTimeoutError": "no connection in time",
+    "TimeoutError": "no answer in time",
+    **dict.fromkeys(("NameResolutionError", "gaierror"), "the name of its host is not known: look at the settings, and at the DNS"),
+    "FileNotFoundError": f"{_FILES} is not there",
+    **dict.fromkeys(("CutShort", "SMTPServerDisconnected"), "the connection ended before the answer did"),
+    "BadReply": "the answer is not HTTP",
+}
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What an exchange that failed may raise; a function, because ``requests`` is slow to import."""
+    import requests
+    import urllib3
+
+    return (OSError, requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+def reason(error: Exception) -> str:
+    """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
+    cause = error.__cause__ or error  # urllib3 wraps what the system said
+    if isinstance(error, Unsendable):
+        return f"the request cannot be written: {error}"
+    if isinstance(error, NoWay):
+        return str(error)
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {_said_by_tls(cause)}"
+    if type(error) is OSError and error.errno is None:  # of requests, whose text is a path
+        return f"{_FILES} is not there"
+    if known := _REASONS.get(type(error).__name__):
+        return known
+    code = cause.errno if isinstance(cause, OSError) else None
+    return f"the connection failed: {os.strerror(code) if code else type(error).__name__}"
+
+
+def _said_by_tls(error: ssl.SSLError) -> str:
+    """What OpenSSL found; a file that it cannot read it calls a certificate that is not there, or nothing."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "the connection ended"
+    if error.reason in (None, "", "NO_CERTIFICATE_OR_CRL_FOUND"):
+        return f"{_FILES} cannot be read"
+    return str(getattr(error, "verify_message", "") or error.reason.replace("_", " ").lower())
+
+
+def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
+    """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
+    return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
+
+
+def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
+    if text.isdecimal():
+        seconds = float(text)
+        if seconds > 1_000_000_000:
+            seconds -= now.timestamp()
+    else:
+        try:
+            seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
