@@ -86,17 +86,13 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
 
 
 def _check_kind(service: Servizio, written: Mapping[str, Any], pointer: Pointer, report: Reporter) -> None:
-    by_itself = service.percorso not in (None, GENERIC_ROUTE)
-    for name in () if by_itself else _NEEDS[service.tipo]:
+    for name in _NEEDS[service.tipo] if service.percorso in (None, GENERIC_ROUTE) else ():
         if name not in written:
             hint = Servizio.model_fields[name].description or ""
             report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`", hint)
     for name, kind in _ONLY.items():
         if getattr(service, name) is not None and kind != service.tipo:
             report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)
-    if by_itself and service.modulo and service.tipo == "istanza":
-        sentence = f"the form is the message type of the route `{service.percorso}`: `modulo` is for services of `{GENERIC_ROUTE}`"
-        report.report((*pointer, "modulo"), "service.wrong-field", sentence, key=True)
 
 
 def _check_offices(named: Mapping[int, Mapping[str, Any]], offices: Table, report: Reporter) -> None:
@@ -139,3 +135,6 @@ def check_services(
         elif starts[route] in inside:
             sentence = f"route `{route}` starts from `{starts[route]}`, which no portal presents"
             report.report((*pointer, "percorso"), "service.unsuitable-route", sentence, "name a route that starts from an application")
+        elif service and service.tipo == "istanza" and service.modulo and route != GENERIC_ROUTE:
+            sentence = f"the form is the type that starts route `{route}`: `modulo` is for services of `{GENERIC_ROUTE}`"
+            report.report((*pointer, "modulo"), "service.wrong-field", sentence, key=True)
