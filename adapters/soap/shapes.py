@@ -101,45 +101,67 @@ class _Contract:
 
     def _message(self, name: str, *, asked: bool) -> Schema:
         parts = {part: element for (message, part), element in self.parts.items() if message == name and name and local(element) == "part"}
+        told = _Told(self, asked=asked)
         if len(parts) == 1 and (only := next(iter(parts.values()))).get("element"):
-            return self._of(self.elements.get(_qname(only, only.get("element"))), asked, 0)
+            return told.element(self.elements.get(_qname(only, only.get("element"))), 0)
         if not parts or any(not one.get("type") for one in parts.values()):
             return {}
-        fields = {part: self._named(one, one.get("type"), asked, 0) for part, one in parts.items()}
-        return _object(fields, sorted(fields) if asked else [], closed=True)
+        fields = {part: told.named(one, one.get("type"), 0) for part, one in parts.items()}
+        return _Fields(fields, sorted(fields) if asked else []).schema()
 
-    def _of(self, element: Element | None, asked: bool, depth: int) -> Schema:
+
+@dataclass
+class _Fields:
+    """The fields of one object, gathered from all parts of its type; ``closed``: there are no others."""
+
+    known: dict[str, Schema] = field(default_factory=dict)
+    needed: list[str] = field(default_factory=list)
+    closed: bool = True
+
+    def schema(self) -> Schema:
+        made: Schema = {"type": "object", "properties": self.known, "required": self.needed}
+        return {**made, "additionalProperties": False} if self.closed else made
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What one message of the contract says, from its element down; ``asked``: it is a request. ``depth`` ends types in circles."""
+
+    contract: _Contract
+    asked: bool
+
+    def element(self, element: Element | None, depth: int) -> Schema:
         """The schema of an element's value."""
         if element is None or depth > _DEPTH:
             return {}
         if element.get("ref"):
-            return self._of(self.elements.get(_qname(element, element.get("ref"))), asked, depth + 1)
+            return self.element(self.contract.elements.get(_qname(element, element.get("ref"))), depth + 1)
         if element.get("type"):
-            return self._named(element, element.get("type"), asked, depth)
+            return self.named(element, element.get("type"), depth)
         inner = next((child for child in children(element) if local(child) in {"complexType", "simpleType"}), None)
-        return self._type(inner, asked, depth)
+        return self._type(inner, depth)
 
-    def _named(self, at: Element, name: str, asked: bool, depth: int) -> Schema:
+    def named(self, at: Element, name: str, depth: int) -> Schema:
+        """The schema of a type by the name that stands at an element."""
         qualified = _qname(at, name)
         if qualified.startswith(f"{{{XSD}}}"):
             return _plain(qualified.partition("}")[2])
-        return self._type(self.types.get(qualified), asked, depth)
+        return self._type(self.contract.types.get(qualified), depth)
 
-    def _type(self, kind: Element | None, asked: bool, depth: int) -> Schema:
+    def _type(self, kind: Element | None, depth: int) -> Schema:
         if kind is None or depth > _DEPTH:
             return {}
         if local(kind) == "simpleType":
-            return self._simple(kind, asked, depth)
-        fields: dict[str, Schema] = {}
-        needed: list[str] = []
-        closed = self._content(kind, asked, depth, fields, needed)
-        return _object(fields, needed, closed=closed) if fields else {}
+            return self._simple(kind, depth)
+        fields = _Fields()
+        self._content(kind, depth, fields)
+        return fields.schema() if fields.known else {}
 
-    def _simple(self, kind: Element, asked: bool, depth: int) -> Schema:
+    def _simple(self, kind: Element, depth: int) -> Schema:
         limits = next((child for child in children(kind) if local(child) == "restriction"), None)
         if limits is None or not limits.get("base"):
             return {}
-        made = dict(self._named(limits, limits.get("base"), asked, depth + 1))
+        made = dict(self.named(limits, limits.get("base"), depth + 1))
         facets = [(local(child), child.get("value", "")) for child in children(limits)]
         codes = [value for name, value in facets if name == "enumeration"]
         if codes and made.get("type") == "string":
@@ -151,55 +173,50 @@ class _Contract:
                 made["minLength"] = made["maxLength"] = int(value)
         return made
 
-    def _content(self, kind: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str]) -> bool:
-        """Gather the fields of a complex type; whether these are all."""
-        closed: bool = kind.get("mixed") != "true"
+    def _content(self, kind: Element, depth: int, fields: _Fields) -> None:
+        """Gather the fields of a complex type."""
+        if kind.get("mixed") == "true":
+            fields.closed = False
         for child in children(kind):
             word = local(child)
             if word in {"sequence", "all"} and child.get("maxOccurs", "1") == "1":
-                closed &= self._particles(child, asked, depth, fields, needed, optional=child.get("minOccurs") == "0")
+                self._particles(child, depth, fields, optional=child.get("minOccurs") == "0")
             elif word == "choice" and child.get("maxOccurs", "1") == "1":
-                closed &= self._particles(child, asked, depth, fields, needed, optional=True)
+                self._particles(child, depth, fields, optional=True)
             elif word == "attribute" and child.get("name"):
-                fields[child.get("name")] = self._named(child, child.get("type"), asked, depth + 1) if child.get("type") else {}
+                fields.known[child.get("name")] = self.named(child, child.get("type"), depth + 1) if child.get("type") else {}
             elif word == "complexContent":
-                closed &= self._derived(child, asked, depth, fields, needed)
+                self._derived(child, depth, fields)
             elif word != "annotation":
-                closed = False
-        return closed
+                fields.closed = False
 
-    def _derived(self, content: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str]) -> bool:
+    def _derived(self, content: Element, depth: int, fields: _Fields) -> None:
         derived = next((child for child in children(content) if local(child) == "extension"), None)
-        base = self.types.get(_qname(derived, derived.get("base", ""))) if derived is not None else None
+        base = self.contract.types.get(_qname(derived, derived.get("base", ""))) if derived is not None else None
         if derived is None or base is None or depth > _DEPTH:
-            return False
-        below = self._content(base, asked, depth + 1, fields, needed)
-        return self._content(derived, asked, depth + 1, fields, needed) and below
+            fields.closed = False
+            return
+        self._content(base, depth + 1, fields)
+        self._content(derived, depth + 1, fields)
 
-    def _particles(
-        self, group: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str], *, optional: bool
-    ) -> bool:  # fmt: skip
-        closed = True
+    def _particles(self, group: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
         for child in children(group):
             word = local(child)
             if word == "element":
-                name = child.get("name") or child.get("ref", "").rpartition(":")[2]
-                many = child.get("maxOccurs", "1") not in {"0", "1"}
-                one = self._of(child, asked, depth + 1)
-                fields[name] = {"type": "array", "items": one} if many else one
-                there = not optional and child.get("minOccurs", "1") != "0" and not (child.get("nillable") == "true" and not asked)
-                needed += [name] if there else []
+                self._particle(child, depth, fields, optional=optional)
             elif word in {"sequence", "choice"} and child.get("maxOccurs", "1") == "1":
                 loose = optional or word == "choice" or child.get("minOccurs") == "0"
-                closed &= self._particles(child, asked, depth, fields, needed, optional=loose)
+                self._particles(child, depth, fields, optional=loose)
             elif word != "annotation":
-                closed = False
-        return closed
+                fields.closed = False
 
-
-def _object(fields: dict[str, Schema], needed: list[str], *, closed: bool) -> Schema:
-    made: Schema = {"type": "object", "properties": fields, "required": needed}
-    return {**made, "additionalProperties": False} if closed else made
+    def _particle(self, child: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
+        name = child.get("name") or child.get("ref", "").rpartition(":")[2]
+        one = self.element(child, depth + 1)
+        fields.known[name] = {"type": "array", "items": one} if child.get("maxOccurs", "1") not in {"0", "1"} else one
+        null = child.get("nillable") == "true" and not self.asked
+        if not optional and child.get("minOccurs", "1") != "0" and not null:
+            fields.needed.append(name)
 
 
 def _plain(name: str) -> Schema:
