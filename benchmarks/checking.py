@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks.processes import PROJECT
-from bus.catalog import examine, review
 from bus.cli.rules import offered
 from bus.config import load
 from bus.earlier import Earlier
+from bus.examine import examine, review
 from bus.rulefiles import files_of
 
 ROUTES, ROUNDS = 300, 5

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bus import catalog as catalogs
+from bus import examine
 from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
 from bus.clock import Clock, text_of
@@ -147,7 +147,7 @@ class Activation:
         self, files: Files, act: Act, actor: str, reason: JsonObject, target: Record | None, expected: str = "", folder: Path | None = None
     ) -> JsonObject:  # fmt: skip
         now = self._now
-        own = catalogs.load(folder if folder and not files else files, self._operations)
+        own = examine.load(folder if folder and not files else files, self._operations)
         draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, files, now))
         with self._turn:
             self._made[draft.id()] = own
@@ -268,7 +268,7 @@ class Activation:
     def _catalog_of(self, edition: str, files: Files) -> Catalog:
         found = self._made.get(edition)
         if found is None:
-            found = self._made[edition] = catalogs.load(files, self._operations)
+            found = self._made[edition] = examine.load(files, self._operations)
         while len(self._made) > KEPT:
             del self._made[next(iter(self._made))]
         return found

@@ -109,12 +109,12 @@ def status(
 
 def _files(known: Declared) -> tuple[Catalog, Files]:
     """The files of the settings, checked; raises `RulesError` with all findings."""
-    from bus import catalog
+    from bus import examine
     from bus.rulefiles import files_of
 
     folder = known.config.rules
     files = files_of(folder)
-    return catalog.load(files if (folder / "routes").is_dir() else folder, known.operations), files
+    return examine.load(files if (folder / "routes").is_dir() else folder, known.operations), files
 
 
 def _refused(known: Declared) -> int:

@@ -33,8 +33,8 @@ def graph(
     config: Settings = CONFIG,
 ) -> None:
     """Draw a route of the rules in the folder, or the whole municipality; `bus validate` says whether they are good."""
-    from bus.catalog import load
     from bus.cli.rules import declared
+    from bus.examine import load
     from bus.route import graph as one
     from bus.route.svg import route_svg
     from bus.source import suggestion

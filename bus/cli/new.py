@@ -229,7 +229,7 @@ def _house(config: Path) -> tuple[Declared, Catalog]:
 
 def _begun(files: Files, known: Declared) -> Catalog:
     """The rules, with routes that do nothing in the place of those with an error: what is to be begun may be just what they miss."""
-    from bus.catalog import examine, load
+    from bus.examine import examine, load
     from bus.rulefiles import beside_of, is_route
 
     catalog, findings = examine(files, known.operations)
@@ -253,8 +253,8 @@ def _idle(text: bytes) -> bytes:
 
 def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:
     """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
-    from bus.catalog import examine
     from bus.errors import RulesError
+    from bus.examine import examine
     from bus.rulefiles import files_of
 
     rules = known.config.rules

@@ -45,8 +45,8 @@ def run_tests(
     json: Json = False,
 ) -> None:
     """Run the tests of routes and mappings; exit code 1 when one of them fails."""
-    from bus.catalog import load
     from bus.cli.rules import declared
+    from bus.examine import load
     from bus.testing.mappings import run_mappings
     from bus.testing.routes import as_json, run_folder, summary, untested, untried
 
@@ -123,9 +123,9 @@ def new_test(
     It shows what was said: that takes a purpose, which the running bus writes down, and a key that sees everything. After that nothing
     leaves this process, no secret is read.
     """
-    from bus.catalog import load
     from bus.cli.rules import offered, offline, proven, recomputing
     from bus.engine.accesses import Looker, needs_all, purpose_of
+    from bus.examine import load
     from bus.testing.cutting import as_yaml
 
     if bundle is not None:
@@ -179,7 +179,7 @@ def _cut_of(evidence: Evidence, name: str, catalog: Catalog, operations: Mapping
 
 def _add(rules: Path, name: str, text: str, operations: Mapping[str, Operation]) -> None:
     """Add a test at the end of a route's file, unless the rules would not load with it."""
-    from bus.catalog import load
+    from bus.examine import load
     from bus.rulefiles import files_of
 
     file = rules / name

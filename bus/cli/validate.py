@@ -55,12 +55,12 @@ def found_in(folder: Path, known: Declared, *, cache: bool = True) -> list[Findi
     from bus.rulefiles import files_of
 
     if not (folder / "routes").is_dir():
-        from bus.catalog import examine
+        from bus.examine import examine
 
         return examine(folder, known.operations)[1]
     files = files_of(folder)
     if not cache:
-        from bus.catalog import review
+        from bus.examine import review
 
         return review(files, known.operations)
     earlier = of_folder(folder, written_ground(known.classes, known.config.fingerprints))
@@ -79,7 +79,7 @@ def _anew(files: Files, known: Declared, earlier: Earlier, written: str) -> list
         whole = earlier.key(digest_of(files))
         found = earlier.findings(whole)
     if found is None:
-        from bus.catalog import review
+        from bus.examine import review
 
         found = review(files, known.operations, earlier)
         earlier.keep(whole, found)

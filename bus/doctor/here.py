@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.adapter import Operation
-from bus.catalog import examine
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.examine import examine
 from bus.message import texts_in
 from bus.systems import class_of
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bus.adapter import Operation
-from bus.catalog import Catalog, load
+from bus.catalog import Catalog
 from bus.clock import moment_of
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
+from bus.examine import load
 from bus.message import JsonObject, JsonValue, Message
 from bus.planning.borrowed import ErasedError, Logged
 from bus.planning.course import Course, Waiting

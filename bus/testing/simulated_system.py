@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from bus import catalog as catalogs
+from bus import examine
 from bus.adapter import Adapter, Call, Contract, InDoubt, Refused, Unreachable, operation
 from bus.catalog import Catalog
 
@@ -293,7 +293,7 @@ def rules(edition: int = 1) -> Catalog:
             text = ROUTE.format(name=route, on=route, order=order, edition=edition, steps=edited)
             _write(folder / "routes" / f"{route}.yaml", text)
         _write(folder / "mappings" / "traduci.yaml", MAPPING)
-        return catalogs.load(folder, {f"sistema.{name}": operation for name, operation in Sistema.operations.items()})
+        return examine.load(folder, {f"sistema.{name}": operation for name, operation in Sistema.operations.items()})
 
 
 @cache

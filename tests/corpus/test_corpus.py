@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine, review
 from bus.cli.common import Format
 from bus.cli.formats import written
 from bus.earlier import Earlier
+from bus.examine import examine, review
 from bus.rulefiles import files_of
 from tests.corpus.files import BROKEN, HERE, PLACES, WORLD, expected
 from tests.corpus.world.operations import OPERATIONS
@@ -45,7 +45,7 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Pat
     assert {PLACES[path.parent.name]} == {f.file for f in findings}
     assert (catalog is None) == any(f.severity == "error" for f in findings)
     assert findings == review(files_of(folder), OPERATIONS, _with_the_world())
-    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2)
     assert findings == review(files_of(folder), OPERATIONS)
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
     for form in Format:
@@ -105,7 +105,7 @@ def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_
     earlier = Earlier()
     assert findings == review(files_of(folder), OPERATIONS, earlier)
     assert findings == review(files_of(folder), OPERATIONS, earlier)
-    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2)
     assert findings == review(files_of(folder), OPERATIONS)
 
 
@@ -131,7 +131,7 @@ def test_a_mistake_in_a_mapping_is_one_finding_in_however_many_routes_it_shows(
     earlier = Earlier()
     assert findings == review(files_of(folder), OPERATIONS, earlier)
     assert findings == review(files_of(folder), OPERATIONS, earlier)
-    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2)
     assert findings == review(files_of(folder), OPERATIONS)
 
 

@@ -281,7 +281,7 @@ def test_status_activate_and_rollback_on_the_command_line(
 ) -> None:
     with here(bus, monkeypatch):
         with monkeypatch.context() as unread:
-            unread.setattr("bus.catalog.load", None)  # files that are those in force, byte for byte, are not read as rules
+            unread.setattr("bus.examine.load", None)  # files that are those in force, byte for byte, are not read as rules
             assert 0 == cli.main(["status"])
         assert "the files are what runs" in capsys.readouterr().out
         bus.edit(SALUTA, "ciao ", "salve ")
@@ -319,7 +319,7 @@ def test_status_says_of_files_in_force_that_a_later_version_of_snodo_would_not_t
     """What runs was good when it was activated; what the checker of another version finds is told before somebody has to edit in a hurry."""
     found = Finding(SALUTA, 3, 1, "field.unknown", "error", "there is no such field any more")
     with here(bus, monkeypatch):
-        monkeypatch.setattr("bus.catalog.review", lambda *_: [found, replace(found, severity="warning")])
+        monkeypatch.setattr("bus.examine.review", lambda *_: [found, replace(found, severity="warning")])
         monkeypatch.setattr("bus.earlier.Earlier.findings", lambda *_: None)
         assert 1 == cli.main(["status"])
         told = capsys.readouterr().out

@@ -17,13 +17,13 @@ import pytest
 
 from bus import config
 from bus.app import App
-from bus.catalog import load
 from bus.cli.common import Granted
 from bus.cli.layout import laid_out
 from bus.cli.trial import _add
 from bus.cli.why import _shown
 from bus.engine.arrival import Submission
 from bus.errors import RulesError
+from bus.examine import load
 from bus.mapping.protected import EVERYTHING
 from bus.message import canonical
 from bus.planning.planning import planned

@@ -17,11 +17,11 @@ import pytest
 
 from bus import config
 from bus.bundle.verify import unpacked
-from bus.catalog import load
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
 from bus.clock import text_of
 from bus.errors import Invalid, NotFound
+from bus.examine import load
 from bus.log import log
 from bus.log.payload import key_number, sealed_again
 from bus.message import canonical

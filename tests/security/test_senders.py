@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
 from bus.cli.rules import declared
 from bus.engine.arrival import Submission, check
 from bus.errors import Forbidden, Invalid
+from bus.examine import examine
 
 PROJECT = Path(__file__).parents[2]
 RECEIPT: dict[str, Any] = {

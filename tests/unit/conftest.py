@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine
 from bus.cli.rules import Declared, declared
+from bus.examine import examine
 from bus.testing.routes import Verdict, run_folder
 from tests.unit.route_under_test import GIVEN, OPERATIONS, folder
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, examine, load
+from bus.catalog import Catalog
 from bus.errors import RulesError
+from bus.examine import examine, load
 from bus.mapping.types import MessageType
 from tests.corpus.world.operations import OPERATIONS
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from bus import config, diagnostics
-from bus.catalog import examine
 from bus.cli import COMMANDS, main
+from bus.examine import examine
 from bus.systems import adapter_class, adapters_of
 from bus.web.serve import GRACE
 from bus.worker import LEAVING

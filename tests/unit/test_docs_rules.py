@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
 from bus.cli.rules import Declared
+from bus.examine import examine
 from bus.route.parse import parse_route
 from bus.source import read, render
 from bus.testing.routes import run, run_folder

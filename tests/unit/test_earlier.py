@@ -13,11 +13,11 @@ import pytest
 
 from adapters.openapi import _loaded, document_of
 from bus import earlier
-from bus.catalog import examine, review
 from bus.cli import main
 from bus.cli.rules import offered
 from bus.config import load
 from bus.earlier import Earlier, ground_of, of_folder
+from bus.examine import examine, review
 from bus.route.parse import parse_route
 from bus.rulefiles import files_of
 from bus.sharing import Share, shared
@@ -95,7 +95,7 @@ def test_after_every_edit_it_says_what_a_check_of_everything_says(monkeypatch: p
         edit(files)
         whole = _all_of(examine(files, operations)[1])
         for size, before in known.items():
-            monkeypatch.setattr("bus.catalog.processes", lambda pieces, least, size=size: min(size, max(pieces, 1)))
+            monkeypatch.setattr("bus.examine.processes", lambda pieces, least, size=size: min(size, max(pieces, 1)))
             assert whole == _all_of(review(files, operations, before))
             assert whole == _all_of(review(files, operations, before))
         assert whole == _all_of(review(files, operations))
@@ -115,7 +115,7 @@ def test_a_route_that_is_as_it_was_is_not_read_again(monkeypatch: pytest.MonkeyP
         read.append(source.file)
         return parse_route(document, source)
 
-    monkeypatch.setattr("bus.catalog.parse_route", noted)
+    monkeypatch.setattr("bus.examine.parse_route", noted)
     EDITS["a comment in a route"](files)
     review(files, operations, known)
     assert ["routes/edilizia/presenta-pratica.yaml"] == read
@@ -125,7 +125,7 @@ def test_who_shares_the_work_keeps_what_all_of_them_found(monkeypatch: pytest.Mo
     files, operations = files_of(ROOT), offered(load(ROOT / "config.yaml", secrets=False))
     alone, several = Earlier(), Earlier()
     review(files, operations, alone)
-    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 3)
+    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 3)
     review(files, operations, several)
     assert alone._new == several._new
 
@@ -137,8 +137,8 @@ def test_a_route_that_changes_what_all_depend_on_has_all_checked_again_by_severa
         sizes.append(size)
         return shared(work, size)
 
-    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2 if pieces > 2 else 1)
-    monkeypatch.setattr("bus.catalog.shared", noted)
+    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2 if pieces > 2 else 1)
+    monkeypatch.setattr("bus.examine.shared", noted)
     files, known = files_of(ROOT), Earlier()
     operations = offered(load(ROOT / "config.yaml", secrets=False))
     for edit in ("nothing", "a comment in a route", "a key of the case"):
@@ -260,7 +260,7 @@ def test_rules_are_not_read_into_a_catalog_when_all_is_as_it_was(
     rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = said(capsys, rules)
-    monkeypatch.setattr("bus.catalog.review", None)
+    monkeypatch.setattr("bus.examine.review", None)
     assert first == said(capsys, rules)
 
 

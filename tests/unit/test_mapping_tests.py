@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, load
+from bus.catalog import Catalog
 from bus.cli.layout import laid_out
+from bus.examine import load
 from bus.testing.mappings import run_mappings
 from bus.testing.mutate import score, score_mapping
 from bus.testing.routes import as_json, summary

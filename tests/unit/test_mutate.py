@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
 from bus.cli.rules import Declared
+from bus.examine import examine
 from bus.testing.mutate import Score, mutants, score
 
 PROJECT = Path(__file__).parents[2]

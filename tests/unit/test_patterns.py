@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
 from bus.cli.rules import Declared
+from bus.examine import examine
 from bus.testing.mutate import score
 from bus.testing.routes import run_folder, untested
 from tools.patterns import GROUPS, HOME

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.catalog import examine
+from bus.examine import examine
 from bus.testing.routes import run_folder
 from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
 

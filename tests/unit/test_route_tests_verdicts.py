@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
+from bus.examine import examine
 from bus.route.branches import branches_of
 from bus.source import Finding
 from bus.testing.routes import as_json, run, summary, untested, untried

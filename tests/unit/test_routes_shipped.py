@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog, examine
+from bus.catalog import Catalog
 from bus.cli.rules import Declared
 from bus.engine.arrival import Submission, check
 from bus.errors import Invalid
+from bus.examine import examine
 from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine
 from bus.cli.rules import offered
 from bus.config import load
+from bus.examine import examine
 from bus.rulefiles import files_of
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.catalog import load
 from bus.cli import main
 from bus.cli.layout import NotLaidOutError, laid_out
+from bus.examine import load
 from bus.source import read
 from tests.corpus.files import BROKEN, WORLD
 from tests.corpus.world.operations import OPERATIONS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bus.catalog import examine
+from bus.examine import examine
 from bus.mapping.compile import compile_mapping
 from bus.mapping.types import compile_type
 from bus.route.check import check_route

@@ -10,7 +10,7 @@ import pytest
 from adapters.rest import Rest
 from adapters.soap.adapter import Soap
 from bus.adapter import Operation
-from bus.catalog import examine
+from bus.examine import examine
 
 WSDL = Path(__file__).parents[3] / "adapters/anagrafe/contract/anagrafe.wsdl"
 TYPE = b"""type: prova.domanda

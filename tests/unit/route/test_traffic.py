@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine, review
 from bus.earlier import Earlier
+from bus.examine import examine, review
 from bus.rulefiles import files_of
 from tests.integration.workshop import write_rules
 
