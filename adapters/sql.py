@@ -71,6 +71,9 @@ _SQLITE_STATES = {
 _DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupportedError": "42000", "IntegrityError": "23000"}
 """What the driver itself refuses to send (a NUL in a text, a value it cannot adapt) has no SQLSTATE."""
 
+_WRITER = json.JSONEncoder(ensure_ascii=False, default=str)
+"""How evidence is written; made once, which `json.dumps` would do each time."""
+
 UNIQUE_VIOLATION = "23505"
 _FILLED = 1042
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
@@ -291,7 +294,7 @@ class Transaction:
 
 
 def _keep(ctx: Call, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
-    ctx.wire(direction, json.dumps(what, ensure_ascii=False, default=str).encode(), "application/json", name)
+    ctx.wire(direction, _WRITER.encode(what).encode(), "application/json", name)
 
 
 @dataclass(slots=True)
@@ -345,6 +348,7 @@ class Database:
         """Run statements separated by ``;`` in one transaction; for schemas. Raises what SQLAlchemy raises."""
         with self.engine.begin() as connection:
             raw = connection.execution_options(no_parameters=True)
+            raw.exec_driver_sql("BEGIN")
             for part in parts:
                 for statement in filter(str.strip, part.split(";\n") if self.is_sqlite else (part,)):
                     raw.exec_driver_sql(statement)
@@ -369,8 +373,8 @@ class Database:
     def _make(self) -> Engine:
         from sqlalchemy import create_engine, event
 
-        named = {"paramstyle": "named"} if self.is_sqlite else {}
-        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True, **named)
+        own = {"paramstyle": "named"} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}  # transactions begin where we say
+        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True, **own)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
         else:
@@ -413,9 +417,9 @@ class Database:
             connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read else 'OFF'}")
             connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
             return
-        access = ", set_config('transaction_read_only', 'on', true)" if read else ""
-        styles = "set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)"  # psycopg reads no others
-        connection.exec_driver_sql(f"/* {name} */ SELECT set_config('statement_timeout', '{milliseconds}', true), {styles}{access}")
+        begin = "BEGIN READ ONLY" if read else "BEGIN"
+        styles = "SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"  # psycopg reads no others
+        connection.exec_driver_sql(f"/* {name} */ {begin}; SET LOCAL statement_timeout = {milliseconds}; {styles}")  # one round trip
 
 
 def _left(until: float) -> float:

@@ -128,8 +128,7 @@ def test_a_row_that_another_holds_is_unreachable_within_the_timeout(url, streets
 
     def hold():
         with other.engine.connect() as connection:
-            if other.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if other.is_sqlite else "BEGIN")
             connection.exec_driver_sql("UPDATE strade SET nome = 'tenuta' WHERE codice = 1")
             held.set()
             enough.wait(100)
@@ -145,6 +144,15 @@ def test_a_row_that_another_holds_is_unreachable_within_the_timeout(url, streets
     other.close()
     assert isinstance(done.error, Unreachable)
     assert time.monotonic() - begun < 30
+
+
+def test_a_script_that_fails_leaves_nothing(url):
+    base = Database(SqlSettings(url=url))
+    with pytest.raises(Exception, match="non_esiste"):
+        base.script("CREATE TABLE a_meta (codice integer)", "INSERT INTO non_esiste VALUES (1)")
+    with base.engine.connect() as connection, pytest.raises(Exception, match="a_meta"):
+        connection.exec_driver_sql("SELECT codice FROM a_meta")
+    base.close()
 
 
 def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
