@@ -396,7 +396,10 @@ class Config(_Section):
 
 
 def load(path: Path, *, secrets: bool = True) -> Config:
-    """Read and check ``config.yaml``; raises `ConfigError` with all faults at once. Without ``secrets`` each of them is an empty text."""
+    """Read and check ``config.yaml``; raises `ConfigError` with all faults at once.
+
+    Without ``secrets`` each of them is an empty text, or the default of a setting that can be none.
+    """
     if not path.is_file():
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
         hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"

@@ -1,4 +1,4 @@
-"""The base of all settings: a number is one that is written as a number.
+"""The base of all settings: a number is one that is written as a number, and of a secret that is not read nothing is said.
 
 Pydantic would take ``true`` for 1 and ``"20"`` for 20; who wrote ``limit: true`` meant something else.
 """
@@ -6,6 +6,8 @@ Pydantic would take ``true`` for 1 and ``"20"`` for 20; who wrote ``limit: true`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,7 @@ class Told(str):
 
 
 UNREAD = Told("")
-"""What stands for a secret that is not read yet."""
+"""What stands for a secret that is not read yet. A setting that can be no empty text has its default instead, or stays this."""
 
 
 def _something(given: Any) -> Any:
@@ -42,6 +44,15 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _unless_unread(value: Any, validated: Callable[[Any], Any], *, instead: Any) -> Any:
+    try:
+        return validated(value)
+    except ValueError:
+        if value is UNREAD:
+            return instead
+        raise
+
+
 def _as_written(schema: Any) -> Any:
     """The same schema of pydantic's core with strict numbers, and nothing else strict: a path is written as a text, a tuple as a list."""
     if isinstance(schema, list | tuple):
@@ -49,8 +60,12 @@ def _as_written(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {part: inner if part in ("default", "metadata") else _as_written(inner) for part, inner in schema.items()}
-    if made.get("type") in ("int", "float"):
+    kind = made.get("type")
+    if kind in ("int", "float"):
         return {"type": "function-before", "function": {"type": "no-info", "function": _number}, "schema": {**made, "strict": True}}
+    if kind == "default" or (kind == "model-field" and made["schema"]["type"] != "default"):
+        unless = {"type": "no-info", "function": partial(_unless_unread, instead=made.get("default", UNREAD))}
+        return {**made, "schema": {"type": "function-wrap", "function": unless, "schema": made["schema"]}}
     return made
 
 

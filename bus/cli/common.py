@@ -90,14 +90,14 @@ def client(url: str, key: str, config: Path | None = None) -> Client:
 
 
 def address(config: Path) -> str:
-    """Where the bus of these settings listens on this machine; the usual place where they are not there, are wrong, or leave it open."""
+    """Where the bus of these settings listens on this machine; the usual place where they do not say it: absent, wrong or secret."""
     from bus import config as settings
 
     try:
         http = settings.load(config, secrets=False).http
     except SnodoError:
         return LOCAL
-    if not http.port:
+    if not (http.host and http.port):
         return LOCAL
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 - the bus listens everywhere, we ask here
     return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"

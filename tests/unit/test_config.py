@@ -12,6 +12,7 @@ from adapters.notifiche.adapter import Notifiche
 from adapters.rest import Rest
 from adapters.sql import Sql
 from bus import config
+from bus.cli.rules import offered
 from bus.errors import ConfigError
 from bus.log.note import COSIGNATURE, Signer
 from bus.systems import adapters_of, check_settings
@@ -262,3 +263,45 @@ def test_an_address_that_is_left_empty_is_refused_and_one_that_is_a_secret_is_no
         config.load(path, secrets=False)
     path.write_text(json.dumps(settings(**{section: {"url": {"env": "SNODO_ADDRESS"}}})), "utf-8")
     assert getattr(config.load(path, secrets=False), section).url == ""
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"http": {"port": {"env": "SNODO_UNSET"}}},
+        {"engine": {"threads": {"env": "SNODO_UNSET"}}},
+        {"retention": {"wire": {"file": "unset"}}},
+        {"anchors": {"timestamps": {"url": {"env": "SNODO_UNSET"}, "ca": "ca.pem", "proxy": {"env": "SNODO_UNSET"}}}},
+        {"anchors": {"witnesses": [{"url": "https://x", "key": {"env": "SNODO_UNSET"}}]}},
+        {"keys": [{"name": "a", "role": {"env": "SNODO_UNSET"}, "sha256": {"env": "SNODO_UNSET"}}]},
+    ],
+)
+def test_nothing_is_said_of_the_form_of_a_secret_that_is_not_read(tmp_path: Path, own: dict[str, Any]) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(**own)), "utf-8")
+    config.load(path, secrets=False)
+
+
+def test_a_setting_beside_a_secret_that_is_not_read_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(http={"port": {"env": "SNODO_UNSET"}, "max_wait": 1000})), "utf-8")
+    with pytest.raises(ConfigError, match="max_wait") as told:
+        config.load(path, secrets=False)
+    assert "port" not in told.value.sentence
+
+
+_OPERATION = {"effect": "read", "request": {"type": "object", "properties": {}}, "answer": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"use": "sql", "url": {"env": "SNODO_UNSET"}, "operations": {"una": {**_OPERATION, "statements": ["SELECT 1"]}}},
+        {
+            "use": "rest", "url": {"env": "SNODO_UNSET"}, "proxy": {"env": "SNODO_UNSET"}, "pool": {"env": "SNODO_UNSET"},
+            "operations": {"una": {**_OPERATION, "method": "GET", "path": "/x"}},
+        },
+    ],
+)  # fmt: skip
+def test_what_an_adapter_offers_is_told_though_its_address_is_a_secret_that_is_not_read(own: dict[str, Any]) -> None:
+    assert [*offered(config.parse(settings(adapters={"strade": own}), Path("config.yaml"), secrets=False))] == ["strade.una"]

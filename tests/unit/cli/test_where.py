@@ -21,6 +21,7 @@ from tests.small_bus import key_of, running, write
         ({"host": "10.0.0.5", "port": 80}, "http://10.0.0.5:80"),
         ({"port": 0}, LOCAL),
         ({"port": "none"}, LOCAL),
+        ({"host": {"env": "SNODO_UNSET"}}, LOCAL),
     ],
 )
 def test_the_settings_say_where_the_bus_is(tmp_path: Path, http: dict[str, object], found: str) -> None:
