@@ -13,7 +13,7 @@ import ssl
 import time
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -52,12 +52,6 @@ class Proxy(Exact):
         """What the proxy alone reads (RFC 7617)."""
         said = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Proxy-Authorization": f"Basic {said}"} if self.user else {}
-
-    @property
-    def way(self) -> str:
-        """Its address with user and password in it."""
-        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
-        return self.url.replace("://", f"://{who}", 1)
 
     def line(self, scheme: str, host: str, seconds: float) -> socket.socket:
         """A connection for requests to ``host`` (with its port): to the proxy, for https through it. Raises `NoWay` within ``seconds``."""

@@ -130,10 +130,10 @@ def _ask(method: str, url: str, proxy: Proxy | None, **sent: Any) -> _Answer:
     import requests  # every process that starts would wait for it, and keep it
 
     try:
-        with requests.Session() as session, _bounded(session) as over:
+        with requests.Session() as session, _bounded(session, proxy) as over:
             session.trust_env = False  # neither proxies of the environment nor passwords of ~/.netrc
             if proxy is not None:
-                sent["proxies"] = dict.fromkeys(("http", "https"), proxy.way)
+                sent["proxies"] = dict.fromkeys(("http", "https"), proxy.url)
             try:
                 with session.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
                     return _Answer(response.status_code, _whole(url, response))
@@ -154,7 +154,7 @@ def _whole(url: str, response: Any) -> bytes:
 
 
 @contextmanager
-def _bounded(session: Any) -> Iterator[threading.Event]:
+def _bounded(session: Any, proxy: Proxy | None) -> Iterator[threading.Event]:
     """Within it connections are cut after `LONGEST` seconds, and it is set then: one that only drips holds up everybody else's answer.
 
     ``requests`` bounds each wait for a byte, not the whole: a head, or a handshake, could drip for hours.
@@ -174,6 +174,9 @@ def _bounded(session: Any) -> Iterator[threading.Event]:
             pool: Any = super().get_connection_with_tls_context(*given, **more)
             pool.ConnectionCls = _kept(pool.ConnectionCls, made)
             return pool
+
+        def proxy_headers(self, _address: str) -> dict[str, str]:
+            return proxy.headers if proxy else {}
 
         def cert_verify(self, pool: Any, url: str, verify: Any, cert: Any) -> None:
             super().cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
