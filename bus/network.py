@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from bus.exact import Exact
 
 _MOST_HEAD = 16_384
-_ADDRESS = re.compile(r"http://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/?")
+_ADDRESS = re.compile(r"http://(?:(?:[A-Za-z0-9_-]{1,63}(?:\.|(?=:)))+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/?")
 _HEAD = re.compile(rb"HTTP/1\.[01] +([1-5][0-9]{2})\b.*?\n\r?\n", re.DOTALL)
 _WHY = {
     403: ", it does not let us through to the system",

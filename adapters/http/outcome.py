@@ -21,7 +21,10 @@ _FILES = "a file of certificates that the settings name"
 _REASONS = {
     "ConnectTimeoutError": "no connection in time",
     "TimeoutError": "no answer in time",
-    **dict.fromkeys(("NameResolutionError", "gaierror"), "the name of its host is not known: look at the settings, and at the DNS"),
+    **dict.fromkeys(
+        ("NameResolutionError", "gaierror", "LocationParseError", "UnicodeError"),  # the last two: no DNS has such a name
+        "the name of its host is not known: look at the settings, and at the DNS",
+    ),
     "FileNotFoundError": f"{_FILES} is not there",
     **dict.fromkeys(("CutShort", "SMTPServerDisconnected"), "the connection ended before the answer did"),
     "BadReply": "the answer is not HTTP",

@@ -48,7 +48,7 @@ def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx
             sent = True
             session.send(_content_of(mail))
             _expect(session.getreply(), 2, "MESSAGGIO_RIFIUTATO", sent=True)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             raise _lost(error, sent=sent) from None
         finally:
             if session is not None:

@@ -209,3 +209,10 @@ def test_the_doctor_says_what_the_proxy_says_and_asks_nothing_of_who_is_behind_i
         (told,) = systems._reach(addresses[-1], settings_, dt.datetime.now(dt.UTC))
     assert [str(address) for address in addresses] == [proxy.url.removeprefix("http://"), "sito.comune.example:443"]
     assert f"sito cannot be reached: the proxy {proxy.url.removeprefix('http://')} answers 403" in told.what
+
+
+@pytest.mark.parametrize("host", ["proxy..example", ".example", "a" * 64, "[::g]", "proxy example"])
+def test_a_proxy_whose_name_no_host_can_have_is_refused(host):
+    with pytest.raises(ValueError, match="no address of a proxy"):
+        Proxy(url=f"http://{host}:3128")
+    assert Proxy(url="http://proxy-1.comune_x.example.:3128/")

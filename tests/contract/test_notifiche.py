@@ -206,3 +206,10 @@ def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, se
     adapter = Notifiche("notifiche", NotificheSettings.model_validate(settings))
     done = attempt(adapter, "email", fresh(MAIL), timeout=1.0)
     assert (done.error and type(done.error), done.error and done.error.sentence) == (error, sentence)
+
+
+def test_a_mail_server_whose_name_no_host_can_have_is_told():
+    settings = {"url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "posta..example", "mittente": "sue@comune.example"}
+    done = attempt(Notifiche("notifiche", NotificheSettings.model_validate(settings)), "email", fresh(MAIL), timeout=1.0)
+    assert (type(done.error), done.error.sentence.partition(":")[0]) == (Unreachable, "mail")
+    assert "the name of its host is not known" in done.error.sentence

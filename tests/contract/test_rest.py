@@ -65,9 +65,11 @@ def test_what_a_reply_says_besides_is_left_alone_where_the_adapter_says_so():
         reply.model(Registrata)
 
 
-def test_a_name_that_does_not_resolve_is_unreachable():
-    error, _ = send("http://nessuno.invalid", "once", body={})
+@pytest.mark.parametrize("url", ["http://nessuno.invalid", "http://nessuno..invalid"])
+def test_a_name_that_does_not_resolve_is_unreachable(url):
+    error, _ = send(url, "once", body={})
     assert type(error) is Unreachable
+    assert "the name of its host is not known" in error.sentence
 
 
 def test_a_peer_that_does_not_speak_tls_is_unreachable():
