@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from bus import faults, source
 from bus.errors import ConfigError
-from bus.exact import UNREAD, Exact, File, Text, Told
+from bus.exact import UNREAD, Exact, File, FileOrNone, Text, Told
 from bus.message import digest
 from bus.network import ProxyOrNone
 
@@ -79,7 +79,7 @@ class Log(_Section):
     key: File = Field(
         default=Path("var/log.key"), description="The key that signs checkpoints; only the process that numbers the log reads it."
     )
-    previous_key: Path | None = Field(
+    previous_key: FileOrNone = Field(
         default=None, description="While keys are being changed, the one before: it signs too, until all who verify know the new one."
     )
     lost_keys: tuple[str, ...] = Field(

@@ -36,6 +36,8 @@ Text = Annotated[str, BeforeValidator(_something)]
 """A text that says something."""
 File = Annotated[Path, BeforeValidator(_something)]
 """A path that somebody wrote; an empty one would be the folder of the settings."""
+FileOrNone = Annotated[Path | None, BeforeValidator(_something)]
+"""The same, where it may be left out."""
 
 
 def _number(value: Any) -> Any:

@@ -236,6 +236,7 @@ def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
         ("attachments", {"folder": ""}, "`folder` may not be empty"),
         ("keystore", {"master": ""}, "`master` may not be empty"),
         ("log", {"key": ""}, "`key` may not be empty"),
+        ("log", {"previous_key": ""}, "`previous_key` may not be empty"),
         ("http", {"host": ""}, "`host` may not be empty"),
     ],
 )
