@@ -56,14 +56,11 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
     named = list(dict.fromkeys(settings_file.secrets_in(at.settings.written)))
+    lacking = {sentence: f"{at.path}:{line}:{column}" for line, column, sentence in reversed([*at.settings.lacking()])}  # where it is first
+    at.lacking = bool(lacking)
+    for sentence, place in lacking.items():
+        yield wrong("doctor.secrets", sentence, place, why="the bus does not start without it", next="set it before starting")
     files = [at.path.parent / name for kind, name in named if kind == "file"]
-    at.lacking = [name for kind, name in named if kind == "env" and name not in os.environ] + [
-        str(f) for f in files if not os.access(f, os.R_OK)
-    ]
-    for name in at.lacking:
-        yield wrong(
-            "doctor.secrets", f"{name} is not there", str(at.path), why="the bus does not start without it", next="set it before starting"
-        )
     files += [at.path] if any(_has_password(text) for text in texts_in(dict(at.settings.written))) else []
     open_to_all = [file for file in files if file.is_file() and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH]
     for file in open_to_all:

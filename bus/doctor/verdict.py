@@ -44,13 +44,13 @@ def wrong(code: str, what: str, where: str = "", *, why: str = "", next: str = "
 class Surroundings:
     """What checks look at. The first ones fill it for the later ones; what could not be had is None or empty, and passed over.
 
-    ``lacking`` are the secrets that are not there, ``adapters`` those that could be made.
+    ``lacking``: whether a secret is not there, or is none; ``adapters`` are those that could be made.
     """
 
     path: Path
     now: Callable[[], dt.datetime]
     config: Config | None = None
-    lacking: list[str] = field(default_factory=list)
+    lacking: bool = False
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
     store: Survey | None = None
 

@@ -298,8 +298,24 @@ def test_all_secrets_that_lack_are_told_at_once_and_the_rest_is_looked_at(tmp_pa
     monkeypatch.delenv("SNODO_PROVA", raising=False)
     rest = {"use": "rest", "url": "http://127.0.0.1:1", "chiave": {"env": "SNODO_PROVA"}, "altra": {"file": "segreto"}}
     found = examined(write(tmp_path, adapters={"sito": rest, "sito-due": rest}))
-    assert sorted(one.what for one in found["doctor.secrets"]) == [f"{tmp_path}/segreto is not there", "SNODO_PROVA is not there"]
+    assert {one.what for one in found["doctor.secrets"]} == {
+        "the environment has no SNODO_PROVA",
+        "cannot read the secret in segreto: No such file or directory",
+    }
+    assert all(one.where.startswith(f"{tmp_path}/config.yaml:") for one in found["doctor.secrets"])
     assert levels(found, "doctor.rules") == ["ok"]
+
+
+def test_a_secret_with_which_the_bus_does_not_start_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNODO_PROVA", "CHANGE-ME")
+    (tmp_path / "segreto").write_bytes(b"\xff")
+    (tmp_path / "segreto").chmod(0o600)
+    sito = {"url": "http://127.0.0.1:1", "chiave": {"env": "SNODO_PROVA"}}
+    found = examined(write(tmp_path, adapters={"sito": sito, "sito-due": {**sito, "use": "sito", "chiave": {"file": "segreto"}}}))
+    assert sorted(one.what for one in found["doctor.secrets"]) == [
+        "SNODO_PROVA is still the example's, which everybody knows",
+        "cannot read the secret in 'segreto': it is no text in UTF-8",
+    ]
 
 
 def test_a_secret_that_everybody_can_read_is_wrong(tmp_path):
