@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -416,8 +416,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     _refuse_unnamed(settings, path, document)
     absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
     if secrets and absent:
-        hint = "; ".join(f"export {name}=…" for name in absent) + " before starting"
-        raise ConfigError(f"the environment has no {', '.join(absent)}", code="config.secret-missing", hint=hint)
+        raise _not_in_the_environment(absent)
     resolved = _resolve(settings, base if secrets else None)
     try:
         config = Config.model_validate(resolved)
@@ -485,7 +484,7 @@ def _secret(kind: str, name: str, base: Path) -> Told:
     """A secret, read; raises `ConfigError` where it is not there."""
     if kind == "env":
         if name not in os.environ:
-            raise ConfigError(f"the environment has no {name}", code="config.secret-missing")
+            raise _not_in_the_environment([name])
         return _own(name, os.environ[name])
     try:
         secret = (base / name).read_text("utf-8").strip()
@@ -494,6 +493,11 @@ def _secret(kind: str, name: str, base: Path) -> Told:
     except ValueError as error:  # not UTF-8, or the name holds a NUL
         raise ConfigError(f"cannot read the secret in {name!r}: it is no text in UTF-8", code="config.secret-missing") from error
     return _own(name, secret)
+
+
+def _not_in_the_environment(names: Sequence[str]) -> ConfigError:
+    hint = "; ".join(f"export {name}=…" for name in names) + " before starting"
+    return ConfigError(f"the environment has no {', '.join(names)}", code="config.secret-missing", hint=hint)
 
 
 def _own(name: str, secret: str) -> Told:
