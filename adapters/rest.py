@@ -33,7 +33,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, no_answer, reason, retry_after_of
+from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, LocalFile, Operation, OutsideError, Refused, Settings, Text, Unreachable
@@ -138,10 +138,10 @@ class RestReply:
         try:
             return strict_json(self.text)
         except UnicodeDecodeError:
-            raise no_answer(self.effect, f"the reply is not JSON: {self.kind}, and not in UTF-8") from None
+            why = f"{self.kind}, and not in UTF-8"
         except ValueError as error:
             why = self.kind if self.media_type and "json" not in self.media_type else str(error) if self.body else "it is empty"
-            raise no_answer(self.effect, f"the reply is not JSON: {why}") from None
+        raise no_answer(self.effect, f"the reply is not JSON: {why}", answered=not is_page(self.headers))
 
     def is_absent(self, system: str) -> bool:
         """Whether the system has no such thing. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
@@ -248,7 +248,7 @@ class RestClient:
         if reply.failed is not None:
             raise reply.failed
         if len(reply.body) > self.settings.max_bytes:
-            raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes")
+            raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes", answered=True)
         # Some gateways compress what was asked for as it is.
         return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, self.settings.max_bytes), effect)
 

@@ -65,6 +65,11 @@ def _said_by_tls(error: ssl.SSLError) -> str:
     return str(getattr(error, "verify_message", "") or error.reason.replace("_", " ").lower())
 
 
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether a reply is for people's eyes: then who stands before the system said it, as that there is maintenance, and not the system."""
+    return headers.get("content-type", "").lstrip().lower().startswith(("text/html", "application/xhtml"))
+
+
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
     """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
     return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)

@@ -93,7 +93,7 @@ def _expect(reply: tuple[int, bytes], good: int, refusal: str, *, sent: bool = F
         raise Refused(f"the mail server answered {code}", outside_code=refusal, evidence={"smtp": code})
     if 400 <= code < 500 or not sent:
         raise Unreachable(f"the mail server answered {code}", outside_code=str(code))
-    raise InDoubt("the mail was handed over and the mail server's reply means nothing")
+    raise InDoubt("the mail was handed over and the mail server's reply means nothing", answered=True)
 
 
 def _lost(error: Exception, *, sent: bool) -> Exception:

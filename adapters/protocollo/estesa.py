@@ -54,5 +54,5 @@ def _answer(text: str, on_error: OnMessage) -> Element:
     if text_at(root, "RESULT") == "KO":
         message = text_at(root, "MESSAGE") or ""
         on_error(message)
-        raise Unreachable(f"the search failed: {message}", outside_code=text_at(root, "ERROR_NUMBER") or "")
+        raise Unreachable(f"the search failed: {message}", outside_code=text_at(root, "ERROR_NUMBER") or "", answered=True)
     return root

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, no_answer, reason, retry_after_of
+from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -100,7 +100,7 @@ class SoapClient:
         if reply.failed is not None:
             raise no_answer(effect, f"{operation.name}: {reason(reply.failed)}")
         if len(reply.body) > limit:
-            raise no_answer(effect, f"{operation.name}: the reply is larger than {limit} bytes")
+            raise no_answer(effect, f"{operation.name}: the reply is larger than {limit} bytes", answered=True)
         return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
@@ -129,6 +129,7 @@ class SoapClient:
         if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         said = reply.headers.get("content-type", "")
+        wrong = f"HTTP_{reply.status}" if reply.status >= 300 else ""
         try:
             parts = parts_of(body, said)
             content = as_said(parts[0].content, parts[0].media_type) if parts else as_said(body, said)
@@ -137,14 +138,15 @@ class SoapClient:
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
             why = f": {error.sentence}" if reply.status < 300 and body else ELSEWHERE if 300 <= reply.status < 400 else ""
-            raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply{why}") from None
+            sentence = f"{operation.name}: status {reply.status} and no SOAP reply{why}"
+            raise no_answer(effect, sentence, outside_code=wrong, answered=not (wrong or is_page(reply.headers))) from None
         fault = fault_in(opened)
         if fault is not None:
             _refused_by(refusals, [fault.subcode, fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
             code = fault.subcode or fault.code
-            raise no_answer(effect, f"{operation.name}: fault {code}: {fault.sentence}", outside_code=code)
-        if reply.status >= 300:
-            raise no_answer(effect, f"{operation.name}: status {reply.status}")
+            raise no_answer(effect, f"{operation.name}: fault {code}: {fault.sentence}", outside_code=code, answered=True)
+        if wrong:
+            raise no_answer(effect, f"{operation.name}: status {reply.status}", outside_code=wrong)
         return self._values(operation, opened.body, effect)
 
     def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:

@@ -206,6 +206,7 @@ def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, se
     adapter = Notifiche("notifiche", NotificheSettings.model_validate(settings))
     done = attempt(adapter, "email", fresh(MAIL), timeout=1.0)
     assert (done.error and type(done.error), done.error and done.error.sentence) == (error, sentence)
+    assert done.error is None or done.error.answered == ("means nothing" in sentence)
 
 
 def test_a_mail_server_whose_name_no_host_can_have_is_told():

@@ -423,7 +423,11 @@ def test_a_text_inside_an_answer_is_no_longer_in_the_encoding_that_it_says(befor
     assert document(lambda _name, _asked: said, "snodo", "1", lambda _: None)["OGGETTO"] == "Perché è così"
 
 
-def test_what_is_no_xml_inside_an_answer_does_not_count_as_silence():
-    with pytest.raises(Unreachable, match="something else than XML") as told:
-        document(lambda _name, _asked: "in manutenzione", "snodo", "1", lambda _: None)
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("in manutenzione", "something else than XML"), ("<R><RESULT>KO</RESULT><MESSAGE>no</MESSAGE></R>", "the search failed: no")],
+)
+def test_what_is_no_xml_and_a_failure_without_a_number_inside_an_answer_do_not_count_as_silence(said, why):
+    with pytest.raises(Unreachable, match=why) as told:
+        document(lambda _name, _asked: said, "snodo", "1", lambda _: None)
     assert told.value.answered

@@ -14,6 +14,7 @@ from adapters.openapi import model_of
 from adapters.rest import Rest, RestClient, RestReply, RestSettings, strict_json
 from adapters.shapes import shape_of
 from bus.adapter import Call, Contract, InDoubt, Refused, Unreachable
+from bus.engine.circuit import silent
 from bus.testing.adapter_contract import attempt, call
 from tests.contract.scripted_peer import NOW, http, peer, send
 
@@ -273,6 +274,24 @@ def test_a_reply_that_does_not_unpack_within_the_limit_is_no_answer(body):
         reply, _ = send(url)
     with pytest.raises(InDoubt, match="not JSON"):
         reply.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "away"),
+    [
+        (b"", "application/json", False),
+        (b'{"id": }', "application/json", False),
+        (b'"\xff"', "application/json", False),
+        (b"<html>", "text/html; charset=utf-8", True),
+        (b"x" * 2000, "application/json", False),
+    ],
+)
+def test_only_who_stands_before_a_system_says_that_it_is_away(body, media_type, away):
+    with peer(http(200, body, Content_Type=media_type)) as (url, _):
+        found, _ = send(url, "once", settings={"max_bytes": 1000})
+    with pytest.raises(InDoubt) as told:
+        raise found if isinstance(found, InDoubt) else found.json()
+    assert silent(told.value) == away
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
 from adapters.soap.xml import as_said
 from bus.adapter import InDoubt, Refused, Unreachable
+from bus.engine.circuit import silent
 from bus.errors import ConfigError, Invalid
 from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, SHARED, Peer, call_of, request_bytes, service
 
@@ -198,6 +199,27 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
             client.call("ricercaSoggetto", ASKED, call_of(), effect="read")
         client.close()
     assert len(peer.got) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "media_type", "away"),
+    [
+        (500, b"boom", "text/html", False),
+        (500, GOOD, "text/xml", False),
+        (503, b"<html>", "text/html", True),
+        (503, GOOD, "text/xml", True),
+        (200, b"", "text/xml", False),
+        (200, b"<html>", "text/html; charset=utf-8", True),
+        (200, b"x" * 300_000, "text/xml", False),
+    ],
+)
+def test_only_who_stands_before_a_system_says_that_it_is_away(status, body, media_type, away):
+    with Peer(status, body, {"Content-Type": media_type}) as peer:
+        client = SoapClient(OURS, peer.url, max_reply_bytes=200_000)
+        with pytest.raises(InDoubt) as told:
+            client.call("ricercaSoggetto", ASKED, call_of(), effect="once")
+        client.close()
+    assert silent(told.value) == away
 
 
 def test_that_a_reply_sends_us_elsewhere_is_told():
