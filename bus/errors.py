@@ -62,7 +62,12 @@ class SnodoError(Exception):
         self.detail = detail
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.sentence}" + (f" ({self.hint})" if self.hint else "")
+        return f"{self.code}: {self.in_words}"
+
+    @property
+    def in_words(self) -> str:
+        """The sentence and the hint, for who says it under a code of its own."""
+        return f"{self.sentence} ({self.hint})" if self.hint else self.sentence
 
 
 class InputError(SnodoError):

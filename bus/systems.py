@@ -64,9 +64,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             refused += _refusals(config, name, cls, error.errors(include_url=False))
             continue
         except ConfigError as error:  # what the adapter itself finds in settings that are each of their kind
-            refused.append(
-                f"{config.place_of('adapters', name, key=True)}adapters.{name}: {error.sentence}: {error.hint}".removesuffix(": ")
-            )
+            refused.append(f"{config.place_of('adapters', name, key=True)}adapters.{name}: {error.in_words}")
             continue
         made[name].concurrency = settings.get("concurrency")
     _refuse(refused)

@@ -164,7 +164,7 @@ class Anagrafe(Adapter):
                 self._client.wsdl.operation(question.operazione)
                 filled(question.valori, dict.fromkeys(names, "x"))
             except ConfigError as error:
-                yield str(error)
+                yield error.in_words
             except KeyError as missing:
                 yield f"the dialect uses {{{missing.args[0]}}}, which nobody gives: add it to credenziali"
             else:

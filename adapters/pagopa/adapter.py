@@ -111,7 +111,7 @@ class Pagopa(Adapter):
             yield f"wsdl: {self.settings.wsdl} does not exist"
             return
         client = SoapClient(self.settings.wsdl, "")  # of which only the contract is read
-        yield from dict.fromkeys(f"wsdl: {one}" for one in client.missing(*OPERAZIONI))
+        yield from (f"wsdl: {one}: no request of the node could be answered" for one in client.missing(*OPERAZIONI))
 
     def close(self) -> None:
         self._client.close()

@@ -57,12 +57,17 @@ class SoapClient:
         return load(self._path, self._port)
 
     def missing(self, *operations: str) -> Iterator[str]:
-        """A sentence for each of these operations that the contract has not, or for which it cannot be read."""
+        """A sentence for each of these operations that the contract has not, or one where it cannot be read."""
+        try:
+            contract = self.wsdl
+        except ConfigError as error:
+            yield error.in_words
+            return
         for name in operations:
             try:
-                self.wsdl.operation(name)
+                contract.operation(name)
             except ConfigError as error:
-                yield str(error)
+                yield error.in_words
 
     def call(
         self, name: str, values: Mapping[str, Any], ctx: Call, *, effect: Effect = "once", refusals: Mapping[str, str] | None = None

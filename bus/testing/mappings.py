@@ -55,7 +55,7 @@ def _made(
     try:
         made = mapping(scope)
     except ExpressionError as error:
-        return None, str(error.detail.get("field", "")), error.sentence + (f" ({error.hint})" if error.hint else "")
+        return None, str(error.detail.get("field", "")), error.in_words
     return made, *_misfit(mapping.document.to, made, catalog, operations)
 
 

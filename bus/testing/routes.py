@@ -104,7 +104,7 @@ def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[
     try:
         faults = compare(test.expect, play(plan, test, catalog, operations, failed))
     except SnodoError as error:
-        faults = (error.sentence + (f" ({error.hint})" if error.hint else ""),)
+        faults = (error.in_words,)
     return faults, frozenset(f"{step}: {way}" for step, way in failed)
 
 

@@ -195,6 +195,7 @@ def without(*names: str, **changes: Any) -> Anagrafe:
         (without(risultato="sogetto"), "the answer of ricercaSoggetto has no sogetto"),
         (without(errori="listaErrori.errori"), "the answer of ricercaSoggetto has no listaErrori.errori"),
         (without(codice="codice"), "the answer of ricercaSoggetto has no listaErrori.errore.codice"),
+        (without(operazione="cercaSoggetto"), "anagrafe.wsdl has no operation 'cercaSoggetto' (there are "),
     ],
 )
 def test_what_a_dialect_takes_is_looked_for_in_the_contract(adapter: Anagrafe, complaint: str) -> None:

@@ -206,7 +206,9 @@ def errore_davanti_a(sistema: type[BaseHTTPRequestHandler], operazione: str, ric
 )
 def test_a_contract_that_is_not_the_nodes_is_found_before_the_node_calls(wsdl: str, missing: int) -> None:
     scelte = {"url": "http://127.0.0.1:1", "wsdl": str(Path(__file__).parents[2] / "adapters" / wsdl), **IMPOSTAZIONI}
-    assert len([*Pagopa("pagopa", PagopaSettings.model_validate(scelte)).check()]) == missing
+    found = [*Pagopa("pagopa", PagopaSettings.model_validate(scelte)).check()]
+    assert len(found) == missing
+    assert not [one for one in found if "config." in one], "they are told under a code already"
 
 
 class SenzaOpzioni(Portineria):

@@ -431,3 +431,9 @@ def test_what_is_no_xml_and_a_failure_without_a_number_inside_an_answer_do_not_c
     with pytest.raises(Unreachable, match=why) as told:
         document(lambda _name, _asked: said, "snodo", "1", lambda _: None)
     assert told.value.answered
+
+
+def test_a_contract_that_cannot_be_read_is_told_once_and_without_a_code_within_a_code():
+    settings = {"url": "http://127.0.0.1:9/", "contratto": __file__, **COMMON}
+    [said] = [one for one in Protocollo("protocollo", ProtocolloSettings.model_validate(settings)).check() if not isinstance(one, Caution)]
+    assert said.startswith("cannot read the contract ")

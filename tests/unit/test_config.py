@@ -129,7 +129,7 @@ adapters:
     with pytest.raises(ConfigError) as told:
         adapters_of(config.load(tmp_path / "config.yaml"))
     first, second = told.value.sentence.splitlines()
-    assert first.startswith(f"{tmp_path}/config.yaml:3:3: adapters.anagrafe: no dialect 'anprx': there are anpr")
+    assert first.startswith(f"{tmp_path}/config.yaml:3:3: adapters.anagrafe: no dialect 'anprx' (there are anpr")
     assert second.startswith(f"{tmp_path}/config.yaml:4:3: adapters.registro: this dialect ships no contract")
 
 
