@@ -64,7 +64,7 @@ class Attachments:
 
     def assure(self) -> None:
         """Raises `StoreError` where the folder is not the agreed one any more: a disk that is not mounted leaves an empty one behind."""
-        with _kept():
+        with _disk("the folder of attachments cannot be read"):
             if self._agreed is not None and (self.folder / NAME).read_text("utf-8").strip() != self._agreed:
                 raise StoreError(f"{self.folder} is not the folder that was agreed on", hint=f"is its disk mounted? put back its {NAME}")
 
@@ -101,10 +101,11 @@ class Attachments:
 
     def open(self, sha256: str) -> IO[bytes]:
         """Read a file; raises `NotFound`, `Erased`, `StoreError` for one that is not what was sealed."""
-        with contextlib.suppress(FileNotFoundError):
-            return self._unsealed(self._path(sha256))
-        with contextlib.suppress(FileNotFoundError):
-            return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
+        with _disk("the file cannot be read"):
+            with contextlib.suppress(FileNotFoundError):
+                return self._unsealed(self._path(sha256))
+            with contextlib.suppress(FileNotFoundError):
+                return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
         self.assure()
         raise NotFound("there is no such attachment", code="attachment.unknown")
 
@@ -298,9 +299,11 @@ class Receiving:
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:
-    return kept(
-        "the file cannot be kept", code="store.failed", hint="look at the folder of attachments: is its disk mounted? space, rights, errors"
-    )
+    return _disk("the file cannot be kept")
+
+
+def _disk(sentence: str) -> contextlib.AbstractContextManager[None]:
+    return kept(sentence, code="store.failed", hint="look at the folder of attachments: is its disk mounted? space, rights, errors")
 
 
 def _name_of(folder: Path) -> str:

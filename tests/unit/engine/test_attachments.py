@@ -76,6 +76,16 @@ def test_nothing_is_kept_in_what_a_disk_that_is_not_mounted_leaves_behind(files:
     assert files.open(sent.sha256).read() == b"uno"
 
 
+def test_who_reads_is_not_told_that_a_file_cannot_be_kept(files: Attachments) -> None:
+    files.agree()
+    files.folder.rename(files.folder.with_name("away"))
+    with pytest.raises(StoreError, match="the folder of attachments cannot be read: No such file"):
+        files.open("0" * 64)
+    files.folder.write_bytes(b"")
+    with pytest.raises(StoreError, match="the file cannot be read: Not a directory"):
+        files.open("0" * 64)
+
+
 @pytest.mark.parametrize("size", [1, stream.PIECE, stream.PIECE + 1, 3 * stream.PIECE])
 @pytest.mark.parametrize("whole", [False, True])
 def test_of_what_was_coming_the_key_goes_wherever_the_file_breaks_off(files: Attachments, size: int, whole: bool) -> None:
