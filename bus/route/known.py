@@ -38,7 +38,8 @@ ERROR_SCHEMA: Schema = {
     },
 }  # fmt: skip
 
-_ATTACHMENT = {"type": "object", "properties": {"sha256": _TEXT, "size": SCALARS["integer"], "media_type": _TEXT, "name": _TEXT}}
+_OF_A_FILE = {"sha256": _TEXT, "size": SCALARS["integer"], "media_type": _TEXT, "name": _TEXT}
+_ATTACHMENT = {"type": "object", "additionalProperties": False, "required": list(_OF_A_FILE), "properties": _OF_A_FILE}
 MESSAGE_SCHEMA: Schema = {
     "type": "object",
     "additionalProperties": False,
@@ -49,7 +50,7 @@ MESSAGE_SCHEMA: Schema = {
              "sender", "specversion"), _TEXT,
         ),
         "time": MOMENT,
-        "attachments": {"type": "array", "items": {**_ATTACHMENT, "additionalProperties": False}},
+        "attachments": {"type": "array", "items": _ATTACHMENT},
     },
 }  # fmt: skip
 
