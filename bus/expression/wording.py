@@ -271,7 +271,7 @@ def _plainly(sentence: str, text: str) -> str:
         return "+ joins texts: '\"Pratica \" + body.numero'"
     if re.fullmatch(r"[^\W\d_]+(['’,]?\s+[\w'’,.;:!?]+)*[.!?,;:]*", text.strip()):
         return "a text has quotes of its own: '\"…\"'"
-    if re.search(r"\w'\w", text):
+    if re.search(r"\w''?\w", text):
         return "an apostrophe ends a text in '…': put that text in \"…\""
     if re.search(r"\d,\d", text):
         return "decimals are written with a point"
@@ -381,7 +381,7 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
         hint = 'a list has square brackets: x in ["A", "B"]'
     elif column > len(row) and found == ".":
         sentence, hint = "the expression ends too early", "a field is missing behind the point"
-    beside = not re.search(r"\w'\w", text) and (found[:1] in "\"'" or row[: column - 1].rstrip()[-1:] in ('"', "'"))
+    beside = not re.search(r"\w''?\w", text) and (found[:1] in "\"'" or row[: column - 1].rstrip()[-1:] in ('"', "'"))
     if beside and sentence.startswith("unexpected `") and (found[:1] in "\"'" or found.isidentifier()):
         hint = hint or "+ joins texts; a comma stands between arguments"
     prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)

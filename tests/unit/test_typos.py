@@ -31,6 +31,7 @@ CASES = [
     ("esito: \"'respinta'\"", "esito: respinta", "there is no `respinta` here", "quotes of its own: '\"respinta\"'"),
     (DEAD, "motivo: Il richiedente risulta deceduto", "unexpected `richiedente`", "quotes of its own"),
     (DEAD, "motivo: \"'L'istanza'\"", "unexpected `istanza`", "an apostrophe ends a text"),
+    (DEAD, "motivo: \"'prima dell''inizio'\"", "unexpected `'inizio'`", "an apostrophe ends a text"),
     ("when: importo > 0", "when: importo > 0 and registrato", "unexpected `and`", "write &&"),
     ("when: importo > 0", "when: if importo > 0", "`if` is a reserved word", "the condition alone"),
     ("when: importo > 0", "when: importo > 0,50", "unexpected `,`", "with a point"),
