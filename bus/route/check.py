@@ -51,6 +51,7 @@ class _Checker:
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
         self.ungiven: set[str] = set()  # those of them that were told of a mapping
+        self.forgotten: set[Pointer] = set()
         self.roots = {path[0] for path in compiled.asked} - {"error", "arrival"}
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
@@ -244,7 +245,24 @@ class _Checker:
         collected: Schema = {}
         if model.collect is not None:
             collected = made(model.collect, (*step.pointer, "collect"), self._paths(ended or inside)).schema
-        return scope.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
+        after = scope.having(self._forgets(step, scope))
+        return after.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
+
+    def _forgets(self, step: Parsed, scope: Scope) -> dict[str, Known]:
+        """Names from before an `each` to which its steps give other values; one that is made of itself is told at once."""
+        given = [(name, place) for name, place in _leaking(step.block("steps")) if name in scope.names and name not in BUILT_IN]
+        for name, place in given:
+            if any(one.pointer[: len(place)] == place and name in one.expression.names for one in self.compiled.used.get(place[:-2], ())):
+                self._forgot(name, place)
+        return {name: replace(scope.names[name], forgot=place) for name, place in given}
+
+    def _forgot(self, name: str, place: Pointer) -> None:
+        each = self._within(name)
+        if each is not None and place not in self.forgotten:
+            self.forgotten.add(place)
+            sentence = f"`{name}` has this value until the item ends, and then again the one from before `{each.model.id}`"
+            hint = "keep it with `collect` and `as` and read that list, or choose another name"
+            self.report.report(place, "each.forgets", sentence, hint, "warning", key=True)
 
     def _parallel(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -288,6 +306,8 @@ class _Checker:
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)
+        if known is not None and known.forgot:
+            self._forgot(name, known.forgot)
         if known is not None and (known.sure or used.guarded):
             self._null(name, known, used)
             return

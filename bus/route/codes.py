@@ -90,6 +90,12 @@ CODES: dict[str, Code] = {
     ),
     "step.two-kinds": Code("The step has two kinds.", "- {id: a, reply: {}, set: {b: 1}}", "Make two steps of it."),
     "step.two-bodies": Code("Both `with` and `mapping` say the request.", "- {id: a, call: x.y, with: {}, mapping: m.n}", "Keep one."),
+    "each.forgets": Code(
+        "A step within an `each` gives another value to a name from before. With the next item, and after the last one, the name has its"
+        " first value again.",
+        "each: body.righe, steps: [{id: somma, set: {totale: totale + item.importo}}]   # and after it: totale",
+        "Keep something of each item with `collect` and `as`, and read that list (`sum(importi)`); or choose another name.",
+    ),
     "each.keeps-nothing": Code(
         "An `each` names a list with `as` and has no `collect`: the list is always empty.",
         "- {id: righe, each: body.righe, steps: [...], as: esiti}",

@@ -100,14 +100,15 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, and whether
-    a deadline may have left it null.
+    """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, whether
+    a deadline may have left it null, and where an `each` gave it another value, which ended with the item.
     """
 
     sure: bool = True
     schema: Schema = field(default_factory=dict)
     typed: str = ANYTHING
     late: bool = False
+    forgot: Pointer | None = None
 
 
 @dataclass(slots=True)
@@ -144,12 +145,13 @@ def _met(ways: list[Known | None]) -> Known:
     shapes = [one for one in there if one.schema.get("type") != "null"] or there
     sure = len(there) == len(ways) and all(one.sure for one in there)
     late = any(one.late for one in there)
+    forgot = next((one.forgot for one in there if one.forgot), None)
     if not all(one.schema == shapes[0].schema for one in shapes):
-        return Known(sure, either([one.schema for one in there]), late=late)
+        return Known(sure, either([one.schema for one in there]), late=late, forgot=forgot)
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     if len(shapes) == len(there):
-        return Known(sure, shapes[0].schema, typed, late)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, late)
+        return Known(sure, shapes[0].schema, typed, late, forgot)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, late, forgot)
 
 
 def either(schemas: list[Schema]) -> Schema:

@@ -8,7 +8,7 @@ from bus.route.steps.common import Expression, Name, StepModel, Steps, Template
 
 
 class Each(StepModel):
-    """Steps once for every item of a list, in order; names defined inside are not seen outside."""
+    """Steps once for every item of a list, in order; names defined inside are seen neither outside nor by the next item."""
 
     each: Expression = Field(description="The list")
     item: Name = Field(default="item", description="Name of the item inside; `index` counts from 0")
