@@ -3,11 +3,14 @@
 ::
 
     keystore.folder/about.json       which key store this is; the key of tokens, wrapped
-    keystore.folder/1/00000001.keys  a block of keys, wrapped, 60 bytes each; a destroyed one is 60 zeros
+    keystore.folder/1/BLOCK.keys     a block of keys, wrapped, 60 bytes each; a destroyed one is 60 zeros
     keystore.master                  the key that wraps all others: 32 bytes in base64, mode 0600
 
 Keys are made a block at a time, ahead of their use, and are durable before anybody uses one, so that sealing waits for no disk. A process
 that ends leaves the rest of its blocks unused. Keys are wrapped with AES-256-GCM, bound to the key store and to their number.
+
+The number of a block is the millisecond in which it was made, or the one after the largest, so that an old copy of the key store, put
+in its place, gives out no number that was given out since: what destroys a key of then would destroy one of now.
 """
 
 from __future__ import annotations
@@ -95,7 +98,7 @@ class Folder(Blocks):
             return self._add(content)
 
     def _add(self, content: Callable[[int], bytes]) -> int:
-        number = max((int(path.stem) for path in self.folder.glob("*.keys")), default=0)
+        number = max(max((int(path.stem) for path in self.folder.glob("*.keys")), default=0), time.time_ns() // 1_000_000 - 1)
         while True:
             number += 1
             with contextlib.suppress(FileExistsError):

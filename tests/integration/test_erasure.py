@@ -290,6 +290,24 @@ def test_a_crash_after_the_record_and_a_restored_key_store_are_made_good_at_the_
         shutil.copytree(tmp_path / "backup", tmp_path / "var/keys")
 
 
+def test_what_comes_after_an_old_key_store_was_restored_has_no_key_of_what_was_erased_since(tmp_path):
+    with running(tmp_path, keys=two_sysadmins()):
+        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+    with running(tmp_path, keys=two_sysadmins()) as server:  # with keys that the copy lacks
+        lost = greet(server, "Bea", OTHER)
+        greet(server, NAME, WHO)
+        assert confirmed(server, asked(server).json["id"]).status == 200
+    shutil.rmtree(tmp_path / "var/keys")
+    (tmp_path / "backup").rename(tmp_path / "var/keys")
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        later = [greet(server, f"Cleo {number}", OTHER) for number in range(3)]
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        call = Caller(server.port)
+        assert [call("GET", f"/messages/{message}").status for message in later] == [200, 200, 200]
+        answer = call("GET", f"/messages/{lost}")
+        assert (answer.status, answer.json["code"]) == (503, "keys.missing")
+
+
 def test_what_a_process_that_is_no_more_told_and_did_not_destroy_another_one_destroys_within_ten_minutes(tmp_path, monkeypatch):
     monkeypatch.setattr("bus.engine.destruction.EXPIRE", 0.2)
     with running(tmp_path, keys=two_sysadmins()) as server:
