@@ -117,12 +117,19 @@ class Folder(Blocks):
     def read(self, key: int) -> bytes:
         with _kept(), contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("rb") as file:
             return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
+        self._be_there()
         return b""
 
     def whole(self, block: int) -> bytes:
         with _kept(), contextlib.suppress(FileNotFoundError):
             return self._path(block).read_bytes()
+        self._be_there()
         return b""
+
+    def _be_there(self) -> None:
+        """Raises `StoreError` where the folder itself is away: nobody can say then that a block is missing."""
+        with _kept():
+            self.folder.stat()
 
     def destroy(self, keys: Iterable[int]) -> None:
         """Overwritten in place: the file keeps nothing of them, nor do copies that a rekeying which was cut off has left."""

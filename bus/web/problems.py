@@ -2,7 +2,7 @@
 
 ``{type, title, status, detail, instance, code, hint?, faults?}``; ``code`` is documented in docs/reference/errors.md, ``instance``
 is also in the log line of the request, so that an operator can find it. Nothing of an unexpected error is shown, and nothing that
-the database said: its address, its tables and its questions are for whoever runs it, in that line.
+the database or the disk of the keys said: addresses, folders, tables and questions are for whoever runs them, in that line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_DATABASE = {
         "send a message again after the time in Retry-After, under the same key: it is done once; what else was asked for, look first",
     ),
     "store.tree": None,
-    "rules.lost": None,
+    "keys.failed": ("the bus cannot work with its key store now", AGAIN),
 }
 """What is told instead of the database's own words; None where the words are ours."""
 _EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer", "runs")
@@ -91,7 +91,7 @@ def problem_of(error: Exception) -> Answer:
 
 def _words(error: SnodoError) -> tuple[str, str]:
     """Sentence and hint for whoever asks over HTTP."""
-    if not error.code.startswith("store."):
+    if not error.code.startswith("store.") and error.code not in _OF_DATABASE:
         return error.sentence, error.hint
     return _OF_DATABASE.get(error.code, ("the bus cannot work with its database now", AGAIN)) or (error.sentence, error.hint)
 

@@ -86,6 +86,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Heard:
         ("store.schema", "cannot work with its database"),
         ("store.unsafe", "cannot work with its database"),
         ("store.unknown", "may have been accepted"),
+        ("keys.failed", "cannot work with its key store"),
     ],
 )
 def test_what_a_database_says_is_for_the_log_and_not_for_a_portal(

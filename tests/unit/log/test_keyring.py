@@ -107,6 +107,21 @@ def test_a_key_store_that_goes_away_gives_out_no_keys_until_it_is_back(open_keyr
     assert open_keyring(*home, keys.id).key(made.id).secret == made.secret
 
 
+def test_a_key_store_that_is_away_does_not_say_that_its_keys_are_missing_or_gone(open_keyring, home):
+    keys, away = open_keyring(*home, None), home[0].with_name("away")
+    made = keys.fresh()
+    home[0].rename(away)
+    for look in (keys._unwrap, keys.is_gone, lambda number: keys.left([number])):
+        with pytest.raises(StoreError) as told:
+            look(made.id)
+        assert (told.value.code, "mounted" in told.value.hint) == ("keys.failed", True)
+    away.rename(home[0])
+    (home[0] / "1" / f"{made.id // BLOCK:08}.keys").unlink()
+    with pytest.raises(StoreError) as told:
+        keys._unwrap(made.id)
+    assert told.value.code == "keys.missing"
+
+
 def test_keys_of_a_block_that_a_restored_copy_lacks_are_given_out_no_more(open_keyring, home):
     keys, copy = open_keyring(*home, None), home[0].with_name("copy")
     shutil.copytree(home[0], copy)
