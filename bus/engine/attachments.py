@@ -34,6 +34,7 @@ COMING = ".coming-"
 LEFT = 3600.0
 """Seconds without another piece after which a file comes no more: whoever took it in has ended."""
 CHUNK = 1 << 18
+TOO_LARGE, SPLIT = "attachment.too-large", "split it, or ask the operator"
 NAMED = 1000
 """Messages with a file that one record of a look at it names; a record has a bound (`bus.log.record.LONGEST`)."""
 
@@ -245,10 +246,11 @@ class Attachments:
             self._store.write(work).result()
 
     def discard(self, temporary: Path, key: Key) -> None:
-        """Throw away a file that got no place, with its key."""
+        """Throw away a file that got no place, with its key; what fails there is left to `clear`, and hides no other error."""
         if temporary.exists():
-            temporary.unlink()
-            self._store.keys.forget([key.id])
+            with contextlib.suppress(StoreError):
+                self._store.keys.forget([key.id])
+                temporary.unlink()
 
 
 class Receiving:
@@ -279,7 +281,7 @@ class Receiving:
         """Take a piece; raises `TooLarge` beyond the limit."""
         self._size += len(piece)
         if self._size > self._home.limit:
-            raise TooLarge(f"the file is larger than {self._home.limit} bytes", code="attachment.too-large")
+            raise TooLarge(f"the file is larger than {self._home.limit} bytes", code=TOO_LARGE, hint=SPLIT)
         self._hash.update(piece)
         with _kept():
             self._sealed.write(piece)

@@ -25,15 +25,15 @@ DRAIN_PATIENCE = 5.0
 """Seconds that this may take; pagoPA's node, for one, waits 7 for its answer."""
 
 
-def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
-    """What ``Content-Length`` says; raises `TooLarge` at once when that is beyond ``limit``."""
+def declared_size(headers: Mapping[bytes, bytes], limit: int, **told: str) -> int | None:
+    """What ``Content-Length`` says; raises `TooLarge` at once when that is beyond ``limit``, with the code and hint in ``told``."""
     declared = headers.get(b"content-length")
     if declared is None:
         return None
     if not _NUMBER.fullmatch(declared):
         raise Malformed("Content-Length is not a number", code="input.malformed")
     if int(declared) > limit:
-        raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared))
+        raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared), **told)
     return int(declared)
 
 
@@ -103,8 +103,8 @@ async def _within(receive: Receive, patience: float) -> Message:
         timer.cancel()
 
 
-def _too_large(has: str, **detail: Any) -> TooLarge:
-    return TooLarge(f"the body has {has}", hint="send files as attachments: POST /attachments", **detail)
+def _too_large(has: str, *, hint: str = "send files as attachments: POST /attachments", **detail: Any) -> TooLarge:
+    return TooLarge(f"the body has {has}", hint=hint, **detail)
 
 
 def _fitting(content: bytes, limit: int) -> bytes:

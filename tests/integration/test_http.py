@@ -314,7 +314,7 @@ REFUSALS = [
     ),
     ("a parameter twice", "POST", "/attachments?name=a&name=b", b"x", {}, "portale", 422, "input.query"),
     ("file name with a line break", "POST", "/attachments?name=a%0D%0Ab", b"x", {}, "portale", 422, "attachment.name"),
-    ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),
+    ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "attachment.too-large"),
     (
         "file of another digest",
         "POST",

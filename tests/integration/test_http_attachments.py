@@ -30,6 +30,11 @@ def test_a_sender_that_hangs_up_leaves_no_file_behind(server):
     assert list(folder.glob(".coming-*")) == []
 
 
+def test_who_sends_a_file_that_is_too_large_is_not_told_to_send_it_as_a_file(call):
+    told = call("POST", "/attachments?name=a.pdf", b"x" * 2_000_001)
+    assert (told.status, told.json["code"], told.json["hint"]) == (413, "attachment.too-large", "split it, or ask the operator")
+
+
 def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     content = b"%PDF-1.7 prova" * 1000
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()

@@ -17,7 +17,7 @@ import pytest
 from bus.clock import FixedClock
 from bus.engine.accesses import Looker
 from bus.engine.attachments import LEFT, NAME, Attachments
-from bus.errors import Erased, StoreError
+from bus.errors import Erased, StoreError, TooLarge
 from bus.log import log, payload, stream
 from bus.log.keyring import Keyring
 from bus.mapping.protected import EVERYTHING
@@ -51,6 +51,24 @@ def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is
     killed._file.close()
     with coming:
         assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
+
+
+def test_what_is_thrown_away_while_the_key_store_fails_is_so_later_and_says_why_it_was(
+    files: Attachments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(numbers: object) -> None:
+        raise StoreError("keys cannot be destroyed", code="keys.not-destroyed")
+
+    files.limit = 10
+    with monkeypatch.context() as at:
+        at.setattr(files._store.keys, "forget", fails)
+        with pytest.raises(TooLarge) as told, files.receive("a.pdf", "application/pdf") as coming:
+            coming.write(bytes(10))
+            coming.write(bytes(1))
+    assert (told.value.code, told.value.hint) == ("attachment.too-large", "split it, or ask the operator")
+    os.utime(coming._path, (0, 0))
+    files.clear()
+    assert list(files.folder.glob(".coming-*")) == []
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty folder", "another folder"])
