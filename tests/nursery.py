@@ -23,7 +23,7 @@ from bus.testing.simulators import RunningSimulator
 
 PROJECT = Path(__file__).parents[1]
 LOADED = (
-    "adapters.pagopa.inbound", "adapters.simulator", "adapters.soap.server", "adapters.sql", "bus.app", "bus.channel.line",
+    "adapters.pagopa.inbound", "adapters.simulator", "adapters.soap.server", "adapters.database", "bus.app", "bus.channel.line",
     "bus.channel.publisher", "bus.cli.failures", "bus.cli.serve", "bus.store.opening", "bus.store.postgres", "bus.store.sqlite",
     "bus.web.door", "bus.web.serve", "bus.worker", "cel_expr_python.cel", "cel_expr_python.ext.ext_math",
     "cryptography.hazmat.primitives.asymmetric.ed25519", "cryptography.hazmat.primitives.ciphers.aead", "kombu.connection",

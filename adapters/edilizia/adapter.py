@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
+from adapters.database import REFUSALS, Database, DatabaseSettings, Row, Transaction, amount_of, cents_of, queries_of
 from adapters.edilizia.models import (
     Annullamento,
     Aperta,
@@ -33,7 +34,6 @@ from adapters.edilizia.models import (
     RichiedenteLetto,
     Stato,
 )
-from adapters.sql import REFUSALS, Database, Row, SqlSettings, Transaction, amount_of, cents_of, queries_of
 from bus.adapter import Adapter, Call, Refused, operation
 from bus.clock import ROME
 from bus.message import digest
@@ -59,7 +59,7 @@ _ECHOES = frozenset({"CONTENUTO_DIVERSO"})
 _NOT_FOUND = {"NON_TROVATA": "no practice with that number"}
 
 
-class EdiliziaSettings(SqlSettings):
+class EdiliziaSettings(DatabaseSettings):
     """Settings of the adapter ``edilizia``."""
 
     comune: str = Field(min_length=1, max_length=10, description="IDCOMUNE: the municipality's code in every key")

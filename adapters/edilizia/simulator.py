@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from adapters.database import Database, DatabaseSettings
 from adapters.edilizia.adapter import SCHEMA
 from adapters.edilizia.postgres import USER, Postgres
 from adapters.edilizia.relay import QUIET, Relay, Session
 from adapters.simulator import ERROR_PAGE, GARBAGE, Fault, Reply, Request, Simulator, main
-from adapters.sql import Database, SqlSettings
 from bus.adapter import Call
 
 _CLOSED_ARCHIVE = """
@@ -74,7 +74,7 @@ class EdiliziaSimulator(Simulator):
         relay = Relay(port, self._postgres.connect, self._rule)
         self.ledger.remember("relay", "port", relay.port)
         self._address = f"postgresql+psycopg://{USER}@127.0.0.1:{relay.port}/postgres"
-        self._tables = Database(SqlSettings(url=f"{self._address}?application_name={QUIET}", pool=4))
+        self._tables = Database(DatabaseSettings(url=f"{self._address}?application_name={QUIET}", pool=4))
         if not self.ledger.state("schema", "made"):
             self._tables.script(SCHEMA.read_text(encoding="utf-8"), _CLOSED_ARCHIVE)
             self.ledger.remember("schema", "made", True)

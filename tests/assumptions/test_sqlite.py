@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from adapters.sql import Database, SqlSettings
+from adapters.database import Database, DatabaseSettings
 
 
 def opened(path, **more):
@@ -114,7 +114,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_rooms_connections_are_wal_full_and_safe_from_any_thread(tmp_path):
-    database = Database(SqlSettings(url=f"sqlite:///{tmp_path / 'stanza.sqlite'}"))
+    database = Database(DatabaseSettings(url=f"sqlite:///{tmp_path / 'stanza.sqlite'}"))
     seen = []
 
     def look():

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.database import Database, DatabaseSettings
 from adapters.edilizia.adapter import SCHEMA, Edilizia, uuid_of
-from adapters.sql import Database, SqlSettings
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, fresh, unique
 from bus.testing.simulators import start
@@ -171,7 +171,7 @@ def url(request, tmp_path):
     if request.param == "postgresql":
         return request.getfixturevalue("shared_postgres")
     made = f"sqlite:///{tmp_path / 'edilizia.sqlite'}"
-    database = Database(SqlSettings(url=made))
+    database = Database(DatabaseSettings(url=made))
     database.script(SCHEMA.read_text())
     database.close()
     return made
@@ -179,7 +179,7 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def database(url):
-    database = Database(SqlSettings(url=url))
+    database = Database(DatabaseSettings(url=url))
     yield database
     database.close()
 
@@ -343,7 +343,7 @@ def test_a_cancelled_practice_takes_no_payment_and_is_cancelled_once(office):
 
 def test_columns_of_fixed_length_hold_the_same_texts_without_their_blanks(shared_postgres):
     schema = f"fissa{unique()}"
-    base = Database(SqlSettings(url=shared_postgres))
+    base = Database(DatabaseSettings(url=shared_postgres))
     base.script(f"CREATE SCHEMA {schema}", f"SET LOCAL search_path TO {schema}", SCHEMA.read_text().replace("varchar(", "char("))
     base.close()
     url = f"{shared_postgres}?options=-csearch_path%3D{schema}"
@@ -379,7 +379,7 @@ FAILURES = [
 @pytest.mark.parametrize("at_commit", [False, True])
 @pytest.mark.parametrize(("state", "before", "later"), FAILURES)
 def test_whatever_the_server_fails_with_nothing_stays_and_the_same_key_opens_one_practice(shared_postgres, state, before, later, at_commit):
-    database, comune = Database(SqlSettings(url=shared_postgres)), f"T{unique()}"
+    database, comune = Database(DatabaseSettings(url=shared_postgres)), f"T{unique()}"
     office = Edilizia("edilizia", Edilizia.Settings(url=shared_postgres, comune=comune))
     function, fires = f"guasto_{comune}", "AFTER INSERT" if at_commit else "BEFORE INSERT"
     database.script(

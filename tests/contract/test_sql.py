@@ -8,7 +8,8 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from adapters.sql import Database, Sql, SqlSettings, amount_of, cents_of
+from adapters.database import Database, DatabaseSettings, amount_of, cents_of
+from adapters.sql import Sql
 from bus.adapter import Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call, unique
 from bus.testing.simulators import start
@@ -63,13 +64,13 @@ def url(request, tmp_path):
     if request.param == "postgresql":
         address = request.getfixturevalue("postgres")
         schema = f"s{unique()}"
-        base = Database(SqlSettings(url=address))
+        base = Database(DatabaseSettings(url=address))
         base.script(f"CREATE SCHEMA {schema}")
         base.close()
         address += f"?options=-csearch_path%3D{schema}"
     else:
         address = f"sqlite:///{tmp_path / 'strade.sqlite'}"
-    base = Database(SqlSettings(url=address))
+    base = Database(DatabaseSettings(url=address))
     base.script(SCHEMA)
     base.close()
     return address
@@ -123,7 +124,7 @@ def test_what_the_database_refuses_has_a_declared_code_and_leaves_nothing(street
 
 
 def test_a_row_that_another_holds_is_unreachable_within_the_timeout(url, streets):
-    other = Database(SqlSettings(url=url))
+    other = Database(DatabaseSettings(url=url))
     held, enough = threading.Event(), threading.Event()
 
     def hold():
@@ -147,7 +148,7 @@ def test_a_row_that_another_holds_is_unreachable_within_the_timeout(url, streets
 
 
 def test_a_script_that_fails_leaves_nothing(url):
-    base = Database(SqlSettings(url=url))
+    base = Database(DatabaseSettings(url=url))
     with pytest.raises(Exception, match="non_esiste"):
         base.script("CREATE TABLE a_meta (codice integer)", "INSERT INTO non_esiste VALUES (1)")
     with base.engine.connect() as connection, pytest.raises(Exception, match="a_meta"):
@@ -267,7 +268,7 @@ def database_in(postgres):
     """The address of a new database in an encoding."""
 
     def made(encoding):
-        base, name = Database(SqlSettings(url=postgres)), f"d{unique()}"
+        base, name = Database(DatabaseSettings(url=postgres)), f"d{unique()}"
         with base.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
         base.close()
@@ -333,13 +334,13 @@ def test_a_read_cannot_write(url):
 
 def test_an_address_of_another_kind_of_database_is_a_finding_of_the_settings():
     with pytest.raises(ValidationError):
-        SqlSettings(url="mysql://x")
+        DatabaseSettings(url="mysql://x")
 
 
 @pytest.mark.parametrize("port", ["54x2", "70000", "0", "5432,db2:5432"])
 def test_an_address_whose_port_is_none_is_refused_where_it_is_written(port):
     with pytest.raises(ValidationError, match="a number from 1 to 65535"):
-        SqlSettings(url=f"postgresql+psycopg://u:p@db.comune.example:{port}/x")
+        DatabaseSettings(url=f"postgresql+psycopg://u:p@db.comune.example:{port}/x")
 
 
 @pytest.mark.parametrize(
@@ -353,7 +354,7 @@ def test_an_address_that_sqlalchemy_reads_is_taken(url):
     from sqlalchemy import make_url
 
     assert make_url(url).port in (None, 5432, 5433)
-    assert SqlSettings(url=url).url == url
+    assert DatabaseSettings(url=url).url == url
 
 
 @pytest.mark.parametrize(("cents", "text"), [(0, "0.00"), (5, "0.05"), (1600, "16.00"), (-250, "-2.50"), (99_999_999_999, "999999999.99")])

@@ -1,0 +1,490 @@
+"""The room of SQLAlchemy for adapters: one database, transactions whose failures say what surely did not happen.
+
+`Database.transaction` gives a `Transaction`; leaving it commits. How an error is told (DESIGN §6):
+
+=========================================== ==========================================================
+what happened                               what is raised
+=========================================== ==========================================================
+no connection, no free connection           `Unreachable`
+connection lost before COMMIT was sent      `Unreachable`: the server rolls back
+statement timeout, deadlock, lock           `Unreachable`
+the database says no (constraint, value...) `Refused` with a code of `REFUSALS`
+connection lost at COMMIT, or no clear word `InDoubt`
+any of these in a transaction that reads    `Unreachable`
+=========================================== ==========================================================
+
+Statements with their parameters, rows and error texts are kept as JSON through ``ctx.wire``: the driver does not show the bytes.
+Sentences of errors name only the class of failure, since the texts of databases quote values; why there is no connection they do say.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import heapq
+import itertools
+import json
+import math
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from bus.adapter import Call, InDoubt, OutsideError, Refused, Settings, Unreachable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult, Dialect, Engine
+    from sqlalchemy.exc import DBAPIError
+
+Row: TypeAlias = "dict[str, Any]"
+
+REFUSALS: Mapping[str, str] = {
+    "DATO_NON_VALIDO": "a value does not fit its column",
+    "VINCOLO": "a constraint of the database forbids it",
+    "NON_ESEGUIBILE": "the statement does not fit the schema, or the user may not run it",
+    "RIFIUTATO": "a rule inside the database refused it",
+}
+"""What any database may refuse with; part of the ``refusals`` of every operation that writes through `Database`."""
+
+_REFUSED_CLASSES = {"22": "DATO_NON_VALIDO", "23": "VINCOLO", "42": "NON_ESEGUIBILE", "44": "VINCOLO", "P0": "RIFIUTATO"}
+_ROLLED_BACK_AT_COMMIT = {"40", "55"}
+"""Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
+
+_SQLITE_STATES = {
+    "SQLITE_CONSTRAINT_PRIMARYKEY": "23505", "SQLITE_CONSTRAINT_UNIQUE": "23505", "SQLITE_CONSTRAINT": "23000",
+    "SQLITE_BUSY": "55P03", "SQLITE_LOCKED": "55P03", "SQLITE_INTERRUPT": "57014", "SQLITE_CANTOPEN": "08001",
+    "SQLITE_TOOBIG": "22000", "SQLITE_MISMATCH": "22000", "SQLITE_ERROR": "42000", "SQLITE_READONLY": "42501",
+    "SQLITE_AUTH": "42501",
+}  # fmt: skip
+_DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupportedError": "42000", "IntegrityError": "23000"}
+"""What the driver itself refuses to send (a NUL in a text, a value it cannot adapt) has no SQLSTATE."""
+
+_WRITER = json.JSONEncoder(ensure_ascii=False, default=str)
+"""How evidence is written; made once, which `json.dumps` would do each time."""
+
+UNIQUE_VIOLATION = "23505"
+_FILLED = 1042
+"""PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
+_TEXT = 0
+"""psycopg's name of values that come as texts."""
+_MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+GRACE = 0.1
+"""Seconds that the server's own statement timeout is given before the connection is cut."""
+
+
+_SQLITE = "sqlite:///"
+_ADDRESS = re.compile(r"[^:]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]*)(?::([^/?]*))?(?:[/?].*)?", re.DOTALL)
+"""An address as SQLAlchemy reads it; the group is the port."""
+
+
+def _with_a_port(url: str) -> str:
+    """SQLAlchemy says it with the whole address, and at the first call."""
+    parts = _ADDRESS.fullmatch(url)
+    if parts is None or not re.fullmatch(r"[0-9]{0,5}", parts[1] or "") or int(parts[1] or 1) not in range(1, 65536):
+        raise ValueError("is no address: SYSTEM://USER@HOST:PORT/DATABASE, with a number from 1 to 65535 for the port")
+    return url
+
+
+def _beside_the_settings(url: str, info: ValidationInfo) -> str:
+    """A SQLite file with a relative path is relative to the folder of ``config.yaml``, as `LocalFile` is."""
+    path = url.removeprefix(_SQLITE)
+    if path in ("", url) or path.startswith(("/", ":memory:", "?", "file:")) or not info.context:
+        return url
+    return f"{_SQLITE}{info.context['folder']}/{path}"
+
+
+class DatabaseSettings(Settings):
+    """What every database needs in ``config.yaml``; adapters extend it."""
+
+    url: Annotated[str, AfterValidator(_with_a_port), AfterValidator(_beside_the_settings)] = Field(
+        pattern=r"^(postgresql\+psycopg|sqlite)://",
+        description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///path (a relative one from the folder of config.yaml)",
+    )
+    connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection (PostgreSQL's library waits at least 2)")
+    pool: int = Field(8, ge=1, description="connections kept open")
+
+
+def queries_of(path: Path) -> dict[str, str]:
+    """Named statements of a ``.sql`` file: each begins with a line ``-- name: ...``; other comment lines are dropped."""
+    found: dict[str, str] = {}
+    for block in path.read_text(encoding="utf-8").split("-- name:")[1:]:
+        name, _, body = block.partition("\n")
+        lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
+        found[name.strip()] = "\n".join(lines).rstrip(";")
+    return found
+
+
+def parameters_of(statement: str) -> frozenset[str]:
+    """The names of its parameters, written ``:name``."""
+    from sqlalchemy import text
+
+    return frozenset(text(statement).compile().params)
+
+
+def cents_of(amount: object) -> int:
+    """Cents of a ``decimal(11,2)`` as a driver gives it (text, Decimal or, from SQLite, a float)."""
+    return int((Decimal(str(amount)) * 100).to_integral_value(ROUND_HALF_UP))
+
+
+def amount_of(cents: int) -> str:
+    """Text with two decimals for a ``decimal(11,2)``; the inverse of `cents_of`."""
+    sign, whole = ("-" if cents < 0 else ""), abs(cents)
+    return f"{sign}{whole // 100}.{whole % 100:02d}"
+
+
+def _plain(value: Any) -> Any:
+    """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text; no number is null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Decimal):
+        if not value.is_finite():  # `math.isfinite` makes a float of it, and infinity of what is beyond 1e308
+            return None
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _state_of(error: DBAPIError) -> str:
+    """The SQLSTATE; for SQLite the one that says the same; empty when the connection broke without a word."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return str(state)
+    if str(error.orig).startswith("Could not decode to UTF-8"):  # of sqlite3 itself, which quotes the value
+        return "22021"
+    name = getattr(error.orig, "sqlite_errorname", None) or ""
+    while name and name not in _SQLITE_STATES:
+        name = name.rpartition("_")[0]
+    return _SQLITE_STATES.get(name) or _DRIVER_STATES.get(type(error).__name__, "")
+
+
+@functools.lru_cache(maxsize=500)
+def _as_driver_takes(sql: str, dialect: Dialect) -> str:
+    """A statement with the driver's own marks for parameters: made once, so that none is looked into again at each execution."""
+    from sqlalchemy import text
+
+    return str(text(sql).compile(dialect=dialect))
+
+
+class _Watch:
+    """Cuts a connection at a deadline, unless it was left before: the server's own timeout does not help when the server is silent."""
+
+    def __init__(self, seconds: float, connection: Connection) -> None:
+        self._raw: Any = connection.connection.driver_connection
+        self._lock, self.over = threading.Lock(), False
+        self.until = time.monotonic() + seconds
+
+    def __enter__(self) -> Self:
+        _watchman.watch(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.over, self._raw = True, None
+
+    def cut(self) -> None:
+        with self._lock:
+            if self.over:
+                return
+            try:
+                if hasattr(self._raw, "interrupt"):
+                    self._raw.interrupt()
+                else:
+                    with socket.socket(fileno=os.dup(self._raw.fileno())) as line:
+                        line.shutdown(socket.SHUT_RDWR)
+            except Exception:  # noqa: BLE001, S110 - the connection is closed already: nothing to cut
+                pass
+
+
+class _Watchman:
+    """One thread for all deadlines of the process: a timer of its own for each took longer than the statement it watched."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._watches: list[tuple[float, int, _Watch]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, watch: _Watch) -> None:
+        """Cut it at its deadline, unless it is over by then."""
+        with self._changed:
+            heapq.heappush(self._watches, (watch.until, next(self._numbers), watch))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._live, name="snodo-sql-watch", daemon=True)
+                self._thread.start()
+            elif self._watches[0][2] is watch:
+                self._changed.notify()
+
+    def _live(self) -> None:
+        while True:
+            self._next().cut()
+
+    def _next(self) -> _Watch:
+        """The next watch whose deadline has come; waits for it."""
+        with self._changed:
+            while True:
+                while self._watches and self._watches[0][2].over:
+                    heapq.heappop(self._watches)
+                left = self._watches[0][0] - time.monotonic() if self._watches else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._watches)[2]
+                self._changed.wait(left)
+
+
+_watchman = _Watchman()
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One open transaction. ``until`` is a monotonic moment; not thread-safe."""
+
+    connection: Connection
+    ctx: Call
+    until: float
+
+    def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Run one statement that answers rows; ``name`` is the note of the evidence."""
+        _keep(self.ctx, "out", {"sql": sql, "parameters": dict(parameters or {})}, name)
+        answered = self._execute(sql, dict(parameters or {}))
+        if not answered.returns_rows:
+            raise Refused(
+                f"{name}: the last statement answers no rows: write RETURNING, or a SELECT behind it", outside_code="NON_ESEGUIBILE"
+            )
+        filled = {column[0] for column in getattr(answered.cursor, "description", None) or () if column[1] == _FILLED}
+        found = [{n: v.rstrip(" ") if v and n in filled else _plain(v) for n, v in row.items()} for row in answered.mappings()]
+        _keep(self.ctx, "in", {"rows": found}, name)
+        return found
+
+    def one(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        found = self.rows(name, sql, parameters)
+        return found[0] if found else None
+
+    def run(self, name: str, sql: str, *parameters: Mapping[str, Any]) -> int:
+        """Run one statement for each set of parameters (none: nothing is sent); the number of rows it touched."""
+        if not parameters:
+            return 0
+        _keep(self.ctx, "out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
+        touched = self._execute(sql, dict(parameters[0]) if len(parameters) == 1 else [dict(one) for one in parameters]).rowcount
+        _keep(self.ctx, "in", {"touched": touched}, name)
+        return touched
+
+    def _execute(self, sql: str, parameters: Row | list[Row]) -> CursorResult[Any]:
+        return self.connection.exec_driver_sql(_as_driver_takes(sql, self.connection.dialect), parameters)
+
+    def commit(self, name: str) -> None:
+        _keep(self.ctx, "out", {"sql": "COMMIT"}, name)
+        self.connection.commit()
+        _keep(self.ctx, "in", {"committed": True}, name)
+
+
+def _keep(ctx: Call, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
+    ctx.wire(direction, _WRITER.encode(what).encode(), "application/json", name)
+
+
+@dataclass(slots=True)
+class Database:
+    """One database behind a pool of connections. Thread-safe; opened at first use."""
+
+    settings: DatabaseSettings
+    _engine: Engine | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _local: threading.local = field(default_factory=threading.local)
+    _seats: threading.BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seats = threading.BoundedSemaphore(self.settings.pool)  # the pool's own wait has one length for all calls
+
+    @contextmanager
+    def transaction(self, ctx: Call, name: str, *, read: bool = False, taken_again: bool = False) -> Iterator[Transaction]:
+        """A transaction named ``name``, committed when the block ends, rolled back when it raises; obeys ``ctx.timeout``.
+
+        ``taken_again`` says that a unique value already taken is another caller's race: `Unreachable` (try again) and not `Refused`.
+        """
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        until = time.monotonic() + ctx.timeout
+        if not self._seats.acquire(timeout=ctx.timeout):
+            raise Unreachable(f"{name}: no connection is free")
+        at_commit, opened = False, None
+        try:
+            opened = self._open(ctx, name, until, read=read)
+            with _Watch(_left(until) + GRACE, opened.connection):
+                yield opened
+                at_commit = True
+                opened.commit(name)
+        except DBAPIError as error:
+            _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
+            when = " at COMMIT" if at_commit else f", and nothing was asked: {_first_line(error)}" if opened is None else ""
+            raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
+        except OverflowError:
+            raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
+        except UnicodeError:
+            sentence = f"{name}: a text has characters that the encoding of the connection cannot say"
+            raise (Unreachable(sentence, outside_code="22021") if read else Refused(sentence, outside_code="DATO_NON_VALIDO")) from None
+        except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
+            raise Unreachable(f"{name}: {type(error).__name__}") from None
+        finally:
+            if opened is not None:
+                _give_back(opened.connection)
+            self._seats.release()
+
+    def script(self, *parts: str) -> None:
+        """Run statements separated by ``;`` in one transaction; for schemas. Raises what SQLAlchemy raises."""
+        with self.engine.begin() as connection:
+            raw = connection.execution_options(no_parameters=True)
+            raw.exec_driver_sql("BEGIN")
+            for part in parts:
+                for statement in filter(str.strip, part.split(";\n") if self.is_sqlite else (part,)):
+                    raw.exec_driver_sql(statement)
+
+    def close(self) -> None:
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.settings.url.startswith("sqlite")
+
+    def _make(self) -> Engine:
+        from sqlalchemy import create_engine, event
+
+        own = {"paramstyle": "named"} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}  # transactions begin where we say
+        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True, **own)
+        if self.is_sqlite:
+            event.listen(engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "do_connect", self._limit_connect)
+        return engine
+
+    def _limit_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+        seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout))
+        if self.is_sqlite:
+            keywords["timeout"] = seconds
+            return
+        keywords["connect_timeout"] = max(1, round(seconds))
+        keywords.setdefault("client_encoding", "utf8")  # the server's own cannot say every text, and of SQL_ASCII texts come as bytes
+
+    def _open(self, ctx: Call, name: str, until: float, *, read: bool) -> Transaction:
+        """A connection with a begun transaction. A kept connection that the server has dropped is replaced once: nothing was asked yet.
+
+        This first statement is the ping of the pool (`pool_pre_ping` has no deadline, and costs one more round trip).
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        for last in (False, True):
+            self._local.left = _left(until)
+            connection = self.engine.connect()
+            try:
+                with _Watch(_left(until), connection):
+                    self._begin(connection, name, until, read=read)
+                return Transaction(connection, ctx, until)
+            except DBAPIError as error:
+                _give_back(connection)
+                if last or not error.connection_invalidated or time.monotonic() >= until:
+                    raise
+        raise AssertionError("unreachable: the second round returns or raises")
+
+    def _begin(self, connection: Connection, name: str, until: float, *, read: bool) -> None:
+        milliseconds = max(1, int(_left(until) * 1000))
+        if self.is_sqlite:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read else 'OFF'}")
+            connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+            return
+        begin = "BEGIN READ ONLY" if read else "BEGIN"
+        styles = "SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"  # psycopg reads no others
+        connection.exec_driver_sql(f"/* {name} */ {begin}; SET LOCAL statement_timeout = {milliseconds}; {styles}")  # one round trip
+
+
+def _left(until: float) -> float:
+    return max(until - time.monotonic(), 0.001)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say: the module's own begin cannot be IMMEDIATE
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    known = connection.adapters
+    for oid in (known.types[name].oid for name in _MOMENTS):
+        known.register_loader(oid, _lenient(known.get_loader(oid, _TEXT), connection.DataError))
+
+
+@functools.cache
+def _lenient(usual: Any, fault: type[Exception]) -> type:
+    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00) as PostgreSQL writes them."""
+
+    class Lenient:
+        format = _TEXT
+
+        def __init__(self, oid: int, context: Any = None) -> None:
+            self._usual = usual(oid, context)
+
+        def load(self, data: Any) -> Any:
+            try:
+                return self._usual.load(data)
+            except fault:
+                return bytes(data).decode()
+
+    return Lenient
+
+
+def _give_back(connection: Connection) -> None:
+    """Return to the pool; a connection that cannot even roll back is thrown away by the pool."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        connection.close()
+    except SQLAlchemyError:
+        connection.invalidate()
+
+
+def _named(error: DBAPIError) -> str:
+    """The class of a failure alone: the texts of databases quote values."""
+    state = _state_of(error)
+    return type(error.orig).__name__ + (f", SQLSTATE {state}" if state else "")
+
+
+def _first_line(error: DBAPIError) -> str:
+    """Why there is no connection, in the words of the library: they quote host and user, and no value, since none was sent."""
+    return next(iter(str(error.orig).strip().splitlines()), "no reason is told").strip()
+
+
+def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
+    """The table at the top of this module."""
+    state = _state_of(error)
+    if read or (taken_again and state == UNIQUE_VIOLATION):
+        return Unreachable(sentence, outside_code=state)
+    if state[:2] in _REFUSED_CLASSES:
+        return Refused(sentence, outside_code=_REFUSED_CLASSES[state[:2]], evidence={"sqlstate": state})
+    if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
+        return InDoubt(sentence, outside_code=state)
+    return Unreachable(sentence, outside_code=state)
