@@ -22,6 +22,7 @@
     │   └── InDoubt       cannot know
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
+    │   ├── KeyMissing    the key store is older than what it is to open
     │   ├── Interrupted   surely nothing was written: the same may do well later
     │   └── Unknown       perhaps it was
     └── EvidenceError     the auditor must judge: a signature, proof or checkpoint that does not hold
@@ -214,6 +215,16 @@ class ConfigError(SnodoError):
 
 class StoreError(SnodoError):
     default_code = "store.failed"
+
+
+class KeyMissing(StoreError):
+    """The key store does not have the key, which it was never told to destroy: it is older than what it is to open."""
+
+    default_code = "keys.missing"
+
+
+UNREADABLE = (Erased, KeyMissing)
+"""Why nobody can open a text, however long one waits."""
 
 
 class Interrupted(StoreError):

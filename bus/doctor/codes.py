@@ -103,7 +103,8 @@ CODES: dict[str, Code] = {
         "set up chrony or systemd-timesyncd on both machines",
     ),
     "doctor.keystore": Code(
-        "The key store and its master key: there, closed to other users, the ones of this database, without keys that are destroyed.",
+        "The key store and its master key: there, closed to other users, the ones of this database, without keys that are destroyed; "
+        "a warning where it is older than the database.",
         "without them the bus does not start, and no payload can be opened",
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),

@@ -9,7 +9,7 @@ from contextlib import closing
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, timestamp
-from bus.log.keyring import left, look, refuse_used
+from bus.log.keyring import BLOCK, blocks, left, look, refuse_used
 from bus.store.opening import open_reader
 
 CODE = "doctor.keystore"
@@ -36,6 +36,10 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     elif again := left(folder, _destroyed(at)):
         why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
         yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
+    elif lacking := _lacking(at):
+        said = f"the key store is older than the database, and lacks keys of payloads: {lacking:,} of the blocks that these name"
+        cure = "put a newer copy of it there before the start; where there is none, what is due is parked: bus dead"
+        yield warning(CODE, said, str(folder), why="what was sealed since cannot be opened", next=cure)
     else:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
 
@@ -45,6 +49,19 @@ def _destroyed(at: Surroundings) -> list[int]:
         return []
     with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
         return [row["key"] for row in tx.all("erased_keys")]
+
+
+def _lacking(at: Surroundings) -> int:
+    """How many blocks of keys payloads name that the key store does not have; one look in the database for each block."""
+    if at.database.revision != at.database.speaks:
+        return 0
+    there, count, after = blocks(at.settings.keystore.folder), 0, ""
+    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+        while (row := tx.one("sealed_payload_after", after=after)) is not None:
+            block = int(row["id"][:16], 16) // BLOCK
+            count += block not in there
+            after = f"{(block + 1) * BLOCK:016x}"
+    return count
 
 
 def signers(at: Surroundings) -> Iterator[Verdict]:

@@ -18,7 +18,7 @@ from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
 from bus.engine.inquiry import unknown_run
 from bus.engine.projection import entry, write
-from bus.errors import Conflict, Invalid, NotFound
+from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Kind, Record
 from bus.message import JsonValue, canonical, new_id
@@ -77,12 +77,22 @@ def letter(tx: Tx, run: str) -> Letter:
         raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     journal = log.of_run(tx, run)
     record = next(record for record in reversed(journal) if record.kind == "dead")
-    failure = log.json_payload(tx, str(record.payload("failure")))
+    failure = _failure(tx, record, journal)
     return Letter(
         run=run, message=row["message"], route=f"{row['route']}@{row['version']}", place=record.place or "", path=record.path,
         code=failure["code"], sentence=failure["sentence"], since=text_of(record.time), doubt=bool(record.data.get("doubt")),
         detail=failure["detail"], evidence=_evidence(journal, record.path),
     )  # fmt: skip
+
+
+def _failure(tx: Tx, record: Record, journal: list[Record]) -> Any:
+    """What a dead run is told to have failed with; where nobody can open that any more, what the records say of it."""
+    try:
+        return log.json_payload(tx, str(record.payload("failure")))
+    except (KeyError, *UNREADABLE):
+        asked = [one for one in journal if one.kind == "asked" and one.path == record.path] if record.data.get("doubt") else []
+        detail = {"kind": "in_doubt", **{name: asked[-1].data[name] for name in ("effect", "operation")}} if asked else {}
+        return {"code": record.data["code"], "sentence": "what was said of it cannot be opened any more", "detail": detail}
 
 
 def _evidence(journal: list[Record], path: str | None) -> tuple[Evidence, ...]:

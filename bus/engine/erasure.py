@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.projection import Entry, entry, holder, write, write_apart
-from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
+from bus.errors import UNREADABLE, Conflict, Forbidden, Invalid, NotFound
 from bus.log import log, requests
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, new_id, parsed
@@ -110,7 +110,7 @@ def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
     settled = set[int]()
     for row in tx.all("all_erasures"):
         other = row["name"].partition(" ")[2]
-        with contextlib.suppress(Erased):
+        with contextlib.suppress(*UNREADABLE):
             if other != identity and set(holdings(tx, _request(tx, other)[1]["subject"]).messages) <= set(found.messages):
                 settled.add(parsed(row["value"])["key"])
     return settled
@@ -230,7 +230,7 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
     for row in rows:
         try:
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
-        except (KeyError, Erased):
+        except (KeyError, *UNREADABLE):
             continue
         data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
         if own is not None:

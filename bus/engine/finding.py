@@ -13,7 +13,7 @@ from bus.engine import accesses
 from bus.engine.accesses import Looker
 from bus.engine.projection import folded
 from bus.engine.search import Cursor, Page, Question, named, names_person, search
-from bus.errors import Erased, Forbidden
+from bus.errors import UNREADABLE, Forbidden
 from bus.log import log
 from bus.mapping.protected import is_mask
 from bus.mapping.types import MessageType
@@ -85,7 +85,7 @@ def saying(tx: Tx, messages: Iterable[str], text: str, types: Mapping[str, Messa
     for identity in messages:
         try:
             shown = _shown(tx, identity, types, looker)
-        except (KeyError, Erased):
+        except (KeyError, *UNREADABLE):
             unreadable += 1
             continue
         if found := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from bus.errors import Conflict, Erased, Invalid, NotFound
+from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject
@@ -56,7 +56,7 @@ def _correlation(tx: Tx, identity: str) -> str | None:
     """What its sender calls the matter; None when nobody can open the message any more."""
     try:
         return str(log.message(tx, identity)[0]["envelope"].get("correlationid", identity))
-    except Erased:
+    except UNREADABLE:
         return None
 
 
@@ -155,7 +155,7 @@ def _keys(tx: Tx, records: list[Record]) -> list[tuple[str, str]]:
         if role is not None:
             try:
                 told = log.json_payload(tx, str(record.payload(role)))
-            except Erased:
+            except UNREADABLE:
                 continue
             found.update((told["keys"]["case"] if role == "message" else told).items())
     return sorted((name, value) for name, value in found if name not in WEAK)

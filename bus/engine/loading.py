@@ -13,7 +13,7 @@ from bus.engine.holding import NOTHING, Known
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live, Surroundings
 from bus.engine.projection import about
-from bus.errors import SnodoError, StoreError
+from bus.errors import KeyMissing, SnodoError, StoreError
 from bus.log import log
 from bus.log.record import Record
 from bus.message import as_kept, canonical, message_of, parsed
@@ -68,6 +68,8 @@ class Loading:
                     try:
                         opened = _opened(tx, row["message"], known, messages)
                         loaded.append(self._load(tx, row, opened, journals.get(row["id"], ())))
+                    except KeyMissing as error:  # a person must see it: the key comes with another key store, or never
+                        unreadable.append((row, error))
                     except StoreError as error:
                         self._log.error("run.not-read", run=row["id"], error=repr(error))
                     except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on

@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.engine import projection
 from bus.engine.projection import Names, names_of
-from bus.errors import Erased
+from bus.errors import UNREADABLE
 from bus.log import log
 from bus.log.diagnosis import Broken, Fault
 from bus.log.record import Record, record_of
@@ -23,6 +23,10 @@ from bus.store import Row, Tx, listed
 
 MOST = 500
 """Messages opened in one view of the database."""
+RESTORED = (
+    "was an older database restored? erase again whom was erased since; an older key store? a newer copy of it opens what it has; "
+    "else what was said is lost"
+)
 Stands = tuple[str, str, str, str]
 """A table, a token; where keys have names, that of the key, and the type of the message: a wait looks for both."""
 Read = Callable[[], AbstractContextManager[Tx]]
@@ -74,15 +78,17 @@ def _told_gone(tx: Tx, closed: Sequence[str]) -> None:
     """Raises `Broken` where a key was destroyed behind the log's back. The view is a later one than that in which it was missed."""
     told = {message for record in log.every_of_kinds(tx, GONE if closed else ()) for message in record.data.get("messages", ())}
     if untold := sorted(set(closed) - told):
-        sentence = f"the message {untold[0]} cannot be opened: its key was destroyed, and no record `erased` or `disposed` says why"
-        raise Broken(Fault("payload", sentence, hint="what was said is lost, unless a backup of the key store still has the key"))
+        sentence = (
+            f"the message {untold[0]} cannot be opened: the key store does not have its key, and no record `erased` or `disposed` says why"
+        )
+        raise Broken(Fault("payload", sentence, hint=RESTORED))
 
 
 def _opened(tx: Tx, row: Row) -> Any:
     """What the message said; None where nobody can open it any more."""
     try:
         return None if row["content"] is None else log.opened(tx, row)[0]
-    except Erased:
+    except UNREADABLE:
         return None
 
 

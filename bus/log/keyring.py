@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, kept, make_folder, save, sync_folder
-from bus.errors import ConfigError, Erased, StoreError
+from bus.errors import ConfigError, Erased, KeyMissing, StoreError
 from bus.log.payload import cipher
 from bus.mac import Mac
 from bus.message import new_id
@@ -297,9 +297,7 @@ class Keyring:
         if wrapped == GONE:
             raise Erased("the text was erased: its key was destroyed")
         if len(wrapped) != SLOT:
-            raise StoreError(
-                f"the key store has no key {number}", code="keys.missing", hint="it is older than the database: restore a newer one"
-            )
+            raise KeyMissing(f"the key store has no key {number}", hint="it is older than the database: restore a newer one")
         try:
             return self._wrap.decrypt(wrapped[:12], wrapped[12:], _bound(self.id, number))
         except InvalidTag:
@@ -348,6 +346,12 @@ def left(folder: Path, keys: Iterable[int]) -> int:
     """How many of these keys, which were destroyed, are in the key store again: one that was restored has them. Opens none."""
     blocks = Folder(folder / json.loads((folder / "about.json").read_text("utf-8"))["blocks"])
     return sum(1 for _ in _left(keys, blocks.whole))
+
+
+def blocks(folder: Path) -> set[int]:
+    """The numbers of the blocks of keys that are in the key store. Opens none."""
+    told = json.loads((folder / "about.json").read_text("utf-8"))
+    return {int(path.stem) for path in (folder / told["blocks"]).glob("*.keys")}
 
 
 def _left(keys: Iterable[int], whole: Callable[[int], bytes]) -> Iterator[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bus import clock
-from bus.errors import Erased
+from bus.errors import UNREADABLE, Erased
 from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
@@ -137,7 +137,7 @@ def key_of(tx: Tx, identity: str | None) -> Key:
     """The key for what is still to be sealed about a message; one of its own where the message's cannot be had any more."""
     try:
         return tx.keys.fresh() if identity is None else message(tx, identity)[1]
-    except (KeyError, Erased):
+    except (KeyError, *UNREADABLE):
         return tx.keys.fresh()
 
 
@@ -146,7 +146,7 @@ def key_of_payload(tx: Tx, identity: str) -> Key:
     row = tx.one("payload", id=identity)
     try:
         return tx.keys.fresh() if row is None else _key(tx, sealing.nonce_of(row))
-    except Erased:
+    except UNREADABLE:
         return tx.keys.fresh()
 
 

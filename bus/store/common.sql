@@ -501,6 +501,9 @@ WHERE m.id > :after AND m.id < :until AND m.time < :before ORDER BY m.id LIMIT :
 -- name: files_to_dispose
 SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY file HAVING max(time) < :before ORDER BY file LIMIT :most
 
+-- Ids of before payloads were sealed do not begin with the number of a key, which is far below this bound.
+-- name: sealed_payload_after
+SELECT id FROM payloads WHERE id > :after AND id < '01' AND length(id) = 80 ORDER BY id LIMIT 1
 -- name: payloads_there
 SELECT id, nonce FROM payloads WHERE id IN :list(payloads)
 

@@ -1,18 +1,26 @@
-"""What docs/sysadmin/running.md says of a database that was restored: whose calls have the key that they had, and whose have not."""
+"""What docs/sysadmin/running.md says of a database that was restored: which calls have the key that they had; a key store of another day."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from pydantic import BaseModel
 
+from bus import doctor
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
 from bus.engine.arrival import Submission
-from tests.small_bus import running, wait_reply
+from bus.engine.named import compare
+from bus.log.diagnosis import Broken
+from bus.web.serve import Server
+from tests.integration.erasing import WHO, asked, confirmed, sent, two_sysadmins
+from tests.integration.kit import until
+from tests.small_bus import Caller, running, wait_reply
 
 ROUTE = """
 route: prova.chiama
@@ -85,3 +93,87 @@ def test_a_call_of_before_the_backup_keeps_its_key_and_a_message_of_after_it_is_
         assert wait_reply(app, send(app, "dopo", 0), 60)["state"] == "done"
     assert (len(office.keys("prima")), len(set(office.keys("prima")))) == (2, 1)
     assert (len(office.keys("dopo")), len(set(office.keys("dopo")))) == (2, 2)
+
+
+# -- the key store and the database of two days ---------------------------------------------------------------------------
+
+
+def test_runs_whose_keys_an_older_key_store_lacks_are_dead_letters_that_can_be_given_up_and_erased(tmp_path: Path) -> None:
+    with running(tmp_path, keys=two_sysadmins()):
+        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        asleep = [sent(server, "prova.attesa", about(name)) for name in ("Ada", "Bea")]
+        broken = sent(server, "prova.guasto", about("Cleo"))
+        until(lambda: [server.app.message(one)["state"] for one in (*asleep, broken)] == ["waiting", "waiting", "dead"], "all at rest")
+    exchange(tmp_path, tmp_path / "backup")
+    assert "older than the database, and lacks keys of payloads: 1 of the blocks" in told_of_keys(tmp_path)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        sent(server, "prova.sveglia", {"nome": "Ada"})
+        until(lambda: server.app.message(asleep[0])["state"] == "dead", "nobody waits for a key that does not come")
+        [woken] = server.app.message(asleep[0])["runs"]
+        assert woken["reason"] == "keys.missing"
+        assert Caller(server.port, "sistemista")("GET", "/cases/istanza:Ada").json["state"] == "dead"
+        discard(server, (*asleep, broken))
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert compare(server.app.store.read) == 4
+
+
+def test_a_newer_key_store_brings_back_what_an_older_one_could_not_open(tmp_path: Path) -> None:
+    with running(tmp_path):
+        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+    with running(tmp_path) as server:
+        asleep = sent(server, "prova.attesa", about("Ada"))
+    shutil.copytree(tmp_path / "var/keys", tmp_path / "newer")
+    exchange(tmp_path, tmp_path / "backup")
+    with running(tmp_path) as server:
+        sent(server, "prova.sveglia", {"nome": "Ada"})
+        until(lambda: server.app.message(asleep)["state"] == "dead", "it is parked")
+    for path in (tmp_path / "newer").glob("1/*.keys"):
+        shutil.copy(path, tmp_path / "var/keys/1")
+    with running(tmp_path) as server:
+        [run] = server.app.message(asleep)["runs"]
+        assert Caller(server.port, "sistemista")("POST", f"/dead/{run['id']}/redeliver", {"reason": "prova"}).status == 200
+        assert wait_reply(server.app, asleep, 60)["reply"] == {"svegliato": "Ada"}
+
+
+def test_a_person_who_was_erased_after_the_database_was_copied_is_erased_again(tmp_path: Path) -> None:
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        messages = sent(server, "prova.attesa", about("Ada")), sent(server, "prova.guasto", about("Cleo"))
+        until(lambda: [server.app.message(one)["state"] for one in messages] == ["waiting", "dead"], "both at rest")
+        with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+            raw.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+        discard(server, messages)
+        assert confirmed(server, asked(server).json["id"]).status == 200
+    for path in (tmp_path / "var").glob("snodo.db*"):
+        path.unlink()
+    (tmp_path / "backup.db").rename(tmp_path / "var/snodo.db")
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        with pytest.raises(Broken, match="does not have its key, and no record"):
+            compare(server.app.store.read)
+        discard(server, messages)
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert compare(server.app.store.read) == 2
+
+
+def about(name: str) -> dict:
+    return {"nome": name, "numero": {"persone": [{"codice": WHO}]}}
+
+
+def exchange(folder: Path, keys: Path) -> None:
+    """Another copy in the place of the key store."""
+    shutil.rmtree(folder / "var/keys")
+    keys.rename(folder / "var/keys")
+
+
+def told_of_keys(folder: Path) -> str:
+    return next(one.what for one in doctor.examine(folder / "config.yaml") if one.code == "doctor.keystore")
+
+
+def discard(server: Server, messages: Iterable[str]) -> None:
+    """Look at what is dead, and give up the runs of some messages."""
+    call = Caller(server.port, "sistemista")
+    for message in messages:
+        [run] = server.app.message(message)["runs"]
+        if run["state"] == "dead":
+            assert call("GET", f"/dead/{run['id']}", headers={"Snodo-Purpose": "prova"}).json["code"] == run["reason"]
+        assert call("POST", f"/dead/{run['id']}/discard", {"reason": "prova"}).status == 200

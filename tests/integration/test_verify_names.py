@@ -206,7 +206,9 @@ def test_a_key_that_was_destroyed_behind_the_back_of_the_log_is_found_with_its_m
     assert says(bus, capsys)[0] == 0, "without keys nobody can know"
     code, said = says(bus, capsys, "--names")
     assert (code, said["fault"]["kind"]) == (5, "payload")
-    assert said["fault"]["sentence"].startswith(f"the message {message} cannot be opened: its key was destroyed, and no record")
+    assert said["fault"]["sentence"].startswith(
+        f"the message {message} cannot be opened: the key store does not have its key, and no record"
+    )
 
 
 def test_without_the_key_store_it_says_what_is_missing(bus, capsys):
