@@ -130,7 +130,7 @@ CODES: dict[str, Code] = {
         "make the folder, owned by the user of the bus, on a disk with space",
     ),
     "doctor.attachments-same": Code(
-        "Whether the folder is the one that all processes of this store use.",
+        "Whether the folder is the one that all processes of this store use; a warning where it lacks one of the newest 100 files.",
         "a file taken by one process would not be there for another",
         "mount the same folder on all machines, with its file .snodo-folder",
     ),

@@ -33,6 +33,18 @@ def same_attachments(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.attachments-same", f"the folder is {ours}, the processes use {agreed}", str(folder))
 
 
+def all_attachments(at: Surroundings) -> Iterator[Verdict]:
+    """A folder that was restored from a copy older than the database lacks the newest files."""
+    folder = at.settings.attachments.folder
+    files = [str(row["file"]) for row in at.rows("newest_attachments")]
+    lacking = sum(not (folder / file[:2] / file).exists() for file in files) if folder.is_dir() else 0
+    if lacking:
+        said = f"of the newest {len(files)} files that the log names {lacking} are not there"
+        cure = "put them back: a copy of the folder that is no older than the database's"
+        why = "calls that need them are repeated until they are there, or given up"
+        yield warning("doctor.attachments-same", said, str(folder), why=why, next=cure)
+
+
 def processes(at: Surroundings) -> Iterator[Verdict]:
     """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
     rows = at.rows("processes_at_work")

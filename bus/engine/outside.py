@@ -20,7 +20,7 @@ from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreach
 from bus.engine.asks import Call
 from bus.engine.gates import sizes
 from bus.engine.threads import Threads
-from bus.errors import Invalid, without_persons
+from bus.errors import InputError, Invalid, StoreError, without_persons
 from bus.failpoint import reach
 from bus.faults import first_of
 from bus.log.payload import Text
@@ -146,13 +146,16 @@ class Outside:
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
-        files = self._files  # what another system gives for a message belongs to who sent the message, and is erased with it
+        files, crossed = (
+            self._files,
+            list[Wire](),
+        )  # what another system gives for a message belongs to who sent the message, and is erased with it
         save = None if files is None else partial(files.save, sender=message.sender, message=message.id)
         return contract.Call(
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
             number=asking.number, message_id=message.id, correlation_id=message.correlationid, traceparent=message.traceparent,
-            attachments=message.attachments,
-            open_attachment=files.open if files else None, save_attachment=save,
+            attachments=message.attachments, exchanges=crossed,
+            open_attachment=partial(_opened, files, crossed) if files else None, save_attachment=save,
         )  # fmt: skip
 
     def threads(self) -> int:
@@ -165,6 +168,15 @@ class Outside:
         for name, threads in self._threads.items():
             if threads.close(until):
                 self.adapters[name].close()
+
+
+def _opened(files: Files, crossed: list[Wire], sha256: str) -> IO[bytes]:
+    """A file for a call. That it cannot be had is our fault: nothing was asked while nothing has ``crossed`` the border."""
+    try:
+        return files.open(sha256)
+    except (InputError, StoreError) as error:
+        failed = InDoubt if crossed else Unreachable
+        raise failed(f"a file of the message cannot be had: {error.sentence}", code=error.code, answered=True) from error
 
 
 def _answer(model: BaseModel) -> JsonValue:

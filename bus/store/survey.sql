@@ -24,6 +24,10 @@ SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host,
 -- name: folder_of_attachments
 SELECT value FROM marks WHERE name = 'attachments'
 
+-- Files of before payloads were sealed lie under other names.
+-- name: newest_attachments
+SELECT file FROM attachments WHERE length(payload) = 80 ORDER BY time DESC, file LIMIT 100
+
 -- name: keystore_of_payloads
 SELECT value FROM marks WHERE name = 'keystore'
 

@@ -537,3 +537,14 @@ def test_processes_that_differ_or_are_silent_and_another_folder_are_told(tmp_pat
     assert levels(found, "doctor.attachments-same") == ["wrong"]
     (tmp_path / "var/attachments/.snodo-folder").write_text("un-altra")
     assert levels(examined(tmp_path / "config.yaml"), "doctor.attachments-same") == ["ok"]
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        file = "INSERT INTO attachments (file, sender, payload, time) VALUES (?, 'portale', ?, ?)"
+        raw.execute(file, ("aa-sigillato", "0" * 80, now))
+        raw.execute(file, ("bb-di-prima", "0" * 64, now))
+    lacking = examined(tmp_path / "config.yaml")["doctor.attachments-same"]
+    assert [(one.level, one.what) for one in lacking if one.level != "ok"] == [
+        ("warning", "of the newest 1 files that the log names 1 are not there")
+    ]
+    (tmp_path / "var/attachments/aa").mkdir()
+    (tmp_path / "var/attachments/aa/aa-sigillato").touch()
+    assert levels(examined(tmp_path / "config.yaml"), "doctor.attachments-same") == ["ok"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -25,10 +25,10 @@ from bus.engine.interpreter import Walk
 from bus.engine.live import AGAIN, Live
 from bus.engine.outside import Asking, Outside, Result, wire_texts
 from bus.engine.settle import park
-from bus.errors import Conflict, Interrupted, SnodoError, StoreError, Unknown
+from bus.errors import Conflict, Interrupted, NotFound, SnodoError, StoreError, Unknown
 from bus.log import log
 from bus.log.keyring import Keyring
-from bus.message import Message, canonical
+from bus.message import Attachment, Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
@@ -359,6 +359,35 @@ def test_a_run_is_given_what_the_journal_keeps_of_an_answer_or_told_that_it_cann
 def test_a_media_type_that_another_system_said_fits_in_a_record_and_names_nobody(said: str, kept: str) -> None:
     """One of 60,000 letters made a record that no log takes: the answer was lost and its run dead, PostgreSQL takes no NUL."""
     assert [text.media_type for text in wire_texts([Wire("in", b"{}", said, "")])] == [kept]
+
+
+class Spedizioniere(Adapter):
+    """Opens a file, before or after it has asked something."""
+
+    @operation(effect="once", timeout=1)
+    def spedisci(self, request: Domanda, ctx: contract.Call) -> Detto:
+        if request.chi == "dopo":
+            ctx.wire("out", b"{}")
+        assert ctx.open_attachment is not None
+        return Detto(detto=ctx.open_attachment("0" * 64).read().decode())
+
+
+@pytest.mark.parametrize(("when", "kind"), [("prima", "unreachable"), ("dopo", "in_doubt")])
+def test_a_file_that_cannot_be_had_is_no_doubt_while_nothing_was_asked(when: str, kind: str) -> None:
+    class Mancanti:
+        def open(self, sha256: str) -> IO[bytes]:
+            raise NotFound("there is no such attachment", code="attachment.unknown")
+
+        def save(self, *_: object, **__: object) -> Attachment:
+            raise AssertionError
+
+    outside = Outside({"corriere": Spedizioniere("corriere", None)}, Mancanti())
+    ended: list[Result] = []
+    ask = Call("s", "r@1/s", "corriere.spedisci", {"chi": when}, "key")
+    asking = Asking(ask, Spedizioniere.operations["spedisci"], Domanda(chi=when), (), None)
+    outside._perform(asking, Message("m", "t", "s", T, {}), T, ended.append, lambda: True)
+    outside.close()
+    assert [(one.error.kind, one.error.code, one.error.answered) for one in ended if one.error] == [(kind, "attachment.unknown", True)]
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
