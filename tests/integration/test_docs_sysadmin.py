@@ -193,6 +193,8 @@ def test_the_pages_played_from_top_to_bottom(machine):
     machine.stop()
     machine.run(migrate)
     machine.run(backup)
+    machine.run(backup)  # over the copy of yesterday
+    assert not (machine.folder / "keys.backup/keys").exists()
     machine.run(restore)
     bring_back_the_key_store(machine)
     machine.environment["SNODO_STORE_URL"] = machine.database("snodo:prova-due", "restored")
