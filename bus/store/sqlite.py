@@ -29,6 +29,7 @@ from bus.store.sqlite_file import (
     make,
     own,
     own_file,
+    refuse_strange_log,
     unreachable,
     unreadable,
 )
@@ -341,6 +342,7 @@ class SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self.keys: Keys = Locked()
+        refuse_strange_log(path)
         try:
             self._connection = SqliteConnection(path, read_only=True, opened=look_at, keys=lambda: self.keys)
             with _closed_on_failure(self._connection):

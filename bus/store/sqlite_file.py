@@ -136,16 +136,25 @@ def own(path: Path) -> IO[bytes]:
         with held:
             held.seek(0)
             raise _taken(path, held.read(20).decode("ascii", "replace"))
-    if _has_strange_log(path):
-        with held:
-            raise StoreError(
-                f"{path}-wal belongs to another file, such as the one in whose place a backup was put", code="store.strange-log",
-                hint=f"put {path}-wal and {path}-shm away: SQLite would write them into this file, and damage it; then start again",
-            )  # fmt: skip
+    try:
+        refuse_strange_log(path)
+    except StoreError:
+        held.close()
+        raise
     with suppress(OSError):  # a full disk: nobody needs to know who has it
         held.truncate(0)
         held.write(str(os.getpid()).encode())
     return held
+
+
+def refuse_strange_log(path: Path) -> None:
+    """Raises `StoreError` before SQLite believes a log that is another file's; who only looks is told so, too."""
+    path = path.resolve()
+    if _has_strange_log(path):
+        raise StoreError(
+            f"{path}-wal belongs to another file, such as the one in whose place a backup was put", code="store.strange-log",
+            hint=f"put {path}-wal and {path}-shm away: SQLite would write them into this file, and damage it; then start again",
+        )  # fmt: skip
 
 
 def _has_strange_log(path: Path) -> bool:

@@ -16,7 +16,7 @@ from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
 from bus.store.schema import REVISION, refuse, revision_of_postgres, revision_of_sqlite
-from bus.store.sqlite_file import address, unreadable
+from bus.store.sqlite_file import address, refuse_strange_log, unreadable
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
@@ -70,6 +70,7 @@ def survey(url: str) -> Survey:
 
 
 def _sqlite(path: Path) -> Survey:
+    refuse_strange_log(path)
     try:
         with closing(sqlite3.connect(address(path, "ro"), uri=True)) as raw:
             raw.row_factory = sqlite3.Row

@@ -17,7 +17,7 @@ import pytest
 
 from bus.errors import StoreError
 from bus.store import Tx, writer
-from bus.store.opening import open_store
+from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.survey import survey
 from tests.fault.disk import Disk
@@ -67,6 +67,9 @@ def test_a_backup_is_not_opened_with_the_log_of_the_file_in_whose_place_it_was_p
     with pytest.raises(StoreError, match="belongs to another file") as told:
         SqliteStore(path, exclusive=True)
     assert ("store.strange-log", True) == (told.value.code, f"put {log}" in told.value.hint)
+    for look in (survey, open_reader):
+        with pytest.raises(StoreError, match="belongs to another file"):
+            look(f"sqlite:///{path}")
     assert (tmp_path / "backup.db").read_bytes() == path.read_bytes()
     log.unlink()
     for _ in range(2):
