@@ -104,7 +104,7 @@ def protect(tx: Tx, record: Record) -> None:
     _remember(tx, record, values)
     if record.kind == "received":
         _add_persons(tx, record, names_of(tx.keys, record, _readable(values, "message")))
-    elif record.kind in ("attached", "erased", "disposed"):
+    elif record.kind in ("attached", "erasure", "erased", "disposed"):
         CLAUSES[record.kind](tx, record, values)
 
 

@@ -17,17 +17,18 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from bus import protecting
+from bus import config, protecting
 from bus.app import App, unlock
 from bus.cli import main
 from bus.engine import projection, search
 from bus.engine.arrival import Submission
 from bus.errors import Invalid, StoreError
-from bus.log import payload
+from bus.log import payload, requests
 from bus.message import canonical, parsed
 from bus.store import Tx, migrate, postgres_session, schema, writer
 from bus.store.opening import open_store
 from bus.testing.ports import free_port
+from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
 from tests.integration.workshop import workshop
 from tests.small_bus import running, wait_reply
 
@@ -306,6 +307,24 @@ def test_what_searches_took_for_a_second_younger_is_mended(tmp_path: Path) -> No
     assert at() == [0, 999499, 1_999500, 1_999999]
     migrate.migrate(url)
     assert at() == well
+
+
+def test_a_request_of_an_erasure_waits_for_the_second_person_after_the_way_down_and_up(tmp_path: Path, url: str) -> None:
+    """Revision 1 has no marks: they are made again from the log."""
+    changes: dict[str, Any] = {"keys": two_sysadmins(), "store": {"url": url}}
+    with running(tmp_path, **changes) as server:
+        greet(server, NAME, WHO)
+        greet(server, "Bea", OTHER)
+        assert confirmed(server, asked(server, OTHER).json["id"]).status == 200
+        request = asked(server).json["id"]
+    settings = config.load(tmp_path / "config.yaml")
+    for to in (1, schema.REVISION):
+        protecting.change(settings, to, partial(unlock, changing=True))
+    with running(tmp_path, **changes) as server:
+        assert [one["id"] for one in server.app.destruction.waiting()] == [request]
+        with server.app.store.read() as tx:
+            requests.compare(tx, {row["key"] for row in tx.all("erased_keys")})
+        assert confirmed(server, request).status == 200
 
 
 def test_a_file_of_the_first_release_is_adopted(tmp_path: Path) -> None:
