@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from bus import doctor
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
+from bus.engine import projection
 from bus.engine.arrival import Submission
 from bus.engine.named import compare
 from bus.log.diagnosis import Broken
@@ -93,6 +95,62 @@ def test_a_call_of_before_the_backup_keeps_its_key_and_a_message_of_after_it_is_
         assert wait_reply(app, send(app, "dopo", 0), 60)["state"] == "done"
     assert (len(office.keys("prima")), len(set(office.keys("prima")))) == (2, 1)
     assert (len(office.keys("dopo")), len(set(office.keys("dopo")))) == (2, 2)
+
+
+NUMBERED = """
+route: prova.numera
+version: 1
+owner: prove@comune.example
+purpose: takes a number
+on: prova.orfano
+steps:
+  - id: numera
+    call: sportello.numera
+    with: {nome: body.nome}
+    as: dato
+  - id: rispondi
+    reply: {numero: dato.numero}
+"""
+
+
+class Numero(BaseModel):
+    numero: int
+
+
+class Sportello(Adapter):
+    """Numbers that go out one after the other."""
+
+    @operation(effect="keyed", timeout=5, sequence="biglietto", concurrency=1)
+    def numera(self, request: Nome, ctx: Call) -> Numero:
+        assert ctx.number is not None
+        return Numero(numero=ctx.number)
+
+
+def test_numbers_go_on_after_those_that_were_given_out_since_the_copy(tmp_path: Path) -> None:
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes/numera.yaml").write_text(NUMBERED, "utf-8")
+    sql = re.search(
+        r'psql --command="(UPDATE sequences [^"]*)"', (Path(__file__).parents[2] / "docs/sysadmin/running.md").read_text("utf-8")
+    )
+    assert sql
+
+    def number(app: App, name: str) -> object:
+        return wait_reply(app, send(app, name, 0), 60)["reply"]
+
+    with running(tmp_path, {"sportello": Sportello("sportello", None)}) as server:
+        assert number(server.app, "prima") == {"numero": 1}
+        with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+            raw.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+        assert number(server.app, "dopo") == {"numero": 2}
+    for path in (tmp_path / "var").glob("snodo.db*"):
+        path.unlink()
+    (tmp_path / "backup.db").rename(tmp_path / "var/snodo.db")
+    with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute(sql[1])
+    with running(tmp_path, {"sportello": Sportello("sportello", None)}) as server:
+        assert [number(server.app, name) for name in ("poi", "infine")] == [{"numero": 1002}, {"numero": 1003}]
+        with server.app.store.read() as tx:
+            assert [row["value"] for row in projection.snapshot(tx)["sequences"]] == [1003]
 
 
 # -- the key store and the database of two days ---------------------------------------------------------------------------
