@@ -44,6 +44,8 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     counts["tiles"] = sum(_copy_tiles(old, new, level) for level in range(8))
     new.one("go_on_counting")
     projection.rebuild(new)
+    for row in old.all("all_sequences"):  # beyond what the log tells, where a restored database was put there
+        new.do("set_sequence", name=row["name"], value=row["value"])
     for table in projection.TABLES:
         if _plain(old, table) != _plain(new, table):
             raise StoreError(

@@ -99,11 +99,21 @@ def test_a_store_that_holds_something_is_not_copied_into(tmp_path, old, postgres
     assert json.loads(capsys.readouterr().err)["code"] == "copy.no-source"
 
 
+def test_numbers_that_go_on_beyond_what_the_log_tells_do_so_in_the_copy(tmp_path, old, postgresql_url, capsys):
+    """As after a restore: docs/sysadmin/running.md."""
+    folder, _ = old
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
+        raw.execute("INSERT INTO sequences (name, value) VALUES ('pagopa.iuv', 1007)")
+    copied(folder, tmp_path / "new", postgresql_url, capsys)
+    with psycopg.connect(postgresql_url) as new:
+        assert new.execute("SELECT name, value FROM sequences").fetchall() == [("pagopa.iuv", 1007)]
+
+
 def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys):
     """Somebody put a row into a projection by hand, which the log knows nothing of."""
     folder, _ = old
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
-        raw.execute("INSERT INTO sequences (name, value) VALUES ('a-mano', 7)")
+        raw.execute("INSERT INTO holders (holder, message) VALUES ('a-mano', 'nessuno')")
     config = write(tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(folder))
     assert main(["copy", f"sqlite:///{folder}/var/snodo.db", "--config", str(config), "--json"]) == 3
     assert json.loads(capsys.readouterr().err)["code"] == "copy.differs"
