@@ -12,7 +12,7 @@ from typing import Any
 from bus.engine.arrival import Submission
 from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
-from bus.errors import NotFound, StoreError
+from bus.errors import Erased, NotFound, StoreError
 from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
@@ -149,6 +149,8 @@ class _Asked:
                 shown = await self._house.run(lambda: self._house.app.message(identity))
             except StoreError:  # what was accepted stands: an error would be taken for a no, and the reply may be heard all the same
                 shown = {"reply": None, "state": ""}
+            except Erased:  # it stands all the same, and its sender is told so as whoever does not wait is
+                return None
             left = until - time.monotonic()
             if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or self._house.app.leaving:
                 return shown["reply"]

@@ -264,6 +264,20 @@ def test_whom_nothing_names_is_told_by_the_id_of_a_message(office):
     assert asked(office, message).json["code"] == "subject.unknown"
 
 
+def test_what_is_sent_again_after_its_erasure_stands_for_who_waits_as_for_who_does_not(office):
+    call, saluto = Caller(office.port), {"type": "prova.saluto", "data": {"nome": NAME, "numero": {"persone": [{"codice": WHO}]}}}
+
+    def send(**headers: str):
+        return call("POST", "/messages", saluto, {"Idempotency-Key": "una", **headers})
+
+    first = send()
+    wait_reply(office.app, first.json["id"], 60)
+    assert confirmed(office, asked(office).json["id"]).status == 200
+    again, waited = send(), send(Prefer="wait=20")
+    assert (again.status, again.headers["idempotency-status"], again.content) == (202, "repeated", first.content)
+    assert (waited.status, waited.headers["idempotency-status"], waited.content) == (202, "repeated", first.content)
+
+
 def test_who_asks_says_whom_and_why(office):
     call = Caller(office.port, "sistemista")
     assert call("POST", "/subjects/erasures", {"subject": "", "reason": "x"}).json["code"] == "subject.missing"
