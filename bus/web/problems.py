@@ -28,7 +28,10 @@ _OF_DATABASE = {
         "send a message again after the time in Retry-After, under the same key: it is done once; what else was asked for, look first",
     ),
     "store.tree": None,
-    "keys.failed": ("the bus cannot work with its key store now", AGAIN),
+    "keys.failed": (
+        "the bus cannot work with its key store now",
+        f"{AGAIN}; the operator: is keystore.folder there, is its disk full?",
+    ),
 }
 """What is told instead of the database's own words; None where the words are ours."""
 _EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer", "runs")
