@@ -133,7 +133,7 @@ class HttpDoor:
                 await self.house.run(accesses.tell)
             raise
         if accesses.enters(caller, address):
-            await self.house.run(lambda: accesses.enter(caller, address))
+            await self.house.enter(lambda: accesses.enter(caller, address))
         return caller
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:

@@ -35,6 +35,7 @@ class House:
         self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")
         self._reading = ThreadPoolExecutor(READING, "snodo-http")
         self._watching = ThreadPoolExecutor(WATCHING, "snodo-watch")
+        self._entering = ThreadPoolExecutor(1, "snodo-enter")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run something that blocks, away from the event loop."""
@@ -42,15 +43,23 @@ class House:
 
     async def glance(self, work: Callable[[], T]) -> T:
         """As `run`, for those who watch the bus; raises `Interrupted` when there is no answer within `GLANCE` seconds."""
+        return await self._soon(self._watching, work)
+
+    async def enter(self, work: Callable[[], T]) -> T:
+        """As `glance`, to write that a person comes in: while a database is away that keeps neither readers nor those who watch."""
+        return await self._soon(self._entering, work)
+
+    async def _soon(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(GLANCE):
-                return await asyncio.get_running_loop().run_in_executor(self._watching, work)
+                return await asyncio.get_running_loop().run_in_executor(threads, work)
         except TimeoutError:
             hint = "is a table locked, or the server overloaded? pg_stat_activity says what waits for what"
             raise Interrupted(f"the database did not answer within {GLANCE:g} seconds", hint=hint) from None
 
     def close(self) -> None:
         self.accesses.close()
+        self._entering.shutdown(wait=True, cancel_futures=True)
         self._watching.shutdown(wait=True, cancel_futures=True)
         self._reading.shutdown(wait=True, cancel_futures=True)
         self.inbound.shutdown(wait=False, cancel_futures=True)

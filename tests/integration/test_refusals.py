@@ -168,6 +168,23 @@ def test_who_watches_a_bus_whose_database_hangs_is_told_soon_and_holds_up_no_rea
         answers.set()
 
 
+def test_a_person_who_comes_in_while_the_database_hangs_is_told_soon_and_holds_up_neither_readers_nor_who_watches(
+    server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = call("POST", "/messages", MESSAGE).headers["location"]
+    answers = threading.Event()
+    monkeypatch.setattr("bus.web.house.GLANCE", 0.05)
+    monkeypatch.setattr("bus.web.accesses.Accesses.enter", lambda self, caller, address: answers.wait())
+    try:
+        for _ in range(READING + 1):
+            reply = call("GET", "/dead", name="revisore")
+            assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (503, "store.interrupted", "5")
+        monkeypatch.setattr("bus.web.house.GLANCE", 20)
+        assert (call("GET", message).status, call("GET", "/status", name=None).status) == (200, 200)
+    finally:
+        answers.set()
+
+
 def test_a_request_that_the_stop_cuts_off_is_told_that_it_may_have_been_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while a COMMIT waits for a standby that is no more."""
     heard = listen(monkeypatch)
