@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from bus.errors import NotFound
-from bus.web.bridge import Bridge
+from bus.store import writer
+from bus.web.bridge import PATIENCE, Bridge
 from bus.web.messages import _hand_in
 
 
@@ -77,3 +79,9 @@ def test_a_message_that_is_refused_at_once_leaves_nobody_to_be_told_later_that_n
 
     asyncio.run(story())
     assert complaints == []
+
+
+def test_portals_are_told_how_long_an_answer_may_take():
+    told = (Path(__file__).parents[3] / "docs/portal-developer.md").read_text("utf-8")
+    assert PATIENCE > writer.PATIENCE
+    assert f"An answer may take {PATIENCE:g} seconds" in told
