@@ -22,6 +22,7 @@ AGAIN = "try again after the time in Retry-After; send a message again under the
 _OF_DATABASE = {
     "store.interrupted": ("the database does not answer now", AGAIN),
     "store.unreachable": ("the database does not answer now", AGAIN),
+    "store.failed": ("the bus cannot keep or read this now: its database, or its folder of files, fails", AGAIN),
     "store.closed": ("this process of the bus is stopping", AGAIN),
     "store.unknown": (
         "the database has not said whether this was done: a message may have been accepted",

@@ -83,6 +83,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Heard:
     ("code", "words"),
     [
         ("store.interrupted", "does not answer now"),
+        ("store.failed", "its folder of files"),
         ("store.schema", "cannot work with its database"),
         ("store.unsafe", "cannot work with its database"),
         ("store.unknown", "may have been accepted"),
