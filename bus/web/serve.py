@@ -122,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_hurrying()
         self._taken = None
+        self.url = self.url[: MOST_HEADERS + 1]  # the parser of addresses takes no more than 64 KB; the door refuses it as too large
         super().on_headers_complete()
         self._coming = True
         cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins

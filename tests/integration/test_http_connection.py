@@ -138,6 +138,15 @@ def test_requests_that_ask_for_another_protocol_may_come_in_one_piece_however_ma
         assert re.findall(rb"HTTP/1\.1 (\d+)", rest(raw)) == [b"200"] * 1501
 
 
+@pytest.mark.parametrize("size", [40_000, 70_000, 120_000])
+def test_an_address_that_is_too_large_is_said_to_be_so_however_large_it_is(server, size):
+    with connected(server) as raw:
+        raw.sendall(b"GET /messages/" + b"a" * size + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["code"]) == (431, "input.headers-too-large")
+
+
 def test_a_header_that_never_ends_is_cut(server):
     with connected(server) as raw, contextlib.suppress(ConnectionError):  # the answer is lost where we still write when it comes
         raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")
