@@ -150,6 +150,15 @@ def test_a_disk_that_takes_no_destruction_is_told_and_the_next_try_destroys(open
     assert keys.is_gone(doomed.id)
 
 
+def test_where_no_key_is_to_be_destroyed_the_disk_is_left_alone(open_keyring, home):
+    keys, away = open_keyring(*home, None), home[0].with_name("away")
+    before = keys._blocks.generation()
+    keys.forget([])
+    assert keys._blocks.generation() == before
+    home[0].rename(away)
+    keys.forget([])
+
+
 def test_another_process_learns_that_a_key_is_gone(open_keyring, home, monkeypatch):
     monkeypatch.setattr("bus.log.keyring.LOOK", 0.0)
     one = open_keyring(*home, None)
