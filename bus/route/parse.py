@@ -222,7 +222,8 @@ class _Reader:
         """Whether fields hold nothing: written so they would be passed over in silence. ``wrong`` are told already."""
         empty: list[Pointer] = [(name,) for name in written.keys() & _NEVER_EMPTY - wrong if written[name] is None]
         for part in {"choose", "on_error"} & written.keys() - wrong:
-            empty += [(part, at, "when") for at, clause in enumerate(written[part]) if "when" in clause and clause["when"] is None]
+            clauses = written[part] if isinstance(written[part], list) else []  # of a step of no kind nobody has looked at them
+            empty += [(part, at, "when") for at, one in enumerate(clauses) if isinstance(one, dict) and one.get("when", "") is None]
         for where in empty:
             self.failed = True
             report_empty(self.report, (*pointer, *where), key=True)
