@@ -13,8 +13,11 @@ from bus.adapter import Call, Operation, Refused, Unreachable
 
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
-_OF_THE_TRANSACTION = re.compile(r"\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
-"""What would end the transaction before its answer is known to be good, or undo what is then said to be done."""
+_OF_THE_TRANSACTION = re.compile(
+    r"(?>\s|--[^\n]*\n|/\*.*?\*/)*+(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What would end the transaction before its answer is known to be good, or undo what is then said to be done; comments may stand before."""
 
 
 class SqlOperation(ConfiguredOperation):

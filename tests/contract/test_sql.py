@@ -184,7 +184,15 @@ def test_a_parameter_that_would_not_be_given_is_found_before_anything_is_asked(u
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"), [("commit", 1), (" START  TRANSACTION", 1), ("Rollback;", 1), ("SELECT 'COMMIT' AS endpoint", 0)]
+    ("statement", "found"),
+    [
+        ("commit", 1),
+        (" START  TRANSACTION", 1),
+        ("Rollback;", 1),
+        ("-- fine\n/* di\ntutto */ COMMIT", 1),
+        ("SELECT 'COMMIT' AS endpoint", 0),
+        ("-- prima del\n-- COMMIT\nSELECT 1", 0),
+    ],
 )
 def test_a_statement_that_would_end_the_transaction_is_found_before_anything_is_asked(url, statement, found):
     operations = {"x": {**OPERATIONS["cerca-strada"], "statements": [statement, *OPERATIONS["cerca-strada"]["statements"]]}}
