@@ -28,6 +28,7 @@ from bus.expression.nodes import (
     table_of,
     written_in,
 )
+from bus.functions import FUNCTIONS
 
 _FIELDS = {
     "Empty": "",
@@ -61,6 +62,7 @@ OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
+_NOT_OF_NULL = (_RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
 _TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
 """Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
@@ -77,13 +79,16 @@ class Reference:
     """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
 
     ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``); ``needed`` when the
-    expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``.
+    expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``; ``bare`` when an
+    operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none.
     """
 
     path: tuple[str, ...]
     offset: int
     tested: bool = False
     needed: bool = True
+    bare: bool = False
+    kept: bool = False
 
     @property
     def text(self) -> str:
@@ -318,6 +323,8 @@ class _Walker:
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
         self.types = {entry.key: entry.value for entry in checked.types}
         self.behind = 0
+        self.bare: set[int] = set()  # operands that must not be null
+        self.kept: set[int] = set()  # optionals whose null `orValue` gives on
         self.rows: dict[str, str] = {}
 
     def walk(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
@@ -341,6 +348,7 @@ class _Walker:
         if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
             self.reading.mixed.append(self.positions.get(node.id, 0))
         if kind == "call":
+            self._note_nulls(node.call)
             self._note_arguments(node, bound)
             self._note_compared(node.call, bound)
             for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
@@ -352,6 +360,14 @@ class _Walker:
             self.behind += spared
             self.walk(child, bound)
             self.behind -= spared
+
+    def _note_nulls(self, call: Any) -> None:
+        if call.function in _NOT_OF_NULL:
+            self.bare.update(one.id for one in call.args)
+        elif call.function == "orValue":
+            self.kept.update([call.target.id] if _basic(call.args[0]) else ())
+        elif call.HasField("target"):
+            self.bare.add(call.target.id)
 
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
         for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
@@ -365,7 +381,8 @@ class _Walker:
         if path:
             tested = kind_of(node) == "select" and node.select.test_only
             needed = not tested and not self.behind and node.id not in self.optional
-            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed))
+            bare, kept = node.id in self.bare, node.id in self.kept
+            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed, bare, kept))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions.get(node.id, 0) + 1))

@@ -413,6 +413,12 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) ->
     return ""
 
 
+def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
+    """Whether what stands at the end of a path may be null, where it is there."""
+    inner = schema_at(schema, path[:-1]).get("properties", {}).get(path[-1]) if path else None
+    return inner is not None and takes_null(inner, schema)
+
+
 def takes_null(schema: Any, root: Any) -> bool:
     """Whether null is a value of a schema."""
     inner, nullable = resolved(schema, root)

@@ -199,6 +199,11 @@ CODES: dict[str, Code] = {
         "Walk `body.?righe.orValue([])`, write `{$value: ..., $default: ...}`, ask `has(body.righe)` in a `when` before, or make the"
         " field mandatory in its contract.",
     ),
+    "path.kept-null": Code(
+        "The contract lets this be null, and nothing asks: `orValue` has another value for what is missing, and gives a null on.",
+        'when: body.?email.orValue("") != ""   # email may be null, which is not ""',
+        'Write `default(body.?email.orValue(null), "")`, or ask `body.email != null` in a `when` before.',
+    ),
     "table.unknown": Code("There is no such table.", 'lookup("ufici", "SUE")', "Correct it, or add mappings/tables/NAME.csv."),
     "table.unknown-column": Code(
         "The table has no such column.", 'lookup("uffici", "SUE", "piano")', "Correct it; the first line of the CSV names the columns."

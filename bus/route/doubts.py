@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass, field
 
+from bus.mapping.template import Used, part_of
 from bus.source import Pointer
 
 
 def conditions_above(place: Pointer) -> Iterator[Pointer]:
     """The places of each `when`, and `$when`, that a place may stand under."""
     return ((*place[:end], word) for end in range(len(place)) for word in ("when", "$when"))
+
+
+def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]]:
+    """The paths whose null ``orValue`` would give on, where neither the expression nor a condition of ``others`` asks in another way."""
+    for path in dict.fromkeys(one.path for one in used.expression.references if one.kept):
+        asking = (used, *(one for one in others if part_of(one.pointer) in {"when", "$when"}))
+        if all(one.path != path or one.kept or one.tested for asked in asking for one in asked.expression.references):
+            yield path
 
 
 @dataclass(slots=True)

@@ -17,9 +17,9 @@ from bus.expression.unions import laid
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import BUILT_IN, CODES, SIFTED, lacks, schema_at, unknown_field, without_fields
+from bus.mapping.types import BUILT_IN, CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
-from bus.route.doubts import Doubts
+from bus.route.doubts import Doubts, kept_nulls
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -58,6 +58,7 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 """A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
+_OR_ELSE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\([^()]*\)\s*")
 
 _FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
 _TO_FIT = {
@@ -205,6 +206,7 @@ class Paths:
                 self.types.passed[key] = doubts, [self.names[name] for name in used.expression.names if name in self.names]
         if doubts and sure and not used.guarded:
             self._missing(used, doubts)
+        self._kept(used)
         return True
 
     def _written_out(self, used: Used) -> None:
@@ -251,10 +253,10 @@ class Paths:
         return Known(schema=dict(expression.made) or {"type": returns})
 
     def null(self, used: Used) -> bool:
-        """Whether the value that a plain path reads may be null, though the route never asks."""
+        """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
         expression = used.expression
         if expression.in_cel or not expression.references:
-            return False
+            return bool(_OR_ELSE.fullmatch(expression.text) and self._kept_nulls(used))
         path = expression.references[0].path
         return self._lack(used, path, self.asked) == ("null", len(path))
 
@@ -267,7 +269,8 @@ class Paths:
         """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
         why, length = self._lack(used, path, asked)
         walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
-        return ("", 0) if why == "null" and length == len(path) and not walked else (why, length)
+        bare = any(one.bare and one.needed and one.path == path for one in used.expression.references)
+        return ("", 0) if why == "null" and length == len(path) and not walked and not bare else (why, length)
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
         """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
@@ -287,12 +290,25 @@ class Paths:
         if not path:
             return
         name = as_written(path[:length])
-        hint = f"ask first: `when: {name} != null`" if why == "null" else self._instead(used, path, length)
+        other = f", or write default({name}, …)" if length == len(path) and expression.in_cel and "[]" not in path else ""
+        hint = f"ask first: `when: {name} != null`{other}" if why == "null" else self._instead(used, path, length)
         within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
         sentence = f"`{name}` may be {why}: then this has no value"
         tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
         clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
         self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
+
+    def _kept(self, used: Used) -> None:
+        """Where ``orValue`` is to stand for what may be null, too: it gives the null on. As a whole value that is for its target to say."""
+        for path in () if _OR_ELSE.fullmatch(used.expression.text) else self._kept_nulls(used):
+            name = as_written(path)
+            hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
+            sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
+            tell = partial(self.report.report, used.pointer, "path.kept-null", sentence, hint, "warning", within=place_of(used, path))
+            self.doubts.add((*used.pointer, name), path[0], tell)
+
+    def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
+        return [one for one in kept_nulls(used, self.lists.values()) if leads_to_null(self._named(one[0], used).schema, one[1:])]
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
         """What to write where a path may end after ``length`` pieces."""
