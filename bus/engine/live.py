@@ -62,10 +62,10 @@ class Live:
     whom its message is about.
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due
-    (``dues``). ``elsewhere``: another process has the share of a limit that it needs. ``since``: when it became ready; ``began``: when it
-    became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner vanished before anything came.
-    ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come home yet. ``known``: events that
-    no ask has taken yet.
+    (``dues``); ``elsewhere``: those of them for which another process has the share of their limit. ``since``: when it became ready;
+    ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner vanished before
+    anything came. ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come home yet.
+    ``known``: events that no ask has taken yet.
     """
 
     id: str
@@ -84,7 +84,7 @@ class Live:
     dues: dict[str, dt.datetime] = field(default_factory=dict)
     in_line: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
-    elsewhere: bool = False
+    elsewhere: set[str] = field(default_factory=set)
     since: dt.datetime | None = None
     began: float = 0.0
     strikes: int = 0
@@ -174,6 +174,7 @@ class Live:
                 todo.extend(self.walk.answer(ask.path, event))
         self.in_line &= self.walk.pending.keys()
         self.away &= self.walk.pending.keys()
+        self.elsewhere &= self.walk.pending.keys()
 
     def _take_due_sends(self, now: dt.datetime) -> dict[str, Ask]:
         """Messages that could not be sent and may be tried again, by path; of what is due by now only calls stay noted."""
@@ -271,8 +272,8 @@ class Live:
 
     def _may_go_out(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
-        self.in_line.discard(ask.path)
-        self.away.discard(ask.path)
+        for held in (self.in_line, self.away, self.elsewhere):
+            held.discard(ask.path)
         if tries.due is not None and tries.due > now:
             self.dues[ask.path] = tries.due
             return False
@@ -289,7 +290,8 @@ class Live:
             self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
         elif not self.around.throttles.share(ask):
             self.away.add(ask.path)
-            self.dues[ask.path], self.elsewhere = now + ELSEWHERE, True
+            self.elsewhere.add(ask.path)
+            self.dues[ask.path] = now + ELSEWHERE
         elif (due := self.around.throttles.next(ask, now)) > now:
             self.dues[ask.path] = due
         else:
@@ -328,6 +330,7 @@ class Live:
         self.dues.update({path: now for path in self.walk.pending if path not in self.in_flight})
         self.in_line.clear()
         self.away.clear()
+        self.elsewhere.clear()
 
     def _make_ready(self, call: Call, tries: Tries, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
@@ -448,6 +451,7 @@ class Live:
         self.decided, self.askings = Decided(entries=answers), []
         self.in_line.clear()
         self.away.clear()
+        self.elsewhere.clear()
 
 
 def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:

@@ -16,6 +16,7 @@ from bus.engine.fate import Tries
 from bus.engine.lanes import LANE_PAUSE
 from bus.engine.live import Live
 from bus.engine.settle import JUST_AFTER, Settled
+from bus.engine.throttles import Throttles
 from bus.errors import StoreError
 from bus.route import plan
 from bus.store import Tx
@@ -254,6 +255,24 @@ def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_c
     assert live.dues == {"p": ends if takes else later}
     assert live._takes_its_plan(ask, tries, ends) == takes
     assert ("p" in live.dues) != takes
+
+
+def test_a_call_whose_share_another_process_had_and_we_have_now_is_ours_again() -> None:
+    """Else its engine would set itself no alarm any more, whatever the run waits for later, and only a look would find it."""
+    throttles = Throttles(workers=2, rank=1)
+    around: Any = SimpleNamespace(
+        gates=SimpleNamespace(enter=lambda place, operation, now: "in"),
+        throttles=throttles,
+        outside=SimpleNamespace(operation=lambda name: None),
+    )
+    nothing: Any = None
+    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, around)
+    ask = Call("p", "r@1/p", "sys.op", {}, "key", limit=plan.Throttle(1, 60.0))
+    assert not live._may_go_out(ask, Tries(), START)
+    assert live.elsewhere == live.away == {"p"}
+    throttles.rank = 0
+    assert live._may_go_out(ask, Tries(), START)
+    assert not (live.elsewhere or live.away)
 
 
 def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything(world: Simulation) -> None:
