@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bus.clock import text_of
 from bus.engine.matching import take_arrived
 from bus.engine.projection import entry, key_tokens, write
 from bus.engine.settle import Settled, Settling
@@ -68,6 +69,21 @@ def test_a_run_is_never_given_the_message_that_it_is_for(world: Simulation) -> N
     row = row_of(world, send(world, "avviso", caso="c"))
     wait = {"run": row["id"], "path": "p", "place": "p", "type": "sim.avviso", "name": None, "value": None, "state": "open"}
     assert world.store.write(lambda tx: take_arrived(tx, wait, world.clock.now())).result() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "deadline", "taken"),
+    [("open", 0, 1), ("open", -1, 0), ("open", None, 1), ("late", -1, 1)],
+    ids=["at its deadline", "after it", "without one", "late"],
+)
+def test_an_open_wait_takes_what_came_up_to_its_deadline_and_one_that_is_over_whatever_came(
+    world: Simulation, state: str, deadline: int | None, taken: int
+) -> None:
+    row = row_of(world, send(world, "avviso", caso="c"))
+    send(world, "parte", caso="c")
+    until = None if deadline is None else text_of(world.clock.now() + dt.timedelta(microseconds=deadline))
+    wait = {"run": row["id"], "path": "p!closed", "place": "p", "type": "sim.parte", "name": None, "state": state, "deadline": until}
+    assert len(world.store.write(lambda tx: take_arrived(tx, wait, world.clock.now())).result()) == taken
 
 
 def test_a_wait_whose_time_ran_out_while_its_run_was_at_work_takes_nothing_that_came_after(

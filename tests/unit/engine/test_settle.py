@@ -12,14 +12,16 @@ import pytest
 
 from bus.adapter import Contract, Operation
 from bus.clock import text_of
+from bus.engine import dead, settle
 from bus.engine.asks import Call, Failure
 from bus.engine.fate import GIVEN_UP, Tries
 from bus.engine.interpreter import Walk
 from bus.engine.lanes import LANE_PAUSE
 from bus.engine.live import Live
 from bus.engine.outside import Asking
+from bus.engine.projection import Entry
 from bus.engine.settle import park
-from bus.errors import ConfigError, SnodoError, StoreError
+from bus.errors import ConfigError, Conflict, SnodoError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
@@ -102,6 +104,33 @@ def test_what_came_home_is_written_later_when_the_store_fails_at_it_alone(world:
         turn(world)
     turn(world)
     assert state(world, message) == "done"
+
+
+def test_a_run_whose_decisions_cannot_be_written_is_parked_alone_and_its_call_is_in_doubt(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = send(world, "avviso"), send(world, "avviso")
+    turn(world, "answer", "answer")
+    whole = settle.write
+
+    def write(tx: Tx, made: Entry) -> None:
+        if made.record.kind == "answered" and made.record.message == bad:
+            raise ZeroDivisionError
+        whole(tx, made)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(settle, "write", write)
+        turn(world)
+    assert state(world, bad) == "dead"
+    run = row_of(world, bad)["id"]
+    with world.store.read() as tx:
+        letter = dead.letter(tx, run)
+    assert (letter.code, letter.doubt) == ("engine.crashed", True), "what came home is nowhere written"
+    with pytest.raises(Conflict, match=r"dead\.in-doubt"):
+        world.store.write(lambda tx: dead.redeliver(tx, run, "ada", "mended", world.clock)).result()
+    for _ in range(2):
+        turn(world, "answer")
+    assert state(world, good) == "done"
 
 
 def test_who_has_lost_a_run_forgets_none_of_its_strikes(world: Simulation) -> None:
