@@ -123,6 +123,7 @@ def test_a_request_that_is_hidden_or_was_never_asked_is_found(tmp_path, url, cap
             [mark] = map(dict, tx.all("all_erasures"))
         assert mark["name"] == f"erasure {waits}"
         verify = ["log", "verify", "--config", str(tmp_path / "config.yaml")]
+        until(lambda: _last_checkpoint(store), "a checkpoint")
         assert main(verify) == 0, capsys.readouterr()
         old = {**mark, "name": f"erasure {again}"}
         for change in ([], [{**mark, "value": mark["value"].replace("20", "21", 1)}], [mark, old]):
@@ -135,6 +136,11 @@ def test_a_request_that_is_hidden_or_was_never_asked_is_found(tmp_path, url, cap
         assert mark["value"] in said or old in change
         store.write(lambda tx: (tx.do("forget_erasures"), tx.many("add_mark", [mark]))).result()
         assert main(verify) == 0, capsys.readouterr()
+
+
+def _last_checkpoint(store):
+    with store.read() as tx:
+        return tx.one("last_checkpoint")
 
 
 def test_no_byte_is_left_on_a_server_in_exports_in_what_the_doctor_says_or_in_temporary_files(tmp_path, postgresql_url, monkeypatch):

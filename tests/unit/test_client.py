@@ -96,7 +96,7 @@ def test_a_stream_that_cannot_seek_is_refused_with_what_to_give_instead(client):
 def test_a_file_that_is_refused_while_it_is_sent_gives_the_problem(client):
     with pytest.raises(ClientError) as caught:
         client.attach(b"x" * 30_000_000, "grande")
-    assert (caught.value.status, caught.value.code) == (413, "input.too-large")
+    assert (caught.value.status, caught.value.code) == (413, "attachment.too-large")
 
 
 def test_one_client_serves_many_threads(client):

@@ -12,7 +12,7 @@ from bus.route.codes import CODES, as_markdown, explain
 
 PROJECT = Path(__file__).parents[3]
 RULES = [
-    PROJECT / "bus" / name for name in ("catalog.py", "rulefiles.py", "services.py")
+    PROJECT / "bus" / name for name in ("examine.py", "rulefiles.py", "services.py")
 ] + [path for folder in ("source", "mapping", "route", "expression") for path in (PROJECT / "bus" / folder).rglob("*.py") if path.name != "codes.py"]  # fmt: skip
 CODE = re.compile(r"[a-z]+\.[a-z]+(?:-[a-z]+)*")
 AT_RUN_TIME = {
