@@ -311,9 +311,9 @@ class FailedWhen(Settings):
     fields within fields are joined with dots.
     """
 
-    field: Text
-    equals: str | int | bool
-    code: str | None = None
+    field: Text = Field(description="of the reply")
+    equals: str | int | bool = Field(description="the value that means no")
+    code: str | None = Field(None, description="the field with the reason")
 
 
 class RestOperation(ConfiguredOperation):
@@ -323,15 +323,15 @@ class RestOperation(ConfiguredOperation):
     """
 
     operation: str = Field("", description="operationId in the OpenAPI document")
-    method: Literal["", "GET", "POST", "PUT", "PATCH", "DELETE"] = ""
-    path: str = Field("", pattern=r"^(/[^?#\s]*)?$", description="may hold {field}")
-    request: Shape | None = None
-    answer: Shape | None = None
-    query: tuple[str, ...] = ()
-    settle: float = Field(0.0, ge=0)
-    success: tuple[int, ...] = ()
-    refusals: dict[str, str] = Field(default_factory=dict)
-    failed_when: FailedWhen | None = None
+    method: Literal["", "GET", "POST", "PUT", "PATCH", "DELETE"] = Field("", description="of HTTP")
+    path: str = Field("", pattern=r"^(/[^?#\s]*)?$", description="behind the `url` of the system; may hold {field}")
+    request: Shape | None = Field(None, description="JSON Schema of an object; none: the OpenAPI document says it")
+    answer: Shape | None = Field(None, description="JSON Schema of an object; none: the OpenAPI document says it")
+    query: tuple[str, ...] = Field((), description="fields of the request that travel in the query")
+    settle: float = Field(0.0, ge=0, description="seconds after which a call that timed out can take effect no more")
+    success: tuple[int, ...] = Field((), description="statuses that mean yes; empty: those of the OpenAPI document, else 200, 201, 204")
+    refusals: dict[str, str] = Field(default_factory=dict, description="code of the problem, or HTTP_<status> -> sentence")
+    failed_when: FailedWhen | None = Field(None, description="how it says no inside a success")
 
 
 class ConfiguredSettings(RestSettings):

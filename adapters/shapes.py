@@ -153,11 +153,13 @@ def _fault(fault: Mapping[str, Any]) -> str:
 class ConfiguredOperation(Settings):
     """What ``config.yaml`` says of one operation, of whatever kind its system is."""
 
-    effect: Literal["read", "keyed", "once"]
-    timeout: float = Field(10.0, gt=0)
-    undo: str | None = None
+    effect: Literal["read", "keyed", "once"] = Field(
+        description="read: changes nothing; keyed: one effect for one key; once: another one each time"
+    )
+    timeout: float = Field(10.0, gt=0, description="seconds for one call")
+    undo: str | None = Field(None, description="the operation that takes it back, which is asked with its answer")
     concurrency: int | None = Field(None, ge=1, description="its calls at once, at most, in one process")
-    purpose: str = ""
+    purpose: str = Field("", description="what it is for, in one sentence")
 
     def declared(self, name: str, request: type[BaseModel], answer: type[BaseModel], refusals: Mapping[str, str], **more: Any) -> Operation:
         """The operation; whether its system knows its own doing again nobody has said, so that every refusal may be an echo."""

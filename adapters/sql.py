@@ -27,9 +27,9 @@ class SqlOperation(ConfiguredOperation):
     statements leave one effect when they run twice (``INSERT ... ON CONFLICT (chiave) DO NOTHING``).
     """
 
-    statements: tuple[str, ...] = Field(min_length=1)
-    request: Shape
-    answer: Shape
+    statements: tuple[str, ...] = Field(min_length=1, description="run in this order; the last one answers rows")
+    request: Shape = Field(description="JSON Schema of an object")
+    answer: Shape = Field(description="JSON Schema of an object: one row, or the field that takes them all")
     list_field: str | None = Field(None, description="the answer's field that takes all rows; without it the answer is the first row")
     none_found: str = Field("NON_TROVATO", description="code of the refusal when the last statement answers no row")
 

@@ -52,13 +52,17 @@ def fields_of(model: type[BaseModel], *, limits: bool = False) -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     yield "# Settings\n"
-    yield "What `config.yaml` may hold. Unknown settings are refused.\n"
+    yield "What `config.yaml` may hold. Unknown settings are refused."
+    yield "What a name of a type holds (`SqlOperation`) stands below its adapter.\n"
     classes = ((name, one) for name, one in vars(config).items() if inspect.isclass(one) and one.__module__ == config.__name__)
     own = (one for name, one in classes if issubclass(one, BaseModel) and not name.startswith("_"))
     for model in (*own, Proxy):
         yield from ("", f"## {model.__name__}\n", sentence_of(model), "", *fields_of(model))
     for name, adapter in adapter_classes():
         yield from ("", f"## adapters: use: {name}\n", sentence_of(adapter), "", *fields_of(adapter.Settings))
+        for part in dict.fromkeys(_parts(adapter.Settings.model_fields)):
+            if part is not Proxy:
+                yield from ("", f"### use: {name}: {part.__name__}\n", inspect.cleandoc(part.__doc__ or ""), "", *fields_of(part))
 
 
 def operations() -> Iterator[str]:

@@ -6,7 +6,8 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -18,6 +19,10 @@ def row(*cells: str) -> str:
 
 def type_of(annotation: Any) -> str:
     """``str``, ``int | None``, ``list[Mappale]``: names without the modules they come from."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join("None" if one is NoneType else type_of(one) for one in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return type_of(get_args(annotation)[0])
     plain = annotation.__name__ if inspect.isclass(annotation) and not get_args(annotation) else str(annotation)
     return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
 

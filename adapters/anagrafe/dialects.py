@@ -42,8 +42,8 @@ class Dialect(Contract):
     porta: str = Field(default="", description="port of the WSDL; empty takes the first")
     formato_data: str = Field(default="%Y-%m-%d", description="how dates are written where the contract types them as text")
     deceduto: tuple[str, ...] = Field(default=(), description="texts that mean deceased; empty: any value does")
-    cerca: Question
-    certificato: Question | None = Field(default=None, description="None: this registry issues no certificates")
+    cerca: Question = Field(description="looks for a person")
+    certificato: Question | None = Field(default=None, description="issues one; none: this registry issues no certificates")
 
 
 _PERSON_CODES = {"EN042": "NON_TROVATO", "EN043": "AMBIGUO", "EN067": "AMBIGUO", "EN131": "AMBIGUO"}

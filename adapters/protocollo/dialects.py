@@ -25,25 +25,27 @@ from bus.adapter import Contract
 class Step(Contract):
     """One operation: their argument -> ours (``ente utente password token contenuto oggetto``), and where the answer is."""
 
-    operazione: str
-    argomenti: dict[str, str]
+    operazione: str = Field(description="name of the operation in their WSDL")
+    argomenti: dict[str, str] = Field(description="their argument -> ours")
     risultato: str = Field(description="name of the one element of the reply that holds everything")
 
 
 class Dialect(Contract):
+    """All that differs from one register to another: its operations, and how their answers are read."""
+
     contratto: str = Field(default="", description="WSDL beside this file; empty when the settings must name it")
-    login: Step
-    inserimento: Step
-    protocollazione: Step
+    login: Step = Field(description="gives the token")
+    inserimento: Step = Field(description="takes one document in")
+    protocollazione: Step = Field(description="registers, and gives the number")
     ricerca: Step | None = Field(default=None, description="search by object in the same service")
     ricerca_estesa: bool = Field(default=False, description="search through ADS's ProtocolloExtendedService")
     token: str = Field(default="strDST", description="where the token is in the answer to the login")
-    documento: str = "lngDocID"
-    numero: str = "lngNumPG"
-    anno: str = "lngAnnoPG"
-    data: str = "strDataPG"
-    errore: str = "lngErrNumber"
-    testo: str = "strErrString"
+    documento: str = Field(default="lngDocID", description="where the id of a document is")
+    numero: str = Field(default="lngNumPG", description="where the number is")
+    anno: str = Field(default="lngAnnoPG", description="where its year is")
+    data: str = Field(default="strDataPG", description="where its date is")
+    errore: str = Field(default="lngErrNumber", description="where the error number is")
+    testo: str = Field(default="strErrString", description="where its sentence is")
     codici: dict[str, str] = Field(default_factory=dict, description="their error number -> our refusal")
     gettone_scaduto: tuple[str, ...] = Field(default=(), description="error numbers that mean: log in again")
     gettone_scaduto_testi: tuple[str, ...] = Field(default=("token", "dst", "sessione"), description="or words in their sentence")

@@ -33,13 +33,15 @@ class SoapOperationSettings(ConfiguredOperation):
     """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them the WSDL says what goes."""
 
     operation: Text = Field(description="name of the operation in the WSDL")
-    effect: Literal["read", "keyed", "once"] = "once"
-    timeout: float = Field(gt=0, description="seconds")
-    settle: float = Field(default=0.0, ge=0, description="seconds")
-    request: Shape | None = None
-    answer: Shape | None = None
+    effect: Literal["read", "keyed", "once"] = Field(
+        "once", description="read: changes nothing; keyed: one effect for one key; once: another one each time"
+    )
+    timeout: float = Field(gt=0, description="seconds for one call")
+    settle: float = Field(default=0.0, ge=0, description="seconds after which a call that timed out can take effect no more")
+    request: Shape | None = Field(None, description="JSON Schema of an object; none: the WSDL says it")
+    answer: Shape | None = Field(None, description="JSON Schema of an object; none: the WSDL says it")
     key: str = Field(default="", description="keyed: where in the request our key goes, names joined with dots")
-    failed_when: InBand | None = None
+    failed_when: InBand | None = Field(None, description="how it says no inside a success")
     refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
 
 
