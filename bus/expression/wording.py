@@ -423,7 +423,10 @@ def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
 
 
 _NO_LIST = "write default(x, []) where a list may be null"
+_NO_OBJECT = 'write default(x, {}).?name.orValue("") where an object may be null'
 _UNFIT = {
+    "No matching overloads found : _?._(": ("a field is asked of something that is no object", _NO_OBJECT),
+    "No matching overloads found : _[?_]": ("a field or an item is asked of something that has none", _NO_OBJECT),
     "No matching overloads found : <jump_condition>": _no_condition("something else"),
     "No matching overloads found : <iter_range>": ("something that is no list is gone through", _NO_LIST),
     "No matching overloads found : @in": ("something is looked for in what is no list and no object", _NO_LIST),
@@ -439,13 +442,15 @@ def _run_worded(message: str, paths: tuple[str, ...]) -> tuple[str, str]:
         return f"{match[1]} has no value at this point", ""
     if unfit := next((worded for begins, worded in _UNFIT.items() if message.startswith(begins)), None):
         return unfit
+    if match := re.match(r"No matching overloads found : \((\w+)\)\.(\w+)\(", message):
+        of = _TYPES.get(match[1], match[1])
+        return f"`.{match[2]}(…)` cannot be applied to {of}", 'write default(x, "") where a text may be null' if of == "null" else ""
     if match := re.match(r"No matching overloads found : ([^(]*)\(?(.*?)\)?$", message):
         types = ", ".join(_TYPES.get(part.strip(), part.strip()) for part in match[2].split(",")) or "this type"
         sentence, hint = _no_overload(match[1], f"({types})")
         return sentence, hint
     if "Applying SELECT to non-message" in message:
-        hint = 'write body.?name.orValue("") where an object may be null or missing'
-        return f"a field is asked of something that is no object{_among(paths)}", hint
+        return f"a field is asked of something that is no object{_among(paths)}", _NO_OBJECT
     if match := re.match(r"Index error: index=(-?\d+) size=(\d+)", message):
         return f"item {match[1]} is asked of a list of {match[2]}", "first(list) is null when there is none"
     if "out of range for" in message or "Non-CEL value" in message:

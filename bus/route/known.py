@@ -312,11 +312,13 @@ class Paths:
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
         """What to write where a path may end after ``length`` pieces."""
-        listed, last = "[]" in path, part_of(used.pointer)
+        listed, last = "[]" in path[:length], part_of(used.pointer)
         asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
         ask = f"ask first: {asked}, or make it mandatory in its contract"
         if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
+        if "[]" in path[length:]:  # an item of what may be missing has no optional form
+            return ask
         kind = type_of(schema_at(self._named(path[0], used).schema, path[1:]))
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,16 @@ def test_a_mistake_is_found_at_its_place_and_nothing_else(steps: str, expected: 
     found = [(f.code, f.excerpt[f.column - 1 :]) for f in findings]
     assert [code for code, _ in expected] == [code for code, _ in found], [str(f) for f in findings]
     assert all(rest.startswith(start) for (_, start), (_, rest) in zip(expected, found, strict=True)), found
+
+
+def test_what_may_be_missing_before_an_item_of_a_list_is_to_be_asked_for(operations: dict[str, Any]) -> None:
+    owner = {"type": "object", "required": ["cf"], "properties": {"cf": {"type": "string"}}}
+    estate = {"type": "object", "required": ["di"], "properties": {"di": {"type": "array", "items": owner}}}
+    asked = {"type": "prova.d", "schema": {"type": "object", "required": ["nr"], "properties": {"nr": {"type": "string"}, "casa": estate}}}
+    route = (
+        "route: prova.r\nversion: 1\non: prova.d\ncase: {nr: body.nr}\n"
+        'steps:\n  - {id: b, reply: {x: \'body.casa.di[0].cf == "" ? "a" : "b"\'}}\n'
+    )
+    _, findings = examine({"mappings/types/prova.d.yaml": json.dumps(asked).encode(), "routes/prova/r.yaml": route.encode()}, operations)
+    [found] = [one for one in findings if one.code == "path.maybe-missing"]
+    assert found.hint == "ask first: `has(body.casa)`, or make it mandatory in its contract"
