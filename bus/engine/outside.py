@@ -146,10 +146,8 @@ class Outside:
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
-        files, crossed = (
-            self._files,
-            list[Wire](),
-        )  # what another system gives for a message belongs to who sent the message, and is erased with it
+        files, crossed = self._files, list[Wire]()
+        # What another system gives for a message belongs to who sent the message, and is erased with it.
         save = None if files is None else partial(files.save, sender=message.sender, message=message.id)
         return contract.Call(
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
