@@ -150,12 +150,13 @@ def _fault(fault: Mapping[str, Any]) -> str:
     return str(said) if isinstance(said, Unfit) else f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['type']}"
 
 
+EFFECT = "read: changes nothing; keyed: one effect for one key; once: another one each time"
+
+
 class ConfiguredOperation(Settings):
     """What ``config.yaml`` says of one operation, of whatever kind its system is."""
 
-    effect: Literal["read", "keyed", "once"] = Field(
-        description="read: changes nothing; keyed: one effect for one key; once: another one each time"
-    )
+    effect: Literal["read", "keyed", "once"] = Field(description=EFFECT)
     timeout: float = Field(10.0, gt=0, description="seconds for one call")
     undo: str | None = Field(None, description="the operation that takes it back, which is asked with its answer")
     concurrency: int | None = Field(None, ge=1, description="its calls at once, at most, in one process")

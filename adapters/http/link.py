@@ -147,7 +147,9 @@ class LinkSettings(Settings):
 
     def link(self, connect: float, pool: int = 16) -> Link:
         """The way to the system: ``connect`` seconds for a connection, at most ``pool`` of them kept."""
-        return Link(pool, connect, self.ca, self.certificate, self.certificate_key, self.proxy)
+        return Link(
+            pool=pool, connect=connect, ca=self.ca, certificate=self.certificate, certificate_key=self.certificate_key, proxy=self.proxy
+        )  # fmt: skip
 
 
 def _is_dropped(connection: Any) -> bool:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http.link import LinkSettings
 from adapters.http.outcome import no_answer
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
+from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
 from bus.adapter import Call, LocalFile, Operation, Settings, Text
 
@@ -33,9 +33,7 @@ class SoapOperationSettings(ConfiguredOperation):
     """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them the WSDL says what goes."""
 
     operation: Text = Field(description="name of the operation in the WSDL")
-    effect: Literal["read", "keyed", "once"] = Field(
-        "once", description="read: changes nothing; keyed: one effect for one key; once: another one each time"
-    )
+    effect: Literal["read", "keyed", "once"] = Field("once", description=EFFECT)
     timeout: float = Field(gt=0, description="seconds for one call")
     settle: float = Field(default=0.0, ge=0, description="seconds after which a call that timed out can take effect no more")
     request: Shape | None = Field(None, description="JSON Schema of an object; none: the WSDL says it")

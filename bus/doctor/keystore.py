@@ -8,7 +8,7 @@ from contextlib import closing
 
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
-from bus.log import keys, timestamp
+from bus.log import keys, payload, timestamp
 from bus.log.keyring import BLOCK, blocks, left, look, refuse_used
 from bus.store.opening import open_reader
 
@@ -58,9 +58,9 @@ def _lacking(at: Surroundings) -> int:
     there, count, after = blocks(at.settings.keystore.folder), 0, ""
     with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
         while (row := tx.one("sealed_payload_after", after=after)) is not None:
-            block = int(row["id"][:16], 16) // BLOCK
+            block = payload.number_in(row["id"]) // BLOCK
             count += block not in there
-            after = f"{(block + 1) * BLOCK:016x}"
+            after = payload.beginning((block + 1) * BLOCK)
     return count
 
 

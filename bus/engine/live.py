@@ -328,9 +328,11 @@ class Live:
     def suspend(self, now: dt.datetime) -> None:
         """Ask nothing more here: whoever claims the run next goes on from the journal."""
         self.dues.update({path: now for path in self.walk.pending if path not in self.in_flight})
-        self.in_line.clear()
-        self.away.clear()
-        self.elsewhere.clear()
+        self._step_out_of_line()
+
+    def _step_out_of_line(self) -> None:
+        for held in (self.in_line, self.away, self.elsewhere):
+            held.clear()
 
     def _make_ready(self, call: Call, tries: Tries, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
@@ -449,9 +451,7 @@ class Live:
         self.walk.pending.clear()
         answers = [made for made in self.decided.entries if made.record.kind in ("answered", "refused")]
         self.decided, self.askings = Decided(entries=answers), []
-        self.in_line.clear()
-        self.away.clear()
-        self.elsewhere.clear()
+        self._step_out_of_line()
 
 
 def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:

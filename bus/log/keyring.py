@@ -346,14 +346,17 @@ def look(folder: Path, master: Path, expected: str | None) -> bool:
 
 def left(folder: Path, keys: Iterable[int]) -> int:
     """How many of these keys, which were destroyed, are in the key store again: one that was restored has them. Opens none."""
-    blocks = Folder(folder / json.loads((folder / "about.json").read_text("utf-8"))["blocks"])
-    return sum(1 for _ in _left(keys, blocks.whole))
+    return sum(1 for _ in _left(keys, Folder(_in_use(folder)).whole))
 
 
 def blocks(folder: Path) -> set[int]:
     """The numbers of the blocks of keys that are in the key store. Opens none."""
-    told = json.loads((folder / "about.json").read_text("utf-8"))
-    return {int(path.stem) for path in (folder / told["blocks"]).glob("*.keys")}
+    return {int(path.stem) for path in _in_use(folder).glob("*.keys")}
+
+
+def _in_use(folder: Path) -> Path:
+    """Where the blocks of a key store lie."""
+    return folder / str(json.loads((folder / "about.json").read_text("utf-8"))["blocks"])
 
 
 def _left(keys: Iterable[int], whole: Callable[[int], bytes]) -> Iterator[int]:

@@ -98,6 +98,16 @@ def key_number(nonce: bytes) -> int | None:
     return int.from_bytes(nonce[_NUMBER], "big") if len(nonce) == SEALED_NONCE else None
 
 
+def beginning(number: int) -> str:
+    """What the ids of payloads begin with that a key seals: they sort by its number."""
+    return number.to_bytes(8, "big").hex()
+
+
+def number_in(identity: str) -> int:
+    """The number of the key in the id of a payload that is sealed."""
+    return int(identity[:-_DIGEST], 16)
+
+
 def payload_key(key: Key, nonce: bytes) -> bytes:
     """The key of one payload: it opens this one and no other, so it may be given to whoever may read this one."""
     return key.mac.of(b"snodo.payload/1" + nonce)
