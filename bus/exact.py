@@ -40,7 +40,8 @@ FileOrNone = Annotated[Path | None, BeforeValidator(_something)]
 """The same, where it may be left out."""
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
+    """The number that a text out of the environment or a file says; anything else as it is."""
     if isinstance(value, Told) and (said := _NUMBER.fullmatch(value)):
         return float(value) if said[1] else int(value)
     return value
@@ -64,7 +65,7 @@ def _as_written(schema: Any) -> Any:
     made = {part: inner if part in ("default", "metadata") else _as_written(inner) for part, inner in schema.items()}
     kind = made.get("type")
     if kind in ("int", "float"):
-        return {"type": "function-before", "function": {"type": "no-info", "function": _number}, "schema": {**made, "strict": True}}
+        return {"type": "function-before", "function": {"type": "no-info", "function": number}, "schema": {**made, "strict": True}}
     if kind == "default" or (kind == "model-field" and made["schema"]["type"] != "default"):
         unless = {"type": "no-info", "function": partial(_unless_unread, instead=made.get("default", UNREAD))}
         return {**made, "schema": {"type": "function-wrap", "function": unless, "schema": made["schema"]}}

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bus.adapter import Adapter, Operation
 from bus.config import Config, secrets_in
 from bus.errors import ConfigError
+from bus.exact import UNREAD, number
 from bus.faults import placed
 from bus.source import nearest, suggestion
 
@@ -66,7 +67,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
         except ConfigError as error:  # what the adapter itself finds in settings that are each of their kind
             refused.append(f"{config.place_of('adapters', name, key=True)}adapters.{name}: {error.in_words}")
             continue
-        made[name].concurrency = settings.get("concurrency")
+        made[name].concurrency = _concurrency(settings)
     _refuse(refused)
     return made
 
@@ -99,9 +100,15 @@ def class_of(config: Config, name: str) -> type[Adapter]:
 
 def _crowded(config: Config, name: str) -> Iterator[str]:
     """What is wrong with how many calls of an adapter may be made at once; without it ``engine.threads`` bounds them."""
-    found = config.adapters[name].get("concurrency")
+    found = _concurrency(config.adapters[name])
     if not (found is None or (type(found) is int and 0 < found <= 256)):
         yield f"{config.place_of('adapters', name, 'concurrency')}adapters.{name}.concurrency: must be a whole number from 1 to 256"
+
+
+def _concurrency(settings: Mapping[str, Any]) -> Any:
+    """What is said of it; None also where it is not read yet."""
+    found = settings.get("concurrency")
+    return None if found is UNREAD else number(found)
 
 
 def _context(config: Config) -> dict[str, Any] | None:

@@ -313,12 +313,12 @@ def _config(vocabulary: Vocabulary) -> Schema:
 
 
 def _with_secrets(schema: Any, key: str = "") -> Any:
-    """Wherever a text may stand, a secret may be told from elsewhere."""
+    """Wherever a text or a number may stand, it may be told from elsewhere."""
     if isinstance(schema, list):
         return [_with_secrets(one) for one in schema]
     if not isinstance(schema, dict) or key == "Secret":
         return schema
-    if schema.get("type") == "string" and "enum" not in schema and "const" not in schema:
+    if schema.get("type") in ("string", "integer", "number") and "enum" not in schema and "const" not in schema:
         told = {word: schema[word] for word in ("description", "default", "title") if word in schema}
         return {**told, "anyOf": [{word: said for word, said in schema.items() if word not in told}, _ref("Secret")]}
     return {name: _with_secrets(inner, name) for name, inner in schema.items()}

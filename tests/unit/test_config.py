@@ -220,6 +220,19 @@ def test_a_number_out_of_the_environment_is_one_and_a_secret_of_digits_stays_a_t
         config.load(path)
 
 
+def test_how_many_calls_are_made_at_once_may_be_told_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"use": "scrivania", "url": "http://127.0.0.1:9", "chiave": "x", "concurrency": {"env": "SNODO_AT_ONCE"}}
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(adapters={"scrivania": own})), "utf-8")
+    check_settings(config.load(path, secrets=False))
+    monkeypatch.setenv("SNODO_AT_ONCE", "4")
+    assert adapters_of(config.load(path))["scrivania"].concurrency == 4
+    for wrong in ("0", "quattro", "2.5"):
+        monkeypatch.setenv("SNODO_AT_ONCE", wrong)
+        with pytest.raises(ConfigError, match="concurrency: must be a whole number from 1 to 256"):
+            adapters_of(config.load(path))
+
+
 def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "chiave").write_bytes(b"\xff\xfe\x00")
     path = tmp_path / "config.yaml"

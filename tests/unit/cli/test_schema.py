@@ -176,6 +176,18 @@ def test_what_every_system_and_secret_takes_says_what_it_is() -> None:
     assert all(one.get("description") for one in [*taken, *made["Secret"]["properties"].values()])
 
 
+def test_a_number_of_the_settings_may_be_told_by_the_environment(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    whole = read_file(PROJECT / "config.yaml").plain()
+    told = {"env": "SNODO_NUMBER"}
+    for number in (8080, told, "8080"):
+        whole |= {
+            "http": {"port": number},
+            "engine": {"lease": number},
+            "adapters": {"esterni": {"url": "http://x", "concurrency": number}},
+        }
+        assert ours["config"].is_valid(whole) == (number != "8080")
+
+
 def test_the_good_rules_of_the_corpus_are_valid(of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
     for name, file in {
         "route": "routes/buona.yaml",
