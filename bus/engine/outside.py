@@ -142,6 +142,8 @@ class Outside:
             error = outside
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+        if isinstance(error, InDoubt) and operation.effect == "read":
+            error = _not_had(error)
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
@@ -175,6 +177,12 @@ def _opened(files: Files, crossed: list[Wire], sha256: str) -> IO[bytes]:
     except (InputError, StoreError) as error:
         failed = InDoubt if crossed else Unreachable
         raise failed(f"a file of the message cannot be had: {error.sentence}", code=error.code, answered=True) from error
+
+
+def _not_had(error: InDoubt) -> Unreachable:
+    """Of a ``read``, which has no effect to be in doubt of."""
+    more = {"code": error.code, "hint": error.hint, "outside_code": error.outside_code, "evidence": error.evidence}
+    return Unreachable(error.sentence, answered=error.answered, **more)
 
 
 def _answer(model: BaseModel) -> JsonValue:

@@ -364,6 +364,12 @@ def test_a_media_type_that_another_system_said_fits_in_a_record_and_names_nobody
 class Spedizioniere(Adapter):
     """Opens a file, before or after it has asked something."""
 
+    @operation(effect="read", timeout=1)
+    def confronta(self, request: Domanda, ctx: contract.Call) -> Detto:
+        if request.chi == "rotto":
+            raise ZeroDivisionError
+        return self.spedisci(request, ctx)
+
     @operation(effect="once", timeout=1)
     def spedisci(self, request: Domanda, ctx: contract.Call) -> Detto:
         if request.chi == "dopo":
@@ -372,8 +378,16 @@ class Spedizioniere(Adapter):
         return Detto(detto=ctx.open_attachment("0" * 64).read().decode())
 
 
-@pytest.mark.parametrize(("when", "kind"), [("prima", "unreachable"), ("dopo", "in_doubt")])
-def test_a_file_that_cannot_be_had_is_no_doubt_while_nothing_was_asked(when: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "when", "kind", "code"),
+    [
+        ("spedisci", "prima", "unreachable", "attachment.unknown"),
+        ("spedisci", "dopo", "in_doubt", "attachment.unknown"),
+        ("confronta", "dopo", "unreachable", "attachment.unknown"),
+        ("confronta", "rotto", "unreachable", "adapter.crashed"),
+    ],
+)
+def test_a_call_that_fails_here_is_no_doubt_while_nothing_was_asked_and_a_read_never(what: str, when: str, kind: str, code: str) -> None:
     class Mancanti:
         def open(self, sha256: str) -> IO[bytes]:
             raise NotFound("there is no such attachment", code="attachment.unknown")
@@ -383,11 +397,12 @@ def test_a_file_that_cannot_be_had_is_no_doubt_while_nothing_was_asked(when: str
 
     outside = Outside({"corriere": Spedizioniere("corriere", None)}, Mancanti())
     ended: list[Result] = []
-    ask = Call("s", "r@1/s", "corriere.spedisci", {"chi": when}, "key")
-    asking = Asking(ask, Spedizioniere.operations["spedisci"], Domanda(chi=when), (), None)
+    ask = Call("s", "r@1/s", f"corriere.{what}", {"chi": when}, "key")
+    asking = Asking(ask, Spedizioniere.operations[what], Domanda(chi=when), (), None)
     outside._perform(asking, Message("m", "t", "s", T, {}), T, ended.append, lambda: True)
     outside.close()
-    assert [(one.error.kind, one.error.code, one.error.answered) for one in ended if one.error] == [(kind, "attachment.unknown", True)]
+    found = [(one.error.kind, one.error.code, one.error.answered) for one in ended if one.error]
+    assert found == [(kind, code, code != "adapter.crashed")]
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
