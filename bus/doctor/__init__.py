@@ -40,7 +40,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),
     ("same attachments", needs_figures(work.same_attachments, "doctor.attachments-same", "folder_of_attachments")),
-    ("all attachments", needs_figures(work.all_attachments, "doctor.attachments-same", "newest_attachments", "folder_of_attachments")),
+    ("all attachments", needs_figures(work.all_attachments, "doctor.attachments-same", "newest_attachments")),
     ("processes", needs_figures(work.processes, "doctor.processes", "processes_at_work")),
     ("backlog", needs_figures(work.backlog, "doctor.backlog", "backlog", "count_behind_dead")),
     ("dead letters", needs_figures(work.dead, "doctor.dead", "dead_by_reason")),

@@ -343,6 +343,14 @@ def test_a_table_that_somebody_keeps_for_himself_is_told_with_who_does_and_holds
     assert levels(found, "doctor.tree") == ["ok"]
 
 
+def test_a_figure_that_cannot_be_had_is_told_once(tmp_path, postgresql_url):
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url) as holder:
+        holder.execute("LOCK TABLE marks")
+        told = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.attachments-same"]
+    assert len([one for one in told if one.what.startswith("not looked at")]) == 1
+
+
 def test_who_waits_for_a_table_for_himself_is_told_with_those_before_him(tmp_path, postgresql_url):
     open_store(postgresql_url).close()
     with psycopg.connect(postgresql_url) as reader, psycopg.connect(postgresql_url, autocommit=True) as wanting:
