@@ -130,7 +130,7 @@ class HttpDoor:
             caller = self.house.keys.caller(headers, served.roles)
         except (Unauthorized, Forbidden):
             if accesses.refuse(address):
-                await self.house.run(accesses.tell)
+                await self.house.enter(accesses.tell)
             raise
         if accesses.enters(caller, address):
             await self.house.enter(lambda: accesses.enter(caller, address))

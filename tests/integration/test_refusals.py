@@ -186,6 +186,24 @@ def test_a_person_who_comes_in_while_the_database_hangs_is_told_soon_and_holds_u
         answers.set()
 
 
+def test_a_key_that_is_not_known_is_told_soon_that_the_database_hangs_and_holds_up_no_reader(
+    server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = call("POST", "/messages", MESSAGE).headers["location"]
+    answers = threading.Event()
+    monkeypatch.setattr("bus.web.house.GLANCE", 0.05)
+    monkeypatch.setattr("bus.web.accesses.Accesses.refuse", lambda self, address: True)
+    monkeypatch.setattr("bus.web.accesses.Accesses.tell", lambda self, idle=0.0: answers.wait(20))
+    try:
+        for _ in range(READING + 1):
+            reply = call("GET", "/dead", name=None)
+            assert (reply.status, reply.json["code"]) == (503, "store.interrupted")
+        monkeypatch.setattr("bus.web.house.GLANCE", 20)
+        assert call("GET", message).status == 200
+    finally:
+        answers.set()
+
+
 def test_a_request_that_the_stop_cuts_off_is_told_that_it_may_have_been_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while a COMMIT waits for a standby that is no more."""
     heard = listen(monkeypatch)
