@@ -7,9 +7,10 @@ records, all that can be said is between which two right roots the fault lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, TypeGuard
+from itertools import count
+from typing import Any, NamedTuple, TypeGuard
 
 from bus.errors import EvidenceError, StoreError
 from bus.log import tree
@@ -18,8 +19,11 @@ from bus.log.note import Note
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, WIDTH, Tile, hashes_in
 from bus.log.tree import HASH, leaf_hash
+from bus.message import parsed
 from bus.store import Row, Tx
 
+Content = Mapping[str, Any]
+"""A record, parsed."""
 AHEAD = 4096
 """Leaves and records behind the first that does not fit, among which its fellows are looked for."""
 CHANGED = "the records, and the tree over them, were changed"
@@ -66,6 +70,29 @@ class Line(NamedTuple):
         """What an auditor finds it by."""
         of = f" of message {self.row['message']}" if self.row["message"] else ""
         return f"{self.row['id']} ({self.row['kind']}{of})"
+
+    def fault(self, kind: str, leaf: int, said: str, hint: str = "") -> Fault:
+        """What is wrong with it, at its leaf."""
+        return Fault(kind, f"leaf {leaf:,}: {said}", leaf, leaf, self.name(), self.seq, hint)
+
+
+class Page(NamedTuple):
+    """Records that are compared together; ``first`` is the leaf of the first of them."""
+
+    first: int
+    lines: Sequence[Line]
+    contents: Sequence[Content]
+
+    @classmethod
+    def of(cls, first: int, lines: Sequence[Line]) -> Page:
+        return cls(first, lines, [parsed(line.content) for line in lines])
+
+    def leaves(self) -> Iterator[tuple[int, Line, Content]]:
+        return zip(count(self.first), self.lines, self.contents, strict=False)
+
+    def broken(self, at: int, said: str, hint: str) -> Broken:
+        """What a table says otherwise than the record at that place of the page."""
+        return Broken(self.lines[at].fault("table", self.first + at, said, hint))
 
 
 def octets(value: object) -> bytes:
@@ -119,12 +146,6 @@ def of(
     return _between(before, size, CHANGED)
 
 
-def in_table(first: int, page: Sequence[Line], at: int, said: str, hint: str) -> Broken:
-    """What a table says otherwise than the record at this place of a page, whose first leaf is ``first``."""
-    leaf, line = first + at, page[at]
-    return Broken(Fault("table", f"leaf {leaf:,}: {said}", leaf, leaf, line.name(), line.seq, hint))
-
-
 def nothing_beyond(tx: Tx, hashed: int) -> None:
     """Raises `Broken` for a stored tree that has more leaves than its last checkpoint, or more hashes than its leaves make.
 
@@ -147,7 +168,8 @@ def nothing_before(tx: Tx) -> None:
     """The database numbers records from 1, and the walk begins there. Raises `Broken` for a record that somebody put before that."""
     row = tx.one("record_before_all")
     if row is not None:
-        raise Broken(_named("inserted", 0, Line.of(row), "before it, and before all records, stands one that was never in the log"))
+        said = "before it, and before all records, stands one that was never in the log"
+        raise Broken(Line.of(row).fault("inserted", 0, said, UNTOUCHED))
 
 
 def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
@@ -198,18 +220,14 @@ def _of_record(tx: Tx, stored: StoredTree, leaf: int, lines: Sequence[Line], new
     if ours[0] in theirs:
         place = theirs.index(ours[0])
         if theirs[0] in ours:
-            return _named("reordered", leaf, here, f"here stands the record of leaf {leaf + place:,}")
+            return here.fault("reordered", leaf, f"here stands the record of leaf {leaf + place:,}", UNTOUCHED)
         lost = "its record is gone" if place == 1 else f"its record is gone, and those of the {place - 1:,} leaves behind it"
         return Fault(
             "missing", f"leaf {leaf:,}: {lost}; the record before was the last one that fits", leaf, leaf + place - 1, hint=UNTOUCHED
         )
     if theirs and theirs[0] in ours:
-        return _named("inserted", leaf, here, "before it stands a record that was never in the log")
-    return _named("altered", leaf, here, "its record was changed, or another one put in its place")
-
-
-def _named(kind: str, leaf: int, line: Line, what: str) -> Fault:
-    return Fault(kind, f"leaf {leaf:,}: {what}", leaf, leaf, line.name(), line.seq, UNTOUCHED)
+        return here.fault("inserted", leaf, "before it stands a record that was never in the log", UNTOUCHED)
+    return here.fault("altered", leaf, "its record was changed, or another one put in its place", UNTOUCHED)
 
 
 def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:

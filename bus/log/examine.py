@@ -18,16 +18,13 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.log import tables
-from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
+from bus.log.diagnosis import Broken, Content, Fault, Line, Page, are_octets, octets
 from bus.log.payload import divided, matches
-from bus.message import parsed
 from bus.store import Tx, listed
 from bus.store.opening import open_reader
 
 Read = Callable[[], AbstractContextManager[Tx]]
 """A new view of the database."""
-Content = Mapping[str, Any]
-"""A record, parsed."""
 Mark = TypeVar("Mark")
 PAGE = 2048
 COLUMNS = ("id", "kind", "time", "message", "run")
@@ -54,34 +51,35 @@ class Stretch(NamedTuple):
     traced: int = 0
 
 
-class Found(NamedTuple):
-    """``absent``: of each message the first payload that is gone, unless ``excused``; ``row``: the first row that says something else.
-
-    ``broken``: a fault that ends everything. ``payloads``, ``gone``, ``messages``, ``runs``, ``traces``: how many were compared.
-    """
+class Counts(NamedTuple):
+    """How many were compared."""
 
     payloads: int = 0
     gone: int = 0
     messages: int = 0
     runs: int = 0
     traces: int = 0
+
+    def plus(self, others: Counts) -> Counts:
+        return Counts(*map(operator.add, self, others))
+
+
+class Found(NamedTuple):
+    """``absent``: of each message the first payload that is gone, unless ``excused``; ``row``: the first row that says something else.
+
+    ``broken``: a fault that ends everything.
+    """
+
+    counts: Counts = Counts()
     absent: Mapping[str, Fault] = {}
     excused: frozenset[str] = frozenset()
     row: Fault | None = None
     broken: Fault | None = None
 
-    def counts(self) -> tuple[int, int, int, int, int]:
-        return self.payloads, self.gone, self.messages, self.runs, self.traces
-
-    def with_counts(self, earlier: Found) -> Found:
-        """With how many were compared in what came before."""
-        payloads, gone, messages, runs, traces = (mine + others for mine, others in zip(self.counts(), earlier.counts(), strict=True))
-        return self._replace(payloads=payloads, gone=gone, messages=messages, runs=runs, traces=traces)
-
     def then(self, later: Found) -> Found:
         """With what was found behind it."""
         absent, excused = {**later.absent, **self.absent}, self.excused | later.excused
-        return later.with_counts(self)._replace(absent=absent, excused=excused, row=self.row or later.row)
+        return Found(self.counts.plus(later.counts), absent, excused, self.row or later.row)
 
 
 def lines_of(tx: Tx, after: int, count: int) -> list[Line]:
@@ -101,7 +99,7 @@ def examine(read: Read, stretch: Stretch, lines: Sequence[Line]) -> Found:
     try:
         with read() as tx:
             for at in range(0, len(lines), PAGE):
-                found = found.then(_page(tx, first + at, lines[at : at + PAGE], stretch.traced))
+                found = found.then(_of_page(tx, Page.of(first + at, lines[at : at + PAGE]), stretch.traced))
     except Broken as broken:
         return found._replace(broken=broken.fault)
     except STRANGE as error:
@@ -110,58 +108,56 @@ def examine(read: Read, stretch: Stretch, lines: Sequence[Line]) -> Found:
     return found
 
 
-def _page(tx: Tx, first: int, page: Sequence[Line], traced: int) -> Found:
-    contents = [parsed(line.content) for line in page]
+def _of_page(tx: Tx, page: Page, traced: int) -> Found:
     excused = set[str]()
-    for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
-        _columns(index, line, content)
+    for leaf, line, content in page.leaves():
+        _columns(leaf, line, content)
         if content["kind"] in tables.GONE:
             excused.update(excuses(content["data"]))
-    payloads, gone, absent = _commitments(tx, first, page, contents)
-    messages, runs, row = _rows(tx, first, page, contents)
-    traces, untraced = _traces(tx, first, page, traced)
-    return Found(payloads, gone, messages, runs, traces, absent, frozenset(excused), row or untraced)
+    payloads, gone, absent = _commitments(tx, page)
+    messages, runs, row = _rows(tx, page)
+    traces, untraced = _traces(tx, page, traced)
+    return Found(Counts(payloads, gone, messages, runs, traces), absent, frozenset(excused), row or untraced)
 
 
-def _columns(index: int, line: Line, content: Content) -> None:
+def _columns(leaf: int, line: Line, content: Content) -> None:
     row = line.row
     if not are_octets(row["content"]):
-        sentence = f"leaf {index:,}: its record stands there as a text, not as bytes"
-        raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; the bus cannot read it"))
+        said = "its record stands there as a text, not as bytes"
+        raise Broken(line.fault("column", leaf, said, "the record is as it was; the bus cannot read it"))
     if _IN_COLUMNS(row) == tuple(map(content.get, COLUMNS)):
         return
     for name in COLUMNS:
         if row[name] != content.get(name):
-            sentence = f"leaf {index:,}: the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
-            raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
+            said = f"the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
+            raise Broken(line.fault("column", leaf, said, "the record is as it was; searches go astray"))
 
 
-def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int, dict[str, Fault]]:
+def _commitments(tx: Tx, page: Page) -> tuple[int, int, dict[str, Fault]]:
     """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
-    wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
+    wanted = [payload["id"] for content in page.contents for payload in content.get("payloads", ())]
     kept = {row["id"]: row for row in tx.all("payloads_named", ids=listed(wanted))} if wanted else {}
     absent, there, gone = dict[str, Fault](), 0, 0
-    for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
+    for leaf, line, content in page.leaves():
         for payload in content.get("payloads", ()):
             row = kept.get(payload["id"])
             if row is None:
-                absent.setdefault(_whose(content, payload["role"]), _of_payload("payload", "is gone", index, line, payload))
+                absent.setdefault(_whose(content, payload["role"]), _of_payload("payload", "is gone", leaf, line, payload))
                 gone += 1
             elif not _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
-                raise Broken(_of_payload("payload", "is not the one that the record commits to", index, line, payload))
+                raise Broken(_of_payload("payload", "is not the one that the record commits to", leaf, line, payload))
             elif not (are_octets(row["nonce"]) and are_octets(row["content"])):
-                raise Broken(_of_payload("column", "stands there as a text, not as bytes", index, line, payload))
+                raise Broken(_of_payload("column", "stands there as a text, not as bytes", leaf, line, payload))
             elif (row["message"], row["media_type"]) != (content.get("message"), payload["type"]):
                 said = "stands with another message, or as of another media type, than the record says"
-                raise Broken(_of_payload("column", said, index, line, payload))
+                raise Broken(_of_payload("column", said, leaf, line, payload))
             else:
                 there += 1
     return there, gone, absent
 
 
-def _of_payload(kind: str, said: str, index: int, line: Line, payload: Content) -> Fault:
-    sentence = f"leaf {index:,}: the payload `{payload['role']}` of a record `{line.row['kind']}` {said}"
-    return Fault(kind, sentence, index, index, line.name(), line.seq)
+def _of_payload(kind: str, said: str, leaf: int, line: Line, payload: Content) -> Fault:
+    return line.fault(kind, leaf, f"the payload `{payload['role']}` of a record `{line.row['kind']}` {said}")
 
 
 def _is_committed(payload: Content, nonce: bytes, content: bytes) -> bool:
@@ -180,28 +176,28 @@ def excuses(data: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{message}{WIRE}" for message in data.get("wires", ()))
 
 
-def _rows(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int, Fault | None]:
+def _rows(tx: Tx, page: Page) -> tuple[int, int, Fault | None]:
     """A row that says something else is told at the end: until then a record behind it, not yet hashed, may be what was changed."""
     try:
-        return *tables.compare(tx, first, page, contents), None
+        return *tables.compare(tx, page), None
     except Broken as broken:
         return 0, 0, broken.fault
     except STRANGE as error:
-        said = f"what the tables say of leaf {first:,} and those behind it cannot be compared: {error!r}"
-        return 0, 0, Fault("unreadable", said, first)
+        said = f"what the tables say of leaf {page.first:,} and those behind it cannot be compared: {error!r}"
+        return 0, 0, Fault("unreadable", said, page.first)
 
 
-def _traces(tx: Tx, first: int, page: Sequence[Line], traced: int) -> tuple[int, Fault | None]:
+def _traces(tx: Tx, page: Page, traced: int) -> tuple[int, Fault | None]:
     """How many traces these records make, and the first record that searches would not find as what it is."""
-    until = min(page[-1].seq, traced)
-    if until < page[0].seq:
+    begin, until = page.lines[0].seq, min(page.lines[-1].seq, traced)
+    if until < begin:
         return 0, None
-    told, missing = tables.traces_of(tx, page[0].seq - 1, until)
+    told, missing = tables.traces_of(tx, begin - 1, until)
     if missing is None:
         return told, None
     # a view that was replaced may tell of no record of the page
-    leaf, line = next((leaf, line) for leaf, line in enumerate(page, first) if line.seq >= missing)
-    return 0, Fault("table", tables.UNTRACED.format(leaf), leaf, leaf, line.name(), line.seq, tables.HINT)
+    leaf, line = next((leaf, line) for leaf, line, _ in page.leaves() if line.seq >= missing)
+    return 0, line.fault("table", leaf, tables.UNTRACED, tables.HINT)
 
 
 # -- in other processes ------------------------------------------------------------------------------------------------

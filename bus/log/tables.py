@@ -12,19 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.log import log, requests, waits
-from bus.log.diagnosis import Broken, Fault, Line, in_table
+from bus.log.diagnosis import Broken, Content, Fault, Page
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
-Content = Mapping[str, Any]
-"""A record, parsed."""
 MOST = 500
 """Cases looked at together."""
 HINT = "the records are as they were; what portal, console and search show is not what happened"
 AGAIN = "the records are as they were; what a sender sends again would be done twice, or pass for what it is not"
-UNTRACED = "leaf {:,}: searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
+UNTRACED = "searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
 GONE = frozenset({"erased", "disposed"})
 """Records that say why payloads are gone."""
 MOVES = frozenset({"matched", "expired", "redelivered"})
@@ -57,26 +55,26 @@ class _Told(NamedTuple):
     binding: list[tuple[int, Content]]
 
 
-def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int]:
-    """Compare what these records made with what stands in the tables now; ``first``: the leaf of the first of them.
+def compare(tx: Tx, page: Page) -> tuple[int, int]:
+    """Compare what these records made with what stands in the tables now; raises `Broken`.
 
-    Returns how many messages were received and runs opened in them. Raises `Broken`.
+    Returns how many messages were received and runs opened in them.
     """
-    told = _read(contents)
+    told = _read(page.contents)
     rows = _rows(tx, "messages_by_id", "messages", told.messages)
     later = _replies(tx, [message for message, columns in told.messages.items() if _wrong(columns, rows.get(message))])
     for message, reply in later.items():
         if wrong := _wrong({**told.messages[message], "reply": reply}, rows.get(message)):
-            raise _broken(tx, _Place(first, page, told.line, message, wrong), f"the message {message}", ())
+            raise _broken(tx, page, told.line[message], "message", message, wrong)
     runs = _rows(tx, "runs_by_id", "runs", {*told.runs, *_deciding(told.binding)})
     doubtful = [run for run, columns in told.runs.items() if run in told.unsure or _wrong(columns, runs.get(run))]
     journals = _journals(tx, doubtful, {run: told.runs[run]["message"] for run in doubtful})
     for run in doubtful:
         if wrong := _wrong(_folded(run, journals[run], told.opened.get(run, {})), runs.get(run)):
-            raise _broken(tx, _Place(first, page, told.line, run, wrong), f"the run {run}", journals[run])
-    _cases(tx, first, page, told.binding, rows, runs)
-    _intake(tx, first, page, told.binding)
-    waits.compare(tx, first, page, contents)
+            raise _broken(tx, page, told.line[run], "run", run, wrong, journals[run])
+    _cases(tx, page, told.binding, rows, runs)
+    _intake(tx, page, told.binding)
+    waits.compare(tx, page)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 
@@ -125,7 +123,7 @@ def traced(tx: Tx, after: int, until: int) -> int:
     if missing is None:
         return told
     leaf = StoredTree(tx).index_of(missing)
-    raise Broken(Fault("table", UNTRACED.format(leaf), leaf, leaf, hint=HINT))
+    raise Broken(Fault("table", f"leaf {leaf:,}: {UNTRACED}", leaf, leaf, hint=HINT))
 
 
 def traces_of(tx: Tx, after: int, until: int) -> tuple[int, int | None]:
@@ -168,7 +166,7 @@ def _read(contents: Sequence[Content]) -> _Told:
     return told
 
 
-def _intake(tx: Tx, first: int, page: Sequence[Line], binding: Sequence[tuple[int, Content]]) -> None:
+def _intake(tx: Tx, page: Page, binding: Sequence[tuple[int, Content]]) -> None:
     """Raises `Broken` where a message is not known by what its sender called it: sent again, it would be taken a second time."""
     told = [(at, content, name) for at, content in binding for name in content["data"].get("intake", ())]
     if not told:
@@ -178,7 +176,7 @@ def _intake(tx: Tx, first: int, page: Sequence[Line], binding: Sequence[tuple[in
     for at, content, (scope, key) in told:
         if known.get((scope, key)) != (content["message"], content["data"]["content"]):
             said = f"the message {content['message']} does not stand in the table `intake_keys` as its record says"
-            raise in_table(first, page, at, said, AGAIN)
+            raise page.broken(at, said, AGAIN)
 
 
 def _message(content: Content) -> dict[str, Any]:
@@ -239,22 +237,8 @@ def _folded(run: str, journal: Iterable[Content], opened: Mapping[str, Any]) -> 
 # -- what the tables say -----------------------------------------------------------------------------------------------
 
 
-class _Place(NamedTuple):
-    """Where on a page something is wrong: of the message or run ``about``, the column ``wrong`` with what row and records say."""
-
-    first: int
-    page: Sequence[Line]
-    line: Mapping[str, int]
-    about: str
-    wrong: tuple[str, Any, Any]
-
-    def here(self) -> tuple[int, Line]:
-        at = self.line[self.about]
-        return self.first + at, self.page[at]
-
-
 def _wrong(columns: Mapping[str, Any], row: Row | None) -> tuple[str, Any, Any] | None:
-    """The first column in which a row differs from what was told; a row that is not there differs in its id."""
+    """The first column in which a row differs from what was told, what it says, what was told; one that is not there differs in its id."""
     if row is None:
         return "id", None, "a row"
     for name, said in columns.items():
@@ -291,23 +275,20 @@ def _journals(tx: Tx, runs: Sequence[str], messages: Mapping[str, str]) -> dict[
     return found
 
 
-def _broken(tx: Tx, place: _Place, what: str, journal: Sequence[Content]) -> Broken:
-    """The fault, at the last record that says otherwise where that has its leaf, else at the one that was being read."""
-    name, found, said = place.wrong
-    leaf, line = place.here()
+def _broken(tx: Tx, page: Page, at: int, what: str, identity: str, wrong: tuple[str, Any, Any], journal: Sequence[Content] = ()) -> Broken:
+    """The fault of a ``message`` or ``run``: at the last record that says otherwise where that has its leaf, else where it was read."""
+    name, found, said = wrong
+    leaf, line = page.first + at, page.lines[at]
     last = next((one for one in reversed(journal) if "state" in one.get("data", ()) or one["kind"] in MOVES), None)
     named, seq = line.name(), line.seq
     if last is not None and (row := tx.one("record", id=last["id"])) is not None:
         index = StoredTree(tx).index_of(row["seq"])
         if index is not None:
             leaf, named, seq = index, f"{last['id']} ({last['kind']} of message {last['message']})", row["seq"]
-    table = "runs" if what.startswith("the run") else "messages"
-    told = (
-        f"is not in the table `{table}`"
-        if name == "id"
-        else f"stands in the table `{table}` with `{name}` {found!r}, the log says {said!r}"
-    )
-    return Broken(Fault("table", f"leaf {leaf:,}: {what} {told}", leaf, leaf, named, seq, HINT))
+    told = f"stands in the table `{what}s` with `{name}` {found!r}, the log says {said!r}"
+    if name == "id":
+        told = f"is not in the table `{what}s`"
+    return Broken(Fault("table", f"leaf {leaf:,}: the {what} {identity} {told}", leaf, leaf, named, seq, HINT))
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -322,9 +303,7 @@ def _deciding(binding: Sequence[tuple[int, Content]]) -> Iterator[str]:
             yield content["data"]["parent"]
 
 
-def _cases(
-    tx: Tx, first: int, page: Sequence[Line], binding: Sequence[tuple[int, Content]], messages: Mapping[str, Row], runs: Mapping[str, Row]
-) -> None:
+def _cases(tx: Tx, page: Page, binding: Sequence[tuple[int, Content]], messages: Mapping[str, Row], runs: Mapping[str, Row]) -> None:
     """Whoever tells a key belongs to the case that the key stands under; a message sent by a run to the case of the run."""
     tokens = {token for _, content in binding for token in _tokens(content).values()}
     stands = {}
@@ -335,7 +314,7 @@ def _cases(
         for what, mine, other in _belongs(content, stands, messages, runs):
             if mine != other:
                 said = f"{what} stands in the tables with the case {mine}, the log puts it into {other}"
-                raise in_table(first, page, at, said, HINT)
+                raise page.broken(at, said, HINT)
 
 
 def _belongs(

@@ -19,7 +19,7 @@ from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
-from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
+from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import WIDTH, Edge, Tile
@@ -185,7 +185,7 @@ class _Walk:
         self._former = self._before([octets(row["content"]) for row in known])
         self._cosigned: dict[str, tuple[int, int]] = {}
         self._checkpoints = self._held = 0
-        self._found, self._todo = Found(), Stretch(0, 0, 0)
+        self._counts, self._todo = Counts(), Stretch(0, 0, 0)
         self._help: Beside[_Place] | None = None
         self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
         self._excused: set[str] = set()
@@ -228,8 +228,8 @@ class _Walk:
             [waiting] = tx.all("records_beyond", seq=self._seq)
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), start=start,
-            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._found.payloads,
-            messages=self._found.messages, runs=self._found.runs, erased=self._found.gone, waiting=waiting["records"],
+            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._counts.payloads,
+            messages=self._counts.messages, runs=self._counts.runs, erased=self._counts.gone, waiting=waiting["records"],
             own_word=not self._trust.keys, vouched=self._vouched, ask=self._to_ask(),
         )  # fmt: skip
 
@@ -248,7 +248,7 @@ class _Walk:
 
     def _place(self) -> _Place:
         tiles = tuple(self._open.values())
-        return _Place(self._edge.size, self._seq, self._vouched, tiles, frozenset(self._keys), frozenset(self._lost), self._found.traces)
+        return _Place(self._edge.size, self._seq, self._vouched, tiles, frozenset(self._keys), frozenset(self._lost), self._counts.traces)
 
     def _catch_up(self) -> None:
         """Traces of records that were looked at before searches had come to them; raises `Broken`."""
@@ -260,7 +260,7 @@ class _Walk:
             while after < until:
                 last = min(after + PIECE, until)
                 told, after = told + tables.traced(tx, after, last), last
-        self._found = Found(traces=told)
+        self._counts = Counts(traces=told)
 
     def _walk(self) -> None:
         names = sorted({key.name for key in self._trust.witnesses})
@@ -406,7 +406,7 @@ class _Walk:
             self._todo = Stretch(0, 0, 0)
         for found, place in self._help.done(all=all):
             self._note(found)
-            self._kept = place._replace(traces=self._found.traces)
+            self._kept = place._replace(traces=self._counts.traces)
 
     def _await_help(self) -> None:
         """Wait for what others examine. Raises `Broken`."""
@@ -418,7 +418,7 @@ class _Walk:
             self._absent.setdefault(whose, fault)
         self._excused |= found.excused
         self._row = self._row or found.row
-        self._found = Found().with_counts(self._found).with_counts(found)
+        self._counts = self._counts.plus(found.counts)
         if found.broken is not None:
             raise Broken(found.broken)
 
@@ -429,7 +429,7 @@ class _Walk:
         with self._read() as tx:
             tables.strangers(tx)
             rules.compare(tx)
-            tables.traces(tx, min(self._traced, self._seq), self._found.traces)
+            tables.traces(tx, min(self._traced, self._seq), self._counts.traces)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""
@@ -579,7 +579,7 @@ def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier], *
         f"leaf {leaf:,} names them{how}; if the minutes of the change name them too, give those before and these, each with --key; "
         "a witness whom you trust vouches too: --witness-key"
     )
-    return Fault("keys", f"leaf {leaf:,}: it names {what}{why}", leaf, leaf, line.name(), line.seq, hint)
+    return line.fault("keys", leaf, f"it names {what}{why}", hint)
 
 
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:

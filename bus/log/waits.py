@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bus.log.diagnosis import Broken, Fault, Line, in_table
+from bus.log.diagnosis import Broken, Content, Fault, Page
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
-Content = Mapping[str, Any]
-"""A record, parsed."""
 HINT = "the records are as they were; a run waits for what it does not wait for, or sleeps though it was woken"
 OPENS: Mapping[str, str] = {"waiting": "open", "closed": "late"}
 CLOSES = frozenset({"matched", "expired"})
@@ -21,17 +19,18 @@ ENDS = frozenset({"done", "dead", "discarded"})
 GIVES = frozenset({"matched", "late"})
 
 
-def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> None:
-    """Compare the waits that these records began, and the messages that they gave; ``first``: the leaf of the first. Raises `Broken`.
+def compare(tx: Tx, page: Page) -> None:
+    """Compare the waits that these records began, and the messages that they gave; raises `Broken`.
 
     The journal of a run is read only where a row says something else: a later record may have changed it.
     """
+    contents = page.contents
     given = [(content["run"], content["data"]["arrival"], at) for at, content in enumerate(contents) if content["kind"] in GIVES]
     stands = {(row["run"], row["message"]) for row in _rows(tx, "matches_among", {run for run, _, _ in given})}
     for run, message, at in given:
         if (run, message) not in stands:
             said = f"that the run {run} was given the message {message} does not stand in the table `matches`"
-            raise in_table(first, page, at, said, HINT)
+            raise page.broken(at, said, HINT)
     began = {content["run"]: at for at, content in enumerate(contents) if content["kind"] in OPENS}
     rows = {(row["run"], row["path"]): row for row in _rows(tx, "waits_among", began)}
     told = _folded(content for content in contents if content.get("run") in began) if began else {}
@@ -40,7 +39,7 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
     for run, waits in _folded(whole).items():
         for path, name, found, said in _wrong(run, waits, rows):
             what = f"the wait {path} of the run {run} stands in the table `waits` with `{name}` {found!r}"
-            raise in_table(first, page, began[run], f"{what}, the log says {said!r}", HINT)
+            raise page.broken(began[run], f"{what}, the log says {said!r}", HINT)
 
 
 def _rows(tx: Tx, query: str, runs: Collection[str]) -> Sequence[Row]:

@@ -13,8 +13,7 @@ import pytest
 
 from bus.engine import projection
 from bus.log import tables
-from bus.log.diagnosis import Broken, Line
-from bus.message import parsed
+from bus.log.diagnosis import Broken, Line, Page
 from bus.store import Tx
 from tests.integration.workshop import Workshop, workshop
 
@@ -47,8 +46,7 @@ def said_by_records(shop: Workshop) -> None:
         lines = [Line.of(row) for row in tx.all("whole_records_after", after=0, most=100_000)]
         for size in (1, 7, 2048):
             for at in range(0, len(lines), size):
-                page = lines[at : at + size]
-                tables.compare(tx, at, page, [parsed(line.content) for line in page])
+                tables.compare(tx, Page.of(at, lines[at : at + size]))
         tables.strangers(tx)
 
 
@@ -70,7 +68,7 @@ def rows_changed_one_by_one_are_found(shop: Workshop) -> None:
 
     def found(tx: Tx) -> bool:
         try:
-            tables.compare(tx, 0, lines, [parsed(line.content) for line in lines])
+            tables.compare(tx, Page.of(0, lines))
         except Broken:
             return True
         return False
