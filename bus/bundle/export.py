@@ -65,7 +65,7 @@ def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Map
     files["LEGGIMI-README.txt"] = summary.README.encode()
     files["verify.py"] = Path(verify.__file__).read_bytes()
     files["manifest.json"] = gather.manifest(found, files, origin, wanted.scope)
-    record = _record(store, clock, wanted, gather.digest_of(files["manifest.json"]), len(found.leaves))
+    record = _record(store, clock, wanted, verify.digest_of(files["manifest.json"]), len(found.leaves))
     files["seal.json"] = _seal(store, record, found.checkpoint.size)
     packed = verify.packed(files)
     with store.read() as tx:  # the last thing: an erasure may have been carried out since the payloads were opened

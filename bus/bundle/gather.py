@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -194,12 +193,8 @@ def manifest(gathered: Gathered, files: Mapping[str, bytes], origin: str, scope:
     return canonical({
         "v": 1, "origin": origin, "keys": list(gathered.keys), "size": gathered.checkpoint.size, "scope": dict(scope),
         "records": len(gathered.leaves), "payloads": gathered.payloads,
-        "files": {name: digest_of(content) for name, content in files.items()},
+        "files": {name: verify.digest_of(content) for name, content in files.items()},
     })  # fmt: skip
-
-
-def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _base64(value: bytes) -> str:

@@ -258,6 +258,10 @@ def said(name: str, text: str, *either: str) -> Any:
     return found
 
 
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\0" + data).digest()
 
@@ -266,22 +270,26 @@ def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
-def includes(root: bytes, size: int, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:
-    """RFC 9162, 2.1.3.2."""
-    if not 0 <= index < size:
-        return False
-    at, last, hash = index, size - 1, leaf
+def _roots(at: int, last: int, node: bytes, proof: Iterable[bytes]) -> tuple[bytes, bytes] | None:
+    """Up from a node: the root of the tree that ends there, and of the one that ends with ``last``; None where the proof is of another."""
+    old = new = node
     for step in proof:
         if last == 0 or len(step) != 32:
-            return False
+            return None
         if at & 1 or at == last:
-            hash = _node(step, hash)
+            old, new = _node(step, old), _node(step, new)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            hash = _node(hash, step)
+            new = _node(new, step)
         at, last = at >> 1, last >> 1
-    return last == 0 and hash == root
+    return None if last else (old, new)
+
+
+def includes(root: bytes, size: int, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    """RFC 9162, 2.1.3.2."""
+    found = _roots(index, size - 1, leaf, proof) if 0 <= index < size else None
+    return found is not None and found[1] == root
 
 
 def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[bytes]) -> bool:
@@ -296,18 +304,7 @@ def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[byt
     at, last = first - 1, second - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    before = after = path[0]
-    for step in path[1:]:
-        if last == 0 or len(step) != 32:
-            return False
-        if at & 1 or at == last:
-            before, after = _node(step, before), _node(step, after)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            after = _node(after, step)
-        at, last = at >> 1, last >> 1
-    return last == 0 and before == old and after == new
+    return _roots(at, last, path[0], path[1:]) == (old, new)
 
 
 # -- the bundle ------------------------------------------------------------------------------------------------------
@@ -369,19 +366,19 @@ class Bundle:
         for key in (key for key in self.witnesses if key.name not in self.witnessed):
             self.say("witness", key=key.said, by=self.checkpoint.signers)
 
-    def _trust(self, name: str, checkpoint: Any) -> list[str]:
+    def _trust(self, name: str, checkpoint: Checkpoint) -> list[str]:
         if not (known := self._by(name, checkpoint, self.keys)):
             self.say("key", name=name, by=checkpoint.signers)
         if checkpoint.origin != self.manifest["origin"]:
             self.say("origin", name=name, found=checkpoint.origin)
         return known
 
-    def _by(self, name: str, checkpoint: Any, keys: Sequence[Key]) -> list[str]:
+    def _by(self, name: str, checkpoint: Checkpoint, keys: Sequence[Key]) -> list[str]:
         """The names of those of the keys that signed it; a false signature is a finding."""
         good, false = checkpoint.by(keys)
         for key in false:
             self.say("false", name=name, key=key)
-        return list(good)
+        return good
 
     def _records(self) -> None:
         size, root = self.checkpoint.size, self.checkpoint.root
@@ -410,7 +407,7 @@ class Bundle:
         elif kind:
             time = (stamped_at if kind == "timestamp" else registered_on)(self.files[name], what, stamped)
             at = int(dt.datetime.fromisoformat(f"{time[:10]} {time[11:19] or '00:00:00'}+00:00").timestamp())
-            told = {"name": name, "time": time, "at": at, "what": what, "digest": hashlib.sha256(stamped).hexdigest()}
+            told = {"name": name, "time": time, "at": at, "what": what, "digest": digest_of(stamped)}
             self.anchored.append((kind, {**told, "covered": sum(index < size for index in self.indexes)}))
 
     def _stamped(self, name: str, consistency: str, size: int) -> None:
@@ -436,7 +433,7 @@ class Bundle:
             opened = sealed[-32:] == bound if sealed or len(nonce) == 33 else not own
             # the commitment is over nonce and content, one behind the other: their lengths say where they are parted
             parted = (len(nonce), len(content)) == ((33, len(text) + 48) if sealed else (32, len(text)))
-            digest = hashlib.sha256(nonce + content).hexdigest()
+            digest = digest_of(nonce + content)
             if not (opened and parted) or id not in (nonce[1:9].hex() + digest, digest):
                 self.say("payload", id=id)
             if id not in named:
@@ -448,7 +445,7 @@ class Bundle:
 
     def _rules(self) -> None:
         for name, content in self.files.items():
-            if (match := RULE.fullmatch(name)) and hashlib.sha256(content).hexdigest() != match[1]:
+            if (match := RULE.fullmatch(name)) and digest_of(content) != match[1]:
                 self.say("rules", name=name)
         self.unruled = unruled(rules_of(self.records), self.files)
 
@@ -457,7 +454,7 @@ class Bundle:
         for name, content in self.files.items():
             if name not in APART and name not in listed:
                 self.say("uncovered", name=name)
-            elif name in listed and listed[name] != hashlib.sha256(content).hexdigest():
+            elif name in listed and listed[name] != digest_of(content):
                 self.say("changed", name=name)
         for name in sorted(set(listed) - set(self.files)):
             self.say("missing", name=name)
@@ -481,7 +478,7 @@ class Bundle:
             self.say("grown")
         elif known:  # then the checkpoint needs no key that we know (it has one of before): its root is part of one that has
             self.found = [one for one in self.found if (one[0], one[1].get("name")) != ("key", "checkpoint")]
-        if record.get("kind") != "exported" or record["data"]["manifest"] != hashlib.sha256(self.files["manifest.json"]).hexdigest():
+        if record.get("kind") != "exported" or record["data"]["manifest"] != digest_of(self.files["manifest.json"]):
             self.say("seal")
 
 
@@ -551,7 +548,7 @@ def registered_on(evidence: bytes, what: str, stamped: bytes) -> str:
     found = json.loads(evidence, object_pairs_hook=once)
     if set(found) not in (REGISTERED, REGISTERED - {"sha256"}) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", found["giorno"]):
         raise Malformed("it says more, or less, than it should")
-    if "sha256" in found and found["sha256"] != hashlib.sha256(stamped).hexdigest():
+    if "sha256" in found and found["sha256"] != digest_of(stamped):
         raise Unfit(what)
     return str(found["giorno"])
 

@@ -102,18 +102,8 @@ def includes(root: bytes, size: int, index: int, leaf: bytes, proof: Sequence[by
     """Whether ``proof`` shows that the leaf with hash ``leaf`` is at ``index`` of the tree (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size or not _are_hashes([root, leaf, *proof]):
         return False
-    at, last, hash = index, size - 1, leaf
-    for step in proof:
-        if last == 0:
-            return False
-        if at & 1 or at == last:
-            hash = node_hash(step, hash)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            hash = node_hash(hash, step)
-        at, last = at >> 1, last >> 1
-    return last == 0 and hash == root
+    found = _roots(index, size - 1, leaf, proof)
+    return found is not None and found[1] == root
 
 
 def extends(first_root: bytes, first: int, second_root: bytes, second: int, proof: Sequence[bytes]) -> bool:
@@ -133,10 +123,15 @@ def extends(first_root: bytes, first: int, second_root: bytes, second: int, proo
     at, last = first - 1, second - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    old = new = path[0]
-    for step in path[1:]:
+    return _roots(at, last, path[0], path[1:]) == (first_root, second_root)
+
+
+def _roots(at: int, last: int, node: bytes, proof: Iterable[bytes]) -> tuple[bytes, bytes] | None:
+    """Up from a node: the root of the tree that ends there, and of the one that ends with ``last``; None where the proof is of another."""
+    old = new = node
+    for step in proof:
         if last == 0:
-            return False
+            return None
         if at & 1 or at == last:
             old, new = node_hash(step, old), node_hash(step, new)
             while not at & 1 and at:
@@ -144,7 +139,7 @@ def extends(first_root: bytes, first: int, second_root: bytes, second: int, proo
         else:
             new = node_hash(new, step)
         at, last = at >> 1, last >> 1
-    return last == 0 and old == first_root and new == second_root
+    return None if last else (old, new)
 
 
 def split(size: int) -> int:
