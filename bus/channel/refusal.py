@@ -35,11 +35,8 @@ def refuse_unsafe(url: str) -> list[str]:
     if parts.scheme not in AMQP or (parts.hostname or "localhost") in _LOOPBACK:
         return []
     if (parts.username or "guest") == "guest":
-        raise ConfigError(
-            f"the broker {parts.hostname} would be asked as guest, whom everybody knows",
-            code="config.channel",
-            hint=f"rabbitmqctl add_user snodo …, set_permissions -p VHOST snodo {RIGHTS}, and name it in channel.url",
-        )
+        hint = f"rabbitmqctl add_user snodo …, set_permissions -p VHOST snodo {RIGHTS}, and name it in channel.url"
+        raise _refusal(f"the broker {parts.hostname} would be asked as guest, whom everybody knows", hint)
     if parts.scheme in TLS:
         return []
     return [f"tickets and the broker's password travel in the clear to {parts.hostname}: use amqps://"]
@@ -58,7 +55,11 @@ def _refuse_unusable(url: str) -> None:
         sentence, hint = f"the library for {url.partition(':')[0]}:// is not installed", f"pip install 'kombu[{url.partition(':')[0]}]'"
     else:
         return
-    raise ConfigError(sentence, code="config.channel", hint=hint)
+    raise _refusal(sentence, hint)
+
+
+def _refusal(sentence: str, hint: str) -> ConfigError:
+    return ConfigError(sentence, code="config.channel", hint=hint)
 
 
 def refuse_old(connection: Any) -> None:
@@ -66,9 +67,7 @@ def refuse_old(connection: Any) -> None:
     facts = getattr(connection, "server_properties", {})
     said = str(facts.get("version", ""))
     if facts.get("product") == "RabbitMQ" and tuple(int(part) for part in said.split(".")[:2] if part.isdecimal()) < OLDEST:
-        raise ConfigError(
-            f"this is RabbitMQ {said}", code="config.channel", hint="the bus needs RabbitMQ 3.10 or later: upgrade the broker"
-        )
+        raise _refusal(f"this is RabbitMQ {said}", "the bus needs RabbitMQ 3.10 or later: upgrade the broker")
 
 
 def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
@@ -79,23 +78,12 @@ def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
         return None
     match cause:
         case amqp.AccessRefused() if "ACCESS_REFUSED - Login" in str(cause):
-            return ConfigError(
-                "the broker does not know our user or password",
-                code="config.channel",
-                hint="set channel.url to amqp://user:password@host/vhost",
-            )
+            return _refusal("the broker does not know our user or password", "set channel.url to amqp://user:password@host/vhost")
         case amqp.AccessRefused():
-            return ConfigError(
-                f"the broker forbids it: {cause.reply_text}",
-                code="config.channel",
-                hint=f"rabbitmqctl set_permissions -p {vhost} USER {RIGHTS}",
-            )
+            return _refusal(f"the broker forbids it: {cause.reply_text}", f"rabbitmqctl set_permissions -p {vhost} USER {RIGHTS}")
         case amqp.NotAllowed():
-            return ConfigError(
-                f"the broker has no virtual host {vhost!r} for our user",
-                code="config.channel",
-                hint=f"rabbitmqctl add_vhost {vhost}, then set_permissions -p {vhost} USER {RIGHTS}",
-            )
+            hint = f"rabbitmqctl add_vhost {vhost}, then set_permissions -p {vhost} USER {RIGHTS}"
+            return _refusal(f"the broker has no virtual host {vhost!r} for our user", hint)
         case amqp.PreconditionFailed():
             return _of_another_kind(str(cause.reply_text), vhost, queue)
     return None
@@ -108,11 +96,8 @@ def _of_another_kind(said: str, vhost: str, queue: str) -> ConfigError:
     away = f"delete_queue -p {vhost} {name}"
     if what == "exchange":
         away = f"""eval 'rabbit_exchange:delete(rabbit_misc:r(<<"{vhost}">>, exchange, <<"{name}">>), false, <<"snodo">>).'"""
-    return ConfigError(
-        f"the broker has {'an' if what == 'exchange' else 'a'} {what} {name!r} of another kind: {said}",
-        code="config.channel",
-        hint=f"nothing in it is needed: rabbitmqctl {away} (or delete it in the management), then start again",
-    )
+    hint = f"nothing in it is needed: rabbitmqctl {away} (or delete it in the management), then start again"
+    return _refusal(f"the broker has {'an' if what == 'exchange' else 'a'} {what} {name!r} of another kind: {said}", hint)
 
 
 def reason(error: BaseException, url: str, queue: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from bus.engine.retention import KINDS
 from bus.web import (
@@ -30,19 +28,8 @@ from bus.web.served import Field, Served
 JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
 CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
+_path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
 _ID = {"type": "string", "format": "uuid"}
-
-
-def _path(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
-    return Field(name, "path", description, schema or {"type": "string"}, required=True)
-
-
-def _query(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
-    return Field(name, "query", description, schema or {"type": "string"})
-
-
-def _header(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
-    return Field(name, "header", description, schema or {"type": "string"})
 
 
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from bus.config import Role
 from bus.web.answer import Answer, Call
@@ -49,13 +49,12 @@ BODY = frozenset({408, 413, 415, 422})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A parameter of an address."""
+    """A parameter of a request; what stands in the path must be there."""
 
     name: str
-    place: str
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
-    required: bool = False
+    place: Literal["path", "query", "header"] = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
