@@ -88,17 +88,19 @@ def _settings(path: Path) -> Settings:
 
 
 def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
+    from bus.log.checkpoint import checkpoint_of
     from bus.log.note import parse
-    from bus.witness.memory import head_of, place_of
+    from bus.witness.memory import place_of
 
     file = settings.memory / place_of(origin) / "checkpoint"
     if not file.is_file():
         return {"origin": origin, "size": None}
     note = parse(file.read_bytes())
+    head = checkpoint_of(note.text)
     return {
         "origin": origin,
-        "size": head_of(note).size,
-        "root": head_of(note).root.hex(),
+        "size": head.size,
+        "root": head.root.hex(),
         "time": note.signatures[-1].time,
         "file": str(file),
     }

@@ -19,8 +19,13 @@ from typing import IO
 
 from bus.disk import sync_folder
 from bus.errors import ConfigError, EvidenceError
-from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
+from bus.log.checkpoint import checkpoint_of, cosigned
 from bus.log.note import Note, Verifier, parse
+
+LAST = "checkpoint"
+"""The file of the last one that was cosigned."""
+BEGINS = "begins"
+"""The file that says that a log begins here."""
 
 
 def place_of(origin: str) -> str:
@@ -45,18 +50,21 @@ class Memory:
     def last(self, origin: str) -> Note | None:
         """The last checkpoint of a log, with its signatures and ours; None when the log begins here. Raises OSError when it is lost."""
         try:
-            return parse(_file(self._folder, origin).read_bytes())
+            return parse((self._room(origin) / LAST).read_bytes())
         except FileNotFoundError:
-            if _begins(self._folder, origin).exists():
+            if (self._room(origin) / BEGINS).exists():
                 return None
             raise
 
     def keep(self, origin: str, note: Note) -> None:
         """Put a checkpoint in the place of the last one; returns when a power cut could not take it back. Raises OSError."""
-        _keep(self._folder, origin, note)
+        _keep(self._room(origin), note)
 
     def close(self) -> None:
         self._lock.close()
+
+    def _room(self, origin: str) -> Path:
+        return self._folder / place_of(origin)
 
     def _check(self, origin: str, keys: list[Verifier]) -> None:
         try:
@@ -71,76 +79,63 @@ class Memory:
             ) from None  # fmt: skip
         except EvidenceError as error:
             raise ConfigError(
-                f"{_file(self._folder, origin)} is not a checkpoint that we cosigned: {error.sentence}", code="witness.memory",
+                f"{self._room(origin) / LAST} is not a checkpoint that we cosigned: {error.sentence}", code="witness.memory",
                 hint="put the newest checkpoint of this log that carries our cosignature in its place; never delete it",
             ) from error  # fmt: skip
-
-
-def head_of(note: Note) -> Checkpoint:
-    return checkpoint_of(note.text)
 
 
 def begin(folder: Path, origins: Iterable[str]) -> list[str]:
     """Say that the logs of which a memory knows nothing begin here; which they are. Raises `ConfigError`, OSError."""
     with _taken(folder):
-        new = [origin for origin in origins if not _file(folder, origin).exists()]
-        for origin in new:
-            _make_room(folder, origin)
-            _begins(folder, origin).touch()
-            sync_folder(_begins(folder, origin).parent)
+        new = [origin for origin in origins if not (folder / place_of(origin) / LAST).exists()]
+        for room in (folder / place_of(origin) for origin in new):
+            _make(room)
+            (room / BEGINS).touch()
+            sync_folder(room)
     return new
 
 
 def put_back(folder: Path, note: Note, origins: Iterable[str], ours: Iterable[Verifier]) -> None:
     """Remember a checkpoint that we cosigned before our memory was lost. Raises `ConfigError`, `EvidenceError` when it is none, OSError."""
-    head = head_of(note)
+    head = checkpoint_of(note.text)
+    room = folder / place_of(head.origin)
     if head.origin not in origins:
         raise EvidenceError(f"a checkpoint of {head.origin!r}, which is none of our logs", code="evidence.origin")
     _of_ours(note, head.origin, ours)
     with _taken(folder):
         known = 0
         with contextlib.suppress(FileNotFoundError, EvidenceError):  # a broken one may be replaced
-            known = head_of(parse(_file(folder, head.origin).read_bytes())).size
+            known = checkpoint_of(parse((room / LAST).read_bytes()).text).size
         if known > head.size:
             raise ConfigError(
                 f"this is a checkpoint of {head.size:,} records, and the memory knows one of {known:,}", code="witness.memory",
                 hint="keep the newer one: nothing is to be put back",
             )  # fmt: skip
-        _keep(folder, head.origin, note)
+        _keep(room, note)
 
 
 def _of_ours(note: Note, origin: str, keys: Iterable[Verifier]) -> None:
-    if not (cosigned(note, keys) and head_of(note).origin == origin):
+    if not (cosigned(note, keys) and checkpoint_of(note.text).origin == origin):
         raise EvidenceError("no cosignature of ours", code="evidence.unsigned")
 
 
-def _keep(folder: Path, origin: str, note: Note) -> None:
-    final = _file(folder, origin)
-    new = final.with_name("checkpoint.new")
-    _make_room(folder, origin)
+def _keep(room: Path, note: Note) -> None:
+    """``room``: the folder of the log within the memory."""
+    new = room / "checkpoint.new"
+    _make(room)
     with new.open("wb") as file:
         file.write(note.encode())
         file.flush()
         os.fsync(file.fileno())
-    new.replace(final)
-    _begins(folder, origin).unlink(missing_ok=True)
-    sync_folder(final.parent)
+    new.replace(room / LAST)
+    (room / BEGINS).unlink(missing_ok=True)
+    sync_folder(room)
 
 
-def _file(folder: Path, origin: str) -> Path:
-    return folder / place_of(origin) / "checkpoint"
-
-
-def _begins(folder: Path, origin: str) -> Path:
-    """What says that a log begins here."""
-    return folder / place_of(origin) / "begins"
-
-
-def _make_room(folder: Path, origin: str) -> None:
-    room = folder / place_of(origin)
+def _make(room: Path) -> None:
     if not room.is_dir():
         room.mkdir()
-        sync_folder(folder)
+        sync_folder(room.parent)
 
 
 def _taken(folder: Path) -> IO[bytes]:

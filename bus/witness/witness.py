@@ -15,7 +15,7 @@ from bus.log import note as notes
 from bus.log import tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, number
 from bus.log.note import Note, Signature, Signer, Verifier
-from bus.witness.memory import Memory, head_of
+from bus.witness.memory import Memory
 
 MOST_PROOF = 63
 """Lines of a proof."""
@@ -81,7 +81,7 @@ class Witness:
     def _judge(self, asked: Request, new: Checkpoint) -> None:
         """Whether the new checkpoint follows from the last one; raises `Refusal`."""
         note = self._memory.last(new.origin)
-        last = Checkpoint(new.origin, 0, tree.EMPTY) if note is None else head_of(note)
+        last = Checkpoint(new.origin, 0, tree.EMPTY) if note is None else checkpoint_of(note.text)
         if asked.old != last.size:
             raise Refusal(409, f"{last.size}\n", SIZE)
         if not tree.extends(last.root, last.size, new.root, new.size, asked.proof):
