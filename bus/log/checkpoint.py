@@ -49,14 +49,19 @@ def checkpoint_of(text: str) -> Checkpoint:
     return Checkpoint(origin, number(size), digest, tuple(extensions))
 
 
-def opened(raw: bytes, origin: str, keys: Iterable[Verifier]) -> tuple[Checkpoint, Note]:
-    """The checkpoint in a note, of this log, signed by one of its keys; raises `EvidenceError`."""
+def signed_by(keys: Iterable[Verifier], raw: bytes) -> Checkpoint:
+    """The checkpoint in a note that one of the keys has signed; raises `EvidenceError`."""
     note = parse(raw)
     verify(note, keys)
-    checkpoint = checkpoint_of(note.text)
+    return checkpoint_of(note.text)
+
+
+def opened(raw: bytes, origin: str, keys: Iterable[Verifier]) -> Checkpoint:
+    """As `signed_by`, of this log; raises `EvidenceError`."""
+    checkpoint = signed_by(keys, raw)
     if checkpoint.origin != origin:
         raise EvidenceError(f"a checkpoint of the log {checkpoint.origin!r}, not of {origin!r}", code="evidence.origin")
-    return checkpoint, note
+    return checkpoint
 
 
 def cosigned(note: Note, witnesses: Iterable[Verifier]) -> list[tuple[Verifier, Signature]]:

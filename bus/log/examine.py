@@ -221,9 +221,13 @@ def _end_with_who_asked() -> None:
 
 
 def _help(stretch: Stretch) -> Found:
-    with _mine[0]() as tx:
+    return _read_and_examine(_mine[0], stretch)
+
+
+def _read_and_examine(read: Read, stretch: Stretch) -> Found:
+    with read() as tx:
         lines = lines_of(tx, stretch.after, stretch.records)
-    return examine(_mine[0], stretch, lines)
+    return examine(read, stretch, lines)
 
 
 class Beside(Generic[Mark]):
@@ -252,9 +256,7 @@ class Beside(Generic[Mark]):
             try:
                 found = future.result()
             except BrokenExecutor:  # it was killed, perhaps for its memory: this one has enough
-                with self._read() as tx:
-                    lines = lines_of(tx, stretch.after, stretch.records)
-                found = examine(self._read, stretch, lines)
+                found = _read_and_examine(self._read, stretch)
             yield found, mark
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def judged(reader: Reader, text: str, door: Sequence[Verifier], log: Sequence[Ve
         newest = stored.checkpoint()
         if newest is None:
             raise EvidenceError("the log has no checkpoint", code="evidence.unsigned")
-        head, _ = checkpoint.opened(newest.note, promise.origin, log)
+        head = checkpoint.opened(newest.note, promise.origin, log)
         leaves = _leaves(tx, head)
         if promise.leaf in leaves:
             return _included(promise, leaves.index(promise.leaf), head.size)

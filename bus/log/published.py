@@ -27,7 +27,7 @@ class Folder:
 
     def __init__(self, folder: Path, origin: str, keys: Iterable[Verifier]) -> None:
         self._folder = folder
-        self.head, _ = checkpoint.opened(self._read(Path("checkpoint")), origin, keys)
+        self.head = checkpoint.opened(self._read(Path("checkpoint")), origin, keys)
         self._leaves: dict[bytes, int] = {}
         edge = CompactRange()
         for number in range(-(-self.head.size // WIDTH)):

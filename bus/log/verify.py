@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
-from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
+from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
@@ -293,11 +293,8 @@ class _Walk:
 
     def _witnessed(self, name: str) -> Iterator[_Root]:
         """Checkpoints that carry a cosignature of a witness whom the auditor trusts."""
-        at = self._edge.size
-        while rows := self._anchors("witness", name, at):
-            for row in rows:
-                at = row["size"]
-                yield from self._cosignature(octets(row["evidence"]), at)
+        for size, evidence in self._anchors("witness", name, self._edge.size):
+            yield from self._cosignature(evidence, size)
 
     def _cosignature(self, evidence: bytes, size: int) -> Iterator[_Root]:
         try:
@@ -383,9 +380,9 @@ class _Walk:
     def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
         """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
         for witness in self._trust.witnesses:
-            for row in self._anchors("witness", witness.name, leaf):
+            for _, evidence in self._anchors("witness", witness.name, leaf):
                 with suppress(EvidenceError):
-                    found = note.parse(octets(row["evidence"]))
+                    found = note.parse(evidence)
                     if cosigned(found, [witness]) and note.verify(found, [key]):
                         return True
         return False
@@ -460,9 +457,7 @@ class _Walk:
         if not (are_octets(stored.root) and are_octets(stored.note)):
             raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records stands there as a text, not as bytes"))
         try:
-            found = note.parse(stored.note)
-            note.verify(found, self._signers)
-            head = checkpoint_of(found.text)
+            head = signed_by(self._signers, stored.note)
         except EvidenceError as error:
             sentence = f"the checkpoint of {stored.size:,} records: {error.sentence}"
             raise Broken(Fault("checkpoint", sentence, hint=(self._strange or error).hint)) from error
@@ -476,9 +471,8 @@ class _Walk:
             yield root.head
         for row in tx.all("checkpoints_beyond", size=root.size - 1, until=self._newest.size, most=PAGE):
             with suppress(EvidenceError):
-                found = note.parse(octets(row["note"]))
-                note.verify(found, self._signers)
-                if (head := checkpoint_of(found.text)).size == row["size"]:
+                head = signed_by(self._signers, octets(row["note"]))
+                if head.size == row["size"]:
                     yield head
 
     def _may_be_gone(self, whose: str) -> bool:
@@ -526,11 +520,8 @@ class _Walk:
         with self._read() as tx:
             names = [row["name"] for row in tx.all("anchor_names") if row["kind"] == "timestamp"]
         for name in names:
-            at = start
-            while rows := self._anchors("timestamp", name, at):
-                for row in rows:
-                    at = row["size"]
-                    found[name] = at, self._stamp(octets(row["evidence"]), at)
+            for size, evidence in self._anchors("timestamp", name, start):
+                found[name] = size, self._stamp(evidence, size)
         return found
 
     def _stamp(self, evidence: bytes, size: int) -> int:
@@ -543,9 +534,16 @@ class _Walk:
         except EvidenceError as error:
             raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error
 
-    def _anchors(self, kind: str, name: str, after: int) -> Sequence[Row]:
-        with self._read() as tx:
-            return tx.all("anchors_beyond", kind=kind, name=name, after=after, most=PAGE)
+    def _anchors(self, kind: str, name: str, after: int) -> Iterator[tuple[int, bytes]]:
+        """What somebody said of checkpoints beyond a size, with the size of each, in order."""
+        while True:
+            with self._read() as tx:
+                rows = tx.all("anchors_beyond", kind=kind, name=name, after=after, most=PAGE)
+            if not rows:
+                return
+            for row in rows:
+                after = row["size"]
+                yield after, octets(row["evidence"])
 
     def _end(self) -> None:
         """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
@@ -585,9 +583,7 @@ def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier], *
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:
     """The name of the log: by its newest checkpoint if that is good, else by the record that says its keys; raises `Broken`."""
     try:
-        found = note.parse(newest.note)
-        note.verify(found, keys)
-        return checkpoint_of(found.text).origin
+        return signed_by(keys, newest.note).origin
     except EvidenceError as error:
         with suppress(ValueError, KeyError, TypeError, IndexError):
             return str(parsed(octets(first[0]["content"]))["data"]["origin"])

@@ -72,7 +72,7 @@ def audited(store: Store, signer: Signer) -> int:
         while at < size:
             found = stored.checkpoint_of(at + 1)
             assert found is not None
-            said, _ = checkpoint.opened(found.note, ORIGIN, [signer.verifier])
+            said = checkpoint.opened(found.note, ORIGIN, [signer.verifier])
             assert (said.size, said.root) == (found.size, found.root) == (found.size, roots[found.size])
             assert tree.extends(roots[at], at, found.root, found.size, stored.consistency(at, found.size))
             at = found.size
@@ -222,7 +222,7 @@ def test_a_key_that_is_lost_is_replaced_when_the_settings_name_it_and_the_log_sa
         said, newest = keys.history(tx, "checkpoints"), StoredTree(tx).checkpoint()
     assert [(one.data["keys"], one.data.get("lost")) for one in said] == [(list(lost), None), ([str(new.verifier)], list(lost))]
     assert newest is not None
-    assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])[0].size == 3
+    assert checkpoint.opened(newest.note, ORIGIN, [new.verifier]).size == 3
     with pytest.raises(ConfigError, match="is signed by"):
         desk.sequencer("uno").turn()
 

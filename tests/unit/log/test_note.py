@@ -198,7 +198,7 @@ def test_a_size_has_one_spelling(said):
 
 def test_extension_lines_are_signed_and_kept():
     extended = CHECKPOINT._replace(extensions=("una riga", "un'altra"))
-    assert (extended, extended.signed([SIGNER])) == opened(extended.signed([SIGNER]).encode(), LOG, [SIGNER.verifier])
+    assert extended == opened(extended.signed([SIGNER]).encode(), LOG, [SIGNER.verifier])
 
 
 def test_a_checkpoint_of_another_log_is_refused_though_the_key_is_ours():
