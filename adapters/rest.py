@@ -1,309 +1,27 @@
-"""REST: a client for adapters over `adapters.http`, and an adapter that is all configuration (`Rest`).
+"""A REST system described in ``config.yaml``: its addresses, and its shapes or an OpenAPI document that says them.
 
-`RestClient.send` makes one HTTP exchange and says how it ended:
-
-======================================= ==========================================================================================
-no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout); so is our certificate not taken
-left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
-408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
-other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
-other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
-======================================= ==========================================================================================
-
-Whether a byte left is not guessed from exception types: the connection tells. One deadline over the whole exchange, replies limited in
-size, JSON read strictly.
+An adapter of one's own takes the client from here too (`adapters.http.client`).
 """
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import json
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, NoReturn, Self, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from adapters.http.crossing import crossing
-from adapters.http.link import ALONE, Link, LinkSettings
-from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, retry_after_of
+from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
-from bus.adapter import Call, Effect, LocalFile, Operation, OutsideError, Refused, Settings, Text, Unreachable
-from bus.message import canonical
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
+from bus.adapter import Call, LocalFile, Operation, Settings, Text
 
-M = TypeVar("M", bound=BaseModel)
-Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
-"""``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
+__all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
 
-_CHARSET = re.compile(r"charset\s*=\s*\"?(iso-8859-[0-9]{1,2}|windows-125[0-9]|utf-16)\b", re.IGNORECASE)
-NOT_NOW = frozenset({408, 425, 429, 503})
-_OURS = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
-"""Headers that every request of ours has, where they have a value."""
 _WITH_BODY = ("POST", "PUT", "PATCH")
-DEPTH = 40
-HTTP_REFUSALS: Mapping[str, str] = MappingProxyType(
-    {
-        "HTTP_400": "the system could not read the request",
-        "HTTP_401": "our credentials are not valid",
-        "HTTP_403": "our credentials do not allow this",
-        "HTTP_404": "no such resource",
-        "HTTP_409": "in conflict with the state of the resource",
-        "HTTP_412": "a precondition does not hold",
-        "HTTP_413": "the request is too large",
-        "HTTP_415": "the media type is not taken",
-        "HTTP_422": "the content is not acceptable",
-        "HTTP_4XX": "refused with another 4xx status",
-    }
-)
-"""What any HTTP system may refuse with; part of the ``refusals`` of every operation made with `RestClient`."""
-
-
-def strict_json(data: bytes) -> Any:
-    """JSON from outside: raises ValueError on duplicate keys, NaN, infinities, bytes that are not UTF-8 and depth beyond 40."""
-    try:
-        value = _STRICT.decode(data.decode("utf-8"))
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    _check_depth(value, DEPTH)
-    return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is repeated")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    if math.isfinite(number := float(text)):
-        return number
-    raise ValueError("a number is too large")
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
-
-
-def _check_depth(value: Any, allowed: int) -> None:
-    if not isinstance(value, (dict, list)):
-        return
-    if allowed == 0:
-        raise ValueError("nested too deep")
-    for inner in value.values() if isinstance(value, dict) else value:
-        _check_depth(inner, allowed - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class RestReply:
-    """What came back with an expected status. Header names are lowercase."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    effect: Effect
-
-    @property
-    def media_type(self) -> str:
-        return self.headers.get("content-type", "").split(";")[0].strip().lower()
-
-    @property
-    def kind(self) -> str:
-        """Status, media type and coding, for a sentence."""
-        coding = self.headers.get("content-encoding", "")
-        return f"HTTP {self.status}, {self.media_type[:100] or 'of no media type'}" + (f" coded in {coding[:100]}" if coding else "")
-
-    @property
-    def text(self) -> bytes:
-        """The body in UTF-8: without the mark that may stand before it (RFC 8259 §8.1), and out of the charset that its media type says."""
-        said = _CHARSET.search(self.headers.get("content-type", ""))
-        try:
-            return self.body.decode(said[1]).encode() if said else self.body.removeprefix(codecs.BOM_UTF8)
-        except (LookupError, ValueError):
-            return self.body
-
-    def json(self) -> Any:
-        """The body as JSON; an unreadable one is a call without a usable answer."""
-        try:
-            return strict_json(self.text)
-        except UnicodeDecodeError:
-            why = f"{self.kind}, and not in UTF-8"
-        except ValueError as error:
-            why = self.kind if self.media_type and "json" not in self.media_type else str(error) if self.body else "it is empty"
-        raise no_answer(self.effect, f"the reply is not JSON: {why}", answered=not is_page(self.headers))
-
-    def is_absent(self, system: str) -> bool:
-        """Whether the system has no such thing. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
-        if self.status != 404:
-            return False
-        said = self.json()
-        if not isinstance(said, dict) or "statusCode" in said:  # as Azure API Management says it of an address that it does not serve
-            raise no_answer(self.effect, f"a 404 that is not {system}'s: look at the address in the settings")
-        return True
-
-    def model(self, kind: type[M], under: str = "", *, extra: Literal["ignore"] | None = None) -> M:
-        """The body as a model of the system's own contract; a body of another shape is a call without a usable answer.
-
-        ``under``: the body is the value of that field. ``extra="ignore"`` leaves alone what ``kind`` does not know.
-        """
-        value = {under: self.json()} if under else self.json()
-        try:
-            return kind.model_validate(value, extra=extra)
-        except ValidationError as error:
-            raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}", answered=True) from None
-
-    def without_content(self, kind: type[M]) -> M:
-        """The model that nothing is said of; one that must say something is a call without a usable answer."""
-        try:
-            return kind.model_validate({})
-        except ValidationError as error:
-            raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}", answered=True) from None
-
-
-class RestSettings(LinkSettings):
-    """What every REST system needs in ``config.yaml``; adapters extend it."""
-
-    url: WebAddress = Field(pattern=r"^[^?#]*$", description="base address of the system, without query")
-    connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
-    max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
-    pool: int = Field(16, ge=1, description="connections kept open")
-
-
-@dataclass(slots=True)
-class RestClient:
-    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add."""
-
-    settings: RestSettings
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hooks: Sequence[Hook] = ()
-    _link: Link = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._link = self.settings.link(self.settings.connect_timeout, self.settings.pool)
-
-    def send(
-        self,
-        ctx: Call,
-        effect: Effect,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | list[str]] | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        expect: Sequence[int] = (200,),
-        refusals: Mapping[str, str] | None = None,
-        idempotent: bool = False,
-    ) -> RestReply:
-        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`).
-
-        ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name.
-        """
-        content = b"" if body is None else canonical(body)
-        wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
-        if idempotent:
-            wanted["Idempotency-Key"] = ctx.key
-        for hook in self.hooks:
-            wanted.update(hook(method, path, content, ctx))
-        line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
-        search = urlencode(query or {}, doseq=True)
-        ctx.wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
-        address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
-        reply = self._exchange(ctx, effect, method, address, content, wanted, line)
-        if reply.status not in expect:
-            raise _ended_badly(reply, ctx, refusals or {}, line)
-        return reply
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _exchange(
-        self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
-    ) -> RestReply:
-        with crossing(ctx.timeout) as going:
-            try:
-                limit = self.settings.max_bytes
-                reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
-                return self._read(ctx, effect, reply, line)
-            except errors() as error:
-                sentence = f"{line}: {reason(error)}"
-                raise no_answer(effect if going.left else "read", sentence) from None
-
-    def _read(self, ctx: Call, effect: Effect, reply: Reply, line: str) -> RestReply:
-        """Keep what came, be it whole or not."""
-        transaction = reply.headers.get("govway-transaction-id")
-        note = f"{reply.status} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
-        ctx.wire("in", reply.body, reply.headers.get("content-type", "application/octet-stream"), note)
-        if reply.failed is not None:
-            raise reply.failed
-        if len(reply.body) > self.settings.max_bytes:
-            raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes", answered=True)
-        # Some gateways compress what was asked for as it is.
-        return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, self.settings.max_bytes), effect)
-
-
-def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
-    found = {"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity", "User-Agent": "snodo"}
-    if content:
-        found["Content-Type"] = "application/json"
-    if ctx.correlation_id:
-        found["X-Correlation-ID"] = ctx.correlation_id
-    if ctx.key:
-        found["X-Request-Id"] = f"{ctx.key[:32]}-{ctx.attempt}"
-    if ctx.traceparent:
-        found["traceparent"] = ctx.traceparent
-    return found
-
-
-def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:
-    """The error that a status nobody expected stands for."""
-    sentence = f"{line}: HTTP {reply.status}"
-    if reply.status in NOT_NOW:
-        return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
-    problem = _problem_of(reply)
-    if 400 <= reply.status < 500:
-        code = _code_of(reply.status, problem, refusals)
-        named = "" if code == f"HTTP_{reply.status}" else f", {code}"
-        meaning = refusals.get(code) or HTTP_REFUSALS.get(code, "")
-        return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None)
-    if reply.status < 300:
-        sentence += ", a success of another kind than this operation expects"
-    elif reply.status < 400:
-        sentence += ELSEWHERE
-    return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
-
-
-def _problem_of(reply: RestReply) -> dict[str, Any]:
-    """The problem+json of a reply, or nothing."""
-    try:
-        value = strict_json(reply.text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _code_of(status: int, problem: Mapping[str, Any], refusals: Mapping[str, str]) -> str:
-    """The declared code that a problem names in ``code``, at the end of ``type``, or as ``title``; else one made of the status."""
-    said = (problem.get("code"), str(problem.get("type", "")).rpartition("/")[2], problem.get("title"))
-    for code in said:
-        if isinstance(code, str) and code in refusals:
-            return code
-    plain = f"HTTP_{status}"
-    return plain if plain in HTTP_REFUSALS or plain in refusals else "HTTP_4XX"
-
-
-# -- a REST system by configuration alone ---------------------------------------------------------------------------------
 
 
 class FailedWhen(Settings):
@@ -385,7 +103,7 @@ class Rest(Configured):
         """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?"""
         for name in self.settings.operations:
             yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
-        ours = {*_OURS, *(name.lower() for name in self.settings.headers)}
+        ours = {*USUAL, *(name.lower() for name in self.settings.headers)}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
             for header in described.headers:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from adapters.rest import HTTP_REFUSALS, Hook, RestClient, RestSettings
+from adapters.http.client import HTTP_REFUSALS, Hook, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
 
 FIRM_OR_PERSON = r"^([0-9]{11}|[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z])$"

@@ -7,4 +7,5 @@ retries, no redirects, no proxies or netrc from the environment; a proxy that th
 `message`   what goes over a connection that stands: a request written, a reply read within bounds
 `link`      the kept connections to one system: addresses, TLS, authorities, our certificate
 `outcome`   what an exchange that failed means, and says
+`client`    all of it together for systems that speak JSON
 """

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
+from adapters.http.client import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, LocalFileOrNone, Text, operation
 from bus.clock import ROME
 

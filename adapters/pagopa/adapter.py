@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from adapters.http.client import HTTP_REFUSALS, RestClient, RestReply
 from adapters.pagopa import giornale
 from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
 from adapters.pagopa.inbound import OPERAZIONI, endpoint
@@ -25,7 +26,6 @@ from adapters.pagopa.modelli import (
     StatoPosizione,
     oggi,
 )  # fmt: skip
-from adapters.rest import HTTP_REFUSALS, RestClient, RestReply
 from adapters.soap.client import SoapClient
 from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Report, Unreachable, operation
 

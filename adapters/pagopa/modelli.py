@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adapters.http.client import RestSettings
 from adapters.pagopa.identificativi import Emettitore, iban_valido
-from adapters.rest import RestSettings
 from bus.adapter import Contract, LocalFileOrNone, Text
 from bus.clock import ROME
 

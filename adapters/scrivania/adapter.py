@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
+from adapters.http.client import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, Text, operation
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from adapters.http.client import HTTP_REFUSALS, RestClient, RestSettings
 from adapters.http.outcome import no_answer
-from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, Text, operation
 from bus.message import digest
 

@@ -5,7 +5,7 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 
-from adapters.rest import RestClient, RestSettings
+from adapters.http.client import RestClient, RestSettings
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)

@@ -9,7 +9,7 @@ import socket
 import pytest
 from pydantic import ValidationError
 
-from adapters.rest import RestClient, RestSettings
+from adapters.http.client import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.doctor import systems

@@ -9,9 +9,10 @@ from functools import partial
 import pytest
 from pydantic import ValidationError
 
+from adapters.http.client import RestClient, RestReply, RestSettings, strict_json
 from adapters.http.outcome import retry_after_of
 from adapters.openapi import model_of
-from adapters.rest import Rest, RestClient, RestReply, RestSettings, strict_json
+from adapters.rest import Rest
 from adapters.shapes import shape_of
 from bus.adapter import Call, Contract, InDoubt, Refused, Unreachable
 from bus.engine.circuit import silent

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.anagrafe.adapter import Anagrafe
+from adapters.http.client import RestClient, RestSettings
 from adapters.notifiche.adapter import Notifiche
 from adapters.protocollo.adapter import Protocollo
-from adapters.rest import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.testing.adapter_contract import attempt
