@@ -28,8 +28,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
-from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, retry_after_of
+from adapters.http.message import inflated
+from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable
 from bus.message import canonical
@@ -225,26 +225,18 @@ class RestClient:
     def _exchange(
         self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
     ) -> RestReply:
+        limit = self.settings.max_bytes
         with crossing(ctx.timeout) as going:
             try:
-                limit = self.settings.max_bytes
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
-                return self._read(ctx, effect, reply, line)
             except errors() as error:
-                sentence = f"{line}: {reason(error)}"
-                raise no_answer(effect if going.left else "read", sentence) from None
-
-    def _read(self, ctx: Call, effect: Effect, reply: Reply, line: str) -> RestReply:
-        """Keep what came, be it whole or not."""
+                raise no_answer(effect if going.left else "read", f"{line}: {reason(error)}") from None
         transaction = reply.headers.get("govway-transaction-id")
         note = f"{reply.status} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
         ctx.wire("in", reply.body, reply.headers.get("content-type", "application/octet-stream"), note)
-        if reply.failed is not None:
-            raise reply.failed
-        if len(reply.body) > self.settings.max_bytes:
-            raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes", answered=True)
+        refuse_cut(reply, limit, effect, line)
         # Some gateways compress what was asked for as it is.
-        return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, self.settings.max_bytes), effect)
+        return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, limit), effect)
 
 
 def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:

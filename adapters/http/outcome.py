@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http.message import Unsendable
+from adapters.http.message import Reply, Unsendable
 from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
 from bus.network import NoWay
 
@@ -73,6 +73,14 @@ def is_page(headers: Mapping[str, str]) -> bool:
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
     """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
     return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
+
+
+def refuse_cut(reply: Reply, limit: int, effect: Effect, asked: str) -> None:
+    """A reply that is not whole, or larger than ``limit`` bytes, is a call without a usable answer."""
+    if reply.failed is not None:
+        raise no_answer(effect, f"{asked}: {reason(reply.failed)}")
+    if len(reply.body) > limit:
+        raise no_answer(effect, f"{asked}: the reply is larger than {limit} bytes", answered=True)
 
 
 def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, retry_after_of
+from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -93,19 +93,16 @@ class SoapClient:
         """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(operation)}
         ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
+        limit = self._max_reply_bytes
         with crossing(ctx.timeout) as going:
             try:
-                limit = self._max_reply_bytes
                 reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:
                 if not going.left:
                     raise Unreachable(f"{operation.name}: {reason(error)}, and nothing was sent") from None
                 raise no_answer(effect, f"{operation.name}: {reason(error)}") from None
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
-        if reply.failed is not None:
-            raise no_answer(effect, f"{operation.name}: {reason(reply.failed)}")
-        if len(reply.body) > limit:
-            raise no_answer(effect, f"{operation.name}: the reply is larger than {limit} bytes", answered=True)
+        refuse_cut(reply, limit, effect, operation.name)
         return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
