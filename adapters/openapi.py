@@ -52,15 +52,15 @@ class Described:
     method: str
     path: str
     query: tuple[str, ...]
-    headers: tuple[str, ...]
-    request: Schema
-    answer: Schema
-    whole: bool
-    told: bool
-    success: tuple[int, ...]
-    refusals: Mapping[str, str]
-    expected: frozenset[str]
-    purpose: str
+    headers: tuple[str, ...] = ()
+    request: Schema = field(default_factory=dict)
+    answer: Schema = field(default_factory=dict)
+    whole: bool = False
+    told: bool = True
+    success: tuple[int, ...] = (200, 201, 204)
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+    purpose: str = ""
     media: tuple[str, ...] = ()
     joined: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ class Document:
             yield from ((item, method, str(path), item[method]) for method in METHODS if isinstance(item.get(method), dict))
 
     def _described(self, item: Schema, method: str, path: str, one: Schema) -> Described:
-        asked, told = Reader(self.path, asked=True), Reader(self.path, asked=False)
+        asked, told = Reader(asked=True), Reader(asked=False)
         parameters = [followed(each, self.path)[0] for each in (*item.get("parameters", ()), *one.get("parameters", ()))]
         given = {str(each.get("name")): each for each in parameters if each.get("in") in {"path", "query"}}
         for name in IN_PATH.findall(path):  # what stands in the path is needed, also where the document forgets to say so
@@ -167,7 +167,6 @@ class Reader:
     ``asked``: of a request, which has no ``readOnly`` fields; an answer has no ``writeOnly`` ones.
     """
 
-    path: Path
     asked: bool
 
     def schema(self, node: Any, base: Path, seen: tuple[int, ...] = ()) -> Schema:

@@ -70,11 +70,12 @@ class ConfiguredSettings(RestSettings):
                 raise ValueError(f"operations.{name} needs method, path, request and answer, or an `openapi` document that says them")
         return self
 
-    def described(self, name: str) -> Described | None:
-        """What the OpenAPI document says of an operation; None without one. Raises ValueError when it has no such operation."""
+    def described(self, name: str) -> Described:
+        """What the OpenAPI document says of an operation, or without one the settings. Raises ValueError when it has no such operation."""
+        asked = self.operations[name]
         if not self.openapi:
-            return None
-        asked, document = self.operations[name], document_of(Path(self.openapi).resolve())
+            return Described(asked.method, asked.path, asked.query)
+        document = document_of(Path(self.openapi).resolve())
         found = document.operation(asked.operation, asked.method, asked.path)
         if found is None:
             wanted = asked.operation or f"{asked.method} {asked.path}"
@@ -92,9 +93,9 @@ class Rest(Configured):
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
         self._client = RestClient(settings, settings.headers)
-        self._described = {name: described for name in settings.operations if (described := settings.described(name))}
+        self._described = {name: settings.described(name) for name in settings.operations}
         judged = settings.validate_replies
-        self._offer({name: _declared(name, one, self._described.get(name), judged) for name, one in settings.operations.items()})
+        self._offer({name: _declared(name, one, self._described[name], judged) for name, one in settings.operations.items()})
 
     def close(self) -> None:
         self._client.close()
@@ -114,91 +115,80 @@ class Rest(Configured):
 
     def _misplaced(self, name: str) -> Iterator[str]:
         """What of a request would go nowhere, and what an address asks for that no request has."""
-        asked, described = self.settings.operations[name], self._described.get(name)
-        method, path, query = (described.method, described.path, described.query) if described else (asked.method, asked.path, asked.query)
-        forms = alternatives(described.request if described and asked.request is None else asked.request or {})
-        fields = {field for form in forms for field in form.get("properties", {})}
-        in_path = set(IN_PATH.findall(path))
-        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(query)
+        asked, described = self.settings.operations[name], self._described[name]
+        fields = {field for form in alternatives(asked.request or described.request) for field in form.get("properties", {})}
+        in_path = set(IN_PATH.findall(described.path))
+        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(described.query)
         undoes = any(one.undo in (name, f"{self.name}.{name}") for one in self.settings.operations.values())
-        if method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
+        if described.method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
             lost = set()
         yield from (f"{field} stands in the address, and the request has no such field" for field in sorted(absent))
-        yield from (f"{field} stands neither in `path` nor in `query`, and {method} goes without a body" for field in sorted(lost))
+        yield from (
+            f"{field} stands neither in `path` nor in `query`, and {described.method} goes without a body" for field in sorted(lost)
+        )
 
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: RestOperation = self.settings.operations[operation_name]
-        declared, described = self.operations[operation_name], self._described.get(operation_name)
-        fields = request.model_dump(mode="json", exclude_none=described is None)
-        method, template, asks, joined = (
-            (described.method, described.path, described.query, described.joined)
-            if described
-            else (asked.method, asked.path, asked.query, {})
-        )
-        path, query, body = _parts_of(template, asks, fields, joined)
+        declared, described = self.operations[operation_name], self._described[operation_name]
+        fields = request.model_dump(mode="json", exclude_none=not self.settings.openapi)
+        path, query, body = _parts_of(described, fields)
         reply = self._client.send(
-            ctx, asked.effect, method, path, query=query,
-            body=None if method not in _WITH_BODY else body.get(BODY) if described and described.whole else body,
-            expect=asked.success or (described.success if described else (200, 201, 204)), refusals=declared.refusals,
-            idempotent=asked.effect == "keyed",
+            ctx, asked.effect, described.method, path, query=query,
+            body=None if described.method not in _WITH_BODY else body.get(BODY) if described.whole else body,
+            expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
         )  # fmt: skip
-        told = reply.status != 204 and (described is None or described.told)
+        told = reply.status != 204 and described.told
         if told or reply.body:
             _refuse_in_band(reply, asked.failed_when, declared)
         if not told:
             return reply.without_content(declared.answer)
-        return reply.model(
-            declared.answer,
-            under=BODY if described and any(BODY in form.get("properties", {}) for form in alternatives(described.answer)) else "",
-        )
+        whole = any(BODY in form.get("properties", {}) for form in alternatives(described.answer))
+        return reply.model(declared.answer, under=BODY if whole else "")
 
 
-def _parts_of(
-    template: str, asks: Sequence[str], given: Mapping[str, Any], joined: Mapping[str, str]
-) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
+def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
     """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest.
 
-    ``joined``: what stands between the items of a list that is one value. An object in the query is one parameter for each of its fields.
+    An object in the query is one parameter for each of its fields.
     """
-    one_value = {name: mark.join(map(_said, given[name])) for name, mark in joined.items() if isinstance(given.get(name), list)}
+    one_value = {name: mark.join(map(_said, given[name])) for name, mark in described.joined.items() if isinstance(given.get(name), list)}
     fields = {**given, **one_value}
-    in_path = set(IN_PATH.findall(template))
-    path = IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe=""), template)
+    in_path = set(IN_PATH.findall(described.path))
+    path = IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe=""), described.path)
     asked = dict[str, Any]()
-    for name in asks:
+    for name in described.query:
         value = fields.get(name)
-        deep = joined.get(name) == DEEP
+        deep = described.joined.get(name) == DEEP
         asked |= {f"{name}[{key}]" if deep else key: one for key, one in value.items()} if isinstance(value, dict) else {name: value}
     query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items() if value is not None}
-    return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in asks}
+    return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in described.query}
 
 
 def _said(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _declared(name: str, asked: RestOperation, described: Described | None, judged: bool) -> Operation:
+def _declared(name: str, asked: RestOperation, described: Described, judged: bool) -> Operation:
     in_band = asked.failed_when
     refusals = {
         **HTTP_REFUSALS,
-        **(described.refusals if described else {}),
+        **described.refusals,
         **asked.refusals,
         **({IN_BAND: "refused inside a success"} if in_band else {}),
     }
     return asked.declared(
         name, _request_of(name, asked, described), _answer_of(name, asked, described, judged), refusals, settle=asked.settle,
         failed_when=f"{in_band.field} == {in_band.equals!r}" if in_band else "",
-        expected=described.expected if described else frozenset(),
-        doc=asked.purpose or (described.purpose if described else ""),
+        expected=described.expected, doc=asked.purpose or described.purpose,
     )  # fmt: skip
 
 
-def _request_of(name: str, asked: RestOperation, described: Described | None) -> type[BaseModel]:
-    if asked.request is not None or described is None:
-        made = shape_of(f"{name}-request", asked.request or {}, closed=True)
-    else:
+def _request_of(name: str, asked: RestOperation, described: Described) -> type[BaseModel]:
+    if asked.request is None:
         made = model_of(f"{name}-request", described.request, closed=True)
-    return _addressed(made, IN_PATH.findall(described.path if described else asked.path))
+    else:
+        made = shape_of(f"{name}-request", asked.request, closed=True)
+    return _addressed(made, IN_PATH.findall(described.path))
 
 
 def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
@@ -217,10 +207,10 @@ def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
     return Addressed
 
 
-def _answer_of(name: str, asked: RestOperation, described: Described | None, judged: bool) -> type[BaseModel]:
-    if asked.answer is not None or described is None:
-        return shape_of(f"{name}-answer", asked.answer or {}, closed=False, json=True)
-    return model_of(f"{name}-answer", described.answer, closed=False, judged=judged)
+def _answer_of(name: str, asked: RestOperation, described: Described, judged: bool) -> type[BaseModel]:
+    if asked.answer is None:
+        return model_of(f"{name}-answer", described.answer, closed=False, judged=judged)
+    return shape_of(f"{name}-answer", asked.answer, closed=False, json=True)
 
 
 def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operation) -> None:
