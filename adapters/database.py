@@ -251,11 +251,10 @@ _watchman = _Watchman()
 
 @dataclass(slots=True)
 class Transaction:
-    """One open transaction. ``until`` is a monotonic moment; not thread-safe."""
+    """One open transaction; not thread-safe."""
 
     connection: Connection
     ctx: Call
-    until: float
 
     def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
@@ -403,7 +402,7 @@ class Database:
             try:
                 with _Watch(_left(until), connection):
                     self._begin(connection, name, until, read=read)
-                return Transaction(connection, ctx, until)
+                return Transaction(connection, ctx)
             except DBAPIError as error:
                 _give_back(connection)
                 if last or not error.connection_invalidated or time.monotonic() >= until:

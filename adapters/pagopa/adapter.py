@@ -62,7 +62,7 @@ class Pagopa(Adapter):
         posizione = posizione_di(request, self.settings, "VALID")
         corpo = corpo_di(posizione)
         reply = self._send(ctx, "keyed", "POST", "", query={"toPublish": "true"}, body=corpo, expect=(201, 409), refusals=RIFIUTI_CREA)
-        stato = self._confrontata(corpo, posizione.iupd, ctx) if reply.status == 409 else _stato(reply, "VALID")
+        stato = self._confrontata(corpo, posizione.iupd, ctx) if reply.status == 409 else reply.model(StatoGpd).status or "VALID"
         creata = posizione.model_copy(update={"stato": stato})
         ctx.facts.append(fatto(creata))
         return PosizioneCreata.model_validate(creata, from_attributes=True)
@@ -151,11 +151,6 @@ class Pagopa(Adapter):
             return self._leggi(iupd, ctx)
         except Unreachable as error:
             raise InDoubt(f"GPD answered 409 and could not be read back: {error.sentence}") from error
-
-
-def _stato(reply: RestReply, altrimenti: Stato) -> Stato:
-    """The state in a 201; the field is optional there."""
-    return reply.model(StatoGpd).status or altrimenti
 
 
 def _rifiuto(codice: str, dettaglio: str) -> Refused:

@@ -83,7 +83,8 @@ class SoapClient:
         try:
             return self._answer(operation, reply, effect, refusals or {})
         except Unreachable as error:
-            error.retry_after = _later(reply, ctx)
+            if reply.status in (429, 503):  # a gateway says when
+                error.retry_after = retry_after_of(reply.headers, ctx.now)
             raise
 
     def close(self) -> None:
@@ -167,11 +168,6 @@ class SoapClient:
             return self.wsdl.read_reply(operation, child)
         except Malformed as error:
             raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
-
-
-def _later(reply: Reply, ctx: Call) -> float | None:
-    """Seconds to wait where a gateway says so (429, 503)."""
-    return retry_after_of(reply.headers, ctx.now) if reply.status in (429, 503) else None
 
 
 def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str) -> None:
