@@ -141,7 +141,6 @@ class _Work:
 
     def __init__(self, transaction: Transaction, settings: EdiliziaSettings, own_uuid: str) -> None:
         self.transaction, self.settings, self.uuid = transaction, settings, own_uuid
-        self.now = transaction.ctx.now
         self.common = {"comune": settings.comune}
 
     # -- once per key -------------------------------------------------------------------------------------------------
@@ -181,15 +180,9 @@ class _Work:
     def _open_now(self, asked: Apertura) -> Aperta:
         oneri = asked.oneri or []
         files = self.transaction.ctx.attachments
-        counts = {
-            "istanze": 1,
-            "richiedenti": 1,
-            "mappali": len(asked.mappali),
-            "oneri": len(oneri),
-            "documenti": len(files),
-            "movimenti": 1,
-        }
-        ids = self._numbers(**counts)
+        ids = self._numbers(
+            istanze=1, richiedenti=1, mappali=len(asked.mappali), oneri=len(oneri), documenti=len(files), movimenti=1
+        )  # fmt: skip
         pratica = ids["istanze"][0]
         self._add("apri-istanza", [self._istanza(asked, pratica)])
         self._rows("aggiungi-richiedente", pratica, ids["richiedenti"], [asked.richiedente.model_dump()])
@@ -297,7 +290,7 @@ class _Work:
 
     def _today(self) -> str:
         """The office's date: Rome's, not UTC's."""
-        return self.now.astimezone(ROME).date().isoformat()
+        return self.transaction.ctx.now.astimezone(ROME).date().isoformat()
 
     def _rows(self, query: str, pratica: int, ids: Iterable[int], rows: list[Row]) -> None:
         self._add(query, [{**row, "pratica": pratica, "id": number} for number, row in zip(ids, rows, strict=True)])

@@ -145,8 +145,7 @@ class Protocollo(Adapter):
         number, year = said.get(self._dialect.numero), said.get(self._dialect.anno)
         if not is_number(number) or not is_number(year):
             raise InDoubt("the register answered yes without a number", answered=True)
-        day = day_of(said.get(self._dialect.data) or "")
-        return Registrato(numero=full_number(number), anno=year_of(year, day), data=day, riferimento=riferimento)
+        return _registrato(number, year, said.get(self._dialect.data) or "", riferimento)
 
     def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
         said = self._ask(self._dialect.inserimento, {"token": token, "contenuto": content}, ctx, until)
@@ -255,9 +254,7 @@ class Protocollo(Adapter):
                     raise Unreachable(
                         f"our reference stands in the register at document {number}, which has no number yet: look there", answered=True
                     )
-                day = day_of(said["DATA"])
-                one = Registrato(numero=full_number(said["NUMERO"]), anno=year_of(said["ANNO"], day), data=day, riferimento=riferimento)
-                found.append((one, said["OGGETTO"]))
+                found.append((_registrato(said["NUMERO"], said["ANNO"], said["DATA"], riferimento), said["OGGETTO"]))
         return found
 
     def _refuse_expired(self, sentence: str) -> None:
@@ -290,6 +287,11 @@ def _within(ctx: Call, until: float) -> Call:
     if left <= 0:
         raise Unreachable("no time was left for the next step; nothing was registered")
     return dataclasses.replace(ctx, timeout=left)
+
+
+def _registrato(number: object, year: object, date: str, riferimento: str) -> Registrato:
+    day = day_of(date)
+    return Registrato(numero=full_number(number), anno=year_of(year, day), data=day, riferimento=riferimento)
 
 
 def _too_large(which: str, setting: str, most: int) -> Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from adapters.protocollo.dialects import marked
 from adapters.protocollo.modelli import Corrispondente, ProtocolloSettings, Registrazione
@@ -54,12 +54,7 @@ def _party(parent: Element, who: Corrispondente | None, settings: ProtocolloSett
         add(add(parent, "AOO"), "CodiceAOO", settings.aoo)
         return
     person = add(parent, "Persona", id=who.codice_fiscale or "")
-    said: dict[str, Any] = {
-        "Nome": who.nome,
-        "Cognome": who.cognome,
-        "CodiceFiscale": who.codice_fiscale,
-        "Denominazione": who.denominazione,
-    }
+    said = {"Nome": who.nome, "Cognome": who.cognome, "CodiceFiscale": who.codice_fiscale, "Denominazione": who.denominazione}
     for name, text in said.items():
         if text:
             add(person, name, text)
