@@ -123,7 +123,7 @@ def _letters(text: str, *, surname: bool = False) -> str:
 
 
 def _roman(number: int) -> str:
-    return "".join(["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"][number % 10 : number % 10 + 1]) or str(number)
+    return ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")[number % 10] or str(number)
 
 
 def _as_written(real: str, invented: str) -> str:

@@ -325,15 +325,13 @@ class Trial:
     def _again(self, run: TestRun, ask: Call) -> None:
         tries = run.tries[ask.path]
         coming = run.coming.pop(ask.path, None)
-        if coming is None and run.walk.winding_up and not tries.doubt:
-            self._feed(run, ask.path, self._note(ask, run, fate.given_up(ask, tries, self.now)))
-            return
+        event: Event | None
         if coming is not None:
             event = self._home(run, ask, coming)
-            if event is not None:
-                self._feed(run, ask.path, event)
-            return
-        event = self._probe(run, ask) if tries.probe else self._try(run, ask)
+        elif run.walk.winding_up and not tries.doubt:
+            event = self._note(ask, run, fate.given_up(ask, tries, self.now))
+        else:
+            event = self._probe(run, ask) if tries.probe else self._try(run, ask)
         if event is not None:
             self._feed(run, ask.path, event)
 
