@@ -34,6 +34,7 @@ from types import TracebackType
 from typing import Self
 
 from bus.testing.ports import free_port
+from bus.testing.simulators import ended
 
 READY_SECONDS = 120.0
 _launcher = ThreadPoolExecutor(1, "services")
@@ -432,11 +433,7 @@ def _end_child(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     for pid in (process.pid, *left):  # a paused one does not end
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    ended(process, 20)
     until = time.monotonic() + 5
     while any(_is_there(pid) for pid in left) and time.monotonic() < until:
         time.sleep(0.01)

@@ -22,12 +22,33 @@ from urllib.request import ProxyHandler, Request, build_opener
 from bus.testing.ports import free_port
 
 READY_SECONDS = 120.0
-_opener = build_opener(ProxyHandler({}))
+opener = build_opener(ProxyHandler({}))
+"""Asks servers of this machine, whatever proxy the environment names."""
 
 
 def environment() -> dict[str, str]:
     """Of a process of ours: it finds the modules that we find."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
+
+
+def first_line(process: subprocess.Popen[bytes], within: float) -> bytes:
+    """What a process says first on its standard output; empty when it ends, or so many seconds pass, without a word."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        return process.stdout.readline() if selector.select(within) else b""
+
+
+def ended(process: subprocess.Popen[bytes], within: float) -> None:
+    """Wait for a process that was told to end; one that does not is killed."""
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 class SimulatorFailed(Exception):
@@ -112,7 +133,7 @@ class RunningSimulator:
         given = ["--port", str(self.port), "--second-port", str(self._second), "--folder", str(self.folder), *self.arguments]
         errors = self.folder / "stderr.txt"
         self._process = self._launched(given, errors)
-        line = self._ready_line()
+        line = first_line(self._process, READY_SECONDS)
         try:
             self.facts = json.loads(line)
         except ValueError:
@@ -126,33 +147,18 @@ class RunningSimulator:
         with errors.open("ab") as said:
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment())
 
-    def _ready_line(self) -> bytes:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            return self._process.stdout.readline() if selector.select(READY_SECONDS) else b""
-
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        if process is not None:
+            process.send_signal(how)
+            ended(process, 20)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         url = f"{self.url}/_control/{path}"
         request = Request(url, data=content, method=method, headers={"Content-Type": "application/json"})
         try:
-            with _opener.open(request, timeout=30) as reply:
+            with opener.open(request, timeout=30) as reply:
                 return json.load(reply)
         except OSError as error:
             raise SimulatorFailed(f"{self.module}: {method} {path}: {error}") from error

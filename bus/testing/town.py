@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import selectors
 import signal
 import subprocess
 import sys
@@ -17,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import Request
 
 from bus import source
 from bus.client import Client
 from bus.testing.ports import free_port
-from bus.testing.simulators import RunningSimulator, SimulatorFailed, environment, start
+from bus.testing.simulators import RunningSimulator, SimulatorFailed, ended, environment, first_line, opener, start
 
 SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
 KEYS = {"portale": "portal", "sistemista": "sysadmin", "vicario": "sysadmin", "revisore": "auditor"}
@@ -37,10 +37,8 @@ class Town:
     With ``workers`` the bus is one process for the doors and so many for the work: then `changes` name a store and a channel to share.
     """
 
-    def __init__(
-        self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, systems: tuple[str, ...] = SYSTEMS, workers: int = 0
-    ) -> None:
-        self.folder, self.rules, self.changes, self._names = folder, rules, changes or {}, systems
+    def __init__(self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, workers: int = 0) -> None:
+        self.folder, self.rules, self.changes = folder, rules, changes or {}
         self.simulators: dict[str, RunningSimulator] = {}
         self.port = free_port()
         self.bus: subprocess.Popen[bytes] | None = None
@@ -59,8 +57,8 @@ class Town:
     def open(self) -> Self:
         """Start the simulators side by side, write the settings, start the bus."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(len(self._names)) as pool:
-            list(pool.map(self._start_system, self._names))
+        with ThreadPoolExecutor(len(SYSTEMS)) as pool:
+            list(pool.map(self._start_system, SYSTEMS))
         self.config_path.write_text(json.dumps(self.settings(), indent=1), "utf-8")
         self.simulators["node"] = self._start_node()
         self.start_bus()
@@ -76,12 +74,9 @@ class Town:
         """Start the bus and wait until it answers: ``bus serve``, or ``bus web`` and workers."""
         self.bus = self._launch("web" if self._many else "serve")
         self.workers = [self._launch("worker") for _ in range(self._many)]
-        try:
-            for process in (self.bus, *self.workers):
-                _wait_ready(process)
-        except SimulatorFailed as error:
+        if not all(first_line(process, READY_SECONDS) for process in (self.bus, *self.workers)):
             self.stop_bus(signal.SIGKILL)
-            raise SimulatorFailed(f"{error}:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}") from None
+            raise SimulatorFailed(f"the bus did not start:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}")
 
     def stop_bus(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End all processes of the bus: SIGTERM in good order, SIGKILL as a crash."""
@@ -89,7 +84,7 @@ class Town:
         for process in running:
             process.send_signal(how)
         for process in running:
-            _ended(process)
+            ended(process, 60)
         self.bus, self.workers = None, []
 
     def _launch(self, command: str) -> subprocess.Popen[bytes]:
@@ -99,23 +94,17 @@ class Town:
 
     def pay(self, notice: str, **how: Any) -> dict[str, Any]:
         """A citizen pays a notice: the simulated node verifies, activates and sends the receipt; returns its story."""
-        import urllib.request
-
         body = json.dumps({"noticeNumber": notice, **how}).encode()
-        asked = urllib.request.Request(f"{self.simulators['node'].url}/pay", body, {"Content-Type": "application/json"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
-            told: dict[str, Any] = json.loads(answer.read())
+        asked = Request(f"{self.simulators['node'].url}/pay", body, {"Content-Type": "application/json"})
+        with opener.open(asked, timeout=60) as answer:
+            told: dict[str, Any] = json.load(answer)
         return told
 
     def settings(self) -> dict[str, Any]:
         """``config.yaml`` with this town's addresses."""
         settings: dict[str, Any] = source.read_file(self.rules / "config.yaml").plain()
-        adapters = settings["adapters"]
-        for name in [n for n in adapters if n not in self._names]:
-            del adapters[name]
-        for name in self._names:
-            adapters[name].update(self._address_of(name))
         settings.update(
+            adapters={name: {**said, **self._address_of(name)} for name, said in settings["adapters"].items() if name in SYSTEMS},
             rules=str(self.rules.resolve()),
             http={**settings.get("http", {}), "port": self.port},
             keys=[{"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()} for name, role in KEYS.items()],
@@ -175,26 +164,6 @@ class Town:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _wait_ready(process: subprocess.Popen[bytes]) -> None:
-    """Returns when a process of the bus has said that it is ready; raises `SimulatorFailed` when it never does."""
-    assert process.stdout is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        if not selector.select(READY_SECONDS) or not process.stdout.readline():
-            raise SimulatorFailed("the bus did not start")
-
-
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that was told to end; one that does not is killed."""
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def key_of(name: str) -> str:
