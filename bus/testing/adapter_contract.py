@@ -184,6 +184,46 @@ def _prepared(adapter: Adapter, declared: Operation, request: Mapping[str, Any],
     return prepared
 
 
+class Play:
+    """One example, put to an adapter and its simulator: a request that no test has used, and how many effects it has since then."""
+
+    def __init__(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
+        self.example, self.adapter, self.simulator = example, adapter, simulator
+        self.declared = adapter.operations[example.operation]
+        self.leaves = 0 if example.effect_kind is None else 1
+        """Lines that one success leaves in the ledger: none of a read."""
+        self.request = self.new_request()
+        self.before = self._lines()
+
+    def new_request(self) -> dict[str, Any]:
+        """One more that no test has used, with what it needs made to exist."""
+        given = self.example.given(self.adapter) if self.example.given else {}
+        return {**fresh(dict(self.example.request)), **given}
+
+    def ask(self, request: Mapping[str, Any] | None = None, **how: Any) -> Attempt:
+        """Ask its request, or another one; keywords as in `attempt`."""
+        return attempt(self.adapter, self.example.operation, request or self.request, files=self.example.files, **how)
+
+    def answer(self, request: Mapping[str, Any] | None = None, **how: Any) -> Any:
+        """The answer of what must succeed."""
+        return call(self.adapter, self.example.operation, request or self.request, files=self.example.files, **how)[0]
+
+    def again(self, first: Attempt) -> Any:
+        """The answer to the same key and number once more."""
+        return self.answer(key=first.ctx.key, number=first.ctx.number)
+
+    def under(self, fault: str, *, timeout: float | None = None, **more: Any) -> Attempt:
+        """Ask while the system misbehaves once."""
+        self.simulator.faults([{"fault": fault, "operation": self.example.operation_match, "times": 1, **more}])
+        return self.ask(timeout=timeout)
+
+    def effects(self) -> int:
+        return self._lines() - self.before
+
+    def _lines(self) -> int:
+        return len(self.simulator.ledger(self.example.effect_kind)) if self.example.effect_kind else 0
+
+
 def _for(*effects: Effect, refusing: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Run the test for every example whose operation has one of these effects (all, when none is named)."""
 
@@ -242,6 +282,10 @@ class AdapterContract:
         yield adapter
         adapter.close()
 
+    @pytest.fixture
+    def play(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> Play:
+        return Play(example, adapter, simulator)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, test in vars(AdapterContract).items():
@@ -264,20 +308,6 @@ class AdapterContract:
         if "example" in metafunc.fixturenames and hasattr(metafunc.function, "chosen"):
             chosen = cls._chosen(metafunc.function)
             metafunc.parametrize("example", chosen, ids=[f"{n}-{example.operation}" for n, example in enumerate(chosen)])
-
-    @staticmethod
-    def request_of(example: Example, adapter: Adapter) -> dict[str, Any]:
-        """A request that no test has used, with what it needs made to exist."""
-        given = example.given(adapter) if example.given else {}
-        return {**fresh(dict(example.request)), **given}
-
-    @staticmethod
-    def _count(simulator: RunningSimulator, example: Example) -> int:
-        return len(simulator.ledger(example.effect_kind)) if example.effect_kind else 0
-
-    @staticmethod
-    def _fault(example: Example, fault: str, **more: Any) -> list[dict[str, Any]]:
-        return [{"fault": fault, "operation": example.operation_match, "times": 1, **more}]
 
     # -- the declaration ------------------------------------------------------------------------------------------
 
@@ -305,192 +335,129 @@ class AdapterContract:
     # -- the good case --------------------------------------------------------------------------------------------
 
     @_for()
-    def test_a_success_answers_the_declared_model_and_leaves_one_effect(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        answer, _ = call(adapter, example.operation, request, files=example.files)
-        declared = adapter.operations[example.operation]
-        assert isinstance(answer, declared.answer)
-        assert declared.answer.model_validate(answer.model_dump(mode="json")) == answer
-        assert self._count(simulator, example) - before == (1 if example.effect_kind else 0)
+    def test_a_success_answers_the_declared_model_and_leaves_one_effect(self, play: Play) -> None:
+        answer = play.answer()
+        assert isinstance(answer, play.declared.answer)
+        assert play.declared.answer.model_validate(answer.model_dump(mode="json")) == answer
+        assert play.effects() == play.leaves
 
     @_for()
-    def test_the_bytes_are_kept_both_ways_and_their_notes_hold_no_secret(self, example: Example, adapter: Adapter) -> None:
-        _, ctx = call(adapter, example.operation, self.request_of(example, adapter), files=example.files)
-        kept = {direction: [e for e in ctx.exchanges if e.direction == direction] for direction in ("out", "in")}
+    def test_the_bytes_are_kept_both_ways_and_their_notes_hold_no_secret(self, play: Play) -> None:
+        done = play.ask()
+        assert done.error is None
+        kept = {direction: [e for e in done.ctx.exchanges if e.direction == direction] for direction in ("out", "in")}
         assert kept["out"], "nothing that left was kept"
         assert any(e.content for e in kept["in"]), "nothing that came back was kept"
-        for exchange in ctx.exchanges:
+        for exchange in done.ctx.exchanges:
             assert exchange.note
             assert not [secret for secret in self.secrets if secret in exchange.note]
 
     @_for()
-    def test_it_is_safe_from_several_threads(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        declared = adapter.operations[example.operation]
-        requests = [self.request_of(example, adapter) for _ in range(12)]
-        before = self._count(simulator, example)
-        with ThreadPoolExecutor(min(6, declared.concurrency or 6)) as pool:
-            done = list(pool.map(lambda request: attempt(adapter, example.operation, request, files=example.files), requests))
+    def test_it_is_safe_from_several_threads(self, play: Play) -> None:
+        requests = [play.request, *(play.new_request() for _ in range(11))]
+        with ThreadPoolExecutor(min(6, play.declared.concurrency or 6)) as pool:
+            done = list(pool.map(play.ask, requests))
         assert [one.error for one in done if one.error] == []
-        assert self._count(simulator, example) - before == (len(requests) if example.effect_kind else 0)
+        assert play.effects() == len(requests) * play.leaves
 
     # -- the system says no, or nothing ---------------------------------------------------------------------------
 
     @_for()
-    def test_nobody_listening_is_unreachable(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        request = self.request_of(example, adapter)
-        nowhere = self.build(self.dead_settings(simulator.facts))
-        done = attempt(nowhere, example.operation, request, files=example.files)
+    def test_nobody_listening_is_unreachable(self, play: Play) -> None:
+        nowhere = self.build(self.dead_settings(play.simulator.facts))
+        done = attempt(nowhere, play.example.operation, play.request, files=play.example.files)
         nowhere.close()
         assert isinstance(done.error, Unreachable), repr(done.error or done.answer)
 
     @_for(refusing=True)
-    def test_a_refusal_has_a_declared_code_and_no_effect(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, "refuse", code=example.refusal))
-        done = attempt(adapter, example.operation, request, files=example.files)
+    def test_a_refusal_has_a_declared_code_and_no_effect(self, play: Play) -> None:
+        done = play.under("refuse", code=play.example.refusal)
         assert isinstance(done.error, Refused), repr(done.error or done.answer)
-        assert done.error.outside_code == (example.refused_as or example.refusal)
-        assert done.error.outside_code in adapter.operations[example.operation].refusals
-        assert self._count(simulator, example) == before
+        assert done.error.outside_code == (play.example.refused_as or play.example.refusal)
+        assert done.error.outside_code in play.declared.refusals
+        assert play.effects() == 0
 
     @_for()
-    def test_a_lost_reply_is_unreachable_for_a_read_and_in_doubt_for_the_rest(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        simulator.faults(self._fault(example, "lose_reply"))
-        done = attempt(adapter, example.operation, request, files=example.files)
-        self._assert_uncertain(done)
+    def test_a_lost_reply_is_unreachable_for_a_read_and_in_doubt_for_the_rest(self, play: Play) -> None:
+        self._assert_uncertain(play.under("lose_reply"))
 
     @_for()
-    def test_an_error_page_is_kept_as_evidence(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        request = self.request_of(example, adapter)
-        simulator.faults(self._fault(example, "html"))
-        done = attempt(adapter, example.operation, request, files=example.files)
-        self._assert_uncertain_or_declared(done)
-        assert b"Bad Gateway" in b"".join(e.content for e in done.ctx.exchanges if e.direction == "in")
+    def test_an_error_page_is_kept_as_evidence(self, play: Play) -> None:
+        self._assert_kept(play.under("html"), b"Bad Gateway")
 
     @_for()
-    def test_an_answer_that_means_nothing_is_kept_as_evidence(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        if not example.garbage:
-            return
-        request = self.request_of(example, adapter)
-        simulator.faults(self._fault(example, "garbage"))
-        done = attempt(adapter, example.operation, request, files=example.files)
-        self._assert_uncertain_or_declared(done)
-        assert b"this is not an answer" in b"".join(e.content for e in done.ctx.exchanges if e.direction == "in")
+    def test_an_answer_that_means_nothing_is_kept_as_evidence(self, play: Play) -> None:
+        if play.example.garbage:
+            self._assert_kept(play.under("garbage"), b"this is not an answer")
 
     @_for()
-    def test_the_timeout_is_obeyed(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        # What is made once, contracts and connections, is made by a call before.
-        call(adapter, example.operation, self.request_of(example, adapter), files=example.files)
-        request = self.request_of(example, adapter)
-        simulator.faults(self._fault(example, "slow", seconds=SLOW_SECONDS))
-        done = attempt(adapter, example.operation, request, files=example.files, timeout=SHORT_TIMEOUT)
+    def test_the_timeout_is_obeyed(self, play: Play) -> None:
+        play.answer(play.new_request())  # what is made once, contracts and connections, is made by a call before
+        done = play.under("slow", seconds=SLOW_SECONDS, timeout=SHORT_TIMEOUT)
         self._assert_uncertain(done)
         assert done.seconds < SLOW_SECONDS - 0.5
 
     @_for()
-    def test_a_system_that_dies_after_the_effect_leaves_doubt(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, "die_after"))
-        done = attempt(adapter, example.operation, request, files=example.files)
-        self._assert_uncertain(done)
-        simulator.restart()
-        assert self._count(simulator, example) - before == (1 if example.effect_kind else 0)
+    def test_a_system_that_dies_after_the_effect_leaves_doubt(self, play: Play) -> None:
+        self._assert_uncertain(play.under("die_after"))
+        play.simulator.restart()
+        assert play.effects() == play.leaves
 
     # -- one effect per key ---------------------------------------------------------------------------------------
 
     @_for("keyed")
     @pytest.mark.parametrize("fault", ["lose_reply", "garbage", "html", "die_after", "die_before"])
-    def test_sending_again_with_the_same_key_leaves_one_effect(
-        self, example: Example, fault: str, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, fault))
-        first = attempt(adapter, example.operation, request, files=example.files)
-        assert first.error is not None or not example.garbage
+    def test_sending_again_with_the_same_key_leaves_one_effect(self, fault: str, play: Play) -> None:
+        first = play.under(fault)
+        assert first.error is not None or not play.example.garbage
         if fault.startswith("die"):
-            simulator.restart()
-        again, third = (self._again(adapter, example, request, first) for _ in range(2))
-        assert again == third
-        assert self._count(simulator, example) - before == 1
+            play.simulator.restart()
+        assert play.again(first) == play.again(first)
+        assert play.effects() == 1
 
     @_for("keyed")
-    def test_the_same_key_twice_at_once_leaves_one_effect(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
+    def test_the_same_key_twice_at_once_leaves_one_effect(self, play: Play) -> None:
         key, number = hashlib.sha256(unique().encode()).hexdigest(), next(_counter)
-
-        def send(_: int) -> Attempt:
-            return attempt(adapter, example.operation, request, files=example.files, key=key, number=number)
-
         with ThreadPoolExecutor(4) as pool:
-            done = list(pool.map(send, range(4)))
+            done = list(pool.map(lambda _: play.ask(key=key, number=number), range(4)))
         assert [one.error for one in done if isinstance(one.error, Refused)] == []
-        last = self._again(adapter, example, request, done[0])
+        last = play.again(done[0])
         assert all(one.answer == last for one in done if one.error is None)
-        assert self._count(simulator, example) - before == 1
+        assert play.effects() == 1
 
     @_for("keyed")
-    def test_an_effect_that_comes_after_the_resend_is_still_one(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, "late", seconds=0.3))
-        first = attempt(adapter, example.operation, request, files=example.files)
+    def test_an_effect_that_comes_after_the_resend_is_still_one(self, play: Play) -> None:
+        first = play.under("late", seconds=0.3)
         assert isinstance(first.error, InDoubt)
-        self._again(adapter, example, request, first)
-        simulator.wait_until_quiet()
-        assert self._count(simulator, example) - before == 1
+        play.again(first)
+        play.simulator.wait_until_quiet()
+        assert play.effects() == 1
 
     # -- looked up by our reference -------------------------------------------------------------------------------
 
     @_for("queryable")
     @pytest.mark.parametrize("fault", ["lose_reply", "garbage", "die_after"])
-    def test_a_probe_finds_what_happened_without_an_answer(
-        self, example: Example, fault: str, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, fault))
-        done = attempt(adapter, example.operation, request, files=example.files)
+    def test_a_probe_finds_what_happened_without_an_answer(self, fault: str, play: Play) -> None:
+        done = play.under(fault)
         assert isinstance(done.error, InDoubt)
         if fault.startswith("die"):
-            simulator.restart()
-        assert isinstance(probe(adapter, done, request), done.operation.answer)
-        assert self._count(simulator, example) - before == 1
+            play.simulator.restart()
+        assert isinstance(probe(play.adapter, done, play.request), play.declared.answer)
+        assert play.effects() == 1
 
     @_for("queryable")
-    def test_a_probe_tells_an_effect_that_is_late_from_one_that_has_come(
-        self, example: Example, adapter: Adapter, simulator: RunningSimulator
-    ) -> None:
-        request = self.request_of(example, adapter)
-        before = self._count(simulator, example)
-        simulator.faults(self._fault(example, "late", seconds=LATE_SECONDS))
-        done = attempt(adapter, example.operation, request, files=example.files)
+    def test_a_probe_tells_an_effect_that_is_late_from_one_that_has_come(self, play: Play) -> None:
+        done = play.under("late", seconds=LATE_SECONDS)
         assert isinstance(done.error, InDoubt)
-        assert probe(adapter, done, request) is None
-        simulator.wait_for_effects(before + 1, example.effect_kind)
-        assert isinstance(probe(adapter, done, request), done.operation.answer)
+        assert probe(play.adapter, done, play.request) is None
+        play.simulator.wait_for_effects(play.before + 1, play.example.effect_kind)
+        assert isinstance(probe(play.adapter, done, play.request), play.declared.answer)
 
     @_for("queryable")
-    def test_a_probe_finds_the_answer_that_was_given(self, example: Example, adapter: Adapter) -> None:
-        request = self.request_of(example, adapter)
-        done = attempt(adapter, example.operation, request, files=example.files)
+    def test_a_probe_finds_the_answer_that_was_given(self, play: Play) -> None:
+        done = play.ask()
         assert done.error is None
-        assert probe(adapter, done, request) == done.answer
+        assert probe(play.adapter, done, play.request) == done.answer
 
     # -- shared ---------------------------------------------------------------------------------------------------
 
@@ -501,15 +468,10 @@ class AdapterContract:
         assert type(done.error) is expected, repr(done.error or done.answer)
 
     @classmethod
-    def _assert_uncertain_or_declared(cls, done: Attempt) -> None:
-        """Uncertain, or a refusal that the contract lets the system give."""
+    def _assert_kept(cls, done: Attempt, said: bytes) -> None:
+        """What came back is evidence, and the call uncertain, or refused as the contract lets the system do."""
         if isinstance(done.error, Refused):
             assert done.error.outside_code in done.operation.refusals
         else:
             cls._assert_uncertain(done)
-
-    @staticmethod
-    def _again(adapter: Adapter, example: Example, request: Mapping[str, Any], first: Attempt) -> Any:
-        key, number = first.ctx.key, first.ctx.number
-        answer, _ = call(adapter, example.operation, request, files=example.files, key=key, number=number)
-        return answer
+        assert said in b"".join(e.content for e in done.ctx.exchanges if e.direction == "in")

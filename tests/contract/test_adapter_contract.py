@@ -17,7 +17,7 @@ import pytest
 from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
 from adapters.simulator import Fault, Ledger, Reply, Request, Simulator
 from bus.adapter import Call, InDoubt, Refused, operation
-from bus.testing.adapter_contract import AdapterContract, Example, fresh
+from bus.testing.adapter_contract import AdapterContract, Example, Play, fresh
 from bus.testing.simulators import SimulatorFailed, start
 from tests.contract.desk import RICHIESTA
 
@@ -91,7 +91,7 @@ def desks(tmp_path_factory):
         (always_fine, "test_an_error_page_is_kept_as_evidence", {}),
         (no_evidence, "test_an_error_page_is_kept_as_evidence", {}),
         (no_evidence, "test_an_answer_that_means_nothing_is_kept_as_evidence", {}),
-        (no_evidence, "test_the_bytes_are_kept_both_ways_and_their_notes_hold_no_secret", {"simulator": None}),
+        (no_evidence, "test_the_bytes_are_kept_both_ways_and_their_notes_hold_no_secret", {}),
         (wrong_model, "test_a_success_answers_the_declared_model_and_leaves_one_effect", {}),
         (patient, "test_the_timeout_is_obeyed", {}),
     ],
@@ -100,10 +100,9 @@ def desks(tmp_path_factory):
 def test_an_adapter_that_breaks_a_rule_is_caught(desks, how, test, more):
     suite, cls = liar(how)
     adapter = cls("scrivania", cls.Settings(url=desks.url, chiave=KEY, riserva="urp-smistamento"))
-    arguments = {"example": EXAMPLE, "adapter": adapter, "simulator": desks, **more}
     try:
         with pytest.raises(AssertionError):
-            getattr(suite, test)(**{name: value for name, value in arguments.items() if value is not None})
+            getattr(suite, test)(play=Play(EXAMPLE, adapter, desks), **more)
     finally:
         adapter.close()
         desks.clear()
