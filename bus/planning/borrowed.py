@@ -14,6 +14,7 @@ import heapq
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -70,7 +71,8 @@ def remember(runs: Iterable[Opening], evidence: Evidence) -> Memory:
         records = evidence.journal(run.run)
         questions = _questions(records, evidence)
         asked = asked if number else {path: (subject, question) for path, (subject, question, _) in questions.items()}
-        for turn, (path, event) in enumerate(journal.fold(records, _loading(evidence), _bodies(evidence)).events):
+        known = journal.fold(records, partial(_value, evidence), partial(_body, evidence))
+        for turn, (path, event) in enumerate(known.events):
             subject, question, deadline = questions.get(path, ("", None, None))
             said = Said(turn, event, subject, question, deadline)
             others.setdefault(subject, []).append((path, said))
@@ -171,24 +173,18 @@ def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple
     return found
 
 
-def _loading(evidence: Evidence) -> Callable[[str], Any]:
-    def load(payload: str) -> Any:
-        content = evidence.content(payload)
-        if content is None:
-            raise ErasedError
-        return parsed(content)
-
-    return load
+def _value(evidence: Evidence, payload: str) -> Any:
+    content = evidence.content(payload)
+    if content is None:
+        raise ErasedError
+    return parsed(content)
 
 
-def _bodies(evidence: Evidence) -> Callable[[str], Any]:
-    def body(message: str) -> Any:
-        found = evidence.message(message)
-        if found is None:
-            raise ErasedError
-        return found.body
-
-    return body
+def _body(evidence: Evidence, message: str) -> JsonValue:
+    found = evidence.message(message)
+    if found is None:
+        raise ErasedError
+    return found.body
 
 
 Valid = Callable[[str, JsonValue], str]
@@ -221,11 +217,11 @@ class Borrowed:
     valid: Valid
     ids: frozenset[str]
     unread: frozenset[str]
-    known: Mapping[str, bytes] = field(default_factory=dict)
-    logged: Logged | None = None
-    waits: Sequence[Await] | None = None
-    moment_of: Callable[[str], dt.datetime] | None = None
-    keys_of: Callable[[Message], Mapping[str, str]] | None = None
+    logged: Logged
+    moment_of: Callable[[str], dt.datetime]
+    keys_of: Callable[[Message], Mapping[str, str]]
+    known: Mapping[str, bytes]
+    waits: Sequence[Await] | None
     unanswered: list[Call] = field(default_factory=list)
     taken: dict[str, Await] = field(default_factory=dict)
     besides: dict[str, Message] = field(default_factory=dict)
@@ -303,21 +299,20 @@ class Borrowed:
                 return Told(said.turn, Expired(ask.deadline))
             self.taken[event.message] = ask
             return Told(said.turn, event)
-        if said is not None and isinstance(event, Expired) and ask.deadline and said.deadline == text_of(ask.deadline):
+        if said is not None and isinstance(event, Expired) and _is_until(said, ask.deadline):
             return Told(said.turn, event)
         if (came := self._came(ask)) is not None:
             return came
-        passed = said is not None and isinstance(event, Expired)  # another deadline
-        if ask.deadline is None or not (passed or self._has_passed(ask)):
+        if ask.deadline is None or not (isinstance(event, Expired) or (ask.deadline <= self.logged.end and self._is_new(ask))):
             return None
-        return Told(said.turn if said else self._turn_at(ask.deadline), Expired(ask.deadline))
+        return Told(said.turn if said else _turn_at(self.memory, ask.deadline), Expired(ask.deadline))
 
     def _is_taken(self, said: Said) -> bool:
         return isinstance(said.event, Arrived) and said.event.message in self.taken
 
     def _is_new(self, ask: Await) -> bool:
         """Whether the run, which may have gone under earlier rules, had no such wait, or the rules in force have none."""
-        if self.memory.asked.get(ask.path) != (ask.type, canonical(list(ask.key)) if ask.key else None):
+        if self.memory.asked.get(ask.path) != (ask.type, _question(ask)):
             return True
         return self.waits is not None and not any(
             (one.path, one.type, one.key, one.deadline) == (ask.path, ask.type, ask.key, ask.deadline) for one in self.waits
@@ -326,41 +321,32 @@ class Borrowed:
     def _came(self, ask: Await) -> Told | None:
         """The first message of the log that a wait would find, if it comes in time; none for a wait that is there now, which found none."""
         displaced = ask.path in self.memory.by_path and self._is_taken(self.memory.by_path[ask.path])
-        if self.logged is None or self.moment_of is None or not (displaced or self._is_new(ask)):
+        if not (displaced or self._is_new(ask)):
             return None
         came = self.logged.came(self.message.id, str(ask.type), ask.key)
-        besides = [sent for sent in self.besides.values() if self._fits(sent, ask)]
+        sent = (one for one in self.besides.values() if one.type == ask.type)
+        besides = [one for one in sent if ask.key is None or ask.key in self.keys_of(one).items()]
         for message in heapq.merge(came, besides, key=lambda one: one.time):
             time = max(message.time, self.moment_of(ask.path))
             if ask.deadline is not None and time > ask.deadline:
                 return None
             if message.id not in self.taken and message.id not in self.memory.told:
                 self.taken[message.id] = ask
-                return Told(self._turn_at(time), Arrived(time, message.id, message.body))
+                return Told(_turn_at(self.memory, time), Arrived(time, message.id, message.body))
         return None
-
-    def _fits(self, sent: Message, ask: Await) -> bool:
-        return sent.type == ask.type and (ask.key is None or (self.keys_of is not None and ask.key in self.keys_of(sent).items()))
-
-    def _has_passed(self, ask: Await) -> bool:
-        return self.logged is not None and ask.deadline is not None and ask.deadline <= self.logged.end and self._is_new(ask)
-
-    def _turn_at(self, time: dt.datetime) -> float:
-        return _turn_at(self.memory, time)
 
     @staticmethod
     def _delay(ask: Await, said: Said | None) -> Told | None:
-        if said is not None and isinstance(said.event, Expired) and ask.deadline and said.deadline == text_of(ask.deadline):
+        if said is not None and isinstance(said.event, Expired) and _is_until(said, ask.deadline):
             return Told(said.turn, said.event)
         return None if ask.deadline is None else Told(LAST if said is None else said.turn, Expired(ask.deadline))
 
     def _arrival(self, ask: Await) -> Said | None:
         """What was told a wait for the same elsewhere: the message that came, or that none did until the same deadline."""
-        wanted = canonical(list(ask.key)) if ask.key else None
+        wanted = _question(ask)
         found = (one for path, one in self.memory.others.get(str(ask.type), ()) if (str(ask.type), one.turn) not in self._lent)
-        deadline = text_of(ask.deadline) if ask.deadline else None
         fits = (one for one in found if one.question == wanted and not self._is_taken(one))
-        return next((one for one in fits if isinstance(one.event, Arrived) or one.deadline == deadline is not None), None)
+        return next((one for one in fits if isinstance(one.event, Arrived) or _is_until(one, ask.deadline)), None)
 
     # -- messages sent ----------------------------------------------------------------------------------------------------
 
@@ -371,7 +357,16 @@ class Borrowed:
         if said is not None and isinstance(said.event, Noted) and said.event.value:
             return Told(said.turn, said.event)
         planned = "planned-" + hashlib.sha256(f"{self.message.id}|{ask.path}".encode()).hexdigest()[:32]
-        if self.moment_of is not None and canonical(ask.body) not in self.known.values():
+        if canonical(ask.body) not in self.known.values():
             time = self.moment_of(ask.path)
             self.besides[planned] = self.message._replace(id=planned, type=ask.type, time=time, body=ask.body, sender="bus")
         return Told(NOW, Noted(self.message.time, {"id": planned}))
+
+
+def _is_until(said: Said, deadline: dt.datetime | None) -> bool:
+    return deadline is not None and said.deadline == text_of(deadline)
+
+
+def _question(ask: Await) -> bytes | None:
+    """The key of a wait in the form in which the log keeps it."""
+    return canonical(list(ask.key)) if ask.key else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -66,22 +66,21 @@ class Course:
     before: Catalog
     after: Catalog
     operations: Mapping[str, Operation]
-    most: int = 3
-    evidence: Callable[[Sequence[str]], Evidence] | None = None
-    woken: Callable[[Sequence[str]], Evidence] | None = None
-    waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]] | None = None
-    logged: Logged | None = None
+    most: int
+    evidence: Callable[[Sequence[str]], Evidence]
+    woken: Callable[[Sequence[str]], Evidence]
+    waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]]
+    logged: Logged
     people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        came = self.logged.came if self.logged else None
-        logged = replace(self.logged, came=lambda near, *asked: came(_known(near), *asked)) if self.logged and came else None
+        logged = replace(self.logged, came=lambda near, *asked: self.logged.came(_known(near), *asked))
         self._walker = Walker(self.operations, self._fault, logged, self._given)
-        routes = {*self.before.routes, *self.after.routes}
-        self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
-        self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
+        names = sorted({*self.before.routes, *self.after.routes})
+        plans = {name: (_plan(self.before, name), _plan(self.after, name)) for name in names}
+        self.routes = {name: both for name, both in plans.items() if _digest(both[0]) != _digest(both[1])}
         self.changed = changed_types(self.before, self.after)
         self._followed: set[str] = set()
         self._read: dict[tuple[int, str], tuple[Evidence, Evidence]] = {}
@@ -155,11 +154,22 @@ class Course:
             yield Change("run removed", before.name, before.route, old=True)
         if before and after and not entry:
             yield from _keys(before, after, was, now)
-        yield from _said(old, new, (after or before).name)  # type: ignore[union-attr]
-        if before and after and old.taken.keys() != new.taken.keys() and depth < DEEPEST and self.evidence is not None:
+        name = (after or before).name  # type: ignore[union-attr]
+        yield from differences(old, new, lambda step: f"{name}/{step}")
+        if before and after and old.taken.keys() != new.taken.keys() and depth < DEEPEST:
             yield from self._tardy(was, (before, after), old, new, page, depth)
-        if old.sends != new.sends and depth < DEEPEST and self.evidence is not None:
+        if old.sends != new.sends and depth < DEEPEST:
             yield from self._follow(now, old, new, memory, page, depth)
+
+    def _beyond(
+        self, messages: tuple[Message, Message], plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Evidence,
+        depth: int, then: Memory | None = None,
+    ) -> Iterator[Change]:  # fmt: skip
+        """As `_compare`, of other messages than the one at hand, one deeper; who is named there is not to be shown either."""
+        if made := list(self._compare(messages, *plans, entry, memory, near, depth + 1, then)):
+            for message in messages:
+                self._meet(message, memory)
+        yield from made
 
     def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Evidence, depth: int) -> Iterator[Change]:
         """What the messages that would be sent otherwise make otherwise in the routes that they start."""
@@ -185,9 +195,8 @@ class Course:
         openings = [one for one in near.openings if one.message == identity]
         for route in sorted({*befores, *afters}):
             lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
-            recalled = remember(lenders, near)
-            made = self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
-            yield from self._meeting(both, recalled, made)
+            plans = befores.get(route), afters.get(route)
+            yield from self._beyond(both, plans, "", remember(lenders, near), near, depth)  # type: ignore[arg-type]
         if identity:
             self._followed.add(identity)
             yield from self._waited(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
@@ -214,8 +223,7 @@ class Course:
                 name, value = parsed(asked) if asked else ("", "")
                 wakes = sent and (not asked or keys.get(name) == value)
                 then = instead(memory, path, both[1].body) if wakes else without(memory, path)
-                made = self._compare((waits, waits), plan, plan, opening.entry, memory, near, depth + 1, then)
-                yield from self._meeting((waits,), memory, made)
+                yield from self._beyond((waits, waits), (plan, plan), opening.entry, memory, near, depth, then)
 
     def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Evidence, depth: int) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
@@ -225,13 +233,10 @@ class Course:
             plans = (_plan(rules, _route_of(opening)) for rules in (self.before, self.after))
             before, after = (plan if plan and _takes_late(plan, step) else None for plan in plans)
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
-            memory = remember([opening], near)
-            made = self._compare(both, before, after if wakes else None, opening.entry, memory, near, depth + 1)
-            yield from self._meeting(both, memory, made)
+            yield from self._beyond(both, (before, after if wakes else None), opening.entry, remember([opening], near), near, depth)
 
     def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Evidence, depth: int) -> Iterator[Change]:
         """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
-        assert self.evidence is not None
         runs = [one.run for one in page.openings if one.message == message.id and _route_of(one) == plans[1].route and not one.entry]
         sooner = [identity for identity in new.taken if identity not in {*old.taken, *new.told}]
         later = [identity for identity in old.taken if identity not in {*new.taken, *new.told}]
@@ -252,15 +257,14 @@ class Course:
         late = near.message(identity)
         if late is None:
             raise ErasedError
-        made = self._compare((late, late), *plans, entry, memory, near, depth + 1)
-        yield from self._meeting((late,), memory, made)
+        yield from self._beyond((late, late), plans, entry, memory, near, depth)
 
     def _besides_in(self, sent: Message, identity: str, page: Evidence, depth: int) -> Iterator[Change]:
         """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""
         runs: dict[str, list[Waiting]] = {}
         for wait in self._waits_for(identity or sent.id, sent):
             runs.setdefault(wait.run, []).append(wait)
-        near = self.evidence(sorted({waits[0].message for waits in runs.values()})) if runs and self.evidence else page
+        near = self.evidence(sorted({waits[0].message for waits in runs.values()})) if runs else page
         for opening in (one for one in near.openings if one.run in runs):
             journal, plan = near.journal(opening.run), _plan(self.after, _route_of(opening))
             if plan is None or (identity and any(record.data.get("arrival") == identity for record in journal)):
@@ -281,16 +285,15 @@ class Course:
         step = late.removesuffix(_CLOSED).rpartition("/")[2]
         if path and began is not None:
             then = self._besides[opening.run] = arriving(memory, path, sent)
-            made = self._compare((began, began), plan, plan, opening.entry, memory, near, depth + 1, then)
-            yield from self._meeting((began, sent), memory, made)
+            if made := list(self._beyond((began, began), (plan, plan), opening.entry, memory, near, depth, then)):
+                self._meet(sent, memory)
+            yield from made
         elif late and _takes_late(plan, step):
-            nothing = Memory({}, {})
-            made = self._compare((sent, sent), None, plan, f"{step} {opening.run}", nothing, near, depth + 1)
-            yield from self._meeting((sent,), nothing, made)
+            yield from self._beyond((sent, sent), (None, plan), f"{step} {opening.run}", Memory({}, {}), near, depth)
 
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
         """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
-        return self.waits(_known(near), message.type, self._given(message)) if self.waits else ()
+        return self.waits(_known(near), message.type, self._given(message))
 
     def _given(self, message: Message) -> Mapping[str, str]:
         """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
@@ -312,21 +315,13 @@ class Course:
         """The evidence of all messages whose runs were woken by what the runs of a page sent."""
         return self._once("woken", page, self.woken)
 
-    def _once(self, what: str, page: Evidence, ask: Callable[[Sequence[str]], Evidence] | None) -> Evidence:
+    def _once(self, what: str, page: Evidence, ask: Callable[[Sequence[str]], Evidence]) -> Evidence:
         """Read once: the page is kept with it, so that its identity stays its own."""
         key = id(page), what
         if key not in self._read:
-            assert ask is not None
             sent = [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
             self._read[key] = page, ask(sent)
         return self._read[key][1]
-
-    def _meeting(self, messages: Iterable[Message], memory: Memory, changes: Iterator[Change]) -> Iterator[Change]:
-        """Changes of other messages than the one at hand; who is named there is not to be shown either."""
-        if made := list(changes):
-            for message in messages:
-                self._meet(message, memory)
-        yield from made
 
     def _meet(self, message: Message, memory: Memory) -> None:
         """Remember who is named in a message and in what systems said of it."""
@@ -359,10 +354,6 @@ class Course:
 def _known(message: str) -> str:
     """The message of the log behind one that it may not have: both are of one case."""
     return message.removeprefix(_PLANNED).partition(" ")[0]
-
-
-def _said(old: Way, new: Way, name: str) -> Iterator[Change]:
-    return differences(old, new, lambda step: f"{name}/{step}")
 
 
 def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Change]:

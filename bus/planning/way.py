@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 from bus.adapter import Operation
 from bus.engine.asks import Ask, Await, Call, Close, Join, Reply, Send
@@ -17,6 +18,8 @@ from bus.message import JsonValue, Message, canonical
 from bus.planning.borrowed import Borrowed, Logged, Memory
 from bus.route.branches import watched
 from bus.route.plan import CallStep, Plan
+
+A = TypeVar("A", bound=Ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ class Walker:
 
     operations: Mapping[str, Operation]
     valid: Callable[[Plan, str, JsonValue], str]
-    logged: Logged | None = None
-    keys_of: Callable[[Message], Mapping[str, str]] | None = None
+    logged: Logged
+    keys_of: Callable[[Message], Mapping[str, str]]
 
     def __post_init__(self) -> None:
         self._watched: dict[str, tuple[Plan, frozenset[str], frozenset[str]]] = {}
@@ -71,10 +74,9 @@ class Walker:
         watching, ids, unread = self._watch(plan)
         self._noted.clear()
         walk = Walk(watching, message, entry)
-        answers = Borrowed(memory, message, self.operations, partial(self.valid, plan), ids, unread)
-        answers.logged, answers.moment_of, answers.keys_of = self.logged, walk.moment_of, self.keys_of
-        if like is not None:
-            answers.known, answers.waits = _known(like), like.waits
+        known, waits = ({}, None) if like is None else (_known(like), like.waits)
+        valid = partial(self.valid, plan)
+        answers = Borrowed(memory, message, self.operations, valid, ids, unread, self.logged, walk.moment_of, self.keys_of, known, waits)
         moments: dict[str, dt.datetime] = {}
 
         def told(ask: Ask) -> Told | None:
@@ -85,17 +87,30 @@ class Walker:
         try:
             asked = follow(walk, told)
         except ExpressionError as error:  # the keys of the case cannot be told: the door would refuse the message
-            return replace(_way([], frozenset(), (), "refused", plan.name), sentence=error.sentence)
+            return replace(NOTHING, end="refused", place=plan.name, sentence=error.sentence)
         failure = walk.failure
         end = f"dead {failure.code}" if failure else "done" if walk.finished else "open"
-        made = _way(asked, frozenset(self._noted), tuple(answers.unanswered), end, failure.place if failure else plan.name)
-        cut = end == "open" and any(call.path in walk.pending for call in answers.unanswered)
-        last = {wait.place: wait for wait in made.waits if wait.type}
-        closed = frozenset(ask.entry for ask in asked if isinstance(ask, Close))
+        waits = _of(Await, asked)
+        last = {wait.place: wait for wait in waits if wait.type}
         paths = {wait.path for wait in answers.taken.values()}
-        vain = tuple(wait for wait in last.values() if wait.path not in paths)
-        sentence, is_told = failure.sentence if failure else "", memory.told | answers.besides.keys()
-        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=is_told, closed=closed, vain=vain)
+        return Way(
+            calls=_of(Call, asked),
+            sends=_of(Send, asked),
+            replies=_of(Reply, asked),
+            joins=_of(Join, asked),
+            waits=waits,
+            branches=frozenset(self._noted),
+            unanswered=tuple(answers.unanswered),
+            end=end,
+            place=failure.place if failure else plan.name,
+            sentence=failure.sentence if failure else "",
+            cut=end == "open" and any(call.path in walk.pending for call in answers.unanswered),
+            moments=moments,
+            taken=answers.taken,
+            told=memory.told | answers.besides.keys(),
+            closed=frozenset(close.entry for close in _of(Close, asked)),
+            vain=tuple(wait for wait in last.values() if wait.path not in paths),
+        )
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
         if plan.digest not in self._watched:
@@ -108,11 +123,8 @@ NOTHING = Way((), (), (), (), (), frozenset(), (), "no run", "")
 """The way of a message that starts no run."""
 
 
-def _way(asked: list[Ask], branches: frozenset[str], unanswered: tuple[Call, ...], end: str, place: str) -> Way:
-    def of(kind: type) -> tuple[Ask, ...]:
-        return tuple([ask for ask in asked if type(ask) is kind])
-
-    return Way(of(Call), of(Send), of(Reply), of(Join), of(Await), branches, unanswered, end, place)  # type: ignore[arg-type]
+def _of(kind: type[A], asked: Iterable[Ask]) -> tuple[A, ...]:
+    return tuple([ask for ask in asked if isinstance(ask, kind)])
 
 
 def _known(way: Way) -> dict[str, bytes]:

@@ -38,7 +38,7 @@ def borrowed(known: Memory, *waits: Await, came: int = 3) -> Borrowed:
     logged = Logged(lambda *asked: [arrival(number) for number in range(1, came + 1)], hours(100))
     root = Message("m0", "ufficio.somma", "/prova", NINE, {})
     known = replace(known, asked={one.path: ("ufficio.parte", canonical(list(KEY))) for one in waits})
-    return Borrowed(known, root, {}, lambda *_: "", frozenset(), frozenset(), {}, logged, waits, lambda path: hours(2))
+    return Borrowed(known, root, {}, lambda *_: "", frozenset(), frozenset(), logged, lambda path: hours(2), lambda message: {}, {}, waits)
 
 
 def arrived(number: int) -> Arrived:
