@@ -61,14 +61,14 @@ def planned(
     """
     before, edited = in_force(reader), files_of(folder)
     old, new = loaded(before, operations, "try the edit with `bus test`"), load(folder, operations)
+    found = Planned(old.digest, new.digest, edits=tuple(edits(before, edited)), values=values)
     if old.digest == new.digest:  # comments at most
-        return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
+        return found
     book = Rulebook.of(reader)
-    course = Course(
+    found.course = course = Course(
         old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
         lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked), _logged(reader, book),
     )  # fmt: skip
-    found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples, values=values)
     _take(found, course, reader, messages)
     found.findings = new_findings(old.findings, new.findings)
     found.flight = _in_flight(reader, course)

@@ -32,21 +32,16 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 @dataclass
 class Planned:
     """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended, and
-    ``types``: those that the edits change and that such runs may wait for.
-
-    ``values``: examples show what was said.
-
-    ``texts``: the files of each route by name, in force and edited, for places.
+    ``types``: those that the edits change and that such runs may wait for. ``values``: examples show what was said.
     """
 
     rules: str
     edited: str
-    course: Course | None
+    course: Course | None = None
     messages: int = 0
     edits: Sequence[Edit] = ()
     findings: Sequence[Finding] = ()
     flight: Sequence[Mapping[str, Any]] = ()
-    examples: int = 3
     values: bool = False
     _places: dict[tuple[str, bool], Places] = field(default_factory=dict)
 
@@ -106,7 +101,7 @@ class Planned:
             "place": group.place, "subject": group.subject, "fields": list(group.fields),
             "examples": [
                 {"message": message, "before": masks.shown(before, group.fields), "after": masks.shown(after, group.fields)}
-                for message, before, after in group.examples[: self.examples]
+                for message, before, after in group.examples
             ],
         }  # fmt: skip
 
@@ -123,13 +118,9 @@ class Planned:
         if self.course is None:
             yield f"The rules are those in force ({self.rules[:12]}): nothing would be otherwise."
         else:
-            yield f"Rules in force {self.rules[:12]}, edited {self.edited[:12]}: " + self._verdict()
-
-    def _verdict(self) -> str:
-        if self.groups:
-            changed = self.course.counts["changed"] if self.course else 0
-            return f"{changed:,} of {self.messages:,} messages would have gone otherwise."
-        return f"none of {self.messages:,} messages would have gone otherwise."
+            many = f"{self.course.counts['changed']:,}" if self.groups else "none"
+            told = f"{many} of {self.messages:,} messages would have gone otherwise."
+            yield f"Rules in force {self.rules[:12]}, edited {self.edited[:12]}: {told}"
 
     def _edited(self) -> Iterator[str]:
         if self.edits:
@@ -154,7 +145,7 @@ class Planned:
             yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
             if group.kind in ("wait added", "wait changed") and group.subject in otherwise:
                 yield "          your rules send that otherwise, too: what other runs would send is not followed into this wait"
-            for message, before, after in group.examples[: self.examples]:
+            for message, before, after in group.examples:
                 values = "" if before is after is MISSING else f"  {masks.shown(before, group.fields)} → {masks.shown(after, group.fields)}"
                 yield f"          {message}{values}"
 
