@@ -58,6 +58,16 @@ class Now(NamedTuple):
     parts: Mapping[str, Mapping[str, str]]
 
 
+class _Wish(NamedTuple):
+    """What somebody wants: ``expected`` begins the fingerprint that must be in force; ``target`` is where a rollback goes back to."""
+
+    act: Act
+    actor: str
+    reason: JsonObject
+    expected: str = ""
+    target: Record | None = None
+
+
 class Activation:
     """The rules in force, as one process sees them. Thread-safe; `catalog` is cheap."""
 
@@ -100,7 +110,7 @@ class Activation:
                 self._log.error("activation.failed", sentence=error.sentence, hint="the rules of before stay in force")
 
     def _start(self, folder: Path, why: str) -> None:
-        self._propose(files_of(folder), "started", "bus", {"text": why}, None, folder=folder)
+        self._propose(files_of(folder), _Wish("started", "bus", {"text": why}), folder)
 
     def _begins(self, *, activate: bool) -> bool:
         """Take over what is in force, if anything. What this process cannot work under gives way only to files that are to be activated."""
@@ -123,7 +133,7 @@ class Activation:
         Raises `RulesError` with all findings, `Conflict` when others are in force than ``expected``, `Invalid` without a reason.
         """
         given = files_of(files) if isinstance(files, Path) else _checked(files)
-        return self._change(given, "activated", actor, _reason(reason, on_behalf), expected)
+        return self._change(given, _Wish("activated", actor, _reason(reason, on_behalf), expected))
 
     def rollback(self, actor: str, reason: str, *, steps: int = 1, to: str = "", on_behalf: str = "", expected: str = "") -> JsonObject:
         """Put an earlier edition in force again: ``steps`` back, or the newest whose fingerprint begins with ``to``.
@@ -133,34 +143,30 @@ class Activation:
         with self._store.read() as tx:
             target = _earlier(tx, steps, to)
             files = editions.files_of(tx, editions.edition_of(tx, target).manifest, self.now.files)
-        return self._change(files, "rolled-back", actor, _reason(reason, on_behalf), expected, target)
+        return self._change(files, _Wish("rolled-back", actor, _reason(reason, on_behalf), expected, target))
 
-    def _change(self, files: Files, act: Act, actor: str, reason: JsonObject, expected: str, target: Record | None = None) -> JsonObject:
+    def _change(self, files: Files, wish: _Wish) -> JsonObject:
         while True:
             try:
-                return self._propose(files, act, actor, reason, target, expected)
+                return self._propose(files, wish)
             except _Raced:
-                if target is not None or not self.look():
+                if wish.target is not None or not self.look():
                     raise  # a way back is counted from what is in force; an activation goes on from whatever is
 
-    def _propose(
-        self, files: Files, act: Act, actor: str, reason: JsonObject, target: Record | None, expected: str = "", folder: Path | None = None
-    ) -> JsonObject:  # fmt: skip
+    def _propose(self, files: Files, wish: _Wish, folder: Path | None = None) -> JsonObject:
         now = self._now
         own = examine.load(folder if folder and not files else files, self._operations)
         draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, files, now))
         with self._turn:
             self._made[draft.id()] = own
         seen = now.edition.record if now else self._unfit
-        record, changed = self._store.write(lambda tx: self._put(tx, draft, act, actor, reason, seen, target, expected)).result()
+        record, changed = self._store.write(lambda tx: self._put(tx, draft, wish, seen)).result()
         self.look()
         return {"rules": record.rules, "edition": record.data["edition"], "changed": changed, "record": record.id}
 
-    def _put(
-        self, tx: Tx, draft: Draft, act: Act, actor: str, reason: JsonObject, seen: Record | None, target: Record | None, expected: str
-    ) -> tuple[Record, bool]:  # fmt: skip
+    def _put(self, tx: Tx, draft: Draft, wish: _Wish, seen: Record | None) -> tuple[Record, bool]:
         found = editions.newest(tx)
-        if found is not None and expected and not str(found.rules).startswith(expected):
+        if found is not None and not str(found.rules).startswith(wish.expected):
             raise Conflict(
                 f"other rules are in force than you saw: {str(found.rules)[:12]}, by {found.actor} at {text_of(found.time)}",
                 code="rules.moved-on", hint="look at `bus status`, then activate again",
@@ -169,8 +175,8 @@ class Activation:
             raise _Raced("somebody else was first", code="rules.moved-on", hint="look at `bus status`, then activate again")
         if found is not None and found.data["edition"] == draft.id():
             return found, False
-        before, restores = (target.data.get("before"), target.id) if target else (found and found.id, None)
-        return editions.put(tx, draft, act, self._clock, actor, reason, before, restores), True
+        before, restores = (wish.target.data.get("before"), wish.target.id) if wish.target else (found and found.id, None)
+        return editions.put(tx, draft, wish.act, self._clock, wish.actor, wish.reason, before, restores), True
 
     # -- what runs of earlier rules need -----------------------------------------------------------------------------
 
