@@ -103,12 +103,6 @@ def _say(before: str, kind: Any, error: Any, trace: Any) -> None:
     _STDERR.write(without_persons(before + "".join(traceback.format_exception(kind, error, trace))))
 
 
-def tells(level: str, of: str) -> bool:
-    """Whether lines ``of`` a level are said at all when ``level`` is the least that is."""
-    levels = logging.getLevelNamesMapping()
-    return levels[of.upper()] >= levels[level.upper()]
-
-
 def logger(name: str) -> Any:
     """What a part of the bus speaks through: ``logger("snodo.engine").warning("event", field=…)``."""
     return structlog.get_logger(name)

@@ -139,7 +139,7 @@ def _refuse(faults: Sequence[str]) -> None:
         raise ConfigError("\n".join(faults), code="config.adapter-settings", hint=hint)
 
 
-def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
+def operations_of(adapters: Mapping[str, Adapter | type[Adapter]]) -> dict[str, Operation]:
     """All operations by the name routes use."""
     return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
 

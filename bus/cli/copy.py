@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -27,16 +28,9 @@ def copy(
     if (path := settings.file_of(source)) is not None and not path.is_file():
         raise ConfigError(f"there is no database at {source}", code="copy.no-source", hint="write sqlite:/// and its path")
     chosen = settings.load(config)
-    target = chosen.store.url
-    old = open_store(source, exclusive=True)
-    try:
+    with closing(open_store(source, exclusive=True)) as old:
         keys = unlock(old, chosen)
-        new = open_store(target, exclusive=True)
-        try:
+        with closing(open_store(chosen.store.url, exclusive=True)) as new:
             new.keys = keys
             counts = copying.copy(old, new)
-        finally:
-            new.close()
-    finally:
-        old.close()
     show(counts, json, lambda _: print("copied and compared: " + ", ".join(f"{rows:,} {table}" for table, rows in counts.items())))

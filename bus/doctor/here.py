@@ -13,12 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bus import config as settings_file
-from bus.adapter import Operation
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.examine import examine
 from bus.message import texts_in
-from bus.systems import class_of
+from bus.systems import class_of, operations_of
 
 FEWEST_FILES = 4096
 LITTLE, TOO_LITTLE = 1e9, 1e8
@@ -99,7 +98,8 @@ def keys(at: Surroundings) -> Iterator[Verdict]:
 
 
 def rules(at: Surroundings) -> Iterator[Verdict]:
-    catalog, findings = examine(at.settings.rules, _operations(at))
+    classes = {name: class_of(at.settings, name) for name in at.settings.adapters}  # also where settings of an adapter are wrong
+    catalog, findings = examine(at.settings.rules, operations_of(classes))
     errors = sum(finding.severity == "error" for finding in findings)
     where = str(at.settings.rules)
     if errors or catalog is None:
@@ -111,12 +111,6 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
         if findings
         else ok("doctor.rules", what, where)
     )
-
-
-def _operations(at: Surroundings) -> dict[str, Operation]:
-    """What the adapters' classes declare: rules can be checked also where the adapters' settings are wrong."""
-    classes = {name: class_of(at.settings, name) for name in at.settings.adapters}
-    return {f"{name}.{one.name}": one for name, cls in classes.items() for one in cls.operations.values()}
 
 
 def attachments(at: Surroundings) -> Iterator[Verdict]:

@@ -10,11 +10,6 @@ MISSING: JsonValue = {"": "nothing"}
 """Stands for a field that is not there; compare by identity."""
 
 
-def unlike(before: JsonValue, after: JsonValue, field: str) -> Iterator[str]:
-    """The fields that differ, such as ``request.mappali[0].foglio``, in the order in which they stand."""
-    return (name for name, _, _ in changes(before, after, field))
-
-
 def changes(before: JsonValue, after: JsonValue, field: str = "") -> Iterator[tuple[str, JsonValue, JsonValue]]:
     """Each field that differs, with what it was and what it is (`MISSING` for what is not there)."""
     if isinstance(before, dict) and isinstance(after, dict):

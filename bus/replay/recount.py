@@ -25,7 +25,7 @@ from bus.errors import ExpressionError, NotFound, RulesError
 from bus.log.record import Record
 from bus.message import JsonValue, canonical, parsed
 from bus.replay.evidence import Evidence, Opening
-from bus.replay.fields import unlike
+from bus.replay.fields import changes
 
 Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable: erased", "unavailable: absent", "unavailable: undeclared"]
 RESULTS: tuple[Result, ...] = get_args(Result)
@@ -348,7 +348,8 @@ class _Life:
         if recorded is None:
             self._say(self.evidence.missing, f"the {role}", ask.place, ask.path)
         elif canonical(made) != recorded:
-            self._say("different", f"the {role}", ask.place, ask.path, *unlike(parsed(recorded), made, role))
+            fields = (field for field, _, _ in changes(parsed(recorded), made, role))
+            self._say("different", f"the {role}", ask.place, ask.path, *fields)
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))

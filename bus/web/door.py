@@ -54,7 +54,7 @@ class HttpDoor:
         self._asking: Counter[str] = Counter()
         self._most_of_one = app.config.http.at_once
         self._log = diagnostics.logger("snodo.http").bind()  # bound once: a lazy logger is bound again at every line
-        self._tells_all = diagnostics.tells(app.config.log_level, "debug")
+        self._tells_all = app.config.log_level == "debug"
         for served in SERVED:
             self._add(served)
 
