@@ -6,7 +6,7 @@ Every page that somebody is given is recorded before it is given (``exported``: 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -60,14 +60,14 @@ class Journals:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A report: which kinds of records, and the line that each of them makes, if it does; ``ours``: it tells nothing that systems said."""
+    """A report: which kinds of records, and the lines that each of them makes; ``ours``: it tells nothing that systems said."""
 
     name: str
     title: str
     source: str
     fields: Mapping[str, str]
     kinds: frozenset[str]
-    line: Callable[[Tx, Record, Journals], Line | None]
+    lines: Callable[[Tx, Record, Journals], Iterable[Line]]
     ours: bool = False
 
 
@@ -99,21 +99,20 @@ def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: in
     found = log.of_kinds(tx, report.kinds, after or search.before_any(tx, report.kinds, since, until), PAGE)
     wanted = [record for _, record in found if since <= record.time < until]
     journals = Journals(tx, wanted)
-    lines = [line for record in wanted if (line := report.line(tx, record, journals)) is not None]
-    on = search.page_end(tx, report.kinds, since, until, found, PAGE)
-    return [made for line in lines for made in line.pop("", [line])], on
+    lines = [line for record in wanted for line in report.lines(tx, record, journals)]
+    return lines, search.page_end(tx, report.kinds, since, until, found, PAGE)
 
 
 # -- ours ------------------------------------------------------------------------------------------------------------------
 
 
-def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
+def _access(tx: Tx, record: Record, _journals: Journals) -> Iterator[Line]:
     """Accesses, and what persons did."""
     data = record.data
     if record.kind != "access" and record.actor == "bus":
-        return None
+        return
     what = data.get("what") or _what(record) if record.kind != "access" else ""
-    return {
+    yield {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
         "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
         "from": _value(tx, record, "origin").get("address", ""), "times": data.get("times", 1), "what": what or "",
@@ -121,12 +120,12 @@ def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
     }  # fmt: skip
 
 
-def _opening(tx: Tx, record: Record, _journals: Journals) -> Line:
+def _opening(tx: Tx, record: Record, _journals: Journals) -> Iterator[Line]:
     """Who opened whose data, and for what."""
     told = next((value for role in ("purpose", "export", "reason") if (value := _value(tx, record, role))), {})
     about: Any = {**told, **record.data, **(scope if isinstance(scope := told.get("scope"), dict) else {})}
     case = about.get("case") or (about.get("what") if record.data.get("scope") == "case" else "")
-    return {
+    yield {
         "time": clock.text_of(record.time), "act": record.kind, "who": record.actor,
         "purpose": told.get("text") or told.get("purpose") or "",
         "what": _what(record), "case": case or "",
@@ -180,14 +179,13 @@ PURPOSES = Kept(
 def _declared(adapter: str, report: Report) -> Kept:
     """A report of an adapter: its lines for each exchange that it began or was asked for."""
 
-    def line(tx: Tx, record: Record, journals: Journals) -> Line | None:
+    def lines(tx: Tx, record: Record, journals: Journals) -> Iterator[Line]:
         exchange = exchange_of(tx, adapter, record, journals)
-        if exchange is None:
-            return None
-        return {"": [{**dict.fromkeys(report.fields, ""), **made} for made in report.lines(exchange)]}
+        if exchange is not None:
+            yield from ({**dict.fromkeys(report.fields, ""), **made} for made in report.lines(exchange))
 
     kinds = frozenset({"asked", "answered", "refused", "unanswered", "served"})
-    return Kept(report.name, report.title, report.source, report.fields, kinds, line)
+    return Kept(report.name, report.title, report.source, report.fields, kinds, lines)
 
 
 def exchange_of(tx: Tx, adapter: str, record: Record, journals: Journals) -> Exchange | None:
