@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
@@ -39,15 +39,6 @@ class Evidence:
     size: int
     media_type: str
     time: str
-
-
-class Standing(NamedTuple):
-    """Where a run stands that waits."""
-
-    run: str
-    message: str
-    place: str
-    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +131,7 @@ def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Pl
     if rules is not None:
         tx.do("add_rules", digest=rules.digest, kind="route", content=canonical(rules.rules))
         data["version"] = rules.version
-    _write(tx, "redelivered", found, actor, reason, clock, data, rules=rules)
+    _write(tx, "redelivered", run, found.path, actor, reason, clock, data, rules=rules)
 
 
 def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: Decision, answer: JsonValue = None) -> None:
@@ -151,7 +142,7 @@ def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: De
     if decision == "happened" and not isinstance(answer, dict):
         raise Invalid("say what the system answered, as a JSON object", code="dead.answer-missing", hint="--answer '{…}'")
     values = {"answer": answer} if decision == "happened" else {}
-    _write(tx, "decided", found, actor, reason, clock, {"state": "ready", "decision": decision}, values)
+    _write(tx, "decided", run, found.path, actor, reason, clock, {"state": "ready", "decision": decision}, values)
 
 
 def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
@@ -159,18 +150,16 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
 
     One that holds an ordered lane must have been dead for as long as its call may still take effect: the next number goes out then.
     """
-    row = tx.one("run", id=run)
-    if row is not None and row["state"] == "waiting":
-        _write(tx, "discarded", Standing(run, row["message"], row["place"]), actor, reason, clock, {"state": "cancelled"})
-        return
-    found = letter(tx, run)
-    free = _lane_free(tx, found)
-    if free is not None and clock.now() < free:
-        raise Conflict(
-            "a call of this run may still take effect, and the next number of its ordered lane would overtake it",
-            code="dead.lane-not-at-rest", hint=f"discard it after {text_of(free)}",
-        )  # fmt: skip
-    _write(tx, "discarded", found, actor, reason, clock, {"state": "cancelled"})
+    row, path = tx.one("run", id=run), None
+    if row is None or row["state"] != "waiting":
+        found = letter(tx, run)
+        path, free = found.path, _lane_free(tx, found)
+        if free is not None and clock.now() < free:
+            raise Conflict(
+                "a call of this run may still take effect, and the next number of its ordered lane would overtake it",
+                code="dead.lane-not-at-rest", hint=f"discard it after {text_of(free)}",
+            )  # fmt: skip
+    _write(tx, "discarded", run, path, actor, reason, clock, {"state": "cancelled"})
 
 
 def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
@@ -182,16 +171,16 @@ def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
 
 
 def _write(
-    tx: Tx, kind: Kind, found: Letter | Standing, actor: str, reason: str, clock: Clock, data: dict[str, Any],
+    tx: Tx, kind: Kind, run: str, path: str | None, actor: str, reason: str, clock: Clock, data: dict[str, Any],
     values: Mapping[str, Any] | None = None, rules: Plan | None = None,
 ) -> None:  # fmt: skip
     told = reasons.given(reason, "dead.reason-missing")
-    row = tx.one("run", id=found.run)
+    row = tx.one("run", id=run)
     assert row is not None
     record = Record(
-        new_id(), kind, clock.now(), message=found.message, run=found.run, place=found.place, path=found.path,
+        new_id(), kind, clock.now(), message=row["message"], run=run, place=row["place"], path=path,
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,
     )  # fmt: skip
-    write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": told}, **(values or {})}))
+    write(tx, entry(record, log.key_of(tx, row["message"]), {"reason": {"text": told}, **(values or {})}))
     if row["reason"] == POISONED:
-        tx.do("suspect", id=found.run, strikes=SUSPECT)
+        tx.do("suspect", id=run, strikes=SUSPECT)
