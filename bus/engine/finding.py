@@ -5,8 +5,7 @@ Text is looked for in what somebody may see of the messages that all else found:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from bus.clock import Clock, text_of
 from bus.engine import accesses
@@ -65,32 +64,17 @@ def _tell(tx: Tx, question: Question, page: Page, looker: Looker, clock: Clock) 
 
 
 def _saying(tx: Tx, page: Page, text: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
-    opened = saying(tx, [str(one["id"]) for one in page.found], text, types, looker)
-    found: list[JsonValue] = [
-        {**one, "places": opened.places[identity]} for one in page.found if (identity := str(one["id"])) in opened.places
-    ]
-    return {"found": found, "opened": len(page.found), "unreadable": opened.unreadable}
-
-
-class Opened(NamedTuple):
-    """``places`` that say the text, by message; ``unreadable``: messages that nobody can open any more."""
-
-    places: Mapping[str, list[JsonValue]]
-    unreadable: int
-
-
-def saying(tx: Tx, messages: Iterable[str], text: str, types: Mapping[str, MessageType], looker: Looker) -> Opened:
-    """Look for a text in some messages: their bodies, subjects and, for who may see everything, replies."""
-    wanted, places, unreadable = folded(text), dict[str, list[JsonValue]](), 0
-    for identity in messages:
+    """The messages of a page that say a text in their bodies, subjects and, for who may see everything, replies."""
+    wanted, found, unreadable = folded(text), list[JsonValue](), 0
+    for one in page.found:
         try:
-            shown = _shown(tx, identity, types, looker)
+            shown = _shown(tx, str(one["id"]), types, looker)
         except (KeyError, *UNREADABLE):
             unreadable += 1
             continue
-        if found := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:
-            places[identity] = list[JsonValue](found)
-    return Opened(places, unreadable)
+        if places := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:
+            found.append({**one, "places": list[JsonValue](places)})
+    return {"found": found, "opened": len(page.found), "unreadable": unreadable}
 
 
 def _shown(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
