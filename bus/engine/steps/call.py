@@ -32,10 +32,10 @@ def call(step: CallStep, strand: Strand) -> StepCode:
     if step.as_ is not None:
         strand.define(step.as_, event.answer)
     if step.case:
-        yield from learn_keys(step, strand)
+        yield from _learn_keys(step, strand)
 
 
-def learn_keys(step: CallStep, strand: Strand) -> StepCode:
+def _learn_keys(step: CallStep, strand: Strand) -> StepCode:
     """The case is known by more keys from here on."""
     from bus.engine.interpreter import key_texts
 
@@ -56,12 +56,8 @@ def _handle(step: CallStep, strand: Strand, failed: Failed) -> StepCode:
             inner = strand.below(f"{strand.path(step)}!error[{number}]/")
             yield from inner.seeing(error=failed.error).follow(clause.steps)
             return
-    raise StepFailed(_failure(step, strand.path(step), failed))
-
-
-def _failure(step: CallStep, path: str, failed: Failed) -> Failure:
-    error = failed.error
-    return Failure(CODES[str(error["kind"])], str(error["sentence"]), step.place, path, detail=error)
+    code, sentence = CODES[str(failed.error["kind"])], str(failed.error["sentence"])
+    raise StepFailed(Failure(code, sentence, step.place, strand.path(step), detail=failed.error))
 
 
 def take_back(done: Completed, strand: Strand, others: Sequence[Completed]) -> StepCode:
