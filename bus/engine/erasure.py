@@ -80,19 +80,24 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
 def waiting(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """The requests that nobody has confirmed yet, without whom they are about: ``id``, ``asked``, ``until``, ``by``, ``messages``."""
     found: list[JsonObject] = []
-    for mark in tx.all("all_erasures"):
-        until = parsed(mark["value"])["until"]
-        row = tx.one("record", id=mark["name"].partition(" ")[2])
-        if row is not None and moment_of(until) >= now:
+    for identity, mark in _waiting(tx):
+        row = tx.one("record", id=identity)
+        if row is not None and moment_of(mark["until"]) >= now:
             record = record_of(row["content"])
             told = {"by": record.actor, "messages": record.data["messages"]}
-            found.append({"id": record.id, "asked": text_of(record.time), "until": until, **told})
+            found.append({"id": record.id, "asked": text_of(record.time), "until": mark["until"], **told})
     return found
+
+
+def _waiting(tx: Tx) -> Iterator[tuple[str, Any]]:
+    """The requests that have a mark: their ids, and what it says: ``until``, and the ``key`` of what they say."""
+    for row in tx.all("all_erasures"):
+        yield row["name"].partition(" ")[2], parsed(row["value"])
 
 
 def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
     """A request that still waits: its record, and its ``subject`` and ``reason``. Raises `NotFound`."""
-    mark = tx.one("mark", name=_mark(identity))
+    mark = tx.one("mark", name=f"erasure {identity}")
     if mark is None or moment_of(parsed(mark["value"])["until"]) < now:
         raise NotFound("no erasure waits under that id", code="subject.request-unknown", hint="it was done, or it expired: ask again")
     return _request(tx, identity)
@@ -108,11 +113,10 @@ def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
 def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
     """Of other requests that ask for nothing more the keys of what they say; they are over when these are destroyed."""
     settled = set[int]()
-    for row in tx.all("all_erasures"):
-        other = row["name"].partition(" ")[2]
+    for other, mark in _waiting(tx):
         with contextlib.suppress(*UNREADABLE):
             if other != identity and set(holdings(tx, _request(tx, other)[1]["subject"]).messages) <= set(found.messages):
-                settled.add(parsed(row["value"])["key"])
+                settled.add(mark["key"])
     return settled
 
 
@@ -173,12 +177,11 @@ def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
 def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
     """Give up requests that nobody confirmed; returns the keys of what they say."""
     keys = []
-    for row in tx.all("all_erasures"):
-        told = parsed(row["value"])
-        if moment_of(told["until"]) < clock.now():
-            data = {"asked": row["name"].partition(" ")[2], "messages": [], "files": [], "keys": [told["key"]]}
+    for identity, mark in _waiting(tx):
+        if moment_of(mark["until"]) < clock.now():
+            data = {"asked": identity, "messages": [], "files": [], "keys": [mark["key"]]}
             write(tx, Entry(Record(new_id(), "erased", clock.now(), data=data)))
-            keys.append(told["key"])
+            keys.append(mark["key"])
     return tuple(keys)
 
 
@@ -255,7 +258,3 @@ def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:
         if number is None:
             tx.do("drop_payload", id=identity)
     return {number for number in numbers.values() if number is not None}
-
-
-def _mark(identity: str) -> str:
-    return f"erasure {identity}"
