@@ -65,7 +65,7 @@ class Live:
     (``dues``); ``elsewhere``: those of them for which another process has the share of their limit. ``since``: when it became ready;
     ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner vanished before
     anything came. ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come home yet.
-    ``known``: events that no ask has taken yet.
+    ``known``: events that no ask has taken yet. ``turn``: the step for which it was parked until now, if nothing has happened since.
     """
 
     id: str
@@ -91,6 +91,7 @@ class Live:
     came_home: bool = False
     unproven: set[str] = field(default_factory=set)
     known: dict[str, deque[Event]] = field(default_factory=dict)
+    turn: str | None = None
 
     @property
     def reply(self) -> JsonValue:
@@ -145,6 +146,7 @@ class Live:
         self.walk.start()
         self.remember(events)
         self.pursue(list(self.walk.pending.values()), now)
+        self.turn = None
         self.unproven = {path for path, ask in self.walk.pending.items() if isinstance(ask, Call)}
 
     def record(self, kind: Kind, now: dt.datetime, ask: Ask | None = None, **fields: Any) -> Record:
@@ -292,7 +294,7 @@ class Live:
             self.away.add(ask.path)
             self.elsewhere.add(ask.path)
             self.dues[ask.path] = now + ELSEWHERE
-        elif (due := self.around.throttles.next(ask, now)) > now:
+        elif (due := self.around.throttles.next(ask, now, promised=ask.place == self.turn and tries.due is None)) > now:
             self.dues[ask.path] = due
         else:
             return True

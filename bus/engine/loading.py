@@ -83,9 +83,10 @@ class Loading:
         known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: log.message(tx, message)[0]["body"])
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
+        turn = records[-1].place if records and records[-1].kind == "parked" else None
         live = Live(
             row["id"], row["fence"], message, plan, Walk(plan, message, row["entry"]), key, tx.keys, self._around,
-            about=partial(about, stored), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"],
+            about=partial(about, stored), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"], turn=turn,
         )  # fmt: skip
         return live, known
 

@@ -5,7 +5,8 @@ and 3 of ten. Who has none, because the count is smaller than the number of proc
 kept in memory only: a restart, or a worker that has just come, may let one more burst through, which a limit of courtesy bears.
 
 A call that must wait is promised a turn of its own, and comes back once, at that moment: if all came back when the next few may go, each of
-them would be claimed, and its record written, as many times as there are such moments before its own.
+them would be claimed, and its record written, as many times as there are such moments before its own. Another process may come upon it
+then, or after this one has ended: it goes out there as well, if there is room, and not behind all that were promised a turn there.
 """
 
 from __future__ import annotations
@@ -56,14 +57,20 @@ class Throttles:
         each, more = divmod(call.limit.count, self.workers)
         return each + (self.rank < more)
 
-    def next(self, call: Call, now: dt.datetime) -> dt.datetime:
-        """When this call may go out: ``now`` (and then it counts), or the moment its turn comes. It MUST have a `share`."""
+    def next(self, call: Call, now: dt.datetime, *, promised: bool = False) -> dt.datetime:
+        """When this call may go out: ``now`` (and then it counts), or the moment its turn comes. It MUST have a `share`.
+
+        ``promised``: some process had promised it a turn that has come.
+        """
         if call.limit is None:
             return now
         turns, share, seconds = self._turns_of(call.place, call.limit.count, now), self.share(call), call.limit.per
         turns.forget(now - dt.timedelta(seconds=seconds))
-        mine = turns.promised.get(call.key)
-        free = turns.after(len(turns.promised), share, seconds) if mine is None else max(mine, turns.after(0, share, seconds))
+        mine, free = turns.promised.get(call.key), turns.after(0, share, seconds)
+        if mine is not None:
+            free = max(mine, free)
+        elif free > now or not promised:
+            free = turns.after(len(turns.promised), share, seconds)
         if free > now:
             turns.promised[call.key] = free
             return free

@@ -78,3 +78,13 @@ def test_a_turn_that_another_process_took_over_holds_up_nobody_for_long() -> Non
         throttles.next(call(1, key), at(0))
     assert throttles.next(call(1, "d"), at(1)) == at(60 + 2 * 63)
     assert throttles.next(call(1, "e"), at(400)) == at(400)
+
+
+def test_a_turn_that_another_process_promised_is_taken_at_its_time_where_there_is_room() -> None:
+    throttles = Throttles()
+    for key in ("a", "b", "c", "d"):
+        throttles.next(call(2, key), at(0))
+    assert throttles.next(call(2, "theirs"), at(62), promised=True) == at(62), "not behind c and d"
+    assert throttles.next(call(2, "c"), at(63)) == at(63)
+    assert throttles.next(call(2, "another"), at(63), promised=True) > at(63), "two are out already"
+    assert throttles.next(call(2, "new"), at(64)) == at(60 + 63), "who has no promise stands behind d"

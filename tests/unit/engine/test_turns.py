@@ -105,7 +105,7 @@ def test_a_call_whose_lane_is_taken_asks_again_in_a_moment_and_has_no_place_at_i
 
 def test_a_call_that_its_throttle_holds_back_goes_out_when_its_turn_comes(unswept: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     message, later = send(unswept, "avviso"), unswept.clock.now() + dt.timedelta(seconds=3)
-    monkeypatch.setattr(unswept.processes[0].engine._around.throttles, "next", lambda call, now: max(later, now))
+    monkeypatch.setattr(unswept.processes[0].engine._around.throttles, "next", lambda call, now, *, promised: max(later, now))
     for seconds in (0, 2):
         pass_by(unswept, seconds)
         turn(unswept)
@@ -115,6 +115,29 @@ def test_a_call_that_its_throttle_holds_back_goes_out_when_its_turn_comes(unswep
     pass_by(unswept, JUST_AFTER.total_seconds())
     turn(unswept)
     assert out(unswept) == [message]
+
+
+def test_a_run_that_was_promised_a_turn_and_is_taken_up_by_another_engine_is_known_there_as_such(
+    unswept: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    def next(call: Call, now: dt.datetime, *, promised: bool) -> dt.datetime:
+        told.append(promised)
+        return now if promised or len(told) > 2 else now + RETRY
+
+    first, again = send(unswept, "avviso"), RETRY + JUST_AFTER
+    unswept._start_engine()
+    for process in unswept.processes:
+        monkeypatch.setattr(process.engine._around.throttles, "next", next)
+    turn(unswept)
+    for conduct in ("unreachable", "answer"):
+        pass_by(unswept, again.total_seconds())
+        unswept.processes[1].engine.ring([row_of(unswept, first)["id"]])
+        unswept.processes[1].engine.turn(patient=False)
+        unswept.processes[1].outside.end(unswept.processes[1].outside.pending[0], conduct)  # type: ignore[arg-type]
+        unswept.processes[1].engine.turn(patient=False)
+    assert (told, state(unswept, first)) == ([False, True, False], "done"), "its retry is no turn that it was promised"
 
 
 def test_a_run_that_its_engine_had_to_claim_anew_is_not_given_up_for_what_comes_home_of_the_first_claim(many: Simulation) -> None:
