@@ -29,11 +29,11 @@ Moment = Callable[[dt.datetime], dt.datetime]
 
 
 @lru_cache(maxsize=1024)
-def parse_duration(text: str) -> tuple[int, str]:
-    """``"10wd"`` -> ``(10, "wd")``. Raises ValueError with a sentence."""
+def parse_duration(text: str, such_as: str = "30s, 15m, 2h, 2d, 10wd, 1w, 3M, 1y") -> tuple[int, str]:
+    """``"10wd"`` -> ``(10, "wd")``. Raises ValueError with a sentence that shows what it may be ``such_as``."""
     found = _DURATION.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, such as 30s, 15m, 2h, 2d, 10wd, 1w, 3M, 1y")
+        raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, such as {such_as}")
     count, unit = int(found[1]), found[2]
     if count > MOST.get(unit, count):
         raise ValueError(f"{text!r} is too long: no more than {MOST[unit]}{unit}")
@@ -42,7 +42,7 @@ def parse_duration(text: str) -> tuple[int, str]:
 
 def seconds_of(text: str) -> float:
     """The length of an exact duration, in seconds; a day counts 86,400. Raises ValueError for units without a fixed length."""
-    count, unit = parse_duration(text)
+    count, unit = parse_duration(text, "30s, 15m, 2h, 2d")
     if unit not in _SECONDS:
         raise ValueError(f"{text!r} has no fixed length: here only s, m, h and d are understood")
     return float(count * _SECONDS[unit])

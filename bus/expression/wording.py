@@ -231,6 +231,8 @@ def _worded(message: str, text: str, known: Known) -> tuple[str, str, str]:
         return _no_overload(match[1], f"({', '.join(map(_shown, parts))})")[0], _no_overload(match[1], match[2])[1], ""
     if match := re.match(r"reserved identifier: (\w+)", message):
         return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
+    if "expression of type 'string' cannot be the operand of a select" in message:
+        return "a text has no fields", "+ joins texts", ""
     if "has() argument" in message:
         return "has() takes a field, such as has(body.nome)", "", ""
     if "invalid int literal" in message:
@@ -273,6 +275,8 @@ def _plainly(sentence: str, text: str) -> str:
         return "a text has quotes of its own: '\"…\"'"
     if re.search(r"\w''?\w", text):
         return "an apostrophe ends a text in '…': put that text in \"…\""
+    if time := re.search(r"\+\s*(\d+(?:wd|[smhdwMy]))\b", text):
+        return f'a time is added so: date_add(date_of(now), "{time[1]}")'
     if re.search(r"\d,\d", text):
         return "decimals are written with a point"
     return f"a text has quotes of its own: '\"{text.strip()}\"'" if re.fullmatch(r"\s*\d[\w/:.]*\s*", text) else ""
@@ -382,7 +386,8 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
     elif column > len(row) and found == ".":
         sentence, hint = "the expression ends too early", "a field is missing behind the point"
     beside = not re.search(r"\w''?\w", text) and (found[:1] in "\"'" or row[: column - 1].rstrip()[-1:] in ('"', "'"))
-    if beside and sentence.startswith("unexpected `") and (found[:1] in "\"'" or found.isidentifier()):
+    word = found.isidentifier() and found.lower() not in _HINTS_OF_TOKENS
+    if beside and sentence.startswith("unexpected `") and (word or found[:1] in "\"'"):
         hint = hint or "+ joins texts; a comma stands between arguments"
     prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)
     hint = hint or prose or _HINTS_OF_TOKENS.get(found.lower()) or _HINTS_OF_TOKENS.get(found[:1], "") or _plainly(sentence, text)

@@ -63,12 +63,14 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
 def _unreadable(data: bytes) -> tuple[Any, ...] | None:
     if len(data) > LIMIT:
         return 1, 1, "table.too-large", f"the table has more than {LIMIT} bytes"
+    head = data.partition(b"\n")[0]
+    commas = ", with commas between the columns" if b"," not in head and (b";" in head or b"\t" in head) else ""
     if data.startswith(b"\xef\xbb\xbf"):
-        return 1, 1, "table.encoding", "the table starts with a byte order mark", "save it as UTF-8 without BOM"
+        return 1, 1, "table.encoding", "the table starts with a byte order mark", f"save it as UTF-8 without BOM{commas}"
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return data[: error.start].count(b"\n") + 1, 1, "table.encoding", "the table is not UTF-8", "save it as UTF-8"
+        return data[: error.start].count(b"\n") + 1, 1, "table.encoding", "the table is not UTF-8", f"save it as UTF-8{commas}"
     if found := _CONTROL.search(data):  # no XML can hold it
         said = f"a control character (U+{found[0][0]:04X}) is not taken"
         return data[: found.start()].count(b"\n") + 1, 1, "table.encoding", said, "delete it"

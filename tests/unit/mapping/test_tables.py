@@ -66,6 +66,18 @@ def test_a_quote_that_is_not_closed_is_told_where_it_opens(tmp_path: Path, data:
     assert [hint] == [f.hint for f in read(tmp_path, data)[1].findings]
 
 
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"\xef\xbb\xbfcodice;nome\r\nA;1\r\n", "save it as UTF-8 without BOM, with commas between the columns"),
+        (b"codice;nome\r\nA;caff\xe8\r\n", "save it as UTF-8, with commas between the columns"),
+        (b"codice,nome\nA,caff\xe8;\n", "save it as UTF-8"),
+    ],
+)
+def test_a_table_as_an_italian_spreadsheet_saves_it_is_told_all_at_once(tmp_path: Path, data: bytes, hint: str) -> None:
+    assert [hint] == [f.hint for f in read(tmp_path, data)[1].findings]
+
+
 def test_what_nobody_sees_in_a_key_is_named(tmp_path: Path) -> None:
     [found] = read(tmp_path, "codice,nome\nA\u200b,1\n".encode())[1].findings
     assert "ZERO WIDTH SPACE (U+200B)" in found.sentence
