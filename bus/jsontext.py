@@ -27,6 +27,7 @@ DEPTH = 40
 
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _AS_TEXT = "write long codes and large numbers as text, in double quotes"
+_NO_NAME = "key must be a string"
 _HINTS = {
     "hex escape": "\\u is followed by four digits, and one of D800 to DFFF by its other half: send the character itself, in UTF-8",
     "unicode": "send UTF-8",
@@ -36,7 +37,7 @@ _HINTS = {
     "trailing comma": "delete the comma behind the last one",
     "control character": "within a text write \\n for the end of a line and \\t for a tab; the NUL character is not taken at all",
     "invalid escape": "write \\\\ for a backslash",
-    "key must be a string": "names stand in double quotes",
+    _NO_NAME: "names stand in double quotes",
     "number": "a number is written like -12.5 or 1e6; NaN and Infinity are none, and codes with a zero before them are text",
     "expected value": "a value is a text in double quotes, a number, true, false, null, a list or an object",
 }
@@ -105,6 +106,8 @@ def _malformed(raw: str, data: bytes) -> Malformed:
         return Malformed("not JSON: the text is empty", hint="send JSON text", line=1, column=1)
     reason = (raw[: place.start()] if place else raw).replace("EOF while parsing", "the text ends within")
     hint = next((hint for said, hint in _HINTS.items() if said in reason), _HINT)
+    if _NO_NAME in reason and re.search(rb"[0-9],[0-9]$", data.split(b"\n")[line - 1][:column]):
+        hint = "decimals are written with a point"
     code = "input.number" if hint == _AS_TEXT else Malformed.default_code
     said = f"not JSON: {reason[:1].lower() + reason[1:]}, line {line} column {column}"
     return Malformed(said, code=code, hint=hint, line=line, column=column)

@@ -107,6 +107,15 @@ def test_a_byte_order_mark_is_called_by_its_name(encoding: str) -> None:
     assert (1, 1) == (caught.value.detail["line"], caught.value.detail["column"])
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"), [(b'{"a":\n 1,50}', "decimals are written with a point"), (b'{"a": 1, b: 2}', "in double quotes")]
+)
+def test_a_decimal_comma_is_told_as_that(text: bytes, hint: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse(text)
+    assert hint in caught.value.hint
+
+
 def test_brackets_inside_text_are_not_depth() -> None:
     assert "[" * 500 == parse(json.dumps("[" * 500).encode())
 
