@@ -414,6 +414,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     """Check settings that were read from ``path``; resolves secrets and relative paths. ``document`` tells places."""
     base = path.resolve().parent
     _refuse_unnamed(settings, path, document)
+    _refuse_variables(settings, path, document)
     absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
     if secrets and absent:
         raise _not_in_the_environment(absent)
@@ -430,6 +431,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     return placed.model_copy(update={"log": log, "store": store})
 
 
+_VARIABLE = re.compile(r"^\$[A-Z][A-Z0-9_]*$|\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _KINDS: Mapping[str, str] = {"env": "variable, a text", "file": "file, a text"}
 
 
@@ -442,6 +444,27 @@ def _refuse_unnamed(settings: Any, path: Path, document: source.Source | None) -
         said.append(f"{path}:{place}: `{kind}` takes the name of a secret's {_KINDS[kind]}")
     if said:
         raise ConfigError("\n".join(said), code="config.invalid", hint="{env: SNODO_PASSWORD}, or {file: secrets/password}")
+
+
+def _refuse_variables(settings: Any, path: Path, document: source.Source | None) -> None:
+    """Raises `ConfigError` for what a shell or compose would fill in from the environment, and which would be the secret itself here."""
+    said, hint = [], ""
+    for pointer, text in _texts(settings):
+        if found := _VARIABLE.search(text):
+            place = ".".join(map(str, pointer)) if document is None else "{}:{}".format(*document.place(pointer))
+            said.append(f"{path}:{place}: nothing fills in `{found[0]}`")
+            hint = hint or f"write {{env: {found[0].strip('${}')}}} for the whole value"
+    if said:
+        raise ConfigError("\n".join(said), code="config.invalid", hint=hint)
+
+
+def _texts(value: Any, pointer: source.Pointer = ()) -> Iterator[tuple[source.Pointer, str]]:
+    match value:
+        case str():
+            yield pointer, value
+        case dict() | list():
+            for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from _texts(inner, (*pointer, step))
 
 
 def _placed(section: S, base: Path) -> S:

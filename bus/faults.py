@@ -101,6 +101,8 @@ def _pattern(pattern: str) -> str:
     words = re.fullmatch(r"\^\(([a-z_]+(?:\|[a-z_]+)*)\)\$", pattern)
     if words:
         return " or ".join(words[1].split("|"))
+    if schemes := re.fullmatch(r"\^\(([a-z+|\\]+)\)://", pattern):
+        return "an address that begins with " + " or ".join(f"{one}://" for one in schemes[1].replace("\\", "").split("|"))
     if re.match(r"\^\[a-z\]\[a-z0-9-\]\*\(\\\.", pattern):
         return "words joined by dots, such as edilizia.pratica; small letters, digits and hyphens"
     return f"the pattern {pattern} says"

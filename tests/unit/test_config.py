@@ -89,6 +89,24 @@ def test_a_secret_whose_place_has_no_name_is_told_where_it_stands(tmp_path: Path
             config.load(tmp_path / "config.yaml", secrets=secrets)
 
 
+@pytest.mark.parametrize("written", ["$SNODO_X", "${SNODO_X}", "'postgresql+psycopg://snodo:${SNODO_X}@db/x'"])
+def test_a_variable_of_a_shell_is_no_secret(tmp_path: Path, written: str) -> None:
+    good = 'organization: {name: Prova, fiscal_code: "00000000000"}\nadapters:\n  protocollo:\n    password: %s\n'
+    (tmp_path / "config.yaml").write_text(good % written)
+    with pytest.raises(ConfigError, match=r"config.yaml:4:15: nothing fills in `\$\{?SNODO_X\}?`") as caught:
+        config.load(tmp_path / "config.yaml", secrets=False)
+    assert caught.value.hint == "write {env: SNODO_X} for the whole value"
+    (tmp_path / "config.yaml").write_text(good % "'pa$WORD$'")
+    config.load(tmp_path / "config.yaml", secrets=False)
+
+
+def test_schemes_of_an_address_are_told_without_a_pattern() -> None:
+    own = {"use": "sql", "url": "postgresql://db.example/x", "queries": {"x": {"sql": "SELECT 1", "effect": "read"}}}
+    read = config.parse(settings(adapters={"archivio": own}), Path("config.yaml"))
+    with pytest.raises(ConfigError, match=r"url must be written as an address that begins with postgresql\+psycopg:// or sqlite://"):
+        check_settings(read)
+
+
 def test_all_that_is_wrong_in_the_settings_of_adapters_is_told_at_its_place(tmp_path: Path) -> None:
     written = """organization: {name: Prova, fiscal_code: "00000000000"}
 adapters:
