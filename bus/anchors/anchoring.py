@@ -28,7 +28,7 @@ from bus.log import note
 from bus.log.checkpoint import checkpoint_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import Attachment, JsonObject
-from bus.store import Store, Tx
+from bus.store import Row, Store, Tx
 
 DUTY = "anchors"
 LATE, FAILED = "late", "failed"
@@ -113,7 +113,8 @@ class Anchoring:
 
     def _witness(self, at: WitnessAt, newest: StoredCheckpoint) -> None:
         key = note.verifier(at.key)
-        last = min(self._last(WITNESS, key.name), newest.size)
+        row = self._last(WITNESS, key.name)
+        last = min(row["size"], newest.size) if row else 0
         if last == newest.size and key.name in self._asked:
             return
         signed = note.parse(newest.note)
@@ -126,9 +127,7 @@ class Anchoring:
             return StoredTree(tx).consistency(old, size)
 
     def _stamp(self, at: Timestamps, newest: StoredCheckpoint) -> None:
-        with self._store.read() as tx:
-            row = tx.one("last_anchor", kind=TIMESTAMP, name=at.url)
-        now = self._clock.now()
+        row, now = self._last(TIMESTAMP, at.url), self._clock.now()
         if row is not None and (row["size"] == newest.size or now - moment_of(row["time"]) < dt.timedelta(seconds=at.every)):
             return
         answer, time = outside.stamp(at.url, newest.note, at.ca.read_bytes(), at.proxy)
@@ -174,10 +173,9 @@ class Anchoring:
 
     # -- what is kept, what is told ------------------------------------------------------------------------------------------
 
-    def _last(self, kind: str, name: str) -> int:
+    def _last(self, kind: str, name: str) -> Row | None:
         with self._store.read() as tx:
-            row = tx.one("last_anchor", kind=kind, name=name)
-        return row["size"] if row else 0
+            return tx.one("last_anchor", kind=kind, name=name)
 
     def _keep(self, kind: str, name: str, size: int, evidence: bytes) -> None:
         time = text_of(self._clock.now())

@@ -106,11 +106,11 @@ def _levels(size: int) -> int:
 
 
 def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
-    """All tiles of a tree, as (level, number, width), level by level."""
+    """All tiles of a tree, as (level, number, width)."""
     for level in range(_levels(size)):
         for number in range(size >> HEIGHT * (level + 1)):
             yield level, number, WIDTH
-        yield from (one for one in partial_tiles(size) if one[0] == level)
+    yield from partial_tiles(size)
 
 
 def partial_tiles(size: int) -> Iterator[tuple[int, int, int]]:

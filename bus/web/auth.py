@@ -48,8 +48,7 @@ NOBODY = Caller("", None)
 class Keys:
     """The API keys of the settings."""
 
-    def __init__(self, keys: Iterable[Key], rights: Rights | None = None) -> None:
-        rights = rights or Rights()
+    def __init__(self, keys: Iterable[Key], rights: Rights) -> None:
         self._callers = {bytes.fromhex(key.sha256): Caller(key.name, key.role, rights.of(key)) for key in keys}
 
     def caller(self, headers: Mapping[bytes, bytes], roles: frozenset[Role]) -> Caller:

@@ -48,9 +48,8 @@ async def send(call: Call) -> Answer:
         headers.append((b"snodo-receipt", base64.b64encode(accepted.receipt.encode())))
     if seconds:
         headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
-    if reply is None:
-        return json_answer(_accepted(accepted, http.prefix), 202, headers)
-    return json_answer({**_accepted(accepted, http.prefix), "reply": reply}, 200, headers)
+    shown = _accepted(accepted, http.prefix)
+    return json_answer(shown, 202, headers) if reply is None else json_answer({**shown, "reply": reply}, 200, headers)
 
 
 async def _hand_in(house: House, submission: Submission) -> Accepted:

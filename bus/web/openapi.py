@@ -46,7 +46,7 @@ def document(served: Iterable[Served], organization: str, prefix: str = "") -> d
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
-            "responses": {_problem_name(status): _problem(status, text) for status, text in PROBLEMS.items()},
+            "responses": {f"Problem{status}": _problem(status, text) for status, text in PROBLEMS.items()},
             "headers": {name: _header(name, text) for name, text in HEADERS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -65,7 +65,7 @@ def _described(one: Served) -> dict[str, Any]:
         "security": [{"bearer": []}, {"key": []}] if one.roles else [],
         "responses": {str(status): _answer(*answer) | _headers(one.headers.get(status)) for status, answer in one.answers.items()},
     }
-    described["responses"] |= {str(status): {"$ref": f"#/components/responses/{_problem_name(status)}"} for status in one.all_problems()}
+    described["responses"] |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in one.all_problems()}
     if one.fields:
         described["parameters"] = [
             {"name": f.name, "in": f.place, "required": f.place == "path", "description": f.description, "schema": dict(f.schema)}
@@ -84,10 +84,6 @@ def _answer(text: str, schema: str, media: str) -> dict[str, Any]:
 
 def _schema(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"} if name else {"type": "string", "format": "binary"}
-
-
-def _problem_name(status: int) -> str:
-    return f"Problem{status}"
 
 
 def _problem(status: int, text: str) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from bus.config import Key
+from bus.config import Key, Rights
 from bus.errors import Forbidden, Unauthorized
 from bus.web.auth import ANYBODY, OPERATORS, SENDERS, Keys
 
-KEYS = Keys([Key(name="portale", role="portal", sha256=hashlib.sha256(b"chiave").hexdigest())])
+KEYS = Keys([Key(name="portale", role="portal", sha256=hashlib.sha256(b"chiave").hexdigest())], Rights())
 
 
 @pytest.mark.parametrize(
