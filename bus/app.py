@@ -50,7 +50,8 @@ from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, Conflict, StoreError
 from bus.log import keys
-from bus.log.keyring import Keyring, open_keyring, refuse_used
+from bus.log.keyring import Keyring
+from bus.log.keystore import open_keyring, refuse_used
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id

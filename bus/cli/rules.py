@@ -116,7 +116,7 @@ def no_run(message: str, *, code: str) -> NotFound:
 
 def give_keys(reader: Reader, config: Config) -> None:
     """Open the key store of a database that is only looked at; one that has none yet has nothing to open."""
-    from bus.log.keyring import open_keyring
+    from bus.log.keystore import open_keyring
 
     if identity := _keystore_of(reader):
         reader.keys = open_keyring(config.keystore.folder, config.keystore.master, identity)

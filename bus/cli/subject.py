@@ -53,10 +53,10 @@ def rekey(config: Settings = CONFIG, json: Json = False) -> None:
     After that whatever a backup or a disk still holds of destroyed keys opens nothing.
     """
     from bus import config as settings
-    from bus.log import keyring
+    from bus.log import keystore
 
     store = settings.load(config).keystore
-    count = keyring.rekey(store.folder, store.master)
+    count = keystore.rekey(store.folder, store.master)
     show({"keys": count}, json, lambda _: print(f"{count:,} keys are wrapped anew\nnext: back up {store.folder} and {store.master} now"))
 
 

@@ -14,7 +14,7 @@ from bus.doctor.here import space
 from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
-from bus.log.keyring import refuse_used
+from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.survey import survey, where_is
 

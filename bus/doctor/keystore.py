@@ -9,7 +9,8 @@ from contextlib import closing
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, payload, timestamp
-from bus.log.keyring import BLOCK, blocks, left, look, refuse_used
+from bus.log.keyring import BLOCK
+from bus.log.keystore import blocks, left, look, refuse_used
 from bus.store.opening import open_reader
 
 CODE = "doctor.keystore"

@@ -23,7 +23,8 @@ from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
 from bus.engine.intake import Intake
 from bus.errors import StoreError
-from bus.log.keyring import Keyring, open_keyring
+from bus.log.keyring import Keyring
+from bus.log.keystore import open_keyring
 from bus.store.sqlite import ROOM, SqliteStore
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_system import rules

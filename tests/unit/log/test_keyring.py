@@ -15,8 +15,9 @@ import time
 import pytest
 
 from bus.errors import ConfigError, Erased, StoreError
-from bus.log import keyring, payload
-from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring, rekey
+from bus.log import keyring, keystore, payload
+from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring
+from bus.log.keystore import rekey
 from bus.log.payload import Text, matches, opened, payload_key, seal, verify_opening
 from bus.store import Key
 
@@ -28,9 +29,9 @@ def home(tmp_path):
 
 @pytest.fixture
 def open_keyring():
-    """`bus.log.keyring.open_keyring`, closed at the end."""
+    """`bus.log.keystore.open_keyring`, closed at the end."""
     with contextlib.ExitStack() as stack:
-        yield lambda *words: stack.enter_context(contextlib.closing(keyring.open_keyring(*words)))
+        yield lambda *words: stack.enter_context(contextlib.closing(keystore.open_keyring(*words)))
 
 
 def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_keyring, home):
@@ -196,7 +197,7 @@ def test_wrapped_anew_what_is_there_opens_and_what_is_gone_stays_gone(open_keyri
 CUT_OFF = """
 import os, sys
 from pathlib import Path
-from bus.log import keyring
+from bus.log import keystore
 
 left = int(sys.argv[3])
 
@@ -211,7 +212,7 @@ def counted(real):
 
 for name in ("fsync", "replace", "rename", "link", "unlink", "rmdir", "mkdir"):
     setattr(os, name, counted(getattr(os, name)))
-keyring.rekey(Path(sys.argv[1]), Path(sys.argv[2]))
+keystore.rekey(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.errors import ConfigError
-from bus.log.keyring import look, open_keyring
+from bus.log.keystore import look, open_keyring
 
 
 def test_a_look_says_what_opening_would_say_and_makes_nothing(tmp_path: Path) -> None:

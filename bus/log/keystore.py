@@ -1,0 +1,208 @@
+"""The key store as it lies on the disk: made, opened, looked at, wrapped anew under another master key.
+
+::
+
+    keystore.folder/about.json       which key store this is; the key of tokens, wrapped
+    keystore.folder/1/BLOCK.keys     a block of keys (`bus.log.keyring`)
+    keystore.master                  the key that wraps all others: 32 bytes in base64, mode 0600
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, make_folder, save, sync_folder
+from bus.errors import ConfigError, StoreError
+from bus.log.keyring import BLOCK, GONE, SLOT, Folder, Keyring, Wrapping, copies
+from bus.message import new_id
+
+
+def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
+    """The key store in a folder; made when there is none and ``expected`` (its id, as the database has it) is None.
+
+    Raises `ConfigError` when it is not there, is another one, or its master key is missing, readable by others, or not its own.
+    """
+    told = _told(folder, expected)
+    if told is None:
+        _make(folder, master)
+        told = _about(folder)
+    secret = _master(folder, master, told)
+    held = (folder / ".lock").open("rb")
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return Keyring(told["id"], secret, _index(Wrapping(secret, told["id"]), told), Folder(folder / told["blocks"]), held)
+
+
+def refuse_used(folder: Path) -> None:
+    """For a new database: raises `ConfigError` when keys of this key store were ever given out, for then there is another that knows it."""
+    if any(folder.glob("*/*.keys")):
+        raise ConfigError(
+            f"the database is new, and the key store {folder} was used before: its log is elsewhere", code="store.lost",
+            hint="is store.url right, and the disk there? put the backup back; for a new log move the key store and the log's key away",
+        )  # fmt: skip
+
+
+def look(folder: Path, master: Path, expected: str | None) -> bool:
+    """Whether there is a key store, without making, opening or mending anything; raises as `open_keyring` would."""
+    told = _told(folder, expected)
+    if told is None:
+        return False
+    waiting = master.with_name(master.name + ".new")
+    if told["master"] not in {_fingerprint(_read_master(path)) for path in (master, waiting) if path == master or path.exists()}:
+        raise _another_master(folder, master)
+    return True
+
+
+def left(folder: Path, keys: Iterable[int]) -> int:
+    """How many of these keys, which were destroyed, are in the key store again: one that was restored has them. Opens none."""
+    return sum(1 for _ in _in_use(folder).left(keys))
+
+
+def blocks(folder: Path) -> set[int]:
+    """The numbers of the blocks of keys that are in the key store. Opens none."""
+    return _in_use(folder).numbers()
+
+
+def _in_use(folder: Path) -> Folder:
+    """Where the blocks of a key store lie."""
+    return Folder(folder / str(_about(folder)["blocks"]))
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What a key store says of itself."""
+    told: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
+    return told
+
+
+def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:
+    """What the key store says of itself; None where there is none and none is expected."""
+    if not (folder / "about.json").exists():
+        if expected is None:
+            return None
+        raise ConfigError(
+            f"the key store is not in {folder}, and this database was written with one", code="keys.lost",
+            hint="restore it from its backup, or correct keystore.folder; without it no payload can be opened",
+        )  # fmt: skip
+    told = _about(folder)
+    if expected not in (None, told["id"]):
+        raise ConfigError(
+            f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
+        )
+    if folder.stat().st_mode & 0o077:
+        raise ConfigError("other users of this machine may enter the key store", code="keys.open", hint=f"chmod 0700 {folder}")
+    return told
+
+
+def _another_master(folder: Path, master: Path) -> ConfigError:
+    sentence = f"{master} is not the master key of the key store in {folder}"
+    return ConfigError(sentence, code="keys.master", hint="restore the master key it was made with")
+
+
+def rekey(folder: Path, master: Path) -> int:
+    """Wrap all keys under a new master key and destroy the old one; returns how many. No process may have the key store open."""
+    told = _about(folder)
+    with (folder / ".lock").open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError("the key store is in use", code="keys.in-use", hint="stop all processes of the bus first") from None
+        old, new = _master(folder, master, told), os.urandom(32)
+        before, after = Wrapping(old, told["id"]), Wrapping(new, told["id"])
+        save(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", OWNER_ONLY)
+        was, now = folder / told["blocks"], folder / str(int(told["blocks"]) + 1)
+        _remove(now)
+        now.mkdir(FOLDER_OWNER_ONLY)
+        count = sum(_rewrap(path, now / path.name, before, after) for path in sorted(was.glob("*.keys")))
+        if (was / "destroyed").exists():
+            save(now / "destroyed", (was / "destroyed").read_bytes(), OWNER_ONLY, anew=True)
+        sync_folder(now)
+        told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(after, _index(before, told))}
+        save(folder / "about.json", json.dumps(told, indent=1).encode(), OWNER_ONLY)
+        _master(folder, master, told)
+        for other in copies(folder):
+            if other != now:
+                _remove(other)
+    return count
+
+
+def _rewrap(source: Path, target: Path, before: Wrapping, after: Wrapping) -> int:
+    content = source.read_bytes()
+    slots, count = [], 0
+    for at in range(len(content) // SLOT):
+        slot = content[at * SLOT : (at + 1) * SLOT]
+        if slot != GONE:
+            number = int(source.stem) * BLOCK + at
+            slot = after.wrapped(number, before.unwrapped(number, slot), os.urandom(12))
+            count += 1
+        slots.append(slot)
+    save(target, b"".join(slots), OWNER_ONLY, anew=True)
+    return count
+
+
+def _remove(folder: Path) -> None:
+    """Overwrite and remove the files of a folder of blocks, and the folder."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            os.fsync(file.fileno())
+        path.unlink()
+    if folder.is_dir():
+        folder.rmdir()
+
+
+def _make(folder: Path, master: Path) -> None:
+    make_folder(folder, FOLDER_OWNER_ONLY)
+    (folder / "1").mkdir(FOLDER_OWNER_ONLY, exist_ok=True)
+    (folder / ".lock").touch(mode=OWNER_ONLY)
+    make_folder(master.parent)
+    with contextlib.suppress(FileExistsError):
+        save(master, base64.b64encode(os.urandom(32)) + b"\n", OWNER_ONLY, anew=True)
+    secret, identity = _read_master(master), new_id()
+    index = _wrapped(Wrapping(secret, identity), os.urandom(32))
+    told = {"v": 1, "id": identity, "blocks": "1", "master": _fingerprint(secret), "index": index}
+    with contextlib.suppress(FileExistsError):  # another process was first
+        save(folder / "about.json", json.dumps(told, indent=1).encode(), OWNER_ONLY, anew=True)
+
+
+def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
+    """The master key that fits; one that a rekeying was interrupted with is put in its place."""
+    fresh = master.with_name(master.name + ".new")
+    if fresh.exists() and _fingerprint(_read_master(fresh)) == told["master"]:
+        fresh.replace(master)
+        sync_folder(master.parent)
+    secret = _read_master(master)
+    if _fingerprint(secret) != told["master"]:
+        raise _another_master(folder, master)
+    return secret
+
+
+def _read_master(path: Path) -> bytes:
+    try:
+        mode, secret = path.stat().st_mode, base64.b64decode(path.read_bytes(), validate=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the master key {path}: {error}", code="keys.master", hint="restore it, mode 0600") from error
+    if mode & 0o077:
+        raise ConfigError(f"the master key {path} can be read by others", code="keys.master", hint=f"chmod 0600 {path}")
+    if len(secret) != 32:
+        raise ConfigError(f"{path} is no master key", code="keys.master", hint="32 bytes in base64")
+    return secret
+
+
+def _fingerprint(secret: bytes) -> str:
+    return hashlib.sha256(b"snodo master key\0" + secret).hexdigest()[:16]
+
+
+def _wrapped(wrapping: Wrapping, index: bytes) -> str:
+    """The key of tokens as it stands in ``about.json``; `_index` is the inverse."""
+    return base64.b64encode(wrapping.wrapped("index", index, os.urandom(12))).decode()
+
+
+def _index(wrapping: Wrapping, told: dict[str, Any]) -> bytes:
+    return wrapping.unwrapped("index", base64.b64decode(told["index"]))
