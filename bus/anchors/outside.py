@@ -5,9 +5,7 @@ Answers are verified.
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import hashlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +15,8 @@ from typing import Any, NamedTuple
 from bus.config import WitnessAt
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
-from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number
-from bus.log.note import Note, Signature, Verifier, parse, signature_of, verifier
+from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number, place_of
+from bus.log.note import Note, Signature, Verifier, in_base64, parse, signature_of, verifier
 from bus.network import Proxy, has_authorities
 
 TIMEOUT = (5.0, 10.0)
@@ -73,12 +71,11 @@ def rolled_back(witness: str, seen: int, size: int) -> str:
 
 def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
     """By the names of their keys: the last checkpoint of a log that each witness cosigned, under its good signature, where it says so."""
-    place = hashlib.sha256(origin.encode()).hexdigest()
     found: dict[str, Checkpoint] = {}
     for one in witnesses:
         key = verifier(one.key)
         try:
-            answer = _ask("GET", f"{one.url.rstrip('/')}/{place}/checkpoint", one.proxy)
+            answer = _ask("GET", f"{one.url.rstrip('/')}/{place_of(origin)}/checkpoint", one.proxy)
             held = parse(answer.content)
             if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
                 found[key.name] = head
@@ -88,9 +85,8 @@ def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
 
 
 def _request(old: int, proof: list[bytes], note: Note) -> bytes:
-    return (
-        "".join(f"{line}\n" for line in (f"old {old}", *(base64.b64encode(one).decode() for one in proof))).encode() + b"\n" + note.encode()
-    )
+    lines = (f"old {old}", *map(in_base64, proof))
+    return "".join(f"{line}\n" for line in lines).encode() + b"\n" + note.encode()
 
 
 def _size(answer: _Answer) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from bus.engine import reasons
 from bus.engine.projection import write_apart
 from bus.errors import Invalid, StoreError
 from bus.log import log
+from bus.log.note import in_base64
 from bus.log.record import Record
 from bus.log.stored import StoredTree
 from bus.message import new_id
@@ -95,8 +95,8 @@ def _seal(store: Store, record: Record, first: int) -> bytes:
         proof, grown = stored.inclusion(leaf.index, newer.size), stored.consistency(first, newer.size)
     seal = {
         "record": leaf.content.decode(), "index": leaf.index, "checkpoint": newer.note.decode(),
-        "proof": [base64.b64encode(step).decode() for step in proof],
-        "consistency": [base64.b64encode(step).decode() for step in grown],
+        "proof": list(map(in_base64, proof)),
+        "consistency": list(map(in_base64, grown)),
     }  # fmt: skip
     return json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from bus.bundle import verify
 from bus.errors import Conflict, Erased, Invalid, StoreError
 from bus.log import keys, log, note, payload
+from bus.log.note import in_base64
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical, parsed
@@ -109,7 +109,7 @@ def _apart(tx: Tx, stored: StoredTree, leaves: Sequence[int], size: int) -> dict
         at = stored.checkpoint_of(anchor["size"]) if anchor and anchor["size"] > leaves[0] else None
         if anchor is None or at is None or at.size != anchor["size"] or at.size == size:
             continue
-        proof = "".join(_base64(step) + "\n" for step in stored.consistency(*sorted((at.size, size))))
+        proof = "".join(in_base64(step) + "\n" for step in stored.consistency(*sorted((at.size, size))))
         kept = {"checkpoint": at.note, "consistency": proof.encode(), f"{kind}-{number}": bytes(anchor["evidence"])}
         files |= {f"anchors/{at.size}/{what}": content for what, content in kept.items()}
     return files
@@ -123,7 +123,7 @@ def _in_force(tx: Tx, first: int, last: int) -> dict[int, bytes]:
 
 
 def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
-    proof = [_base64(step) for step in stored.inclusion(index, size)]
+    proof = [in_base64(step) for step in stored.inclusion(index, size)]
     return canonical({"index": index, "record": content.decode(), "proof": proof}) + b"\n"
 
 
@@ -159,11 +159,11 @@ def _opened(tx: Tx, row: Row) -> bytes:
 
 
 def _opening(identity: str, media_type: str, nonce: bytes, sealed: bytes, own: bytes, text: bytes) -> bytes:
-    line = {"id": identity, "type": media_type, "nonce": _base64(nonce), "sealed": _base64(sealed), "key": _base64(own)}
+    line = {"id": identity, "type": media_type, "nonce": in_base64(nonce), "sealed": in_base64(sealed), "key": in_base64(own)}
     try:
         said = {"text": text.decode()}
     except UnicodeDecodeError:
-        said = {"base64": _base64(text)}
+        said = {"base64": in_base64(text)}
     return canonical(line | said) + b"\n"
 
 
@@ -195,7 +195,3 @@ def manifest(gathered: Gathered, files: Mapping[str, bytes], origin: str, scope:
         "records": len(gathered.leaves), "payloads": gathered.payloads,
         "files": {name: verify.digest_of(content) for name, content in files.items()},
     })  # fmt: skip
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()

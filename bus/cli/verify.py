@@ -242,7 +242,7 @@ def _beyond(shown: dict[str, Any]) -> str:
 
 
 def _fetched(origin: str) -> str:
-    from bus.witness.memory import place_of
+    from bus.log.checkpoint import place_of
 
     return f"fetch GET /{place_of(origin)}/checkpoint from there, give it with --from-checkpoint"
 

@@ -88,9 +88,8 @@ def _settings(path: Path) -> Settings:
 
 
 def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
-    from bus.log.checkpoint import checkpoint_of
+    from bus.log.checkpoint import checkpoint_of, place_of
     from bus.log.note import parse
-    from bus.witness.memory import place_of
 
     file = settings.memory / place_of(origin) / "checkpoint"
     if not file.is_file():

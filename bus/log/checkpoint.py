@@ -5,13 +5,13 @@ Whoever holds one can show later that the log was changed since: a tree of that 
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from bus.errors import EvidenceError
-from bus.log.note import COSIGNATURE, Note, Signature, Signer, Verifier, parse, unbase64, verify
+from bus.log.note import COSIGNATURE, Note, Signature, Signer, Verifier, in_base64, parse, unbase64, verify
 from bus.log.tree import HASH
 
 MOST = 2**63 - 1
@@ -29,12 +29,17 @@ class Checkpoint(NamedTuple):
 
     def text(self) -> str:
         """What is signed."""
-        return "".join(f"{line}\n" for line in (self.origin, self.size, base64.b64encode(self.root).decode(), *self.extensions))
+        return "".join(f"{line}\n" for line in (self.origin, self.size, in_base64(self.root), *self.extensions))
 
     def signed(self, signers: Iterable[Signer]) -> Note:
         """The checkpoint as a note; while a key is being changed there are two signers."""
         text = self.text()
         return Note(text, tuple(signer.sign(text) for signer in signers))
+
+
+def place_of(origin: str) -> str:
+    """The name of a log in addresses and folders of witnesses (c2sp.org/tlog-witness): SHA-256 of its origin."""
+    return hashlib.sha256(origin.encode()).hexdigest()
 
 
 def checkpoint_of(text: str) -> Checkpoint:

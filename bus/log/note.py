@@ -43,7 +43,7 @@ class Signature(NamedTuple):
         return int.from_bytes(self.value[:_TIME])
 
     def line(self) -> str:
-        return f"{_MARK}{self.name} {base64.b64encode(self.key_id + self.value).decode()}\n"
+        return f"{_MARK}{self.name} {in_base64(self.key_id + self.value)}\n"
 
 
 class Note(NamedTuple):
@@ -72,7 +72,7 @@ class Verifier(NamedTuple):
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.key).digest()[:_ID]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes([self.type]) + self.key).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{in_base64(bytes([self.type]) + self.key)}"
 
     def made(self, signature: Signature) -> bool:
         """Whether a signature claims to be of this key."""
@@ -124,7 +124,7 @@ class Signer:
         """The private key as one line; whoever has it signs as we do."""
         name, type, _ = self.verifier
         seed = self._private.private_bytes_raw()
-        return f"{PRIVATE}{name}+{self.verifier.key_id.hex()}+{base64.b64encode(bytes([type]) + seed).decode()}"
+        return f"{PRIVATE}{name}+{self.verifier.key_id.hex()}+{in_base64(bytes([type]) + seed)}"
 
 
 def parse(raw: bytes) -> Note:
@@ -205,13 +205,18 @@ def read_signer(path: Path) -> Signer:
         raise ConfigError(f"no key in {path}: {error}", code="config.key-file") from None
 
 
+def in_base64(value: bytes) -> str:
+    """Standard base 64, in one line."""
+    return binascii.b2a_base64(value, newline=False).decode()
+
+
 def unbase64(text: str) -> bytes:
-    """Standard base 64, strictly: exactly one spelling of each value. Raises `EvidenceError`."""
+    """The inverse of `in_base64`, strictly: exactly one spelling of each value. Raises `EvidenceError`."""
     try:
         value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _malformed(f"no base 64: {text[:100]!r}") from error
-    if base64.b64encode(value).decode() != text:
+    if in_base64(value) != text:
         raise _malformed(f"base 64 with something left over: {text[:100]!r}")
     return value
 

@@ -27,7 +27,7 @@ class Folder:
 
     def __init__(self, folder: Path, origin: str, keys: Iterable[Verifier]) -> None:
         self._folder = folder
-        self.head = checkpoint.opened(self._read(Path("checkpoint")), origin, keys)
+        self.head = checkpoint.opened(self._read("checkpoint"), origin, keys)
         self._leaves: dict[bytes, int] = {}
         edge = CompactRange()
         for number in range(-(-self.head.size // WIDTH)):
@@ -50,19 +50,16 @@ class Folder:
         return found
 
     def _entries(self, number: int) -> Iterator[bytes]:
-        bundle, at = self._read(Path(path("entries", number, self._width(number)))), 0
+        bundle, at = self._tile("entries", number), 0
         while at < len(bundle):
             start = at + 2
             at = start + int.from_bytes(bundle[at:start], "big")
             yield bundle[start:at]
 
-    def _tile(self, level: int, number: int) -> bytes:
-        return self._read(Path(path(level, number, self._width(number))))
+    def _tile(self, level: int | str, number: int) -> bytes:
+        return self._read(path(level, number, min(WIDTH, self.head.size - number * WIDTH)))
 
-    def _width(self, number: int) -> int:
-        return min(WIDTH, self.head.size - number * WIDTH)
-
-    def _read(self, name: Path) -> bytes:
+    def _read(self, name: str) -> bytes:
         try:
             return (self._folder / name).read_bytes()
         except OSError as error:

@@ -14,7 +14,6 @@ The record says in ``receipt`` which signature is its own, so the same receipt c
 
 from __future__ import annotations
 
-import binascii
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from typing import NamedTuple
 from bus.clock import moment_of, text_of
 from bus.errors import EvidenceError
 from bus.log import note, tree
-from bus.log.note import Signer, Verifier
+from bus.log.note import Signer, Verifier, in_base64
 from bus.log.record import Record, record_of
 from bus.store import Tx
 
@@ -50,11 +49,11 @@ class Promises:
 
         The receipts, in their order.
         """
-        told = [(str(record.message), _encoded(tree.leaf_hash(line))) for record, line in records]
+        told = [(str(record.message), in_base64(tree.leaf_hash(line))) for record, line in records]
         entries = [_entry(message, leaf) for message, leaf in told]
         time = min(record.time for record, _ in records)
         root, proofs = _proofs(entries)
-        said = (SIGNED, f"origin {self._origin}", f"size {len(entries)}", f"root {_encoded(root)}", f"time {text_of(time)}")
+        said = (SIGNED, f"origin {self._origin}", f"size {len(entries)}", f"root {in_base64(root)}", f"time {text_of(time)}")
         text = "".join(f"{line}\n" for line in (*said, f"deadline {text_of(time + self._within)}"))
         signed = note.Note(text, (self._signer.sign(text),)).encode()
         tx.do("add_receipt", id=identity, note=signed, leaves=b"".join(entries))
@@ -71,7 +70,7 @@ def of_message(tx: Tx, message: str) -> str:
     if row is None:
         return ""
     entries = [bytes(row["leaves"])[at : at + tree.HASH] for at in range(0, len(row["leaves"]), tree.HASH)]
-    leaf = _encoded(tree.leaf_hash(received))
+    leaf = in_base64(tree.leaf_hash(received))
     index = entries.index(_entry(message, leaf))
     return _text(message, leaf, index, _proofs(entries)[1][index], bytes(row["note"]).decode())
 
@@ -89,7 +88,7 @@ def opened(text: str, keys: Iterable[Verifier]) -> Receipt:
         proof = [note.unbase64(line) for line in lines[4:]]
         whole = lines[:4] == [HEAD, f"message {message}", f"leaf {leaf}", f"index {int(index)}"]
         whole = whole and (said[0], names) == (SIGNED, ("origin", "size", "root", "time", "deadline"))
-        entry = _entry(message, _encoded(note.unbase64(leaf)))
+        entry = _entry(message, in_base64(note.unbase64(leaf)))
         held = tree.includes(note.unbase64(root), int(size), int(index), entry, proof)
         receipt = Receipt(message, note.unbase64(leaf), origin, moment_of(time), moment_of(deadline))
     except (ValueError, IndexError) as error:
@@ -113,9 +112,5 @@ def _proofs(entries: Sequence[bytes]) -> tuple[bytes, list[str]]:
         return entries[0], [""]
     middle = tree.split(len(entries))
     (left, before), (right, behind) = _proofs(entries[:middle]), _proofs(entries[middle:])
-    beside, other = f"{_encoded(right)}\n", f"{_encoded(left)}\n"
+    beside, other = f"{in_base64(right)}\n", f"{in_base64(left)}\n"
     return tree.node_hash(left, right), [proof + beside for proof in before] + [proof + other for proof in behind]
-
-
-def _encoded(value: bytes) -> str:
-    return binascii.b2a_base64(value, newline=False).decode()

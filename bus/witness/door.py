@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from bus.diagnostics import logger
-from bus.witness.memory import place_of
+from bus.log.checkpoint import place_of
 from bus.witness.witness import MOST_BYTES, Refusal, Witness
 
 Event = MutableMapping[str, Any]

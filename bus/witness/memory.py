@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,18 +18,13 @@ from typing import IO
 
 from bus.disk import sync_folder
 from bus.errors import ConfigError, EvidenceError
-from bus.log.checkpoint import checkpoint_of, cosigned
+from bus.log.checkpoint import checkpoint_of, cosigned, place_of
 from bus.log.note import Note, Verifier, parse
 
 LAST = "checkpoint"
 """The file of the last one that was cosigned."""
 BEGINS = "begins"
 """The file that says that a log begins here."""
-
-
-def place_of(origin: str) -> str:
-    """The name of a log in addresses and folders: SHA-256 of its origin."""
-    return hashlib.sha256(origin.encode()).hexdigest()
 
 
 class Memory:

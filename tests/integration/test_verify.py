@@ -19,11 +19,10 @@ from bus.anchors import outside
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import examine
-from bus.log.checkpoint import Checkpoint, checkpoint_of
+from bus.log.checkpoint import Checkpoint, checkpoint_of, place_of
 from bus.log.note import COSIGNATURE, Signer, parse
 from bus.log.stored import StoredTree
 from bus.store.opening import open_reader
-from bus.witness.memory import place_of
 from tests.integration.auditing import Auditor, change
 from tests.tamper.logs import NEVER, ORIGIN, WITNESS, write_log
 from tests.tsa import Authority

@@ -19,9 +19,8 @@ import yaml
 
 from bus.cli import main
 from bus.log import note as notes
-from bus.log.checkpoint import checkpoint_of, cosigned
+from bus.log.checkpoint import checkpoint_of, cosigned, place_of
 from bus.log.note import COSIGNATURE, Signer
-from bus.witness.memory import place_of
 from bus.witness.settings import Settings, load
 from tests.small_log import SmallLog
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from bus.errors import ConfigError, EvidenceError
 from bus.log import note as notes
-from bus.log.checkpoint import checkpoint_of, cosigned
+from bus.log.checkpoint import checkpoint_of, cosigned, place_of
 from bus.log.note import COSIGNATURE, Note, Signer
 from bus.witness.door import Door
-from bus.witness.memory import Memory, begin, place_of, put_back
+from bus.witness.memory import Memory, begin, put_back
 from bus.witness.witness import MOST_BYTES, Refusal, Witness, request_of
 from tests.small_log import SmallLog, request
 
