@@ -22,14 +22,16 @@ AGAIN = 2.0
 
 
 class Listener:
-    """Collects run ids; `wait_for` blocks until they are all there."""
+    """Collects run ids, and how many each ticket held; `wait_for` blocks until they are all there."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.tickets: list[int] = []
         self._news = threading.Condition()
 
     def ring(self, runs: Sequence[str]) -> None:
         with self._news:
+            self.tickets.append(len(runs))
             self.heard += runs
             self._news.notify_all()
 
@@ -83,17 +85,12 @@ class ChannelContract:
         self.hear(channel, listener, {"early-1", "early-2"})
 
     def test_ten_thousand_run_ids_pass_in_fewer_tickets_than_ids(self, channel: Channel) -> None:
-        listener, tickets = Listener(), []
-
-        def ring(runs: Sequence[str]) -> None:
-            tickets.append(len(runs))
-            listener.ring(runs)
-
-        channel.consume(ring)
+        listener = Listener()
+        channel.consume(listener.ring)
         wanted = {f"run-{n}" for n in range(10_000)}
         channel.publish(sorted(wanted))
         self.hear(channel, listener, wanted)
-        assert len(tickets) < 1000
+        assert len(listener.tickets) < 1000
 
     def test_publishing_does_not_wait_for_anybody(self, channel: Channel) -> None:
         done = threading.Event()
@@ -146,18 +143,12 @@ class ChannelContract:
 
     def test_no_ticket_is_large(self, channel: Channel) -> None:
         """So that what comes at once is shared by many workers."""
-        sizes: list[int] = []
         listener = Listener()
-
-        def ring(runs: Sequence[str]) -> None:
-            sizes.append(len(runs))
-            listener.ring(runs)
-
-        channel.consume(ring)
+        channel.consume(listener.ring)
         wanted = [f"run-{n}" for n in range(10 * MOST + 1)]
         channel.publish(wanted)
         self.hear(channel, listener, set(wanted))
-        assert max(sizes) <= MOST
+        assert max(listener.tickets) <= MOST
 
 
 class Processes:
