@@ -10,39 +10,18 @@ import pytest
 from bus.clock import text_of
 from bus.engine import claims
 from bus.store import Store, Tx
-from bus.testing.store_contract import LATER, LEASE, NOW, add_runs, claim, ids, settle
+from bus.testing.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
 SECOND = dt.timedelta(seconds=1)
 
 
 def found(store: Store, query: str, **asked: Any) -> list[Any]:
     """The first column of each row."""
-    return [next(iter(dict(row).values())) for row in store.write(lambda tx: tx.all(query, **asked)).result(30)]
+    return [next(iter(dict(row).values())) for row in rows(store, query, **asked)]
 
 
-def do(store: Store, *works: tuple[str, dict[str, Any]]) -> None:
-    def work(tx: Tx) -> None:
-        for query, given in works:
-            tx.do(query, **given)
-
-    store.write(work).result(30)
-
-
-def new_message(id: str, type: str = "t", *, case: str = "c") -> tuple[str, dict[str, Any]]:
-    """What `do` takes for a message."""
-    return "add_message", {"id": id, "type": type, "sender": "s", "time": text_of(NOW), "case_id": case, "payload": "p"}
-
-
-def due(store: Store, now: dt.datetime, *, suspects: bool = False) -> list[str]:
-    return ids(store.write(lambda tx: claims.due(tx, now, 9, suspects=suspects)).result(30))
-
-
-def blocking(store: Store, now: dt.datetime) -> list[str]:
-    return ids(store.write(lambda tx: claims.blocking(tx, now)).result(30))
-
-
-def take_lane(store: Store, run: str, name: str = "fila") -> None:
-    do(store, ("take_lane", {"name": name, "run": run, "path": "p"}))
+def add_message(store: Store, id: str, type: str = "t", *, case: str = "c") -> None:
+    do(store, "add_message", id=id, type=type, sender="s", time=text_of(NOW), case_id=case, payload="p")
 
 
 def twice_lost(store: Store, *runs: str) -> dt.datetime:
@@ -64,15 +43,16 @@ class LooksContract:
     def test_a_run_that_was_settled_has_no_strike_when_it_goes_on(self, store: Store) -> None:
         add_runs(store, "a")
         settle(store, claim(store, "a")[0], state="waiting")
-        do(store, ("wake_run", {"id": "a", "time": text_of(NOW)}))
+        do(store, "wake_run", id="a", time=text_of(NOW))
         assert [row["strikes"] for row in claim(store, "a")] == [0]
 
     def test_who_gives_back_or_wakes_one_run_touches_no_other(self, store: Store) -> None:
         add_runs(store, "a", "b", "c", "d")
-        rows = claim(store, "a", "b")
+        first, _ = claim(store, "a", "b")
         for row in claim(store, "c", "d"):
             settle(store, row, state="waiting")
-        do(store, ("release_run", {"id": "a", "fence": rows[0]["fence"], "owner": "uno"}), ("wake_run", {"id": "c", "time": text_of(NOW)}))
+        do(store, "release_run", id="a", fence=first["fence"], owner="uno")
+        do(store, "wake_run", id="c", time=text_of(NOW))
         assert ids(claim(store, "a", "b", "c", "d", owner="due")) == ["a", "c"]
 
     def test_an_unordered_suspect_is_claimed_alone_too(self, store: Store) -> None:
@@ -86,7 +66,7 @@ class LooksContract:
         for now in (NOW, NOW + LEASE):
             assert (claim(store, "first", now=now), due(store, now)) == ([], [])
         assert due(store, LATER) == ["first", "holder"]
-        do(store, ("pause_run", {"id": "holder", "fence": row["fence"], "owner": "uno", "until": text_of(LATER)}))
+        pause(store, row, LATER)
         assert due(store, NOW) == ["first"], "it is left alone"
 
     def test_only_what_can_be_claimed_is_found_without_a_ticket(self, store: Store) -> None:
@@ -101,20 +81,17 @@ class LooksContract:
     def test_of_what_is_due_only_what_came_due_since_a_moment_is_found(self, store: Store) -> None:
         add_runs(store, "before", time=text_of(NOW - SECOND))
         add_runs(store, "then")
-        rows = store.write(lambda tx: claims.due(tx, NOW, 9, claims.Part(since=text_of(NOW)))).result(30)
-        assert ids(rows) == ["then"]
+        found = store.write(lambda tx: claims.due(tx, NOW, 9, claims.Part(since=text_of(NOW)))).result(30)
+        assert ids(found) == ["then"]
 
     def test_a_suspect_that_nobody_can_claim_blocks_nobody(self, store: Store) -> None:
         add_runs(store, "dead", "later", "held", ("behind", "same"), ("before", "same"))
         for run in ("dead", "later", "held", "behind"):
             take_lane(store, run, run)
         over = twice_lost(store, "dead", "later", "held", "behind")
-        state = {"place": "", "time": text_of(NOW), "reason": None}
-        do(
-            store,
-            ("set_run", {"id": "dead", "state": "dead", "due": text_of(NOW), **state}),
-            ("set_run", {"id": "later", "state": "ready", "due": text_of(over + SECOND), **state}),
-        )
+        state: dict[str, Any] = {"place": "", "time": text_of(NOW), "reason": None}
+        do(store, "set_run", id="dead", state="dead", due=text_of(NOW), **state)
+        do(store, "set_run", id="later", state="ready", due=text_of(over + SECOND), **state)
         take_lane(store, "before", "altra")
         for run in ("held", "before"):
             claim(store, run, now=over)
@@ -132,8 +109,8 @@ class LooksContract:
         over = LATER + LEASE + SECOND
         claim(store, "twin", now=over)
         assert blocking(store, over) == []
-        rows = store.write(lambda tx: claims.blocking(tx, over + SECOND)).result(30)
-        assert [(row["id"], row["strikes"]) for row in rows] == [("old", 2), ("young", 2)]
+        found = store.write(lambda tx: claims.blocking(tx, over + SECOND)).result(30)
+        assert [(row["id"], row["strikes"]) for row in found] == [("old", 2), ("young", 2)]
 
     def test_long_lines_are_those_of_runs_that_are_due_and_have_an_order_the_longest_first(self, store: Store) -> None:
         add_runs(store, *((f"a{n}", "a") for n in range(2)), *((f"b{n}", "b") for n in range(3)), *((f"d{n}", "d") for n in range(2)))
@@ -149,12 +126,11 @@ class LooksContract:
     def test_a_run_is_paused_while_it_is_ready_and_due_and_its_pause_lasts(self, store: Store) -> None:
         add_runs(store, "young", time=text_of(NOW + SECOND))
         add_runs(store, "a", "dead", "later", "over")
-        runs, now, last = ["young", "a", "dead", "later", "over"], text_of(NOW + SECOND), text_of(NOW + SECOND)
-        for row in claim(store, *runs, now=NOW + SECOND):
-            until = text_of(NOW) if row["id"] == "over" else last
-            do(store, ("pause_run", {"id": row["id"], "fence": row["fence"], "owner": "uno", "until": until}))
+        now = text_of(NOW + SECOND)
+        for row in claim(store, "young", "a", "dead", "later", "over", now=NOW + SECOND):
+            pause(store, row, NOW if row["id"] == "over" else NOW + SECOND)
         for run, state, when in (("dead", "dead", NOW), ("later", "ready", LATER)):
-            do(store, ("set_run", {"id": run, "state": state, "due": text_of(when), "place": "", "time": now, "reason": None}))
+            do(store, "set_run", id=run, state=state, due=text_of(when), place="", time=now, reason=None)
         assert found(store, "runs_paused", now=now, most=9) == ["a", "young"]
         assert found(store, "runs_paused", now=now, most=1) == ["a"]
         assert sorted(found(store, "runs_paused_among", now=now, runs='["young","a","dead","later","over"]')) == ["a", "young"]
@@ -171,61 +147,98 @@ class LooksContract:
         ]  # fmt: skip
         told = {"place": "prova@1", "deadline": text_of(NOW), "late": 0}
         names = ("run", "path", "type", "name", "value", "state")
-        do(store, *(("add_wait", {**told, **dict(zip(names, one, strict=True))}) for one in many))
+        for one in many:
+            do(store, "add_wait", **told, **dict(zip(names, one, strict=True)))
 
         def waits(query: str, **asked: Any) -> list[tuple[str, str]]:
-            return [(row["run"], row["path"]) for row in store.write(lambda tx: tx.all(query, **asked)).result(30)]
+            return [(row["run"], row["path"]) for row in rows(store, query, **asked)]
 
         key = {"type": "t", "name": "iuv", "value": "7"}
         assert waits("waits_for_key", **key) == [("a", "1"), ("a", "2"), ("b", "1")]
         assert waits("waits_for_case", case_id="same", type="t") == [("a", "7"), ("a", "8"), ("b", "6")]
         assert waits("waits_for_any", case_id="same") == [("a", "8"), ("a", "9"), ("a", "7"), ("b", "6")]
         assert sorted(waits("waits_ever_for_key", **key)) == [("a", "1"), ("a", "2"), ("b", "1")]
-        do(store, new_message("m", case="same"), new_message("n", case="other"))
+        add_message(store, "m", case="same")
+        add_message(store, "n", case="other")
         assert sorted(waits("waits_ever_for_case", message="m", type="t")) == [("a", "7"), ("a", "8"), ("b", "6")]
-        do(
-            store,
-            ("close_wait", {"run": "a", "path": "1", "state": "matched"}),
-            ("close_wait", {"run": "a", "path": "2", "state": "matched"}),
-        )
+        for path in "12":
+            do(store, "close_wait", run="a", path=path, state="matched")
         assert waits("waits_for_key", **key) == [("a", "1"), ("b", "1")], "a late one is no open one, and another's stays"
         assert found(store, "late_wait_for", type="t") == ["a"]
         assert found(store, "late_wait_for", type="u") == []
 
+    def test_waits_are_found_by_what_they_wait_for_and_closed_only_while_they_are_open(self, store: Store) -> None:
+        add_runs(store, ("a", "same"))
+
+        def work(tx: Tx) -> None:
+            for path, name, state in (("key", "iuv", "open"), ("late", "iuv", "late"), ("case", None, "open"), ("over", None, "late")):
+                told = {"name": name, "value": name and "7", "deadline": text_of(LATER), "state": state, "late": int(state == "late")}
+                tx.do("add_wait", run="a", path=path, place="prova@1", type="t", **told)
+
+        def paths(query: str, **asked: object) -> list[str]:
+            return sorted(row["path"] for row in rows(store, query, **asked))
+
+        store.write(work).result(30)
+        assert paths("waits_for_key", type="t", name="iuv", value="7") == ["key", "late"]
+        assert paths("waits_for_case", type="t", case_id="same") == ["case", "over"]
+        assert paths("waits_for_any", case_id="same") == ["case", "over"]
+        assert [paths("waits_expired", now=text_of(now), most=9) for now in (NOW, LATER)] == [[], ["case", "key"]]
+        known = {"intake": "[]", "case": "[]", "waits": '[["t","iuv","7"],["t","iuv","8"]]'}
+        assert [row["third"] for row in rows(store, "known_among", **known)] == ["7", "7"]
+
+        def close(tx: Tx) -> list[str]:
+            tx.do("close_wait", run="a", path="late", state="matched")
+            tx.do("close_wait", run="a", path="key", state="matched")
+            tx.do("close_waits", run="a")
+            return [row["state"] for row in tx.all("waits_of_run", run="a")]
+
+        assert store.write(close).result(30) == ["given up", "matched", "late", "late"]
+
+    def test_a_message_is_not_found_again_for_a_run_that_has_it(self, store: Store) -> None:
+        def work(tx: Tx) -> list[list[str]]:
+            for message in ("m1", "m2"):
+                tx.do("add_message", id=message, type="t", sender="s", time=text_of(NOW), case_id="c", payload="p")
+                tx.do("add_message_key", name="iuv", value="7", message=message, type="t")
+            tx.do("add_message", id="m3", type="t", sender="s", time=text_of(NOW), case_id="other", payload="p")
+            tx.do("add_match", run="a", message="m1")
+            by_key = {"type": "t", "name": "iuv", "value": "7"}
+            found = [tx.all("arrived_for_key", run=run, **by_key) for run in ("a", "b")]
+            found += [tx.all("arrived_for_case", run=run, case_id="c", type="t") for run in ("a", "b")]
+            return [[row["message"] for row in rows] for rows in found]
+
+        assert store.write(work).result(30) == [["m2"], ["m1", "m2"], ["m2"], ["m1", "m2"]]
+
     def test_deadlines_are_found_the_oldest_first(self, store: Store) -> None:
         add_runs(store, "a")
         for path, when in (("2", NOW), ("1", NOW - SECOND)):
-            told = {"place": "", "type": "t", "name": None, "value": None, "state": "open", "late": 0}
-            do(store, ("add_wait", {"run": "a", "path": path, "deadline": text_of(when), **told}))
-        rows = [store.write(lambda tx, most=most: tx.all("waits_expired", now=text_of(NOW), most=most)).result(30) for most in (1, 9)]  # type: ignore[misc]
-        assert [[row["path"] for row in some] for some in rows] == [["1"], ["1", "2"]]
+            told: dict[str, Any] = {"place": "", "type": "t", "name": None, "value": None, "state": "open", "late": 0}
+            do(store, "add_wait", run="a", path=path, deadline=text_of(when), **told)
+        expired = [rows(store, "waits_expired", now=text_of(NOW), most=most) for most in (1, 9)]
+        assert [[row["path"] for row in some] for some in expired] == [["1"], ["1", "2"]]
 
     def test_messages_that_came_are_found_by_their_type_and_key_in_their_order(self, store: Store) -> None:
         for message, type_name, name, value in (
             ("m3", "t", "iuv", "7"), ("m1", "t", "iuv", "7"), ("m2", "u", "iuv", "7"), ("m4", "t", "cig", "7"), ("m5", "t", "iuv", "8"),
         ):  # fmt: skip
-            do(
-                store,
-                new_message(message, type_name),
-                ("add_message_key", {"name": name, "value": value, "message": message, "type": type_name}),
-            )
+            add_message(store, message, type_name)
+            do(store, "add_message_key", name=name, value=value, message=message, type=type_name)
         assert found(store, "arrived_for_key", run="a", type="t", name="iuv", value="7") == ["m1", "m3"]
         assert found(store, "arrived_for_case", run="a", case_id="c", type="t") == ["m1", "m3", "m4", "m5"]
 
     def test_a_lane_is_left_by_its_run_alone(self, store: Store) -> None:
         take_lane(store, "a", "fila")
         take_lane(store, "b", "altra")
-        do(store, ("leave_lane", {"run": "a", "path": "p"}))
+        do(store, "leave_lane", run="a", path="p")
         assert found(store, "all_lanes") == ["altra"]
 
     def test_a_weak_key_goes_when_no_message_of_its_case_carries_that_value_under_that_name(self, store: Store) -> None:
         for message, case, name, value in (("m", "c", "email", "x"), ("n", "d", "email", "y"), ("o", "c", "cell", "z")):
-            do(store, new_message(message, case=case), ("add_message_key", {"name": name, "value": value, "message": message, "type": "t"}))
-        keys = (("email", "x", "c"), ("email", "y", "c"), ("email", "z", "c"), ("email", "w", "d"))
-        do(store, *(("add_case_key", {"name": n, "value": v, "case_id": c, "strong": 0}) for n, v, c in keys))
-        do(store, ("drop_weak_case_keys", {"case_id": "c"}))
-        assert [found(store, "keys_of_case", case_id=case) for case in ("c", "d")] == [["email"], ["email"]]
-        assert store.write(lambda tx: [row["value"] for row in tx.all("keys_of_case", case_id="c")]).result(30) == ["x"]
+            add_message(store, message, case=case)
+            do(store, "add_message_key", name=name, value=value, message=message, type="t")
+        for value, case in (("x", "c"), ("y", "c"), ("z", "c"), ("w", "d")):
+            do(store, "add_case_key", name="email", value=value, case_id=case, strong=0)
+        do(store, "drop_weak_case_keys", case_id="c")
+        assert [[row["value"] for row in rows(store, "keys_of_case", case_id=case)] for case in ("c", "d")] == [["x"], ["w"]]
 
     @pytest.mark.parametrize(
         ("name", "value", "case", "strong", "unfounded"),
@@ -241,17 +254,18 @@ class LooksContract:
         self, store: Store, name: str, value: str, case: str, strong: int, unfounded: list[str]
     ) -> None:
         told = b'{"data":{"intake":[],"keys":{"iuv":"7"}}}'
-        record = {"id": "r", "kind": "received", "time": text_of(NOW), "message": "m", "run": None, "content": told}
-        do(store, new_message("m"), ("add_record", record))
+        add_message(store, "m")
+        do(store, "add_record", id="r", kind="received", time=text_of(NOW), message="m", run=None, content=told)
         for n, v, s in (("iuv", "7", 1), ("email", "x", 0)):
-            do(store, ("add_case_key", {"name": n, "value": v, "case_id": "c", "strong": s}))
+            do(store, "add_case_key", name=n, value=v, case_id="c", strong=s)
         assert found(store, "keys_unfounded", weak='["email"]') == []
-        do(store, ("add_case_key", {"name": name, "value": value, "case_id": case, "strong": strong}))
+        do(store, "add_case_key", name=name, value=value, case_id=case, strong=strong)
         assert found(store, "keys_unfounded", weak='["email"]') == unfounded
 
     def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
         for name in ("m3", "m1", "m2", "m4"):
-            do(store, new_message(name), ("add_attachment", {"file": name, "sender": "s", "payload": "p", "time": text_of(NOW)}))
+            add_message(store, name)
+            do(store, "add_attachment", file=name, sender="s", payload="p", time=text_of(NOW))
         page = {"after": "m1", "until": "m4", "before": text_of(LATER)}
         assert [found(store, "messages_to_dispose", **page, most=most) for most in (1, 9)] == [["m2"], ["m2", "m3"]]
         assert found(store, "messages_to_dispose", **{**page, "before": text_of(NOW)}, most=9) == []
@@ -283,7 +297,7 @@ class LooksContract:
         turns = [("uno", NOW), ("due", NOW + LEASE), ("uno", NOW), ("due", LATER), ("uno", LATER)]
         assert [store.write(lambda tx, turn=turn: take(tx, *turn)).result(30) for turn in turns] == [1, None, 1, 2, None]  # type: ignore[misc]
         assert [held("due", 2), held("due", 1), held("uno", 2), held("due", 2, "altro")] == [True, False, False, False]
-        do(store, ("leave_leases", {"owner": "uno"}))
+        do(store, "leave_leases", owner="uno")
         assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) is None
-        do(store, ("leave_leases", {"owner": "due"}))
+        do(store, "leave_leases", owner="due")
         assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) == 3

@@ -23,6 +23,16 @@ LEASE = dt.timedelta(seconds=30)
 LATER = NOW + LEASE + dt.timedelta(seconds=1)
 
 
+def do(store: Store, query: str, **given: Any) -> None:
+    """A change in a transaction of its own."""
+    store.write(lambda tx: tx.do(query, **given)).result(30)
+
+
+def rows(store: Store, query: str, **asked: Any) -> Sequence[Row]:
+    """What a question finds in a transaction of its own."""
+    return store.write(lambda tx: tx.all(query, **asked)).result(30)
+
+
 def add_runs(store: Store, *runs: str | tuple[str, str], **more: Any) -> None:
     """Open runs that are ready since `NOW`; each has a case of its own, or the one named with it."""
 
@@ -49,6 +59,22 @@ def settle(store: Store, row: Row, owner: str = "uno", state: str = "done", now:
         tx.do("release_runs", owner=owner, claims=pairs)
 
     store.write(work).result(30)
+
+
+def due(store: Store, now: dt.datetime, *, suspects: bool = False) -> list[str]:
+    return ids(store.write(lambda tx: claims.due(tx, now, 9, suspects=suspects)).result(30))
+
+
+def blocking(store: Store, now: dt.datetime) -> list[str]:
+    return ids(store.write(lambda tx: claims.blocking(tx, now)).result(30))
+
+
+def take_lane(store: Store, run: str, name: str = "fila") -> None:
+    do(store, "take_lane", name=name, run=run, path="p")
+
+
+def pause(store: Store, row: Row, until: dt.datetime) -> None:
+    do(store, "pause_run", id=row["id"], fence=row["fence"], owner="uno", until=text_of(until))
 
 
 def put(name: str) -> Callable[[Tx], None]:
@@ -273,7 +299,7 @@ class StoreContract:
 
     def test_who_holds_a_lane_goes_before_its_case_and_alone(self, store: Store) -> None:
         add_runs(store, ("first", "same"), ("holder", "same"))
-        store.write(lambda tx: tx.do("take_lane", name="fila", run="holder", path="p")).result(30)
+        take_lane(store, "holder")
         held = claim(store, "first", "holder")
         assert ids(held) == ["holder"]
         assert claim(store, "first") == []
@@ -295,26 +321,26 @@ class StoreContract:
         add_runs(store, "a", "b")
         claim(store, "a", "b")
         settle(store, claim(store, "a", now=LATER)[0], state="ready", now=LATER)
-        store.write(lambda tx: tx.do("forget_strikes", runs='["a"]')).result(30)
+        do(store, "forget_strikes", runs='["a"]')
         claim(store, "b", now=LATER)
-        store.write(lambda tx: tx.do("release_owner", owner="uno")).result(30)
+        do(store, "release_owner", owner="uno")
         assert sorted((row["id"], row["strikes"]) for row in claim(store, "a", "b", now=LATER)) == [("a", 0), ("b", 1)]
 
     def test_a_takeover_gives_a_strike_to_what_was_held_and_ends_pauses(self, store: Store) -> None:
         add_runs(store, "a", "b")
         claim(store, "a")
         row = claim(store, "b")[0]
-        store.write(lambda tx: tx.do("pause_run", id="b", fence=row["fence"], owner="uno", until=text_of(LATER))).result(30)
+        pause(store, row, LATER)
         assert claim(store, "b") == []
-        store.write(lambda tx: tx.do("release_all")).result(30)
+        do(store, "release_all")
         assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("a", 1), ("b", 0)]
 
     def test_a_pause_is_over_when_its_time_has_come_or_somebody_ends_it(self, store: Store) -> None:
         add_runs(store, "a")
         row = claim(store, "a")[0]
-        store.write(lambda tx: tx.do("pause_run", id="a", fence=row["fence"], owner="uno", until=text_of(LATER))).result(30)
-        assert ids(store.write(lambda tx: tx.all("runs_paused", now=text_of(NOW), most=9)).result(30)) == ["a"]
-        store.write(lambda tx: tx.do("end_pauses", runs='["a"]')).result(30)
+        pause(store, row, LATER)
+        assert ids(rows(store, "runs_paused", now=text_of(NOW), most=9)) == ["a"]
+        do(store, "end_pauses", runs='["a"]')
         assert ids(claim(store, "a")) == ["a"]
 
     def test_due_runs_are_claimed_without_tickets_those_first_that_waited_longest(self, store: Store) -> None:
@@ -322,7 +348,7 @@ class StoreContract:
         add_runs(store, "old", ("old-2", "case-old"), "middle")
         assert ids(store.write(lambda tx: claims.due(tx, NOW + LEASE, 2)).result(30)) == ["old", "middle"]
         claim(store, "old", "middle")
-        assert ids(store.write(lambda tx: claims.due(tx, NOW + LEASE / 2, 9)).result(30)) == ["young"]
+        assert due(store, NOW + LEASE / 2) == ["young"]
 
     def test_of_a_long_line_only_the_first_is_found_and_who_holds_a_lane(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(claims, "LONG", 3)
@@ -334,20 +360,20 @@ class StoreContract:
             return lines, ids(claims.due(tx, NOW, 9, claims.Part(lines)))
 
         assert store.write(found).result(30) == (claims.Lines(("a",), ("a2",)), ["b1", "c"])
-        store.write(lambda tx: tx.do("take_lane", name="fila", run="free", path="p")).result(30)
+        take_lane(store, "free")
         assert store.write(found).result(30)[1] == ["b1", "free", "c"]
         redelivered = {"id": "a1", "state": "ready", "due": text_of(NOW), "place": "", "time": text_of(NOW), "reason": None}
-        store.write(lambda tx: tx.do("set_run", **redelivered)).result(30)
+        do(store, "set_run", **redelivered)
         assert store.write(found).result(30) == (claims.Lines(("a",), ("a1",)), ["a1", "b1", "free", "c"])
 
     def test_of_runs_that_never_began_a_crowd_turns_away_those_beyond_its_room(self, store: Store) -> None:
         add_runs(store, "a", "b", "c", "d")
         row = claim(store, "a")[0]
-        store.write(lambda tx: tx.do("release_run", id="a", fence=row["fence"], owner="uno")).result(30)
+        do(store, "release_run", id="a", fence=row["fence"], owner="uno")
         crowd = Crowd("lento", ["d"], 1, LATER)
         assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], crowd)).result(30) == ["c", "b"]
         assert ids(claim(store, "a", "b", "c", "d")) == ["a", "d"]
-        store.write(lambda tx: tx.do("end_pauses", runs='["b","c"]')).result(30)
+        do(store, "end_pauses", runs='["b","c"]')
         assert store.write(lambda tx: claims.turn_away(tx, ["b"], crowd._replace(rules=["other"], room=0))).result(30) == []
 
     def test_who_lost_a_claim_settles_nothing(self, store: Store) -> None:
@@ -363,24 +389,24 @@ class StoreContract:
         claim(store, "a")
         assert claim(store, "a", owner="due", now=NOW + LEASE) == []
         assert store.write(lambda tx: claims.due(tx, NOW + LEASE, 9)).result(30) == []
-        assert ids(store.write(lambda tx: claims.due(tx, LATER, 9)).result(30)) == ["a"]
+        assert due(store, LATER) == ["a"]
 
     def test_a_run_without_order_stands_before_nobody_of_its_case(self, store: Store) -> None:
         add_runs(store, ("free", "same"), ("dead", "same"), ordered=0)
         settle(store, claim(store, "dead")[0], state="dead")
         add_runs(store, ("a", "same"))
-        assert ids(store.write(lambda tx: claims.due(tx, NOW, 9)).result(30)) == ["free", "a"]
+        assert due(store, NOW) == ["free", "a"]
         claim(store, "free")
         assert ids(claim(store, "a")) == ["a"]
 
     def test_who_holds_a_lane_keeps_its_case_only_while_somebody_has_it(self, store: Store) -> None:
         add_runs(store, ("first", "same"), ("holder", "same"))
-        store.write(lambda tx: tx.do("take_lane", name="fila", run="holder", path="p")).result(30)
+        take_lane(store, "holder")
         row = claim(store, "holder")[0]
         assert ids(claim(store, "first", now=LATER)) == ["first"], "its owner is no more"
         settle(store, claim(store, "first", now=LATER + 2 * LEASE)[0], state="ready", now=LATER)
         row = claim(store, "holder", now=LATER)[0]
-        store.write(lambda tx: tx.do("pause_run", id="holder", fence=row["fence"], owner="uno", until=text_of(LATER + LEASE))).result(30)
+        pause(store, row, LATER + LEASE)
         assert ids(claim(store, "first", now=LATER)) == ["first"], "it is left alone"
 
     def test_a_suspect_goes_before_those_that_are_due_longer_and_a_waiting_run_not_at_all(self, store: Store) -> None:
@@ -413,22 +439,21 @@ class StoreContract:
     def test_what_is_given_back_is_free_at_once_and_without_a_strike(self, store: Store) -> None:
         add_runs(store, "a", "b")
         claim(store, "a", "b")
-        fence = {row["id"]: row["fence"] for row in claim(store, "a", "b", now=LATER)}["a"]
-        store.write(lambda tx: tx.do("release_run", id="a", fence=fence, owner="uno")).result(30)
+        first, _ = claim(store, "a", "b", now=LATER)
+        do(store, "release_run", id="a", fence=first["fence"], owner="uno")
         assert [row["strikes"] for row in claim(store, "a", owner="due", now=LATER)] == [0]
-        store.write(lambda tx: tx.do("release_owner", owner="uno")).result(30)
+        do(store, "release_owner", owner="uno")
         assert ids(claim(store, "b", owner="due", now=LATER)) == ["b"]
 
     def test_a_run_that_somebody_has_is_not_left_alone(self, store: Store) -> None:
         add_runs(store, "held", "never", "paused")
-        rows = {row["id"]: row["fence"] for row in claim(store, "held", "paused")}
-        until = text_of(LATER)
-        store.write(lambda tx: tx.do("leave_alone", runs='["held","never","paused"]', until=until)).result(30)
-        store.write(lambda tx: tx.do("pause_run", id="paused", fence=rows["paused"], owner="uno", until=until)).result(30)
+        _, paused = claim(store, "held", "paused")
+        do(store, "leave_alone", runs='["held","never","paused"]', until=text_of(LATER))
+        pause(store, paused, LATER)
         now, named = text_of(NOW), '["held","never","paused"]'
-        assert ids(store.write(lambda tx: tx.all("runs_paused", now=now, most=9)).result(30)) == ["never", "paused"]
-        assert ids(store.write(lambda tx: tx.all("runs_paused_among", now=now, runs=named)).result(30)) == ["paused"]
-        store.write(lambda tx: tx.do("end_pauses", runs=named)).result(30)
+        assert ids(rows(store, "runs_paused", now=now, most=9)) == ["never", "paused"]
+        assert ids(rows(store, "runs_paused_among", now=now, runs=named)) == ["paused"]
+        do(store, "end_pauses", runs=named)
         assert sorted(ids(claim(store, "held", "never", "paused", owner="due"))) == ["never", "paused"]
 
     def test_a_late_message_s_run_is_not_turned_away_for_what_its_route_asks_first(self, store: Store) -> None:
@@ -437,15 +462,12 @@ class StoreContract:
 
     def test_a_suspect_blocks_others_when_it_holds_a_lane_and_nobody_has_it(self, store: Store) -> None:
         add_runs(store, "a", "b")
-        store.write(lambda tx: tx.do("take_lane", name="fila", run="a", path="p")).result(30)
-
-        def blocking(number: int) -> list[str]:
-            return ids(store.write(lambda tx: claims.blocking(tx, NOW + number * 2 * LEASE)).result(30))
-
-        for number, found in enumerate(([], [], ["a"])):
-            assert blocking(number) == found
-            claim(store, "a", "b", now=NOW + number * 2 * LEASE)
-        assert [blocking(2), blocking(3)] == [[], ["a"]]
+        take_lane(store, "a")
+        moments = [NOW + number * 2 * LEASE for number in range(4)]
+        for now, found in zip(moments[:3], ([], [], ["a"]), strict=True):
+            assert blocking(store, now) == found
+            claim(store, "a", "b", now=now)
+        assert [blocking(store, now) for now in moments[2:]] == [[], ["a"]]
 
     def test_who_stands_behind_is_told_when_it_can_go_on(self, store: Store) -> None:
         add_runs(store, ("first", "same"), ("behind", "same"), ("held", "same"), "other")
@@ -455,9 +477,9 @@ class StoreContract:
         claim(store, "taken")
         asked = {"claims": f'[["first",{row["fence"]}]]', "now": text_of(NOW)}
         settle(store, row)
-        assert sorted(ids(store.write(lambda tx: tx.all("runs_behind", **asked)).result(30))) == ["behind", "held"]
+        assert sorted(ids(rows(store, "runs_behind", **asked))) == ["behind", "held"]
 
-    # -- waits, lanes, numbers ---------------------------------------------------------------------------------------
+    # -- turns, lanes, numbers ---------------------------------------------------------------------------------------
 
     def test_a_run_that_is_dead_or_done_is_woken_by_nothing_and_one_that_is_ready_keeps_its_turn(self, store: Store) -> None:
         add_runs(store, "ready", "waits", "dead")
@@ -471,47 +493,6 @@ class StoreContract:
 
         now, later = text_of(NOW), text_of(LATER)
         assert store.write(wake).result(30) == [("dead", now), ("ready", now), ("ready", later)]
-
-    def test_waits_are_found_by_what_they_wait_for_and_closed_only_while_they_are_open(self, store: Store) -> None:
-        add_runs(store, ("a", "same"))
-
-        def work(tx: Tx) -> None:
-            for path, name, state in (("key", "iuv", "open"), ("late", "iuv", "late"), ("case", None, "open"), ("over", None, "late")):
-                told = {"name": name, "value": name and "7", "deadline": text_of(LATER), "state": state, "late": int(state == "late")}
-                tx.do("add_wait", run="a", path=path, place="prova@1", type="t", **told)
-
-        def paths(query: str, **asked: object) -> list[str]:
-            return sorted(row["path"] for row in store.write(lambda tx: tx.all(query, **asked)).result(30))
-
-        store.write(work).result(30)
-        assert paths("waits_for_key", type="t", name="iuv", value="7") == ["key", "late"]
-        assert paths("waits_for_case", type="t", case_id="same") == ["case", "over"]
-        assert paths("waits_for_any", case_id="same") == ["case", "over"]
-        assert [paths("waits_expired", now=text_of(now), most=9) for now in (NOW, LATER)] == [[], ["case", "key"]]
-        known = {"intake": "[]", "case": "[]", "waits": '[["t","iuv","7"],["t","iuv","8"]]'}
-        assert [row["third"] for row in store.write(lambda tx: tx.all("known_among", **known)).result(30)] == ["7", "7"]
-
-        def close(tx: Tx) -> list[str]:
-            tx.do("close_wait", run="a", path="late", state="matched")
-            tx.do("close_wait", run="a", path="key", state="matched")
-            tx.do("close_waits", run="a")
-            return [row["state"] for row in tx.all("waits_of_run", run="a")]
-
-        assert store.write(close).result(30) == ["given up", "matched", "late", "late"]
-
-    def test_a_message_is_not_found_again_for_a_run_that_has_it(self, store: Store) -> None:
-        def work(tx: Tx) -> list[list[str]]:
-            for message in ("m1", "m2"):
-                tx.do("add_message", id=message, type="t", sender="s", time=text_of(NOW), case_id="c", payload="p")
-                tx.do("add_message_key", name="iuv", value="7", message=message, type="t")
-            tx.do("add_message", id="m3", type="t", sender="s", time=text_of(NOW), case_id="other", payload="p")
-            tx.do("add_match", run="a", message="m1")
-            by_key = {"type": "t", "name": "iuv", "value": "7"}
-            found = [tx.all("arrived_for_key", run=run, **by_key) for run in ("a", "b")]
-            found += [tx.all("arrived_for_case", run=run, case_id="c", type="t") for run in ("a", "b")]
-            return [[row["message"] for row in rows] for rows in found]
-
-        assert store.write(work).result(30) == [["m2"], ["m1", "m2"], ["m2"], ["m1", "m2"]]
 
     def test_numbers_only_go_up_and_a_lane_is_left_by_the_call_that_has_it(self, store: Store) -> None:
         def work(tx: Tx) -> list[int]:
@@ -550,9 +531,8 @@ class StoreContract:
         add_runs(store, ("free", "same"), ordered=0)
         add_runs(store, ("a", "same"), ("b", "same"))
         add_runs(store, "late", time=text_of(LATER))
-        count = store.write(lambda tx: tx.all("count_ready", now=text_of(NOW), most=9)).result(30)
-        assert [row["ready"] for row in count] == [3]
-        assert ids(store.write(lambda tx: tx.all("runs_first", cases='["same"]')).result(30)) == ["a"]
+        assert [row["ready"] for row in rows(store, "count_ready", now=text_of(NOW), most=9)] == [3]
+        assert ids(rows(store, "runs_first", cases='["same"]')) == ["a"]
 
     def test_a_key_that_names_a_person_tells_no_case_and_goes_with_the_last_message_that_carries_it(self, store: Store) -> None:
         def work(tx: Tx) -> list[Any]:
