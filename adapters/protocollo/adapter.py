@@ -49,6 +49,22 @@ class _Expired(Exception):
     """The register wants a new login; nothing was registered."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Visit:
+    """One call of several steps: the monotonic moment by which all must be over, and the token; empty before there is one."""
+
+    ctx: Call
+    until: float
+    token: str
+
+    def call(self) -> Call:
+        """The same call with what is left of its time; before the last step nothing is registered, so no time left is `Unreachable`."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise Unreachable("no time was left for the next step; nothing was registered")
+        return dataclasses.replace(self.ctx, timeout=left)
+
+
 class Protocollo(Adapter):
     """Registers documents and gives their number; finds a registration again by our reference."""
 
@@ -75,8 +91,7 @@ class Protocollo(Adapter):
     def registra(self, request: Registrazione, ctx: Call) -> Registrato:
         """Register documents under the next number of the year."""
         files = self._files(request, ctx)
-        until = time.monotonic() + ctx.timeout
-        return self._with_token(ctx, until, lambda token: self._three_steps(request, files, token, ctx, until))
+        return self._with_token(ctx, lambda visit: self._three_steps(request, files, visit))
 
     @registra.probe  # type: ignore[untyped-decorator]
     def registrata(self, request: Registrazione, ctx: Call) -> Registrato | None:
@@ -125,11 +140,11 @@ class Protocollo(Adapter):
 
     # -- the three steps ------------------------------------------------------------------------------------------------------------------
 
-    def _three_steps(self, request: Registrazione, files: list[tuple[str, bytes]], token: str, ctx: Call, until: float) -> Registrato:
+    def _three_steps(self, request: Registrazione, files: list[tuple[str, bytes]], visit: _Visit) -> Registrato:
         from adapters.protocollo import segnatura
         from adapters.soap.xml import serialize
 
-        documents = [(self._put(content, token, ctx, until), name) for name, content in files]
+        documents = [(self._put(content, visit), name) for name, content in files]
         try:
             made = segnatura.segnatura(request, documents, self.settings)
         except Malformed as error:
@@ -137,8 +152,7 @@ class Protocollo(Adapter):
         errors = segnatura.schema().errors(made)
         if errors:
             raise Refused(f"the Segnatura is not valid: {errors[0]}", outside_code=BAD_REQUEST, evidence=errors)
-        step = self._dialect.protocollazione
-        said = self._ask(step, {"token": token, "contenuto": serialize(made)}, ctx, until, effect="queryable")
+        said = self._ask(self._dialect.protocollazione, {"contenuto": serialize(made)}, visit, effect="queryable")
         return self._registered(said, request.riferimento)
 
     def _registered(self, said: Mapping[str, Any], riferimento: str) -> Registrato:
@@ -147,8 +161,8 @@ class Protocollo(Adapter):
             raise InDoubt("the register answered yes without a number", answered=True)
         return _registrato(number, year, said.get(self._dialect.data) or "", riferimento)
 
-    def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
-        said = self._ask(self._dialect.inserimento, {"token": token, "contenuto": content}, ctx, until)
+    def _put(self, content: bytes, visit: _Visit) -> int:
+        said = self._ask(self._dialect.inserimento, {"contenuto": content}, visit)
         try:
             return int(said[self._dialect.documento])
         except (KeyError, TypeError, ValueError):  # of a register whose replies are not held to its contract
@@ -173,39 +187,42 @@ class Protocollo(Adapter):
 
     # -- the token ------------------------------------------------------------------------------------------------------------------------
 
-    def _with_token(self, ctx: Call, until: float, work: Callable[[str], T]) -> T:
-        """Run ``work(token)``; when the register says that the token is over, take a new one and run it again, once."""
-        token = self._token or self._renewed("", ctx, until)
+    def _with_token(self, ctx: Call, work: Callable[[_Visit], T]) -> T:
+        """Run ``work`` with a token; when the register says that it is over, take a new one and run it again, once."""
+        visit = _Visit(ctx, time.monotonic() + ctx.timeout, self._token)
+        if not visit.token:
+            visit = self._renewed(visit)
         try:
-            return work(token)
+            return work(visit)
         except _Expired:
-            token = self._renewed(token, ctx, until)
+            visit = self._renewed(visit)
         try:
-            return work(token)
+            return work(visit)
         except _Expired:
             raise Refused("the register refuses a token it has just given", outside_code="GETTONE_RIFIUTATO") from None
 
-    def _renewed(self, stale: str, ctx: Call, until: float) -> str:
-        """A token other than ``stale``: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
-        if not self._lock.acquire(timeout=_within(ctx, until).timeout):
+    def _renewed(self, visit: _Visit) -> _Visit:
+        """With another token: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
+        if not self._lock.acquire(timeout=visit.call().timeout):
             raise Unreachable("no token in time; nothing was registered")
         try:
-            if self._token == stale:
-                said = self._ask(self._dialect.login, {}, ctx, until)
+            if self._token == visit.token:
+                said = self._ask(self._dialect.login, {}, visit)
                 self._token = str(said.get(self._dialect.token) or "")
             if not self._token:
                 raise Unreachable("the register let us in without a token", answered=True)
-            return self._token
+            return dataclasses.replace(visit, token=self._token)
         finally:
             self._lock.release()
 
     # -- one exchange ---------------------------------------------------------------------------------------------------------------------
 
-    def _ask(self, step: Step, given: Mapping[str, Any], ctx: Call, until: float, effect: Effect = "read") -> Mapping[str, Any]:
+    def _ask(self, step: Step, given: Mapping[str, Any], visit: _Visit, effect: Effect = "read") -> Mapping[str, Any]:
         """The result of one step. Raises as the client does, `Refused` for an error number, `_Expired` for one about the token."""
-        own = {"ente": self.settings.ente, "utente": self.settings.utente, "password": self.settings.password, **given}
+        settings = self.settings
+        own = {"ente": settings.ente, "utente": settings.utente, "password": settings.password, "token": visit.token, **given}
         values = {theirs: own[ours] for theirs, ours in step.argomenti.items()}
-        reply = self._docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
+        reply = self._docarea.call(step.operazione, values, visit.call(), effect=effect)
         said = reply.get(step.risultato)
         if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
             raise no_answer(effect, f"{step.operazione}: the reply says neither yes nor no", answered=True)
@@ -226,25 +243,24 @@ class Protocollo(Adapter):
     # -- looking for our reference --------------------------------------------------------------------------------------------------------
 
     def _search(self, riferimento: str, ctx: Call) -> list[Held]:
-        until = time.monotonic() + ctx.timeout
         if self._dialect.ricerca_estesa:
-            return self._with_token(ctx, until, lambda token: self._search_extended(riferimento, token, ctx, until))
+            return self._with_token(ctx, lambda visit: self._search_extended(riferimento, visit))
         if self._dialect.ricerca is None:
             raise Refused("this register cannot be searched through its services", outside_code="NON_PREVISTO")
-        return self._with_token(ctx, until, lambda token: self._search_plain(riferimento, token, ctx, until))
+        return self._with_token(ctx, lambda visit: self._search_plain(riferimento, visit))
 
-    def _search_plain(self, riferimento: str, token: str, ctx: Call, until: float) -> list[Held]:
+    def _search_plain(self, riferimento: str, visit: _Visit) -> list[Held]:
         assert self._dialect.ricerca is not None
-        said = self._ask(self._dialect.ricerca, {"token": token, "oggetto": mark(riferimento)}, ctx, until)
+        said = self._ask(self._dialect.ricerca, {"oggetto": mark(riferimento)}, visit)
         ours = [line for line in said["registrazione"] or () if is_marked(line["strOggetto"], riferimento)]
         return [(self._registered(line, riferimento), line["strOggetto"]) for line in ours]
 
-    def _search_extended(self, riferimento: str, token: str, ctx: Call, until: float) -> list[Held]:
+    def _search_extended(self, riferimento: str, visit: _Visit) -> list[Held]:
         from adapters.protocollo.estesa import document, documents
 
         def ask(name: str, content: str) -> str:
-            values = {"user": self.settings.utente, "DST": token, "xml": content}
-            return str(self._ricerca.call(name, values, _within(ctx, until), effect="read").get("return") or "")
+            values = {"user": self.settings.utente, "DST": visit.token, "xml": content}
+            return str(self._ricerca.call(name, values, visit.call(), effect="read").get("return") or "")
 
         found = []
         for number in documents(ask, self.settings.utente, riferimento, self._refuse_expired):
@@ -279,14 +295,6 @@ def _dialect_of(settings: ProtocolloSettings) -> Dialect:
     if dialect.ricerca_estesa and not (settings.url_ricerca and settings.contratto_ricerca):
         raise ConfigError("this dialect searches through ProtocolloExtendedService", hint="set `url_ricerca` and `contratto_ricerca`")
     return dialect
-
-
-def _within(ctx: Call, until: float) -> Call:
-    """The same call with what is left of its time; before the last step nothing is registered, so no time left is `Unreachable`."""
-    left = until - time.monotonic()
-    if left <= 0:
-        raise Unreachable("no time was left for the next step; nothing was registered")
-    return dataclasses.replace(ctx, timeout=left)
 
 
 def _registrato(number: object, year: object, date: str, riferimento: str) -> Registrato:
