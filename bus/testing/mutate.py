@@ -53,8 +53,8 @@ class Mutant:
     where: str
     what: str
     rules: JsonObject
-    mapping: str = ""
-    pointer: Pointer = ()
+    mapping: str
+    pointer: Pointer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,10 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
         at = next((n for n, test in enumerate(tests) if not passes(plan, test, catalog, operations)), None)
         if at is not None:
             tests.insert(0, tests.pop(at))
-        if at is None and not (
-            alone and _noticed(alone, dict(mutant.rules["mappings"])[mutant.mapping], catalog, operations)  # type: ignore[arg-type]
-        ):
-            survivors.append(f"{places.at(mutant.pointer, mutant.mapping)}: {mutant.where}: {mutant.what}")
-        else:
+        if at is not None or (alone and _noticed(alone, mutant, catalog, operations)):
             noticed += 1
+        else:
+            survivors.append(f"{places.at(mutant.pointer, mutant.mapping)}: {mutant.where}: {mutant.what}")
     return Score(route.plan.route, noticed, tuple(survivors))
 
 
@@ -105,16 +103,17 @@ def score_mapping(tested: TestedMapping, catalog: Catalog, operations: Mapping[s
     noticed, survivors = 0, list[str]()
     name, places = tested.mapping.name, Places({tested.file: tested.text})
     for mutant in _mutants({("mappings", name): tested.mapping.rules}, {"mappings": {name: tested.mapping.rules}}):
-        found = _noticed(tested, dict(mutant.rules["mappings"])[name], catalog, operations)  # type: ignore[arg-type]
+        found = _noticed(tested, mutant, catalog, operations)
         if found is False:
             survivors.append(f"{places.at(mutant.pointer, mutant.mapping)}: {mutant.where}: {mutant.what}")
         noticed += found is True
     return Score(name, noticed, tuple(survivors))
 
 
-def _noticed(tested: TestedMapping, rules: Any, catalog: Catalog, operations: Mapping[str, Operation]) -> bool | None:
-    """Whether a mapping's own tests notice that it now says this; None when it cannot say it."""
-    mapping = compile_mapping(rules, catalog.tables, Notes("rules"))
+def _noticed(tested: TestedMapping, mutant: Mutant, catalog: Catalog, operations: Mapping[str, Operation]) -> bool | None:
+    """Whether a mapping's own tests notice a mistake in it; None when it cannot say that."""
+    said: Any = mutant.rules["mappings"]
+    mapping = compile_mapping(said[mutant.mapping], catalog.tables, Notes("rules"))
     return None if mapping is None else any(faults_of(mapping, test, catalog, operations) for test in tested.tests)
 
 
