@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from adapters.http.client import HTTP_REFUSALS, RestClient, RestReply
@@ -116,9 +117,9 @@ class Pagopa(Adapter):
     def close(self) -> None:
         self._client.close()
 
-    def _send(self, ctx: Call, effect: Effect, method: str, path: str, **more: object) -> RestReply:
+    def _send(self, ctx: Call, effect: Effect, method: str, path: str, **more: Any) -> RestReply:
         """One exchange under the creditor's positions; only the creditor's code and our iupd ever stand in the URL."""
-        return self._client.send(ctx, effect, method, f"/organizations/{self.settings.id_pa}/debtpositions{path}", **more)  # type: ignore[arg-type]
+        return self._client.send(ctx, effect, method, f"/organizations/{self.settings.id_pa}/debtpositions{path}", **more)
 
     def _cambia(self, request: RichiestaPosizione, ctx: Call, verbo: str, arrivo: tuple[Stato, ...]) -> StatoPosizione:
         path = f"/{quote(request.iupd)}/{verbo}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file
+from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file, split
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 
@@ -76,7 +76,7 @@ def _locate_imports(schema: Element, places: dict[str, str]) -> None:
 
 def _wrapper_schema(wrapper: Wrapper) -> Element:
     """``<xs:element name="Login">`` with its parts; attributes such as ``encodingStyle`` are let through."""
-    needed = {tag[1:].split("}")[0] for _, tag in wrapper.parts} - {XSD, ENCODING, wrapper.namespace}
+    needed = {split(tag)[0] for _, tag in wrapper.parts} - {XSD, ENCODING, wrapper.namespace}
     prefixes = {f"n{position}": name for position, name in enumerate(sorted(needed))} | {"xs": XSD, "own": wrapper.namespace}
     schema = new(f"{{{XSD}}}schema", nsmap=dict(prefixes), targetNamespace=wrapper.namespace)
     for name in sorted(needed):
@@ -86,7 +86,7 @@ def _wrapper_schema(wrapper: Wrapper) -> Element:
     sequence = add(content, f"{{{XSD}}}sequence")
     back = {name: prefix for prefix, name in prefixes.items()}
     for part, tag in wrapper.parts:
-        space, kind = tag[1:].split("}")
+        space, kind = split(tag)
         add(sequence, f"{{{XSD}}}element", name=part, type="xs:anyType" if space == ENCODING else f"{back[space]}:{kind}")
     add(content, f"{{{XSD}}}anyAttribute", namespace="##other", processContents="skip")
     return schema

@@ -65,14 +65,6 @@ class SoapOperation:
     reply_tag: str
     raw: Any
 
-    @property
-    def request_parts(self) -> tuple[tuple[str, str], ...]:
-        return _parts(self.raw.input)
-
-    @property
-    def reply_parts(self) -> tuple[tuple[str, str], ...]:
-        return _parts(self.raw.output)
-
 
 def _parts(message: Any) -> tuple[tuple[str, str], ...]:
     """The parts of an rpc message as ``(name, type tag)``."""
@@ -232,8 +224,8 @@ def _operation(raw: Any, encoded: bool) -> SoapOperation:
 
 
 def _wrappers(operation: SoapOperation) -> list[Wrapper]:
-    found = [Wrapper(*split(operation.request_tag), operation.request_parts)]
-    return [*found, Wrapper(*split(operation.reply_tag), operation.reply_parts)] if operation.reply_tag else found
+    found = [Wrapper(*split(operation.request_tag), _parts(operation.raw.input))]
+    return [*found, Wrapper(*split(operation.reply_tag), _parts(operation.raw.output))] if operation.reply_tag else found
 
 
 def _encoded_operations(path: Path) -> set[str]:
