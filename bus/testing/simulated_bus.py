@@ -47,7 +47,7 @@ class Pending:
 class SlowOutside(Outside):
     """Calls are kept until the simulation says how they end."""
 
-    def __init__(self, system: Sistema, threads: int = 16) -> None:
+    def __init__(self, system: Sistema, threads: int) -> None:
         super().__init__({"sistema": system}, threads=threads, ticks=lambda: 0.0)
         self.system = system
         self.pending: list[Pending] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from bus.testing.simulated_bus import (
     SlowOutside,
     TurnedEngine,
 )
-from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Effect, Sistema, rules
+from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
 
 LEASE = 30.0
 """Seconds."""
@@ -175,12 +175,7 @@ class World:
             self._turn(self.dice.choice(awake))
 
     def _turn(self, process: Process) -> None:
-        try:
-            process.engine.turn(patient=False)
-        except StoreError as error:
-            self.note(f"{process.name} {error.sentence}")
-        except Killed:
-            self._kill(process)
+        self._let(process, lambda: process.engine.turn(patient=False))
         if self._late and self.dice.random() < LATE:
             self._hear()
 
@@ -195,11 +190,12 @@ class World:
         if not self.processes:
             self._start_engine()
             if self.dice.random() < 0.7:
-                self._take_over(self.processes[0])
+                self._let(self.processes[0], self.processes[0].engine.take_over)
 
-    def _take_over(self, process: Process) -> None:
+    def _let(self, process: Process, act: Callable[[], object]) -> None:
+        """It may fail at what it does, or die of it."""
         try:
-            process.engine.take_over()
+            act()
         except StoreError as error:
             self.note(f"{process.name} {error.sentence}")
         except Killed:
@@ -264,7 +260,7 @@ class World:
         if not waiting:
             return
         process, call = self.dice.choice(waiting)
-        conduct = "answer"
+        conduct: Conduct = "answer"
         if self.trouble and self.dice.random() < self.rough:
             conduct = self.dice.choice((*LOSSY, "refuse"))
         self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
@@ -272,10 +268,10 @@ class World:
         self.note(f"{process.name} {'probe' if asking.probe else 'call'} {asking.call.operation} {asking.call.path} {conduct}")
         self._end(process, call, conduct)
 
-    def _end(self, process: Process, call: Pending, conduct: str) -> None:
+    def _end(self, process: Process, call: Pending, conduct: Conduct) -> None:
         """Before it goes out it may ask the store whether its run is still ours, and die of that."""
         try:
-            process.outside.end(call, conduct)  # type: ignore[arg-type]
+            process.outside.end(call, conduct)
         except Killed:
             self._kill(process)
 

@@ -265,7 +265,7 @@ class Trial:
     def _home(self, run: TestRun, ask: Call, end: End) -> Event | None:
         """A try ends."""
         if end.error is None:
-            return self._note(ask, run, Done(Answered(self.now, end.answer)))
+            return self._note(run, ask, Answered(self.now, end.answer))
         operation = self.script.operation(ask.operation, ask.place)
         run.doubts[ask.path] = end
         kind = "unreachable" if end.error.kind == "in_doubt" and operation.effect == "read" else end.error.kind
@@ -282,23 +282,23 @@ class Trial:
             operation = self.script.operation(ask.operation, ask.place)
             return self._later(run, ask, fate.after_failed_probe(ask, operation, tries, end.error, self.now))
         if happened:
-            return self._note(ask, run, Done(Answered(self.now, end.answer)))
+            return self._note(run, ask, Answered(self.now, end.answer))
         return self._later(run, ask, fate.after_empty_probe(ask, tries, self.now))
 
-    def _note(self, ask: Call, run: TestRun, outcome: Done) -> Event:
+    def _note(self, run: TestRun, ask: Call, event: Event) -> Event:
         """Note how a call ended."""
         fields: dict[str, JsonValue] = {"operation": ask.operation, "attempt": run.tries[ask.path].count}
-        match outcome.event:
+        match event:
             case Failed(error=error):
                 self._record("refused" if error["kind"] == "refused" else "unanswered", ask, **fields, code=error["code"])
             case _:
                 self._record("answered", ask, **fields)
-        return outcome.event
+        return event
 
     def _later(self, run: TestRun, ask: Call, outcome: Outcome) -> Event | None:
         match outcome:
-            case Done():
-                return self._note(ask, run, outcome)
+            case Done(event=event):
+                return self._note(run, ask, event)
             case Retry(due=due, probe=probe, doubt=doubt, error=error):
                 fields: dict[str, JsonValue] = {"operation": ask.operation, "attempt": run.tries[ask.path].count, "code": error["code"]}
                 self._record("unanswered", ask, **fields)
@@ -329,7 +329,7 @@ class Trial:
         if coming is not None:
             event = self._home(run, ask, coming)
         elif run.walk.winding_up and not tries.doubt:
-            event = self._note(ask, run, fate.given_up(ask, tries, self.now))
+            event = self._note(run, ask, fate.given_up(ask, tries, self.now).event)
         else:
             event = self._probe(run, ask) if tries.probe else self._try(run, ask)
         if event is not None:
