@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, get_args
 
@@ -87,7 +87,7 @@ class _Layout:
         taken: dict[int, int] = {}
         for node in _scalars(self.source.root):
             first, last = node.line, self._last_line(node)
-            if last > first and node.style in {"|", ">"}:
+            if last > first and _is_block(node):
                 taken.update(dict.fromkeys(range(first + 1, last + 1), _HIDDEN))
             else:
                 taken.update(dict.fromkeys(range(first, last), _HIDDEN))
@@ -112,7 +112,7 @@ class _Layout:
 
     def _map(self, node: Node, shape: Shape, indent: int) -> list[str]:
         shape = _kind_of(node) if shape == "step" else shape
-        chunks: list[tuple[str, list[str]]] = []
+        chunks: dict[str, list[str]] = {}
         top: list[str] = []
         for position, (name, (key, value)) in enumerate(node.fields.items()):
             lead = self._leading(key.line, indent)
@@ -123,26 +123,19 @@ class _Layout:
                 self.line = key.line - 1
                 lead += self._leading(value.line, indent)
             written = self.source.text[key.start : key.end] if key.style else name
-            chunks.append((name, [*lead, *self._entry(f"{' ' * indent}{written}:", value, _inside(shape, name), indent)]))
+            chunks[name] = [*lead, *self._entry(f"{' ' * indent}{written}:", value, _inside(shape, name), indent)]
         tail = self._tail(node, indent)
-        order = _order(shape)
-        ranked = sorted(chunks, key=lambda one: order.index(one[0]) if one[0] in order else len(order))
-        return [*top, *(line for _, chunk in ranked for line in chunk), *tail]
+        return [*top, *(line for name in _ranked(chunks, shape) for line in chunks[name]), *tail]
 
     def _entry(self, lead: str, value: Node, shape: Shape, indent: int) -> list[str]:
         """``lead`` and its value: on the same line, or below."""
         if value.kind == "scalar" or self._is_flow(value):
             return self._written(lead, value, shape, indent)
-        remark = self._remark(value, lead)
+        behind_key = (self.behind[number] for number in range(value.line - 1, self.line, -1) if number in self.behind)
+        head = lead + next(behind_key, "")
         self.line += 1
-        if value.kind == "map":
-            return [lead + remark, *self._map(value, shape, indent + 2)]
-        return [lead + remark, *self._list(value, shape, indent + 2)]
-
-    def _remark(self, value: Node, lead: str) -> str:
-        """The comment behind a key whose value starts below."""
-        above = next((number for number in range(value.line - 1, self.line, -1) if number in self.behind), 0)
-        return self.behind[above] if above and lead else ""
+        inner = self._map(value, shape, indent + 2) if value.kind == "map" else self._list(value, shape, indent + 2)
+        return [head, *inner]
 
     def _list(self, node: Node, shape: Shape, indent: int) -> list[str]:
         lines: list[str] = []
@@ -179,19 +172,15 @@ class _Layout:
     def _tail(self, node: Node, indent: int) -> list[str]:
         """Comments below the last entry, indented like it: they stay."""
         found: list[str] = []
-        number = self.line + 1
-        while indent and number <= len(self.source.lines):
-            line = self.source.lines[number - 1]
+        for number, line in enumerate(self.source.lines[self.line :] if indent else (), self.line + 1):
             if number in self.own and len(line) - len(line.lstrip()) >= node.column - 1:
-                found += [*self._blank(number), " " * indent + self.own[number]]
+                if number - self.line > 1:
+                    found.append("")
+                found.append(" " * indent + self.own[number])
                 self.line = number
             elif line.strip():
                 break
-            number += 1
         return found
-
-    def _blank(self, number: int) -> list[str]:
-        return [""] if number - self.line > 1 else []
 
     # --- values ------------------------------------------------------------------------------------------------------
 
@@ -199,7 +188,7 @@ class _Layout:
         return self.source.text[node.start : node.start + 1] in {"{", "["}
 
     def _last_line(self, node: Node) -> int:
-        if node.style in {"|", ">"}:
+        if _is_block(node):
             return node.line + len(self._block_lines(node))
         return self.source.text.count("\n", 0, node.end) + 1
 
@@ -207,10 +196,10 @@ class _Layout:
         """The lines of a block scalar, as they are written."""
         below = self.source.lines[node.line :]
         first = next((line for line in below if line.strip()), "")
-        indent = len(first) - len(first.lstrip(" "))
+        indent = _blanks(first)
         taken = 0
         for position, line in enumerate(below, 1):
-            if line.strip() and (len(line) - len(line.lstrip(" ")) < indent or not indent):
+            if line.strip() and (_blanks(line) < indent or not indent):
                 break
             taken = position if line.strip() else taken
         return below[:taken]
@@ -218,14 +207,14 @@ class _Layout:
     def _written(self, lead: str, node: Node, shape: Shape, indent: int) -> list[str]:
         if node.kind != "scalar":
             lines = self._flow_lines(node, shape, len(lead) + 1, indent)
-            last = self.source.text.count("\n", 0, node.end) + 1
-        elif node.style in {"|", ">"}:
-            lines, last = self._block(node, indent), self._last_line(node)
+        elif _is_block(node):
+            lines = self._block(node, indent)
         else:
-            lines, last = self._scalar(node, indent), self._last_line(node)
+            lines = self._scalar(node, indent)
+        last = self._last_line(node)
         numbers = [number for number in range(max(node.line, self.line), last + 1) if number in self.behind]
         remark = self.behind[numbers[-1]] if numbers else ""
-        place = 0 if node.style in {"|", ">"} else -1
+        place = 0 if _is_block(node) else -1
         self.line = max(self.line, last)
         lines[0] = f"{lead} {lines[0]}".rstrip()
         lines[place] += remark
@@ -243,11 +232,11 @@ class _Layout:
         content = self._block_lines(node)
         if head is None or re.search(r"[0-9+]", head[0]):
             raise NotLaidOutError(f"{self.source.file}:{node.line}: a block that counts its own blanks is not laid out")
-        least = min((len(line) - len(line.lstrip(" ")) for line in content if line.strip()), default=0)
+        least = min((_blanks(line) for line in content if line.strip()), default=0)
         return [head[0], *(" " * (indent + 2) + line[least:] if line.strip() else "" for line in content)]
 
     def _flow_lines(self, node: Node, shape: Shape, column: int, indent: int) -> list[str]:
-        last = self.source.text.count("\n", 0, node.end) + 1
+        last = self._last_line(node)
         remarks = any(number in self.behind or number in self.own for number in range(node.line, last))
         one = self._flow(node, shape)
         if not remarks and "\n" not in one and (node.line == last or column + len(one) <= WIDTH):
@@ -257,7 +246,7 @@ class _Layout:
         for number in range(node.line, last):  # comments inside come along with the lines
             self.own.pop(number, None)
             self.behind.pop(number, None)
-        return [first.rstrip(), *(" " * max(indent, indent + len(line) - len(line.lstrip(" ")) - before) + line.strip() for line in rest)]
+        return [first.rstrip(), *(" " * (indent + max(0, _blanks(line) - before)) + line.strip() for line in rest)]
 
     def _lead(self, node: Node) -> int:
         """How far in what leads to a value begins, on the line where the value does: its key, also one behind a dash, or its own dash."""
@@ -274,14 +263,20 @@ class _Layout:
         if node.kind == "list":
             return "[" + ", ".join(self._flow(item, shape) for item in node.items) + "]"
         shape = _kind_of(node) if shape == "step" else shape
-        order = _order(shape)
-        names = sorted(node.fields, key=lambda name: order.index(name) if name in order else len(order))
         parts = []
-        for name in names:
+        for name in _ranked(node.fields, shape):
             key, value = node.fields[name]
             said = self._flow(value, _inside(shape, name)) if value.end > value.start else "null"
             parts.append(f"{text[key.start : key.end]}: {said}")
         return "{" + ", ".join(parts) + "}"
+
+
+def _is_block(node: Node) -> bool:
+    return node.style in {"|", ">"}
+
+
+def _blanks(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _scalars(node: Node | None) -> Iterator[Node]:
@@ -300,10 +295,10 @@ def _kind_of(node: Node) -> Shape:
     return next((KINDS[name] for name in node.fields if name in KINDS), None)
 
 
-def _order(shape: Shape) -> list[str]:
-    if not isinstance(shape, type):
-        return []
-    return [info.alias or name for name, info in shape.model_fields.items()]
+def _ranked(names: Iterable[str], shape: Shape) -> list[str]:
+    """The names of fields in the order of their model; those that it has not stay behind."""
+    order = [info.alias or name for name, info in shape.model_fields.items()] if isinstance(shape, type) else []
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _inside(shape: Shape, name: str) -> Shape:
