@@ -47,8 +47,7 @@ def route(
     _fit(NAME, on, "edilizia.pratica.presentata")
     known, catalog = _house(config)
     _absent(name, catalog.routes, "route")
-    office, _, rest = name.partition(".")
-    file = f"routes/{office}/{rest.replace('.', '-')}.yaml"
+    file = _file_of("routes", name)
     files = {}
     declared = catalog.types.get(on)
     if declared is None:
@@ -85,9 +84,8 @@ def mapping(
             code="new.unknown",
             hint=suggestion(target, [*known.operations, *catalog.types]),
         )
-    office, _, rest = name.partition(".")
     fields = "\n".join(_fields(schema, schema, catalog.types[source].shape, "  "))
-    file = f"mappings/{office}/{rest.replace('.', '-')}.yaml"
+    file = _file_of("mappings", name)
     text = filled(MAPPING, name=name, file=file, to=target, fields=fields).replace("@FROM@", source)
     body = _body_of(source, catalog)
     _write(known, {file: text + filled(MAPPING_TEST, body=_flow(body), made=_flow(_made(known, file, text, name, body)))})
@@ -113,6 +111,7 @@ def service(
 ) -> None:
     """An entry of routes/servizi.yaml, with a test of it: an application where the generic route is there, else a page of the website."""
     from bus.cli.starts import SERVICE, filled
+    from bus.rulefiles import CATALOGUE
     from bus.services import GENERIC_ROUTE
     from bus.source import suggestion
 
@@ -125,14 +124,11 @@ def service(
     if GENERIC_ROUTE in catalog.routes and "servizi.modulo-semplice" in catalog.types:
         about = "served by the generic route; another form: `modulo`; a route of its own: `percorso` in its place"
         rest = "    tipo: istanza\n    modulo: servizi.modulo-semplice"
-        rest += f"\n    tariffa: {{importo: {fee}, causale: {json.dumps(title[:100], ensure_ascii=False)}}}" if fee else ""
+        rest += f"\n    tariffa: {{importo: {fee}, causale: {_flow(title[:100])}}}" if fee else ""
     else:
         about, rest = "a page of the website", f"    tipo: informativo\n    pagina: /servizi/{code}"
-    quoted = json.dumps(title, ensure_ascii=False)
-    entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=word, quoted=quoted, office=office, rest=rest)
-    path = known.config.rules / "routes/servizi.yaml"
-    before = path.read_text("utf-8") if path.is_file() else "# The services of the portal.\nservizi:\n"
-    files = {"routes/servizi.yaml": before.rstrip("\n") + "\n" + entry}
+    entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=word, quoted=_flow(title), office=office, rest=rest)
+    files = _at_the_end(known, CATALOGUE, "# The services of the portal.\nservizi:\n", entry)
     if "tipo: istanza" in rest:
         files |= _test_of_service(known, catalog, word, office, fee)
     _write(known, files, over=frozenset(files))
@@ -145,16 +141,18 @@ def _test_of_service(known: Declared, catalog: Catalog, code: str, office: str, 
     from bus.rulefiles import beside_of
     from bus.services import GENERIC_ROUTE
 
-    file = beside_of(catalog.routes[GENERIC_ROUTE].file)
-    path = known.config.rules / file
-    before = (
-        path.read_text("utf-8") if path.is_file() else "# Tests of services: each application reaches the office of its entry.\ntests:\n"
-    )
+    begin = "# Tests of services: each application reaches the office of its entry.\ntests:\n"
     paying = f"{{pagopa.crea-posizione: {{importo: {fee}}}}}, " if fee else ""
     then = "\n    then: [{arrive: pagopa.ricevuta}]" if fee else ""
-    return {
-        file: before.rstrip("\n") + "\n" + filled(SERVICE_TEST, name=code.strip('"'), code=code, office=office, then=then, paying=paying)
-    }
+    test = filled(SERVICE_TEST, name=code.strip('"'), code=code, office=office, then=then, paying=paying)
+    return _at_the_end(known, beside_of(catalog.routes[GENERIC_ROUTE].file), begin, test)
+
+
+def _at_the_end(known: Declared, file: str, begin: str, text: str) -> dict[str, str]:
+    """A file of the rules with a text at its end; ``begin``: what it is where it is not there."""
+    path = known.config.rules / file
+    before = path.read_text("utf-8") if path.is_file() else begin
+    return {file: before.rstrip("\n") + "\n" + text}
 
 
 @app.command()
@@ -201,6 +199,12 @@ def _fit(pattern: str, name: str, example: str) -> None:
         raise Invalid(f"the name has {len(name)} characters, and may have {_LONGEST}", code="new.name", hint=f"such as {example}")
     if not re.fullmatch(pattern, name):
         raise Invalid(f"{name!r} cannot be a name here: it is {_RULES[pattern]}", code="new.name", hint=f"such as {example}")
+
+
+def _file_of(kind: str, name: str) -> str:
+    """The file of a route or a mapping: in the folder of its office."""
+    office, _, rest = name.partition(".")
+    return f"{kind}/{office}/{rest.replace('.', '-')}.yaml"
 
 
 def _word(text: str) -> str:
@@ -275,7 +279,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _flow(value: Any) -> str:
-    """A body as flow YAML (JSON is)."""
+    """A value as flow YAML (JSON is)."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -387,7 +391,7 @@ def _same(name: str, wanted: dict[str, Any], source: dict[str, Any]) -> str | No
 def _literal(value: Any) -> str:
     """A value as a template: texts are expressions, so they have two pairs of quotes."""
     if isinstance(value, str):
-        return "'" + json.dumps(value, ensure_ascii=False).replace("'", "''") + "'"
+        return "'" + _flow(value).replace("'", "''") + "'"
     if isinstance(value, list):
         return "[" + ", ".join(map(_literal, value)) + "]"
     if isinstance(value, dict):

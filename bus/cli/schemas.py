@@ -122,8 +122,12 @@ def _without_null(schema: Schema) -> None:
 
 def _enumerated(schema: Schema, names: Names) -> Schema:
     """A text as one of the names that there are."""
+    return _texts(schema, _one_of(names))
+
+
+def _one_of(names: Names) -> Schema:
     known = sorted(names)
-    return _texts(schema, {"enum": known, "enumDescriptions": [names[one] for one in known]})
+    return {"enum": known, "enumDescriptions": [names[one] for one in known]}
 
 
 def _texts(schema: Schema, more: Schema) -> Schema:
@@ -146,21 +150,18 @@ def _route(vocabulary: Vocabulary) -> Schema:
     definitions = _models([RouteDocument, TestDocument, Conduct, *KINDS.values()], vocabulary)
     route = definitions.pop("RouteDocument")
     route["properties"]["tests"]["items"] = {"$ref": "#/$defs/TestDocument"}
-    given = {**_given(vocabulary), "description": route["properties"]["given"]["description"]}
-    route["properties"]["given"] = given
-    definitions["TestDocument"]["properties"]["given"] = {
-        **given, "description": definitions["TestDocument"]["properties"]["given"]["description"],
-    }  # fmt: skip
+    given = _given(vocabulary)
+    for fields in (route["properties"], definitions["TestDocument"]["properties"]):
+        fields["given"] = {**given, "description": fields["given"]["description"]}
     expected = definitions["Expectation"]["properties"]
     for part, names in (("calls", vocabulary.named("operations")), ("sent", vocabulary.types)):
         if names:
-            one = {"enum": sorted(names), "enumDescriptions": [names[name] for name in sorted(names)]}
-            fields = {
+            with_values = {
                 "type": "object",
                 "properties": {name: {"description": text} for name, text in names.items()},
                 "additionalProperties": False,
             }
-            expected[part]["anyOf"][0]["items"] = {"anyOf": [one, fields]}
+            expected[part]["anyOf"][0]["items"] = {"anyOf": [_one_of(names), with_values]}
     if asked := sorted(vocabulary.operations):
         expected["tries"]["propertyNames"] = {"enum": asked}
     definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(vocabulary.operations.items())]
@@ -303,8 +304,7 @@ def _config(vocabulary: Vocabulary) -> Schema:
         concurrency = Field(None, description="Calls at once, at most, in one process; `threads` of the engine when not said")
         model = create_model(f"Settings_{name}", __base__=cls.Settings, use=(str, use), concurrency=(int | None, concurrency))
         _, own = models_json_schema([(model, "validation")], ref_template=f"#/$defs/{name}-{{model}}")
-        for inner, schema in own["$defs"].items():
-            made["$defs"][f"{name}-{inner}"] = schema
+        made["$defs"] |= {f"{name}-{inner}": schema for inner, schema in own["$defs"].items()}
         about = (cls.__doc__ or "").strip().splitlines()
         systems.setdefault("properties", {})[name] = {**_ref(f"{name}-{model.__name__}"), "description": about[0] if about else name}
     made["$defs"]["Secret"] = _SECRET
