@@ -178,10 +178,7 @@ class Client:
 
     def content(self, path: str, purpose: str = "") -> bytes:
         """Bytes that are not JSON, whole: ``content("/attachments/<sha256>")``; who did not send them says what for."""
-        status, fields, found = self._call("GET", path, None, _purpose(purpose))
-        if status >= 300:
-            _answer(status, fields, found)
-        return found
+        return self._bytes("GET", path, None, _purpose(purpose))
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """An operator's act: ``post("/dead/<run>/redeliver", {"reason": "..."})``. Never made twice by itself."""
@@ -190,10 +187,7 @@ class Client:
     def export(self, scope: Mapping[str, str], purpose: str, *, payloads: bool = False, timeout: float = 300) -> bytes:
         """A bundle (a ZIP) of ``{"case": …}``, ``{"message": …}`` or ``{"from": …, "to": …}``; the log records who took it, and why."""
         body = json.dumps({**scope, "purpose": purpose, "payloads": payloads}).encode()
-        status, fields, found = self._call("POST", "/exports", body, {"Content-Type": "application/json"}, again=False, longer=timeout)
-        if status >= 300:
-            _answer(status, fields, found)
-        return found
+        return self._bytes("POST", "/exports", body, {"Content-Type": "application/json"}, again=False, longer=timeout)
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 
@@ -202,6 +196,12 @@ class Client:
     ) -> dict[str, Any]:
         """The answer as an object; ``needs``: what is always in it. Something before the bus may answer 200 to anything."""
         return _answer(*self._call(method, path, body, headers, **how), needs)
+
+    def _bytes(self, method: str, path: str, body: Body, headers: Mapping[str, str], **how: Any) -> bytes:
+        status, fields, content = self._call(method, path, body, headers, **how)
+        if status >= 300:
+            _answer(status, fields, content)
+        return content
 
     def _call(
         self,
