@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """What a folder holds of rules. Of a file that is too large only so much is read that it is seen to be."""
     found = sorted((path for path in paths_in(folder) if path.endswith(".yaml") or is_table(path)), key=lambda path: path.split("/"))
     return {shown: _content(path) for shown in found if (path := folder / shown).is_file()}
+
+
+def fingerprints(files: Files) -> dict[str, str]:
+    """The SHA-256 of each file."""
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
 
 def paths_in(folder: Path) -> Iterator[str]:

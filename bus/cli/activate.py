@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Reason, Settings, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, Reason, Settings, Url, client, family, given, show
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -63,8 +62,8 @@ def rollback(
 ) -> None:  # fmt: skip
     """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
     with client(url, key) as bus:
-        said = {name: value for name, value in {"steps": steps, "to": to, "expected": expect}.items() if value}
-        told = bus.post("/rules/rollback", {"reason": reason, "as": who or _login(), **said})
+        way = given({"steps": steps, "to": to, "expected": expect})
+        told = bus.post("/rules/rollback", {"reason": reason, "as": who or _login(), **way})
         _done(bus, {**told, "changes": []}, "rolled back to", json)
 
 
@@ -136,13 +135,9 @@ def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | No
 
 def _as_in_force(active: Mapping[str, Any], known: Declared) -> bool:
     """Whether the files are those in force, byte for byte: then they need not be read as rules."""
-    from bus.rulefiles import files_of
+    from bus.rulefiles import files_of, fingerprints
 
-    return bool(_fingerprints(files_of(known.config.rules)) == active["files"])
-
-
-def _fingerprints(files: Files) -> dict[str, str]:
-    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    return bool(fingerprints(files_of(known.config.rules)) == active["files"])
 
 
 def _test(catalog: Catalog, known: Declared) -> None:
@@ -158,6 +153,8 @@ def _test(catalog: Catalog, known: Declared) -> None:
 
 def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Iterator[str]:
     """What an activation of these files would change, one line each; what differs in comments only comes last."""
+    from bus.rulefiles import fingerprints
+
     told = False
     for kind, mine in catalog.parts.items():
         theirs = active["parts"][kind]
@@ -165,7 +162,7 @@ def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Itera
             if mine.get(name) != theirs.get(name):
                 told = True
                 yield f"{kind.removesuffix('s')} {name}: {'new' if name not in theirs else 'gone' if name not in mine else 'changed'}"
-    here = _fingerprints(files)
+    here = fingerprints(files)
     if not told and here != active["files"]:
         yield from (
             f"{path}: only comments or tests" for path in sorted({*here, *active["files"]}) if here.get(path) != active["files"].get(path)

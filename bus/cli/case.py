@@ -11,11 +11,6 @@ from bus.cli.common import Json, Key, Url, client, family, show
 app = family("Show a case: everything that happened, as one timeline.", other="show")
 
 
-@app.callback()
-def _family() -> None:
-    """Cases: everything that concerns one matter."""
-
-
 @app.command("show")
 def show_case(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A key of the case: a value, or name:value (protocollo:2026/0000123).")],

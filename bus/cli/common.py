@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +19,7 @@ from bus.jsontext import dumps
 if TYPE_CHECKING:
     from bus.client import Client
 
+T = TypeVar("T")
 Url: TypeAlias = Annotated[
     str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus; else http.host and http.port of the settings say it.")
 ]
@@ -32,6 +33,8 @@ LogKey: TypeAlias = Annotated[
 Purpose: TypeAlias = Annotated[str, typer.Option("--purpose", help="What for, where something that was said is shown; the log keeps it.")]
 Reason: TypeAlias = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+Since: TypeAlias = Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")]
+Until: TypeAlias = Annotated[str, typer.Option("--to", help="Messages accepted before then.")]
 Store: TypeAlias = Annotated[
     str,
     typer.Option("--store", envvar="SNODO_STORE", help="The database to read, instead of store.url: for a user that may only read."),
@@ -60,7 +63,7 @@ CONFIG = Path("config.yaml")
 
 
 def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
-    """A family of commands; a family with one command is that command, with its help.
+    """A family of commands; without ``help`` the only one that it has, with that one's help.
 
     ``bare``: the command for when none is said (``bus runs --json`` is ``bus runs list --json``); ``other``: the one for what is no command
     but the name of something (``bus runs ID`` is ``bus runs show ID``).
@@ -76,7 +79,10 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
             meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
             return super().parse_args(ctx, args if meant or not other else [other, *args])
 
-    return typer.Typer(help=help, cls=Family, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not bare)
+    made = typer.Typer(help=help, cls=Family, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not bare)
+    if help:
+        made.callback()(lambda: None)  # or typer would take a family of one command for that command
+    return made
 
 
 def client(url: str, key: str, config: Path | None = None) -> Client:
@@ -103,6 +109,11 @@ def address(config: Path) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
 
 
+def given(values: Mapping[str, T]) -> dict[str, T]:
+    """The values that were said."""
+    return {name: value for name, value in values.items() if value}
+
+
 class Granted(NamedTuple):
     """What a key may see, and the key store of the log in which its purpose was written."""
 
@@ -115,7 +126,7 @@ def announced(url: str, key: str, config: Path, act: str, purpose: str, **scope:
     if not purpose:
         return None
     with client(url, key, config) as bus:
-        told = bus.post("/reads", {"act": act, "purpose": purpose, **{name: text for name, text in scope.items() if text}})
+        told = bus.post("/reads", {"act": act, "purpose": purpose, **given(scope)})
     return Granted(frozenset(told["sees"]), told["keystore"])
 
 

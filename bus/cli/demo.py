@@ -99,11 +99,6 @@ def _ends_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _wait() -> None:
-    """Until Ctrl-C or SIGTERM."""
-    threading.Event().wait()
-
-
 def _look(rules: Path) -> None:
     """Is this the folder of the project? Better said now than when half of the town is up."""
     missing = [name for name in NEEDED if not (rules / name).exists()]
@@ -176,7 +171,7 @@ def _stay(town: Town) -> None:
     print(f"A citizen pays a notice (`avviso` in the reply to an application):\n  {pay}")
     with suppress(KeyboardInterrupt):
         print("Ctrl-C ends it.", flush=True)
-        _wait()
+        threading.Event().wait()
 
 
 def _environment(town: Town) -> Path:

@@ -8,29 +8,19 @@ from typing import Annotated
 
 import typer
 
-from bus.cli import common
-from bus.cli.common import CONFIG, Json, Key, Settings, Store, Url, client, family
+from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
 
 
-def add_to(app: typer.Typer) -> None:
-    """The commands of this module in the family ``log``."""
-    app.command("export")(export)
-    app.command("verifier")(verifier)
-    app.command("check-receipt")(check_receipt)
-    app.command("tiles")(tiles)
-    app.add_typer(keys, name="key")
-
-
 def export(
     purpose: Annotated[str, typer.Option(help="Why: which request, which audit. The log keeps it with your name.")],
     out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle.")] = Path("fascicolo.zip"),
-    case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,
-    message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
-    since: Annotated[str | None, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Messages accepted before then.")] = None,
+    case: Annotated[str, typer.Option(help="A key of a case.")] = "",
+    message: Annotated[str, typer.Option(help="Id of a message.")] = "",
+    since: Since = "",
+    until: Until = "",
     payloads: Annotated[bool, typer.Option(help="With what was said, not only that it was.")] = True,
     url: Url = "",
     key: Key = "",
@@ -39,9 +29,9 @@ def export(
     from bus.bundle import verify
     from bus.message import parsed
 
-    given = {"case": case, "message": message, "from": since, "to": until}
+    scope = given({"case": case, "message": message, "from": since, "to": until})
     with whole(out) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
-        content = bus.export({name: value for name, value in given.items() if value}, purpose, payloads=payloads)
+        content = bus.export(scope, purpose, payloads=payloads)
         file.write(content)
     files = verify.unpacked(content)
     records = (parsed(parsed(line)["record"]) for line in files["records.jsonl"].split(b"\n") if line)
@@ -74,13 +64,13 @@ def check_receipt(
     from bus.cli.verify import reading
     from bus.log import note, promised
 
-    given = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
+    about = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
     if tiles is not None:
-        found = promised.judged_by_files(tiles, *given)
+        found = promised.judged_by_files(tiles, *about)
     else:
         with reading(store, config) as reader:
-            found = promised.judged(reader, *given)
-    common.show({"sentence": found.sentence, "exit_code": found.code}, json, lambda shown: print(shown["sentence"]))
+            found = promised.judged(reader, *about)
+    show({"sentence": found.sentence, "exit_code": found.code}, json, lambda shown: print(shown["sentence"]))
     raise typer.Exit(found.code)
 
 
@@ -98,8 +88,8 @@ def tiles(
     print(f"{folder}: {size:,} records, {files:,} files written")
 
 
-@keys.command()
-def new(
+@keys.command("new")
+def new_key(
     path: Annotated[Path | None, typer.Argument(help="Where; else the file that the settings name.")] = None, config: Settings = CONFIG
 ) -> None:
     """Make a key for the log; the file is readable by its owner only. While keys are changed, name the one before as log.previous_key."""
@@ -111,8 +101,8 @@ def new(
     print(f"made: {path or log.key}\npublish this, where auditors find it without asking the bus:\n\n  {made.verifier}\n")
 
 
-@keys.command()
-def show(config: Settings = CONFIG, json: Json = False) -> None:
+@keys.command("show")
+def show_keys(config: Settings = CONFIG, json: Json = False) -> None:
     """Show the public keys: the log's, and the one that signs receipts."""
     from bus import config as settings
     from bus.log import note
@@ -120,7 +110,7 @@ def show(config: Settings = CONFIG, json: Json = False) -> None:
     log = settings.load(config, secrets=False).log
     files = {"log": log.key, "log, before": log.previous_key, "receipts": log.receipt_key}
     found = {what: str(note.read_signer(path).verifier) for what, path in files.items() if path is not None and path.exists()}
-    common.show(found, json, _keys)
+    show(found, json, _keys)
 
 
 def _keys(found: dict[str, str]) -> None:

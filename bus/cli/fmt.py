@@ -44,7 +44,8 @@ def fmt(
         if after != text:
             changed.append(path)
             if check:
-                print(*_difference(text, after, path), sep="")
+                before = text.splitlines(True)
+                print(*difflib.unified_diff(before, after.splitlines(True), str(path), f"{path} (laid out)", n=1), sep="")
             else:
                 _replace(path, after)
                 print(f"laid out: {path}")
@@ -62,10 +63,6 @@ def _files(paths: list[Path], config: Path) -> Iterator[Path]:
         if path.suffix != ".yaml" and path.is_file():
             raise typer.BadParameter(f"{path} is not read as rules: the names of such files end in .yaml; rename it")
         yield from sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
-
-
-def _difference(before: str, after: str, path: Path) -> Iterator[str]:
-    yield from difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), f"{path} (laid out)", n=1)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -15,11 +15,6 @@ app = family("Make an API key.")
 ROLES = ("portal", "sysadmin", "auditor", "monitor")
 
 
-@app.callback()
-def _family() -> None:
-    """API keys."""
-
-
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Who will hold it: lowercase letters, digits and hyphens.")],

@@ -16,12 +16,11 @@ app = family("The log: show its records, search it, verify it, export them as a 
 app.command("search")(search_log)
 app.command("verify")(verify_log)
 app.command("checkpoint")(checkpoint_log)
-evidence.add_to(app)
-
-
-@app.callback()
-def _family() -> None:
-    """The log: the append-only memory of the bus."""
+app.command("export")(evidence.export)
+app.command("verifier")(evidence.verifier)
+app.command("check-receipt")(evidence.check_receipt)
+app.command("tiles")(evidence.tiles)
+app.add_typer(evidence.keys, name="key")
 
 
 @app.command("show")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family, show
+from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Since, Store, Until, Url, announced, family, show
 
 app = family()
 OTHERWISE = 4
@@ -15,8 +15,8 @@ OTHERWISE = 4
 
 @app.command()
 def plan(
-    since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
-    until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
+    since: Since = "",
+    until: Until = "",
     last: Annotated[int, typer.Option("--last", min=1, help="The newest so many messages, when no time is said.")] = 10_000,
     routes: Annotated[
         Path | None, typer.Option("--routes", help="Folder of the edited routes/ and mappings/; that of the settings.")

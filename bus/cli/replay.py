@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Store, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Since, Store, Until, Url, client, family, given, show
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -28,8 +28,8 @@ def code_of(result: str) -> int:
 @app.command()
 def replay(
     what: Annotated[str, typer.Argument(metavar="[RUN|MESSAGE|CASE]", help="Id of a run or a message, or a key of a case.")] = "",
-    since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
-    until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
+    since: Since = "",
+    until: Until = "",
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,
     log_key: LogKey = None,
     purpose: Annotated[
@@ -56,7 +56,7 @@ def replay(
     if purpose:
         scope = {"what": what, "bundle": held.digest if held else "", "from": since, "to": until}
         with client(url, key, config) as bus:
-            bus.post("/replays", {"purpose": purpose, **{name: text for name, text in scope.items() if text}})
+            bus.post("/replays", {"purpose": purpose, **given(scope)})
     if held is not None:
         report = unbundled(held, offline(config)[1], every=every)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,7 +14,6 @@ HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
     "minimum": "held: the law wants it kept still",
 }  # fmt: skip
-
 
 app = family("What is older than it may be: look at it, or destroy it.", bare="look")
 Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is what is done when nothing else is said.")]
@@ -46,7 +46,7 @@ def _pages(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
 
     kinds: list[dict[str, Any]] = []
     for kind in KINDS:
-        counts: dict[tuple[str, str], list[int]] = {}
+        things, payloads = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         before: str | None = None
         after: str | None = ""
         records = 0
@@ -54,9 +54,12 @@ def _pages(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
             page = ask(kind, after)
             before, after, records = page["before"], page["after"], records + bool(page["record"])
             for one in page["months"]:
-                both = counts.setdefault((one["month"], one["held"]), [0, 0])
-                both[0], both[1] = both[0] + one["things"], both[1] + one["payloads"]
-        months = [{"month": month, "held": held, "things": a, "payloads": b} for (month, held), (a, b) in sorted(counts.items())]
+                things[one["month"], one["held"]] += one["things"]
+                payloads[one["month"], one["held"]] += one["payloads"]
+        months = [
+            {"month": month, "held": held, "things": many, "payloads": payloads[month, held]}
+            for (month, held), many in sorted(things.items())
+        ]
         kinds.append({"kind": kind, "before": before, "months": months, "records": records})
     return {"kinds": kinds}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,16 +65,13 @@ def declared(path: Path) -> Declared:
 
 def offered(config: Config) -> dict[str, Operation]:
     """All operations by full name, as far as they can be told without secrets."""
-    found = {name: _offered(config, name) for name in config.adapters}
-    return {f"{name}.{one.name}": one for name, several in found.items() for one in several}
+    return operations_of({name: _declaring(config, name) for name in config.adapters})
 
 
-def _offered(config: Config, name: str) -> Iterable[Operation]:
-    """What an adapter offers though a secret is not at hand: what its class declares, or what its own settings do (`use: soap`)."""
+def _declaring(config: Config, name: str) -> Adapter | type[Adapter]:
+    """Who says what an adapter offers though a secret is not at hand: its class, or itself where its own settings do (`use: soap`)."""
     cls = class_of(config, name)
-    if cls.operations:
-        return cls.operations.values()
-    return adapters_of(config.model_copy(update={"adapters": {name: config.adapters[name]}}))[name].operations.values()
+    return cls if cls.operations else adapters_of(config.model_copy(update={"adapters": {name: config.adapters[name]}}))[name]
 
 
 def offline(path: Path) -> tuple[Config, dict[str, Operation]]:

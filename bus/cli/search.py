@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Plain, Purpose, Url, client, show
+from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, show
 from bus.client import Client
 
 OPENED = 2000
@@ -45,11 +45,11 @@ def search_log(
     """Find records, or the messages, runs or cases that have a record which is all of what is asked for; newest first."""
     _refuse_person(case, "--case", "key")
     _refuse_person(text, "--text", "text")
-    given = {
+    said = {
         "find": find, "key": case, "type": type, "route": route, "step": step, "outcome": outcome, "from": since, "to": until,
         "text": text, "purpose": purpose,
     }  # fmt: skip
-    asked = {name: value for name, value in given.items() if value} | _values(values)
+    asked: dict[str, Any] = given(said) | _values(values)
     with client(url, key) as bus:
         found = _pages(bus, asked, limit, after)
     find = str(asked.get("find") or ("messages" if "text" in asked else "records"))
@@ -93,7 +93,7 @@ def _print(shown: dict[str, Any], find: str) -> None:
     from rich.table import Table
 
     from bus.cli.timeline import console, print_runs, print_table, timeline
-    from bus.cli.words import when
+    from bus.cli.words import counted, when
 
     found = shown["found"]
     if not found:
@@ -113,13 +113,9 @@ def _print(shown: dict[str, Any], find: str) -> None:
             table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
         print_table(table, whole=True)
     if "opened" in shown:
-        noun = "message" if shown["opened"] == 1 else "messages"
-        print(f"opened {shown['opened']:,} {noun} to look for it; the log keeps who, and why" + _unreadable(shown["unreadable"]))
+        lost = f"; {shown['unreadable']:,} of them nobody can open any more" if shown["unreadable"] else ""
+        print(f"opened {counted(shown['opened'], 'message')} to look for it; the log keeps who, and why{lost}")
     if shown["unseen"]:
         print(f"about {shown['unseen']:,} of the newest records cannot be found yet: the bus is still making what searches look at")
     if shown["next"]:
         print(f"more: --after {shown['next']}")
-
-
-def _unreadable(many: int) -> str:
-    return f"; {many:,} of them nobody can open any more" if many else ""

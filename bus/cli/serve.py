@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,17 +51,11 @@ def work(config: Settings = CONFIG, metrics_port: MetricsPort = None, json: Json
 
     app = App(settings.load(config), role="worker")
     told: dict[str, str | int] = {"worker": app.engine.owner}
-    stop = _nothing
-    if metrics_port is not None:
-        told["metrics_port"], stop = _serve_metrics(app, metrics_port)
-    try:
+    with ExitStack() as started:
+        if metrics_port is not None:
+            told["metrics_port"], stop = _serve_metrics(app, metrics_port)
+            started.callback(stop)
         workers.run(app, lambda: announce(f"snodo works as {app.engine.owner}", told, json=json, well=app.well))
-    finally:
-        stop()
-
-
-def _nothing() -> None:
-    """What there is to stop when nothing was started."""
 
 
 def _serve_metrics(app: App, port: int) -> tuple[int, Callable[[], None]]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, given, show
 from bus.client import Client, ClientError
 from bus.jsontext import dumps
 
@@ -31,7 +31,7 @@ def tail(
     once: Once = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Follow the log as it grows: one line for each record, until you stop it; with --json one object for each."""
-    wanted = {name: value for name, value in (("route", route), ("case", case), ("adapter", adapter), ("outcome", outcome)) if value}
+    wanted = given({"route": route, "case": case, "adapter": adapter, "outcome": outcome})
     with client(url, key) as bus:
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
         _tell(found["records"] if last else [], json)

@@ -18,11 +18,6 @@ Config = Annotated[Path, typer.Option("--config", envvar="SNODO_WITNESS_CONFIG",
 CONFIG = Path("witness.yaml")
 
 
-@app.callback()
-def _family() -> None:
-    """A witness: another key, another machine, another administrator than the log's."""
-
-
 @app.command()
 def serve(config: Config = CONFIG, json: Json = False) -> None:
     """Cosign until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""

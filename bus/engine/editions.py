@@ -23,13 +23,13 @@ from bus.errors import StoreError
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
+from bus.rulefiles import Files, fingerprints
 from bus.store import Row, Tx, listed
 
 if TYPE_CHECKING:
     from bus.catalog import Route
 
 Act = Literal["started", "activated", "rolled-back"]
-Files = Mapping[str, bytes]
 
 
 class Edition(NamedTuple):
@@ -58,8 +58,7 @@ class Draft(NamedTuple):
     carried: Mapping[str, Any]
 
     def manifest(self) -> JsonObject:
-        files = {path: hashlib.sha256(content).hexdigest() for path, content in self.files.items()}
-        return {"format": 1, "rules": self.rules, "files": dict(files), "carried": dict(self.carried)}
+        return {"format": 1, "rules": self.rules, "files": {**fingerprints(self.files)}, "carried": dict(self.carried)}
 
     def id(self) -> str:
         return digest(self.manifest())
