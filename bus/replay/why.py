@@ -97,8 +97,8 @@ class Account:
     opening: Opening
     past: Retrace
     places: Places
-    conditions: Sequence[Condition] = ()
-    values: Values = field(default_factory=Values)
+    conditions: Sequence[Condition]
+    values: Values
     _reached: dict[str, list[Condition]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,7 +170,7 @@ class Account:
 
     def _entered(self, step: p.Step, part: str, number: int) -> bool:
         """Whether a step that was taken led into one of its parts, for whichever item or deadline."""
-        return any(inner[0].place in self._reached for *here, inner in _parts(step) if here == [part, number] and inner)
+        return any(inner[0].place in self._reached for *here, inner in p.parts(step) if here == [part, number] and inner)
 
     def _elsewhere(self, step: p.Step, part: str, number: int) -> Reason | None:
         """Why a step that was taken never led into one of its parts; None where the run died at the step itself, before that showed."""
@@ -282,24 +282,9 @@ def _way_to(steps: Sequence[p.Step], wanted: str) -> list[Where]:
     for step in steps:
         if step.id == wanted:
             return [(step, "", 0)]
-        for part, number, inner in _parts(step):
+        for part, number, inner in p.parts(step):
             try:
                 return [(step, part, number), *_way_to(inner, wanted)]
             except KeyError:
                 continue
     raise KeyError(wanted)
-
-
-def _parts(step: p.Step) -> Iterator[tuple[str, int, Sequence[p.Step]]]:
-    match step:
-        case p.CallStep():
-            yield from (("on_error", number, clause.steps) for number, clause in enumerate(step.on_error))
-        case p.WaitStep() | p.GatherStep():
-            yield from (("on_deadline", 0, step.on_deadline), ("on_late", 0, step.on_late))
-        case p.ChooseStep():
-            yield from (("choose", number, clause.steps) for number, clause in enumerate(step.clauses))
-            yield "otherwise", 0, step.otherwise
-        case p.EachStep():
-            yield "each", 0, step.steps
-        case p.ParallelStep():
-            yield from (("parallel", number, branch) for number, branch in enumerate(step.branches.values()))

@@ -206,21 +206,21 @@ class Plan:
 def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
     for step in steps:
         yield step
-        for inner in nested(step):
+        for _, _, inner in parts(step):
             yield from _walk(inner)
 
 
-def nested(step: Step) -> Iterator[tuple[Step, ...]]:
-    """The lists of steps inside a step."""
+def parts(step: Step) -> Iterator[tuple[str, int, tuple[Step, ...]]]:
+    """The lists of steps inside a step: the part that holds each, and which of several."""
     match step:
         case CallStep():
-            yield from (clause.steps for clause in step.on_error)
+            yield from (("on_error", number, clause.steps) for number, clause in enumerate(step.on_error))
         case WaitStep() | GatherStep():
-            yield from (step.on_deadline, step.on_late)
+            yield from (("on_deadline", 0, step.on_deadline), ("on_late", 0, step.on_late))
         case ChooseStep():
-            yield from (clause.steps for clause in step.clauses)
-            yield step.otherwise
+            yield from (("choose", number, clause.steps) for number, clause in enumerate(step.clauses))
+            yield "otherwise", 0, step.otherwise
         case EachStep():
-            yield step.steps
+            yield "each", 0, step.steps
         case ParallelStep():
-            yield from step.branches.values()
+            yield from (("parallel", number, branch) for number, branch in enumerate(step.branches.values()))
