@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
 
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, payload, timestamp
 from bus.log.keyring import BLOCK
 from bus.log.keystore import blocks, left, look, refuse_used
-from bus.store.opening import open_reader
 
 CODE = "doctor.keystore"
 
@@ -46,18 +44,18 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
 
 
 def _destroyed(at: Surroundings) -> list[int]:
-    if at.database.revision != at.database.speaks:
+    if not at.readable:
         return []
-    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+    with at.reading() as tx:
         return [row["key"] for row in tx.all("erased_keys")]
 
 
 def _lacking(at: Surroundings) -> int:
     """How many blocks of keys payloads name that the key store does not have; one look in the database for each block."""
-    if at.database.revision != at.database.speaks:
+    if not at.readable:
         return 0
     there, count, after = blocks(at.settings.keystore.folder), 0, ""
-    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+    with at.reading() as tx:
         while (row := tx.one("sealed_payload_after", after=after)) is not None:
             block = payload.number_in(row["id"]) // BLOCK
             count += block not in there
@@ -94,13 +92,13 @@ def authority(at: Surroundings) -> Iterator[Verdict]:
 def signs(at: Surroundings) -> Iterator[Verdict]:
     """Whether the log's key of this machine is the one that signs this log, as the start asks; `signers` tells what cannot be read."""
     log, files = at.settings.log, (at.settings.log.key, at.settings.log.previous_key)
-    if at.database.revision != at.database.speaks or not log.key.exists():
+    if not (at.readable and log.key.exists()):
         return
     try:
         ours = [keys.at(path, log.origin, makes=False) for path in files if path is not None]
     except ConfigError:
         return
-    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+    with at.reading() as tx:
         history = keys.history(tx, "checkpoints")
     try:
         keys.follows(history, log.origin, ours, log.lost_keys)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -11,6 +12,8 @@ from typing import Any, Literal, TypeAlias
 from bus.adapter import Adapter
 from bus.config import Config
 from bus.doctor.codes import CODES
+from bus.store import Tx
+from bus.store.opening import open_reader
 from bus.store.survey import Survey
 
 Level: TypeAlias = Literal["ok", "warning", "wrong"]
@@ -65,6 +68,17 @@ class Surroundings:
         """What the database was found to be; only for checks that `needs_store`."""
         assert self.store is not None
         return self.store
+
+    @property
+    def readable(self) -> bool:
+        """Whether the database has the schema that this program speaks; only for checks that `needs_store`."""
+        return self.database.revision == self.database.speaks
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """What no figure tells is read in one look at the database; only where it is `readable`."""
+        with closing(open_reader(self.settings.store.url)) as reader, reader.read() as tx:
+            yield tx
 
     def rows(self, figure: str) -> Sequence[dict[str, Any]]:
         """A figure of the database; none where it has no such rows."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 
 from bus.anchors import outside
 from bus.anchors.lateness import ahead, expected, standing
@@ -13,7 +12,6 @@ from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
 from bus.log.stored import CUT_OFF, cut_off
-from bus.store.opening import open_reader
 
 LATE = dt.timedelta(minutes=1)
 SILENT = dt.timedelta(seconds=30)
@@ -130,9 +128,9 @@ def anchors(at: Surroundings) -> Iterator[Verdict]:
     settings = at.settings.anchors
     if not settings.witnesses:
         yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it", next="docs/sysadmin/witness.md")
-    if expected(settings) and at.database.revision == at.database.speaks:
+    if expected(settings) and at.readable:
         heads = outside.heads(settings.witnesses, at.settings.log.origin)  # first: a log that grows meanwhile was not rolled back
-        with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+        with at.reading() as tx:
             for one in standing(tx, settings, at.database.now):
                 what = f"{one.kind} {one.name}: {one.size:,} records"
                 if one.name in heads and (denied := ahead(tx, one.name, heads[one.name])):
