@@ -173,7 +173,7 @@ class Course:
 
     def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Evidence, depth: int) -> Iterator[Change]:
         """What the messages that would be sent otherwise make otherwise in the routes that they start."""
-        pairs, left = paired(old.sends, new.sends, lambda sent: sent.type, lambda sent: sent.body)
+        pairs, left = paired(old.sends, new.sends)
         for position, sent in enumerate(new.sends):
             was: Send | None = pairs.get(position)
             if was is None or was.body != sent.body:

@@ -7,11 +7,11 @@ difference, wherever it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bus.clock import text_of
-from bus.engine.asks import Await, Join, Reply
+from bus.engine.asks import Await, Call, Join, Reply, Send
 from bus.message import JsonValue
 from bus.planning.way import Way
 from bus.replay.fields import MISSING, changes
@@ -59,8 +59,8 @@ def differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterato
 
 def _differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[Change]:
     yield from _branches(before, after, steps)
-    yield from _matched("call", before.calls, after.calls, lambda call: call.operation, lambda call: call.request, "request")
-    yield from _matched("message", before.sends, after.sends, lambda sent: sent.type, lambda sent: sent.body, "message")
+    yield from _matched("call", before.calls, after.calls, "request")
+    yield from _matched("message", before.sends, after.sends, "message")
     yield from _replies(before.replies, after.replies)
     yield from _keys(before.joins, after.joins)
     yield from _waits(before.waits, after.waits)
@@ -95,32 +95,36 @@ def _decided(way: Way) -> dict[str, set[str]]:
     return found
 
 
-def _matched(
-    what: str, before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str], value: Callable[[Any], JsonValue], role: str
-) -> Iterator[Change]:
+def _said(one: Call | Send) -> tuple[str, JsonValue]:
+    """What a call or a message says: of which operation or type it is, and the request or body."""
+    return (one.operation, one.request) if isinstance(one, Call) else (one.type, one.body)
+
+
+def _matched(what: Literal["call", "message"], before: Sequence[Any], after: Sequence[Any], role: str) -> Iterator[Change]:
     """Added, removed and changed ones among calls, or among messages sent."""
-    if [(one.path, name(one), value(one)) for one in before] == [(one.path, name(one), value(one)) for one in after]:
+    if [(one.path, _said(one)) for one in before] == [(one.path, _said(one)) for one in after]:
         return
-    pairs, left = paired(before, after, name, value)
+    pairs, left = paired(before, after)
     for position, new in enumerate(after):
+        subject, value = _said(new)
         if position not in pairs:
-            yield Change(f"{what} added", new.place, name(new), (), MISSING, value(new))  # type: ignore[arg-type]
+            yield Change(f"{what} added", new.place, subject, (), MISSING, value)  # type: ignore[arg-type]
             continue
-        for field, was, is_now in changes(value(pairs[position]), value(new), role):
-            yield Change(f"{what} changed", new.place, name(new), (_UNIQUE.sub("[]", field),), was, is_now)  # type: ignore[arg-type]
+        for field, was, is_now in changes(_said(pairs[position])[1], value, role):
+            yield Change(f"{what} changed", new.place, subject, (_UNIQUE.sub("[]", field),), was, is_now)  # type: ignore[arg-type]
     for old in left:
-        yield Change(f"{what} removed", old.place, name(old), (), value(old), old=True)  # type: ignore[arg-type]
+        subject, value = _said(old)
+        yield Change(f"{what} removed", old.place, subject, (), value, old=True)  # type: ignore[arg-type]
     if what == "call":
-        yield from _order(pairs, before, after, name)
+        yield from _order(pairs, before, after)
 
 
-def paired(
-    before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str], value: Callable[[Any], JsonValue]
-) -> tuple[dict[int, Any], list[Any]]:
+def paired(before: Sequence[Any], after: Sequence[Any]) -> tuple[dict[int, Any], list[Any]]:
     """Which of before each of after is, by position, the surest first; and those of before that are none of after."""
 
     def alike(old: Any, new: Any, *, here: bool, equal: bool) -> bool:
-        return name(old) == name(new) and (not here or old.path == new.path) and (not equal or value(old) == value(new))
+        (name, value), (other, content) = _said(old), _said(new)
+        return name == other and (not here or old.path == new.path) and (not equal or value == content)
 
     left, pairs = list(before), dict[int, Any]()
     for here, equal in ((True, True), (False, True), (True, False), (False, False)):
@@ -132,14 +136,14 @@ def paired(
     return pairs, left
 
 
-def _order(pairs: dict[int, Any], before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str]) -> Iterator[Change]:
+def _order(pairs: Mapping[int, Call], before: Sequence[Call], after: Sequence[Call]) -> Iterator[Change]:
     """Calls that are made in another order than before."""
     ranks = {id(one): rank for rank, one in enumerate(before)}
     highest = -1
     for position in sorted(pairs):
         rank = ranks[id(pairs[position])]
         if rank < highest:
-            yield Change("call moved", after[position].place, name(after[position]))
+            yield Change("call moved", after[position].place, after[position].operation)
         highest = max(highest, rank)
 
 

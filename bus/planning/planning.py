@@ -69,15 +69,15 @@ def planned(
         old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
         lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked), _logged(reader, book),
     )  # fmt: skip
-    _take(found, course, reader, messages)
+    _take(found, course, messages, reader, book)
     found.findings = new_findings(old.findings, new.findings)
-    found.flight = _in_flight(reader, course)
+    found.flight = _in_flight(reader, book, course)
     return found
 
 
-def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Sequence[tuple[str, str]]]) -> None:
+def _take(found: Planned, course: Course, messages: Iterable[Sequence[tuple[str, str]]], reader: Reader, book: Rulebook) -> None:
     """Count all messages, and plan those that the edits may concern."""
-    book, types = Rulebook.of(reader), course.types
+    types = course.types
     if not types:
         found.messages = sum(map(len, messages))
         return
@@ -125,11 +125,11 @@ def _came(reader: Reader, book: Rulebook, message: str, type: str, key: tuple[st
     return messages
 
 
-def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:
+def _in_flight(reader: Reader, book: Rulebook, course: Course) -> list[JsonObject]:
     """Runs that have not ended, under whatever rules they began, of routes that the edits change, or that wait for changed types."""
     with reader.read() as tx:
         rows = tx.all("runs_in_flight")
-    book, found = Rulebook.of(reader), list[JsonObject]()
+    found: list[JsonObject] = []
     for row in rows:
         types: JsonObject = {"types": list[JsonValue](sorted(_awaited(book, str(row["digest"])) & course.changed))}
         if row["route"] in course.routes or types["types"]:
