@@ -68,7 +68,6 @@ def demo(
 def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
     """Run the demonstration; 0 when the case was paid and assigned and every system did its part once.
 
-    ``as_json``: standard output is the case as JSON and nothing else; the story goes to standard error.
     Raises `ConfigError` when ``rules`` is not the project's folder.
     """
     _look(rules)
@@ -97,6 +96,11 @@ def _ends_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _wait() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    threading.Event().wait()
 
 
 def _look(rules: Path) -> None:
@@ -171,7 +175,7 @@ def _stay(town: Town) -> None:
     print(f"A citizen pays a notice (`avviso` in the reply to an application):\n  {pay}")
     with suppress(KeyboardInterrupt):
         print("Ctrl-C ends it.", flush=True)
-        threading.Event().wait()
+        _wait()
 
 
 def _environment(town: Town) -> Path:
