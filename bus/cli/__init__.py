@@ -72,16 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"snodo {version('snodo')}")
         return 0
+    from bus.cli.failures import USAGE, run, say, wants_json
+
     name = arguments[0]
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean bus {near[0]}?" if near else "bus --help lists them"
-        from bus.cli.failures import USAGE, say, wants_json
-
         say(f"there is no command {name!r}", code="cli.usage", next=hint, as_json=wants_json(arguments))
         return USAGE
-    from bus.cli.failures import run
-
     module, _, family = COMMANDS[name][0].partition(":")
     return run(getattr(import_module(f"bus.cli.{module}"), family or "app"), f"bus {name}", arguments[1:])
 

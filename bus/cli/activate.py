@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Reason, Settings, Url, client, family, given, show
+from bus.cli.words import counted, when
+from bus.errors import RulesError
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.cli.rules import Declared
     from bus.client import Client
-    from bus.errors import RulesError
     from bus.rulefiles import Files
 
 WITHIN = 10.0
@@ -125,8 +126,6 @@ def _refused(known: Declared) -> int:
 
 def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | None, RulesError | None]:
     """What differs from the rules in force; of files with errors nobody can tell, and the errors are handed back."""
-    from bus.errors import RulesError
-
     try:
         return list(_changes(active, *_files(known))), None
     except RulesError as error:
@@ -141,7 +140,6 @@ def _as_in_force(active: Mapping[str, Any], known: Declared) -> bool:
 
 
 def _test(catalog: Catalog, known: Declared) -> None:
-    from bus.errors import RulesError
     from bus.testing.mappings import run_mappings
     from bus.testing.routes import run_folder, summary
 
@@ -222,8 +220,6 @@ def _print_done(told: dict[str, Any], what: str) -> None:
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    from bus.cli.words import counted, when
-
     since = when(found["time"])
     print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {_by(found)}: {found['reason']}")
     for change in found["changes"] or ():
@@ -248,8 +244,6 @@ def _print_status(found: dict[str, Any]) -> None:
 
 
 def _print_history(shown: dict[str, Any]) -> None:
-    from bus.cli.words import when
-
     for one in shown["activations"]:
         print(f"{one['rules'][:12]}  {when(one['time'])}  {one['act']:<11}  {_by(one)}: {one['reason']}")
     if len(shown["activations"]) == MOST:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from bus.cli.common import Json, Key, Purpose, Reason, Url, client, family, show
+from bus.cli.words import when
 from bus.errors import one_line
 from bus.jsontext import parse_object
 
@@ -39,8 +41,6 @@ def evidence(
     key: Key = "",
 ) -> None:
     """What crossed the border, byte for byte, on standard output. That you looked is written in the log."""
-    import sys
-
     with client(url, key) as bus:
         sys.stdout.buffer.write(bus.content(f"/dead/{run}/evidence/{id}", purpose))
 
@@ -91,7 +91,6 @@ def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, A
 
 def _letter(shown: dict[str, Any]) -> None:
     from bus.cli.timeline import console
-    from bus.cli.words import when
 
     out = console()
     what = f"{one_line(shown['sentence'])} ({shown['code']})"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show
+from bus.cli.verify import reading
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
@@ -61,7 +62,6 @@ def check_receipt(
     json: Json = False,
 ) -> None:
     """Whether the log kept the promise. Exit code 0: included, or there is time left; 5: omitted, which the receipt and the log prove."""
-    from bus.cli.verify import reading
     from bus.log import note, promised
 
     about = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
@@ -80,7 +80,6 @@ def tiles(
     store: Store = "",
 ) -> None:
     """Write the log as a folder that tools for transparency logs read (c2sp.org/tlog-tiles): checkpoint, tiles, entries."""
-    from bus.cli.verify import reading
     from bus.log import published
 
     with reading(store, config) as reader:

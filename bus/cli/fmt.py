@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
+from bus.cli.words import counted
 from bus.disk import OWNER_ONLY, whole
 
 app = family()
@@ -27,7 +28,6 @@ def fmt(
     Comments stay where they belong, values and the rules' digest stay the same; a file that is no YAML is left alone.
     """
     from bus.cli.layout import NotLaidOutError, laid_out
-    from bus.cli.words import counted
     from bus.source import read
 
     changed, refused = [], []

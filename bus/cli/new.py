@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
-from bus.errors import Conflict, Invalid
+from bus.errors import Conflict, Invalid, RulesError
 from bus.mapping.model import NAME
 
 if TYPE_CHECKING:
@@ -257,7 +257,6 @@ def _idle(text: bytes) -> bytes:
 
 def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:
     """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
-    from bus.errors import RulesError
     from bus.examine import examine
     from bus.rulefiles import files_of
 

@@ -9,7 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, show
+from bus.cli.words import counted, when
 from bus.client import Client
+from bus.errors import SnodoError
+from bus.jsontext import parse_object
 
 OPENED = 2000
 """Messages that one command opens to look for a text, at most about; `--after` goes on."""
@@ -78,9 +81,6 @@ def _refuse_person(said: str, option: str, name: str) -> None:
 
 
 def _values(path: Path | None) -> dict[str, Any]:
-    from bus.errors import SnodoError
-    from bus.jsontext import parse_object
-
     if path is None:
         return {}
     try:
@@ -93,7 +93,6 @@ def _print(shown: dict[str, Any], find: str) -> None:
     from rich.table import Table
 
     from bus.cli.timeline import console, print_runs, print_table, timeline
-    from bus.cli.words import counted, when
 
     found = shown["found"]
     if not found:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Settings, family
+from bus.cli.failures import let_output_go
 from bus.errors import ConfigError, RulesError
+from bus.jsontext import dumps
 
 if TYPE_CHECKING:
     from bus.app import App
@@ -91,9 +93,6 @@ def _told_of_files(error: RulesError | None) -> None:
 
 def announce(words: str, facts: Mapping[str, str | int], *, json: bool, well: Callable[[], bool] = lambda: True) -> None:
     """Say on standard output, and to systemd if it started us, that we are ready; to systemd from now on also that we are well."""
-    from bus.cli.failures import let_output_go
-    from bus.jsontext import dumps
-
     try:
         print(dumps(facts).decode() if json else words, flush=True)
     except (OSError, ValueError):  # a full disk, a closed pipe: who works need not be heard

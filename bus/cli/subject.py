@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
+from bus.cli.words import counted
 
 app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
 
@@ -61,8 +62,6 @@ def rekey(config: Settings = CONFIG, json: Json = False) -> None:
 
 
 def _asked(shown: dict[str, Any]) -> None:
-    from bus.cli.words import counted
-
     what = f"{counted(shown['messages'], 'message')} and {counted(shown['files'], 'file')}"
     print(f"request {shown['id']}, open until {shown['until']}\n  would be erased: {what}")
     for run in shown["open"]:
@@ -72,8 +71,6 @@ def _asked(shown: dict[str, Any]) -> None:
 
 
 def _waiting(shown: dict[str, Any]) -> None:
-    from bus.cli.words import counted
-
     if not shown["requests"]:
         print("no erasure waits for a second person")
     for one in shown["requests"]:
@@ -83,8 +80,6 @@ def _waiting(shown: dict[str, Any]) -> None:
 
 
 def _done(shown: dict[str, Any]) -> None:
-    from bus.cli.words import counted
-
     print(f"erased: {counted(shown['messages'], 'message')}, {counted(shown['files'], 'file')}; record {shown['record']}")
     if shown.get("lost"):  # a bus of before does not tell
         print(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bus.cli.common import CONFIG, Format, Json, Settings, family
+from bus.cli.words import counted
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
@@ -31,7 +32,6 @@ def validate(
     """Check everything and show all findings at once; exit code 1 when one of them is an error."""
     from bus.cli.formats import written
     from bus.cli.rules import declared
-    from bus.cli.words import counted
     from bus.rulefiles import strays
 
     if folder is not None and not folder.is_dir():

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Url, client, family, given, show
+from bus.cli.words import clock_of, sentence, sign
 from bus.client import Client, ClientError
 from bus.jsontext import dumps
 
@@ -59,8 +60,6 @@ def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[st
 
 
 def _tell(records: list[dict[str, Any]], json: bool) -> None:
-    from bus.cli.words import clock_of, sentence, sign
-
     for record in records:
         if json:
             sys.stdout.write(dumps(record).decode() + "\n")
@@ -108,8 +107,6 @@ def _live(bus: Client, every: float) -> None:
 
 def _picture(shown: dict[str, Any]) -> Any:
     from rich.console import Group
-
-    from bus.cli.words import clock_of
 
     processes = ", ".join(f"{one['role']} {one['host']}/{one['pid']}" for one in shown["processes"])
     head = f"{clock_of(shown['time'])}  {shown['received']:g} messages/s  rules {shown['rules'][:12]}  {processes}"

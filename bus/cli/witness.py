@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from bus.cli.common import Json, family, show
 from bus.disk import OWNER_ONLY, save
+from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
     from bus.witness.settings import Settings
@@ -50,7 +52,6 @@ def begin(
     json: Json = False,
 ) -> None:
     """Before the first start: the logs of which the memory knows nothing begin here. After a loss: put the newest checkpoint back."""
-    from bus.errors import ConfigError, EvidenceError
     from bus.log.note import parse, read_signer, verifier
     from bus.witness import memory
 
@@ -113,8 +114,6 @@ def _begun(shown: dict[str, Any]) -> None:
 
 
 def _logs(shown: dict[str, Any]) -> None:
-    import datetime as dt
-
     for log in shown["logs"]:
         if log["size"] is None:
             print(f"{log['origin']}: nothing was cosigned yet")
