@@ -190,23 +190,22 @@ class Activation:
         if now is None:
             return {}
         before, edition = now.catalog, now.edition
-        old = edition.manifest.get("carried") or {}
         if files == now.files:
-            return dict(old)
+            return dict(edition.carried)
+        awaited, passed_on, changed = (edition.carried.get(what, {}) for what in ("awaited", "sent", "changed"))
         plans = [route.plan for route in before.routes.values()]
-        takers = [plan for name in old.get("sent", ()) for plan in before.plans_for(name, sent=True)]
+        takers = [plan for name in passed_on for plan in before.plans_for(name, sent=True)]
         sent = {step.type for plan in (*plans, *takers) for step in plan.walk() if isinstance(step, SendStep)}
-        waits = {name: old.get("awaited", {}).get(name, edition.id) for name in before.awaited - own.awaited}
+        waits = {name: awaited.get(name, edition.id) for name in before.awaited - own.awaited}
         gone = {plan.on for plan in plans if not own.plans_for(plan.on)}
         needed = self._needed(own) if gone - sent else None
         sends = {name: edition.id for name in gone if name in sent or (needed and needed(name))}
-        sends |= {name: held for name, held in old.get("sent", {}).items() if not own.plans_for(name)}
-        changed = old.get("changed", {})
+        sends |= {name: held for name, held in passed_on.items() if not own.plans_for(name)}
         ageing = self._clock.now() - edition.record.time > SETTLING
-        if ageing and (waits.keys() & old.get("awaited", {}).keys() or sends.keys() & old.get("sent", {}).keys() or changed):
+        if ageing and (waits.keys() & awaited.keys() or sends.keys() & passed_on.keys() or changed):
             needed = needed or self._needed(own)
-            waits = {name: held for name, held in waits.items() if name not in old.get("awaited", {}) or needed(name)}
-            sends = {name: held for name, held in sends.items() if name not in old.get("sent", {}) or needed(name)}
+            waits = {name: held for name, held in waits.items() if name not in awaited or needed(name)}
+            sends = {name: held for name, held in sends.items() if name not in passed_on or needed(name)}
             changed = {name: held for name, held in changed.items() if needed(name)}
         changed = {**changed, **{name: [edition.id, *changed.get(name, ())] for name in changed_types(before, own) if name in own.types}}
         return {name: value for name, value in (("awaited", waits), ("sent", sends), ("changed", changed)) if value}
@@ -280,7 +279,7 @@ class Activation:
         return found
 
     def _carrying(self, own: Catalog, edition: Edition) -> Catalog:
-        carried = edition.manifest.get("carried") or {}
+        carried = edition.carried
         if not carried:
             return own
         types: dict[str, MessageType] = {}
@@ -366,7 +365,7 @@ class Activation:
             told = _told(tx, now.edition.record)
             earlier = editions.in_flight(tx, known)
         parts: JsonObject = {kind: dict(found) for kind, found in now.parts.items()}
-        carried = now.edition.manifest.get("carried") or {}
+        carried = now.edition.carried
         return {
             **told, "parts": parts, "files": dict(now.edition.manifest["files"]), "earlier": list[JsonValue](earlier),
             "carried": sorted({*carried.get("awaited", ()), *carried.get("sent", ())}),

@@ -48,6 +48,11 @@ class Edition(NamedTuple):
         """The fingerprint of the catalog."""
         return str(self.record.rules)
 
+    @property
+    def carried(self) -> Mapping[str, Any]:
+        """What only runs of earlier rules still need."""
+        return self.manifest.get("carried") or {}
+
 
 class Draft(NamedTuple):
     """An edition to be written: files, routes, fingerprint of the catalog, what it carries."""
