@@ -42,10 +42,9 @@ _WORDS = {"insert": "added", "delete": "removed", "replace": "changed"}
 
 def _lines(file: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Edit]:
     for what, old_first, old_last, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "delete":
-            yield Edit(file, "removed", old_first + 1, old_last)
-        elif what != "equal":
-            yield Edit(file, _WORDS[what], first + 1, last)
+        if what != "equal":
+            start, end = (old_first, old_last) if what == "delete" else (first, last)
+            yield Edit(file, _WORDS[what], start + 1, end)
 
 
 def new_findings(before: Sequence[Finding], after: Sequence[Finding]) -> list[Finding]:

@@ -156,11 +156,14 @@ class _Life:
             return None
         plan = self.evidence.book.plan(self.rules)
         told = self._told()
-        walk = Walk(plan, message, self.opening.entry, self.watch)
-        asked = follow(walk, lambda ask: told.get(ask.path))
-        if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
+
+        def walked() -> tuple[Walk, list[Ask]]:
             walk = Walk(plan, message, self.opening.entry, self.watch)
-            asked = follow(walk, lambda ask: told.get(ask.path))
+            return walk, follow(walk, lambda ask: told.get(ask.path))
+
+        walk, asked = walked()
+        if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
+            return walked()
         return walk, asked
 
     @property
