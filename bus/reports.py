@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bus import clock
@@ -50,11 +51,12 @@ class Journals:
 
     def __init__(self, tx: Tx, records: Sequence[Record]) -> None:
         self._tx, self._runs = tx, {record.run for record in records if record.run is not None}
-        self._known: Mapping[str, list[Record]] | None = None
+
+    @cached_property
+    def _known(self) -> Mapping[str, Sequence[Record]]:
+        return log.of_runs(self._tx, sorted(self._runs))
 
     def of(self, run: str | None) -> Sequence[Record]:
-        if self._known is None:
-            self._known = log.of_runs(self._tx, sorted(self._runs))
         return self._known.get(run or "", ())
 
 
