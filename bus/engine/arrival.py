@@ -6,7 +6,7 @@ names it would be known if it came again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
 from bus.log.record import LONGEST, Record, as_line
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
-from bus.route.plan import Plan
+from bus.route.plan import Expression, Plan
 from bus.route.tests_check import SERVICES
 from bus.store import Key, Keys
 
@@ -245,7 +245,7 @@ def _message(submission: Submission, identity: str, clock: Clock) -> Message:
 
 def _keys(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any]) -> dict[str, str]:
     """All business keys a message carries: those of its type and those of the routes it starts."""
-    told: list[Mapping[str, Callable[[Mapping[str, Any]], JsonValue]]] = [declared.case, *[plan.case for plan in plans]]
+    told: list[Mapping[str, Expression]] = [declared.case, *[plan.case for plan in plans]]
     keys: dict[str, str] = {}
     try:
         for expressions in told:
@@ -256,7 +256,7 @@ def _keys(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any]
 
 
 def _intake_keys(
-    own: Callable[[Mapping[str, Any]], JsonValue] | None, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission
+    own: Expression | None, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission
 ) -> tuple[tuple[str, str], ...]:
     """The names under which this message would be known if it came again, each scoped by sender. ``own`` is the key its type tells."""
     names = []
@@ -268,7 +268,7 @@ def _intake_keys(
     return tuple((whose, key) for whose, key in names if key)
 
 
-def _key_text(key: Callable[[Mapping[str, Any]], JsonValue], scope: Mapping[str, Any], whose: str) -> str:
+def _key_text(key: Expression, scope: Mapping[str, Any], whose: str) -> str:
     """The key of a message; nothing where it is null or the empty text, as with keys of the case."""
     try:
         return "" if (value := key(scope)) is None else str(value)
