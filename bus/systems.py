@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bus.adapter import Adapter, Operation
 from bus.config import Config, secrets_in
@@ -60,14 +60,13 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
         cls = class_of(config, name)
         refused += _crowded(config, name)
         try:
-            made[name] = cls(name, cls.Settings.model_validate(_own(settings), context=_context(config)))
+            made[name] = cls(name, _settings(config, name, cls))
         except ValidationError as error:
             refused += _refusals(config, name, cls, error.errors(include_url=False))
-            continue
         except ConfigError as error:  # what the adapter itself finds in settings that are each of their kind
             refused.append(f"{config.place_of('adapters', name, key=True)}adapters.{name}: {error.in_words}")
-            continue
-        made[name].concurrency = _concurrency(settings)
+        else:
+            made[name].concurrency = _concurrency(settings)
     _refuse(refused)
     return made
 
@@ -75,11 +74,11 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
 def check_settings(config: Config) -> None:
     """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
     refused: list[str] = []
-    for name, settings in config.adapters.items():
+    for name in config.adapters:
         cls = class_of(config, name)
         refused += _crowded(config, name)
         try:
-            cls.Settings.model_validate(_own(settings), context=_context(config))
+            _settings(config, name, cls)
         except ValidationError as error:
             unread = {key for key, value in config.written.get("adapters", {})[name].items() if [*secrets_in(value)]}
             faults = error.errors(include_url=False)
@@ -111,14 +110,10 @@ def _concurrency(settings: Mapping[str, Any]) -> Any:
     return None if found is UNREAD else number(found)
 
 
-def _context(config: Config) -> dict[str, Any] | None:
-    """Where the files lie that settings name; see `bus.adapter.LocalFile`."""
-    return {"folder": config.folder} if config.folder else None
-
-
-def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is the adapter's own of its section; the rest is ours."""
-    return {key: value for key, value in settings.items() if key not in {"use", "concurrency"}}
+def _settings(config: Config, name: str, cls: type[Adapter]) -> BaseModel:
+    """What is the adapter's own of its section; where the files lie that it names is told to `bus.adapter.LocalFile`."""
+    own = {key: value for key, value in config.adapters[name].items() if key not in {"use", "concurrency"}}
+    return cls.Settings.model_validate(own, context={"folder": config.folder} if config.folder else None)
 
 
 def _refusals(config: Config, name: str, cls: type[Adapter], faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
