@@ -88,8 +88,6 @@ def _fold_one(journal: Journal, record: Record, path: str) -> None:
             _decided(journal, record, path)
         case "redelivered":
             journal.ask_anew(path)
-        case _:
-            pass
 
 
 def _asked(tries: Tries, record: Record) -> None:
