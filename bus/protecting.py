@@ -10,7 +10,7 @@ ended a migration between them, the same command, or the way back, goes on; no p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from bus.config import Config
@@ -127,14 +127,11 @@ def _told(tx: Tx, record: Record) -> list[str]:
         row = tx.one("payload", id=record.payload(role) or "")
         if row is None:
             return None
-        try:
+        with suppress(ValueError):
             return parsed(bytes(row["content"]))
-        except ValueError:
-            pass
-        try:
+        with suppress(Erased):
             return parsed(payload.opened(*payload.parts(row), tx.keys))
-        except Erased:
-            return None
+        return None
 
     found: list[str] = []
     match record.kind:
@@ -147,6 +144,4 @@ def _told(tx: Tx, record: Record) -> list[str]:
         case "waiting" | "closed":
             key = told("key")
             found = [key[1]] if key else []
-        case _:
-            pass
     return [*found, *[fact[1] for fact in told("facts") or ()]]
