@@ -16,7 +16,7 @@ from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
-from bus.engine.inquiry import unknown_run
+from bus.engine.inquiry import known_run
 from bus.engine.projection import entry, write
 from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
 from bus.log import log
@@ -61,9 +61,7 @@ class Letter:
 
 def letter(tx: Tx, run: str) -> Letter:
     """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead."""
-    row = tx.one("run", id=run)
-    if row is None:
-        raise unknown_run()
+    row = known_run(tx, run)
     if row["state"] != "dead":
         raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     journal = log.of_run(tx, run)
@@ -150,8 +148,8 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
 
     One that holds an ordered lane must have been dead for as long as its call may still take effect: the next number goes out then.
     """
-    row, path = tx.one("run", id=run), None
-    if row is None or row["state"] != "waiting":
+    path = None
+    if known_run(tx, run)["state"] != "waiting":
         found = letter(tx, run)
         path, free = found.path, _lane_free(tx, found)
         if free is not None and clock.now() < free:
@@ -175,8 +173,7 @@ def _write(
     values: Mapping[str, Any] | None = None, rules: Plan | None = None,
 ) -> None:  # fmt: skip
     told = reasons.given(reason, "dead.reason-missing")
-    row = tx.one("run", id=run)
-    assert row is not None
+    row = known_run(tx, run)
     record = Record(
         new_id(), kind, clock.now(), message=row["message"], run=run, place=row["place"], path=path,
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,

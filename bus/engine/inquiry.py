@@ -30,8 +30,12 @@ def unknown_case() -> NotFound:
     )
 
 
-def unknown_run() -> NotFound:
-    return NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+def known_run(tx: Tx, identity: str) -> Row:
+    """The row of a run. Raises `NotFound`."""
+    row = tx.one("run", id=identity)
+    if row is None:
+        raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+    return row
 
 
 def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
@@ -82,9 +86,7 @@ def runs(tx: Tx, now: str, state: str | None = None, route: str | None = None, m
 
 def run(tx: Tx, identity: str, now: str) -> JsonObject:
     """A run with its journal and its waits. Raises `NotFound`."""
-    row = tx.one("run", id=identity)
-    if row is None:
-        raise unknown_run()
+    row = known_run(tx, identity)
     waits: list[Any] = [
         {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
     ]
