@@ -38,7 +38,6 @@ REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
 """Of the golden ratio: its multiples, without their whole part, spread evenly however many there are."""
-_NOBODY: Counter[str] = Counter()
 
 
 class Crowd(NamedTuple):
@@ -172,9 +171,7 @@ class Gates:
         """Runs that were turned away and can be had in again; see `Gate.called`."""
         return [run for gate in self._gates.values() if gate.away for run in gate.called(now)]
 
-    def crowds(
-        self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime, coming: Counter[str] = _NOBODY
-    ) -> list[Crowd]:
+    def crowds(self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime, coming: Counter[str]) -> list[Crowd]:
         """Of the gates that have no room for ``most`` more, what to turn away unclaimed; ``first``: see `bus.catalog.Catalog.first_calls`.
 
         ``coming``: how many runs of which rules are claimed and not live yet: the room that there is will be theirs.

@@ -95,13 +95,13 @@ def test_a_crowded_gate_names_the_rules_that_begin_there_and_the_room_that_is_le
     made, planned = gates(), CallStep("s", "p", on_error=(Clause(None, ()),))
     first = {"a.x": [("one", CallStep("s", "p")), ("two", planned)], "b.x": [("three", CallStep("s", "p"))]}
     enter(made, 5)
-    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 4, T)] == [("a", ["one", "two"], 3)]
-    assert made.crowds(first, 3, T) == []
+    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 4, T, Counter())] == [("a", ["one", "two"], 3)]
+    assert made.crowds(first, 3, T, Counter()) == []
     claimed = Counter({"one": 2, "elsewhere": 9})  # of these rules two are claimed that do not ask yet
     assert [(c.gate, c.room) for c in made.crowds(first, 3, T, claimed)] == [("a", 1)]
     for n in range(3):
         made.came_home(p(n), Unreachable("down"), T)
-    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 1, T)] == [("a", ["one"], 0)]
+    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 1, T, Counter())] == [("a", ["one"], 0)]
     made.turn_away("a", ["r9"])
     assert made.describe()["a"]["turned_away"] == 1  # type: ignore[index,call-overload]
 
