@@ -109,9 +109,10 @@ def parsed(text: bytes) -> Any:
     return orjson.loads(text)
 
 
-def as_kept(value: Any) -> Any:
+def as_kept(value: Any) -> JsonValue:
     """A JSON value as the log gives it back to whoever reads it later. Raises TypeError on what JSON cannot say."""
-    return parsed(canonical(value))
+    kept: JsonValue = parsed(canonical(value))
+    return kept
 
 
 def digest(value: Any) -> str:

@@ -173,7 +173,6 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
 def _sayable(evidence: Any) -> JsonValue:
     """Evidence as the journal gives it back; as text where JSON cannot say it (half a character, a whole number beyond 64 bits)."""
     try:
-        said: JsonValue = as_kept(evidence)
+        return as_kept(evidence)
     except TypeError:
         return ascii(evidence) if isinstance(evidence, (dict, list, str, int)) else str(evidence)
-    return said

@@ -191,10 +191,9 @@ def _answer(model: BaseModel) -> JsonValue:
     Raises `InDoubt` for what JSON cannot say here: a whole number beyond 64 bits, half a character of UTF-16.
     """
     try:
-        kept: JsonValue = as_kept(model.model_dump(mode="json"))
+        return as_kept(model.model_dump(mode="json"))
     except TypeError as error:
         raise InDoubt(f"the answer cannot be kept as JSON: {error}") from None
-    return kept
 
 
 def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:
