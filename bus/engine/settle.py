@@ -274,9 +274,8 @@ def _dead(tx: Tx, record: Record, failure: Failure, key: Key) -> Entry:
     if asked is not None:
         place, path = asked.place or place, asked.path
         detail |= {"kind": "in_doubt", "effect": asked.data["effect"], "operation": asked.data["operation"], "attempts": asked.attempt}
-    data: dict[str, Any] = {"state": "dead", "code": failure.code, "doubt": detail.get("kind") == "in_doubt"}
-    if asked is not None:
-        data["stopped"] = True
+    stopped = {} if asked is None else {"stopped": True}
+    data = {"state": "dead", "code": failure.code, "doubt": detail.get("kind") == "in_doubt", **stopped}
     told = {"sentence": failure.sentence, "code": failure.code, "detail": detail}
     return entry(record._replace(place=place, path=path, data=data), key, {"failure": told})
 
