@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from bus.engine.asks import Call
 
@@ -24,10 +24,14 @@ SPREAD = 1.05
 
 @dataclass
 class _Turns:
-    """Of one place: when the last calls went out, and what those that wait were promised, by their keys."""
+    """Of one place: when the last calls went out, and what those that wait were promised, by their keys.
+
+    ``late`` are those whose turn another process had promised, and that came too late for it: they come within the time of the limit.
+    """
 
     went: deque[dt.datetime]
     promised: dict[str, dt.datetime] = field(default_factory=dict)
+    late: dict[str, dt.datetime] = field(default_factory=dict)
 
     def after(self, ahead: int, share: int, seconds: float) -> dt.datetime:
         """When one more may go, behind the last calls and ``ahead`` of those that wait."""
@@ -40,6 +44,12 @@ class _Turns:
         """Turns that were promised and that nobody took: another process took the call over."""
         while self.promised and next(iter(self.promised.values())) < before:
             del self.promised[next(iter(self.promised))]
+        while self.late and next(iter(self.late.values())) < before:
+            del self.late[next(iter(self.late))]
+
+    def until(self, moment: dt.datetime) -> int:
+        """How many turns have been promised until then."""
+        return len(self.late) + sum(1 for _ in takewhile(lambda due: due <= moment, self.promised.values()))
 
 
 @dataclass
@@ -66,15 +76,18 @@ class Throttles:
             return now
         turns, share, seconds = self._turns_of(call.place, call.limit.count, now), self.share(call), call.limit.per
         turns.forget(now - dt.timedelta(seconds=seconds))
-        mine, free = turns.promised.get(call.key), turns.after(0, share, seconds)
+        line = turns.late if call.key in turns.late else turns.promised
+        mine, free = line.get(call.key), turns.after(0, share, seconds)
         if mine is not None:
             free = max(mine, free)
+        elif free > now and promised and (ahead := turns.until(now + dt.timedelta(seconds=seconds))) < share:
+            line, free = turns.late, turns.after(ahead, share, seconds)
         elif free > now or not promised:
-            free = turns.after(len(turns.promised), share, seconds)
+            free = turns.after(len(line), share, seconds)
         if free > now:
-            turns.promised[call.key] = free
+            line[call.key] = free
             return free
-        turns.promised.pop(call.key, None)
+        line.pop(call.key, None)
         turns.went.append(now)
         return now
 
@@ -86,4 +99,5 @@ class Throttles:
         if turns.went and turns.went[-1] > now:  # a clock that was set back must not make us wait until it is where it was
             turns.went = deque((min(moment, now) for moment in turns.went), maxlen=turns.went.maxlen)
             turns.promised.clear()
+            turns.late.clear()
         return turns

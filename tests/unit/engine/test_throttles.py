@@ -88,3 +88,14 @@ def test_a_turn_that_another_process_promised_is_taken_at_its_time_where_there_i
     assert throttles.next(call(2, "c"), at(63)) == at(63)
     assert throttles.next(call(2, "another"), at(63), promised=True) > at(63), "two are out already"
     assert throttles.next(call(2, "new"), at(64)) == at(60 + 63), "who has no promise stands behind d"
+
+
+def test_turns_of_a_process_that_has_ended_come_as_soon_as_its_share_is_ours_and_not_behind_those_that_wait_here() -> None:
+    throttles = Throttles(workers=2)
+    for key in range(12):
+        throttles.next(call(4, f"k{key}"), at(0))
+    throttles.workers = 1
+    assert [throttles.next(call(4, key), at(60)) for key in ("k2", "k3")] == [at(60)] * 2
+    assert [throttles.next(call(4, key), at(61), promised=True) for key in "abcdef"] == [at(61)] * 2 + [at(120)] * 2 + [at(121)] * 2
+    assert throttles.next(call(4, "g"), at(61), promised=True) > at(180), "four have a turn by then"
+    assert [throttles.next(call(4, key), at(121)) for key in "cdef"] == [at(121)] * 4
