@@ -290,15 +290,20 @@ class Live:
         elif admission == "away":
             self.away.add(ask.path)
             self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
-        elif not self.around.throttles.share(ask):
+        elif (due := self._turn_of(ask, tries, now)) is None:
             self.away.add(ask.path)
             self.elsewhere.add(ask.path)
             self.dues[ask.path] = now + ELSEWHERE
-        elif (due := self.around.throttles.next(ask, now, promised=ask.place == self.turn and tries.due is None)) > now:
+        elif due > now:
             self.dues[ask.path] = due
         else:
             return True
         return False
+
+    def _turn_of(self, ask: Call, tries: Tries, now: dt.datetime) -> dt.datetime | None:
+        """When its limit lets a call go out; None where that is for another process to say."""
+        throttles = self.around.throttles
+        return throttles.next(ask, now, promised=ask.place == self.turn and tries.due is None) if throttles.share(ask) else None
 
     def _begin_rest(self, path: str, ago: float = 0.0) -> None:
         tries = self.tries[path]

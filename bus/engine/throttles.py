@@ -6,7 +6,8 @@ kept in memory only: a restart, or a worker that has just come, may let one more
 
 A call that must wait is promised a turn of its own, and comes back once, at that moment: if all came back when the next few may go, each of
 them would be claimed, and its record written, as many times as there are such moments before its own. Another process may come upon it
-then, or after this one has ended: it goes out there as well, if there is room, and not behind all that were promised a turn there.
+then, or after this one has ended: it goes out there as well, if there is room, and not behind all that were promised a turn there. Where
+one more process has come, those that find no room at their turn are left to it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ class _Turns:
     """Of one place: when the last calls went out, and what those that wait were promised, by their keys.
 
     ``late`` are those whose turn another process had promised, and that came too late for it: they come within the time of the limit.
+    ``over`` are those that were promised one while fewer processes worked (``workers`` is how many did last).
     """
 
     went: deque[dt.datetime]
     promised: dict[str, dt.datetime] = field(default_factory=dict)
     late: dict[str, dt.datetime] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
+    workers: int = 1
 
     def after(self, ahead: int, share: int, seconds: float) -> dt.datetime:
         """When one more may go, behind the last calls and ``ahead`` of those that wait."""
@@ -67,10 +71,11 @@ class Throttles:
         each, more = divmod(call.limit.count, self.workers)
         return each + (self.rank < more)
 
-    def next(self, call: Call, now: dt.datetime, *, promised: bool = False) -> dt.datetime:
+    def next(self, call: Call, now: dt.datetime, *, promised: bool = False) -> dt.datetime | None:
         """When this call may go out: ``now`` (and then it counts), or the moment its turn comes. It MUST have a `share`.
 
-        ``promised``: some process had promised it a turn that has come.
+        None where it is for another process: our share has become smaller since it was promised a turn. ``promised``: some process had
+        promised it a turn that has come.
         """
         if call.limit is None:
             return now
@@ -78,6 +83,10 @@ class Throttles:
         turns.forget(now - dt.timedelta(seconds=seconds))
         line = turns.late if call.key in turns.late else turns.promised
         mine, free = line.get(call.key), turns.after(0, share, seconds)
+        if mine is not None and free > now and call.key in turns.over:
+            turns.over.discard(call.key)
+            del line[call.key]
+            return None
         if mine is not None:
             free = max(mine, free)
         elif free > now and promised and (ahead := turns.until(now + dt.timedelta(seconds=seconds))) < share:
@@ -93,11 +102,14 @@ class Throttles:
 
     def _turns_of(self, place: str, count: int, now: dt.datetime) -> _Turns:
         """As many as the largest limit of this place asks for: other rules may say another one."""
-        turns = self._turns.setdefault(place, _Turns(deque(maxlen=count)))
+        turns = self._turns.setdefault(place, _Turns(deque(maxlen=count), workers=self.workers))
         if (turns.went.maxlen or 0) < count:
             turns.went = deque(turns.went, maxlen=count)
         if turns.went and turns.went[-1] > now:  # a clock that was set back must not make us wait until it is where it was
             turns.went = deque((min(moment, now) for moment in turns.went), maxlen=turns.went.maxlen)
             turns.promised.clear()
             turns.late.clear()
+        if self.workers > turns.workers:
+            turns.over = set(turns.promised)
+        turns.workers = self.workers
         return turns

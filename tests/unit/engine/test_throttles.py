@@ -21,6 +21,13 @@ def at(seconds: float) -> dt.datetime:
     return T + dt.timedelta(seconds=seconds)
 
 
+def next_of(throttles: Throttles, call: Call, now: dt.datetime) -> dt.datetime:
+    """Where it is ours to say."""
+    due = throttles.next(call, now)
+    assert due is not None
+    return due
+
+
 def test_a_clock_that_was_set_back_holds_up_nobody_for_longer_than_the_limit_says() -> None:
     throttles = Throttles()
     assert [throttles.next(call(2), at(0)) for _ in range(2)] == [at(0)] * 2
@@ -49,7 +56,7 @@ def test_several_processes_together_never_let_out_more_than_the_limit_says(count
             throttles = all_throttles[where[key] % workers]
             if not throttles.share(call(count, key)):
                 where[key] += 1
-            elif (due := throttles.next(call(count, key), at(second))) > at(second):
+            elif (due := next_of(throttles, call(count, key), at(second))) > at(second):
                 waiting[key] = due
             else:
                 went.append(second)
@@ -65,7 +72,7 @@ def test_who_waits_is_promised_a_turn_and_asks_once_more() -> None:
     for second in range(60 * 25):
         for key in [key for key, due in waiting.items() if due <= at(second + 0.5)]:  # as late as an engine is
             asked += 1
-            waiting[key] = throttles.next(call(2, key), at(second + 0.5))
+            waiting[key] = next_of(throttles, call(2, key), at(second + 0.5))
             if waiting[key] <= at(second + 0.5):
                 del waiting[key]
     assert not waiting
@@ -86,7 +93,7 @@ def test_a_turn_that_another_process_promised_is_taken_at_its_time_where_there_i
         throttles.next(call(2, key), at(0))
     assert throttles.next(call(2, "theirs"), at(62), promised=True) == at(62), "not behind c and d"
     assert throttles.next(call(2, "c"), at(63)) == at(63)
-    assert throttles.next(call(2, "another"), at(63), promised=True) > at(63), "two are out already"
+    assert throttles.next(call(2, "another"), at(63), promised=True) == at(60 + 63), "two are out already"
     assert throttles.next(call(2, "new"), at(64)) == at(60 + 63), "who has no promise stands behind d"
 
 
@@ -97,5 +104,16 @@ def test_turns_of_a_process_that_has_ended_come_as_soon_as_its_share_is_ours_and
     throttles.workers = 1
     assert [throttles.next(call(4, key), at(60)) for key in ("k2", "k3")] == [at(60)] * 2
     assert [throttles.next(call(4, key), at(61), promised=True) for key in "abcdef"] == [at(61)] * 2 + [at(120)] * 2 + [at(121)] * 2
-    assert throttles.next(call(4, "g"), at(61), promised=True) > at(180), "four have a turn by then"
+    assert throttles.next(call(4, "g"), at(61), promised=True) == at(312), "four have a turn by then: behind all that wait"
     assert [throttles.next(call(4, key), at(121)) for key in "cdef"] == [at(121)] * 4
+
+
+def test_what_finds_no_room_at_its_turn_since_one_more_process_works_is_left_to_that() -> None:
+    """It was put off by a moment, again and again, each time with a record, while the share of the new one lay idle."""
+    throttles = Throttles(workers=1)
+    for key in range(12):
+        throttles.next(call(4, f"k{key}"), at(0))
+    throttles.workers = 2
+    assert [throttles.next(call(4, f"k{key}"), at(60)) for key in (4, 5, 6, 7)] == [at(60)] * 2 + [None] * 2
+    assert throttles.next(call(4, "new"), at(61)) == at(123 + 63), "behind those that wait"
+    assert [throttles.next(call(4, f"k{key}"), at(123)) for key in (8, 9, 10, 11)] == [at(123)] * 2 + [None] * 2

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -296,6 +297,13 @@ def test_a_call_whose_share_another_process_had_and_we_have_now_is_ours_again() 
     throttles.rank = 0
     assert live._may_go_out(ask, Tries(), START)
     assert not (live.elsewhere or live.away)
+    throttles.workers = 1
+    assert not live._may_go_out(replace(ask, key="waits"), Tries(), START)
+    assert not (live.elsewhere or live.away), "it was promised a turn"
+    throttles.workers = 2
+    throttles._turns[ask.place].went.append(START + dt.timedelta(seconds=59))
+    assert not live._may_go_out(replace(ask, key="waits"), Tries(), START + dt.timedelta(seconds=60))
+    assert live.elsewhere == live.away == {"p"}, "one more has come, which has room for it"
 
 
 def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything(world: Simulation) -> None:
