@@ -113,7 +113,8 @@ class Course:
 
     def _plan(self, message: Message, openings: Sequence[Opening], page: Evidence) -> str:
         if message.type in self.changed and (fault := self._fault(None, message.type, message.body)):
-            self._add(message.id, Change("refused", message.type, message.type, (), MISSING, fault))
+            gone = message.type not in self.after.types
+            self._add(message.id, Change("refused", message.type, message.type, (), MISSING, fault, old=gone))
             return "changed"
         outcome = "same"
         for before, after, entry, lenders in self._walks(message, openings):

@@ -11,8 +11,8 @@ MISSING: JsonValue = {"": "nothing"}
 
 
 def changes(before: JsonValue, after: JsonValue, field: str = "") -> Iterator[tuple[str, JsonValue, JsonValue]]:
-    """Each field that differs, with what it was and what it is (`MISSING` for what is not there)."""
-    if isinstance(before, dict) and isinstance(after, dict):
+    """Each field that differs, with what it was and what it is (`MISSING` for what is not there); what one side lacks is one."""
+    if isinstance(before, dict) and isinstance(after, dict) and before is not MISSING and after is not MISSING:
         for name in [*before, *(name for name in after if name not in before)]:
             inner = f"{field}.{name}" if field else name
             yield from changes(before.get(name, MISSING), after.get(name, MISSING), inner)

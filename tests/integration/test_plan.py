@@ -188,6 +188,10 @@ def test_messages_that_would_be_refused_at_the_door_are_told(worked, edited):
     edit(edited, "numero: {type: integer}", "numero: {type: integer, maximum: 15}", "mappings/types/ufficio.pratica.yaml")
     made = plan(worked, edited)
     assert found(made) == [("refused", "ufficio.pratica", 4)]
+    [place] = [line for line in made.as_text().splitlines() if line.endswith("  ufficio.pratica")]
+    line = (edited / "mappings/types/ufficio.pratica.yaml").read_text().splitlines()[int(place.split(":")[1]) - 1]
+    assert place.startswith("          mappings/types/ufficio.pratica.yaml:")
+    assert "maximum: 15" in line
 
 
 def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
@@ -195,6 +199,7 @@ def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
     (edited / "mappings/types/ufficio.altra.yaml").unlink()
     made = plan(worked, edited)
     assert ("refused", "ufficio.altra", 1) in found(made)
+    assert "          in force mappings/types/ufficio.altra.yaml:1:1  ufficio.altra\n" in made.as_text()
     second = ROUTE.replace("route: ufficio.pratica", "route: ufficio.seconda").replace(
         "    case: {protocollo: registrata.protocollo}\n", ""
     )

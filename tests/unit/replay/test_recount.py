@@ -147,3 +147,5 @@ def test_fields_that_differ_are_named_with_their_place() -> None:
     before = {"a": [1, {"b": 2, "c": None}], "d": "x"}
     after = {"a": [1, {"b": 2.0, "c": None}, 3], "e": None}
     assert [field for field, _, _ in changes(before, after, "request")] == ["request.a[1].b", "request.a[2]", "request.d", "request.e"]
+    assert [field for field, _, _ in changes([{"b": 1}], [{"b": 1}, {"b": 2, "c": 3}], "request")] == ["request[1]"]
+    assert [field for field, _, _ in changes({"a": {"b": 1}}, {}, "request")] == ["request.a"]
