@@ -61,11 +61,12 @@ def rollback(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="How many activations to go back; one, if neither is said.")] = None,
     who: As = "", expect: Expect = "", url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
+    """Go back to earlier rules, show what changed; the files stay as they are. Runs in flight finish under the rules they began with."""
     with client(url, key) as bus:
         way = given({"steps": steps, "to": to, "expected": expect})
+        theirs = bus.get("/rules")["parts"]
         told = bus.post("/rules/rollback", {"reason": reason, "as": who or _login(), **way})
-        _done(bus, {**told, "changes": []}, "rolled back to", json)
+        _done(bus, {**told, "changes": list(_otherwise(theirs, bus.get("/rules")["parts"]))}, "rolled back to", json)
 
 
 @state.command("status")
@@ -153,18 +154,22 @@ def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Itera
     """What an activation of these files would change, one line each; what differs in comments only comes last."""
     from bus.rulefiles import fingerprints
 
-    told = False
-    for kind, mine in catalog.parts.items():
-        theirs = active["parts"][kind]
-        for name in sorted({*mine, *theirs}):
-            if mine.get(name) != theirs.get(name):
-                told = True
-                yield f"{kind.removesuffix('s')} {name}: {'new' if name not in theirs else 'gone' if name not in mine else 'changed'}"
+    told = list(_otherwise(active["parts"], catalog.parts))
+    yield from told
     here = fingerprints(files)
     if not told and here != active["files"]:
         yield from (
             f"{path}: only comments or tests" for path in sorted({*here, *active["files"]}) if here.get(path) != active["files"].get(path)
         )
+
+
+def _otherwise(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """The routes, mappings, types, tables and services that are new, gone or changed, by their fingerprints."""
+    for kind, now in after.items():
+        then = before[kind]
+        for name in sorted({*now, *then}):
+            if now.get(name) != then.get(name):
+                yield f"{kind.removesuffix('s')} {name}: {'new' if name not in then else 'gone' if name not in now else 'changed'}"
 
 
 def _restart(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

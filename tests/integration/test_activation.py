@@ -297,6 +297,8 @@ def test_status_activate_and_rollback_on_the_command_line(
         assert 1 == cli.main(["activate", "--reason", "late", "--expect", "0123456789ab"])
         assert "rules.moved-on" in capsys.readouterr().err
         assert 0 == cli.main(["rollback", "--reason", "not better"])
+        assert "route " in (back := capsys.readouterr().out), "what changes is told as `bus activate` tells it"
+        assert ": changed\nrolled back to" in back
         assert {"saluto": "ciao Ada"} == bus.greet()
         assert 1 == cli.main(["status"])
         assert 0 == cli.main(["status", "--history", "--json"])
