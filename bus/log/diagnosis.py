@@ -179,6 +179,18 @@ def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
     return _between(before, size, f"the log is not the one that {by} saw: another history was signed", kind="fork")
 
 
+def rolled_back(what: str, size: int, newest: int) -> Fault:
+    """Somebody outside has (``what``) a checkpoint of this size, larger than the log's own newest one."""
+    said = f"{what} a checkpoint of {size:,} records; the log has one of {newest:,}"
+    return Fault("rollback", said, newest, size - 1, hint="the log was rolled back: records that existed are gone")
+
+
+def read_before(size: int) -> Fault:
+    """What was read at an earlier time does not go on from a checkpoint of this size that the auditor holds."""
+    said = f"what was read at an earlier time does not go on from the checkpoint of {size:,} records that you hold"
+    return Fault("fork", said, 0, size - 1, hint="verify again without --resume: every record is hashed then, and the first bad one named")
+
+
 def _between(before: int, size: int, what: str, kind: str = "rewritten") -> Fault:
     where = f"leaf {before:,}" if size == before + 1 else f"one of the leaves {before:,} to {size - 1:,}"
     return Fault(kind, f"{where}: {what}", before, size - 1, hint=f"the root of {before:,} leaves is right, that of {size:,} is not")

@@ -64,6 +64,10 @@ class StoredTree:
         """See `bus.log.tree.consistency`."""
         return tree.consistency(first, second, self.node)
 
+    def extends(self, first_root: bytes, first: int, second_root: bytes, second: int) -> bool:
+        """Whether the tree with the second root, which is right, begins with the first; not where the nodes between are not theirs."""
+        return tree.extends(first_root, first, second_root, second, self.consistency(first, second))
+
     def records(self, start: int, end: int) -> Iterator[Leaf]:
         """The leaves ``[start, end)`` with what their records say now, page by page; fewer when records are missing at the end."""
         if start >= end:

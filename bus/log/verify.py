@@ -331,9 +331,13 @@ class _Walk:
             if head.size > self._newest.size:
                 if held is not None:
                     self._of_this_log(held)
-                said = f"{what} a checkpoint of {head.size:,} records; the log has one of {self._newest.size:,}"
-                hint = "the log was rolled back: records that existed are gone"
-                raise Broken(Fault("rollback", said, self._newest.size, head.size - 1, hint=hint))
+                raise Broken(diagnosis.rolled_back(what, head.size, self._newest.size))
+            if held is not None and head.size < self._edge.size:  # they are not hashed again
+                self._of_this_log(held)
+                with self._read() as tx:
+                    if not StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size):
+                        raise Broken(diagnosis.read_before(head.size))
+                self._held, self._vouched = self._held + 1, max(self._vouched, head.size)
         if self._newest is _NONE_LEFT:
             raise Broken(_ALL_REMOVED)
 

@@ -148,6 +148,19 @@ def test_a_log_of_which_all_checkpoints_were_removed_has_not_just_begun(auditor,
     assert (code, "the log has no checkpoint yet" in said) == (2, True), "nothing says that there was anything"
 
 
+def test_a_checkpoint_of_what_was_read_before_is_compared_too(auditor, small, tmp_path):
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    code, said = auditor.says("--resume", resume, "--from-checkpoint", held(tmp_path, small.checkpoints[2]))
+    assert (code, "held by you  " in said) == (0, True)
+    other = checkpoint_of(small.checkpoints[2].text)._replace(root=b"x" * 32).signed([small.signer])
+    code, shown = auditor.shows("--resume", resume, "--from-checkpoint", held(tmp_path, other))
+    assert (code, shown["fault"]["kind"]) == (5, "fork")
+    assert "without --resume" in shown["fault"]["hint"]
+    stranger = checkpoint_of(small.checkpoints[2].text).signed([Signer.new(ORIGIN)])
+    assert auditor.shows("--resume", resume, "--from-checkpoint", held(tmp_path, stranger))[1]["fault"]["kind"] == "checkpoint"
+
+
 def test_a_key_or_a_checkpoint_of_somebody_else_does_not_fit(auditor, small, tmp_path):
     stranger = Signer.new(ORIGIN)
     code, said = auditor.says("--key", stranger.verifier, keys=False)
