@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
-from bus.cli.words import counted
+from bus.cli.words import counted, when
 
 app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
 
@@ -63,7 +63,7 @@ def rekey(config: Settings = CONFIG, json: Json = False) -> None:
 
 def _asked(shown: dict[str, Any]) -> None:
     what = f"{counted(shown['messages'], 'message')} and {counted(shown['files'], 'file')}"
-    print(f"request {shown['id']}, open until {shown['until']}\n  would be erased: {what}")
+    print(f"request {shown['id']}, open until {when(shown['until'])}\n  would be erased: {what}")
     for run in shown["open"]:
         print(f"  still open: run {run['id']} of {run['route']}, {run['state']}")
     first = "these end, or are given up (bus dead discard RUN: what waits or is dead); then " if shown["open"] else ""
@@ -74,7 +74,8 @@ def _waiting(shown: dict[str, Any]) -> None:
     if not shown["requests"]:
         print("no erasure waits for a second person")
     for one in shown["requests"]:
-        print(f"{one['id']}  asked {one['asked']} by {one['by']}, open until {one['until']}: {counted(one['messages'], 'message')}")
+        asked, until = when(one["asked"]), when(one["until"])
+        print(f"{one['id']}  asked {asked} by {one['by']}, open until {until}: {counted(one['messages'], 'message')}")
     if shown["requests"]:
         print("next: ask who it was for whom, then bus subject confirm ID, as somebody else")
 

@@ -222,6 +222,12 @@ def test_a_key_that_was_copied_wrongly_is_refused(change):
     assert code_of(lambda: notes.signer(change(SIGNER.secret()))) == "evidence.malformed"
 
 
+@pytest.mark.parametrize("line", [str(SIGNER.verifier)[:-1], "snodo", ""])
+def test_a_key_of_which_a_part_was_copied_is_told_with_who_prints_it(line):
+    with pytest.raises(EvidenceError, match="it is written as `bus log key show` prints it"):
+        notes.verifier(line)
+
+
 def test_a_name_with_blanks_makes_no_key():
     assert code_of(lambda: Signer.new("due parole")) == "evidence.malformed"
 
