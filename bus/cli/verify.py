@@ -220,7 +220,9 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "tables": f"{counted(shown['messages'], 'message')} and {counted(shown['runs'], 'run')} stand there as the records tell"
         if shown["messages"]
         else "",
-        "names": "" if shown["named"] is None else f"{counted(shown['named'], 'message')}, each under the names that its text tells",
+        "names": ""
+        if shown["named"] is None
+        else f"{counted(shown['named'], 'message')}, each under the names that its text tells, where it still opens",
         "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
         if shown["erased"]
         else "",

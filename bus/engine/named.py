@@ -33,7 +33,7 @@ Read = Callable[[], AbstractContextManager[Tx]]
 
 
 def compare(read: Read) -> int:
-    """Open each message that can still be opened; how many there are.
+    """Open each message that can still be opened; how many were compared, erased ones too.
 
     Raises `Broken` for the first that stands under other names, or that nobody can open and no record says why.
     """

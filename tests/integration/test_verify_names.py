@@ -62,6 +62,8 @@ def test_who_has_the_key_store_finds_every_message_under_the_names_that_its_text
     assert says(bus, capsys)[1]["named"] is None
     code, said = says(bus, capsys, "--names")
     assert (code, said["named"]) == (0, 3)
+    assert main(["log", "verify", "--config", str(bus / "config.yaml"), "--names"]) == 0
+    assert "3 messages, each under the names that its text tells, where it still opens" in capsys.readouterr().out, "one was erased"
 
 
 MARIO = "(SELECT message FROM holders ORDER BY message LIMIT 1)"
