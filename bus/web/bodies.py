@@ -25,16 +25,13 @@ DRAIN_PATIENCE = 5.0
 """Seconds that this may take; pagoPA's node, for one, waits 7 for its answer."""
 
 
-def declared_size(headers: Mapping[bytes, bytes], limit: int, **told: str) -> int | None:
-    """What ``Content-Length`` says; raises `TooLarge` at once when that is beyond ``limit``, with the code and hint in ``told``."""
-    declared = headers.get(b"content-length")
-    if declared is None:
-        return None
+def refuse_large(headers: Mapping[bytes, bytes], limit: int, **told: str) -> None:
+    """Raises `TooLarge` at once where ``Content-Length`` is beyond ``limit``, with the code and hint in ``told``."""
+    declared = headers.get(b"content-length", b"0")
     if not _NUMBER.fullmatch(declared):
         raise Malformed("Content-Length is not a number", code="input.malformed")
     if int(declared) > limit:
         raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared), **told)
-    return int(declared)
 
 
 def refuse_compressed(headers: Mapping[bytes, bytes]) -> None:
@@ -66,7 +63,7 @@ async def whole(
     """The body, at most ``limit`` bytes; with ``coded`` in whatever coding. It is cheap when all of it is here already, as ``exchange``
     can tell.
     """
-    declared_size(headers, limit)
+    refuse_large(headers, limit)
     if not coded:
         refuse_compressed(headers)
     if exchange is not None and (here := exchange.body()) is not None:
@@ -76,8 +73,13 @@ async def whole(
         if first["type"] == "http.request" and not first.get("more_body", False):
             content: bytes = first.get("body", b"")
             return _fitting(content, limit)
+        taken = bytearray()
         async with asyncio.timeout(PATIENCE):
-            return b"".join([piece async for piece in _bounded(first, receive, limit)])
+            async for piece in _pieces(receive, first):
+                taken += piece
+                if len(taken) > limit:
+                    raise _too_large(f"more than {limit} bytes")
+        return bytes(taken)
     except TimeoutError:
         raise Slow(f"the body did not come within {PATIENCE:g} seconds", hint="send the same message again, with the same key") from None
 
@@ -111,15 +113,6 @@ def _fitting(content: bytes, limit: int) -> bytes:
     if len(content) > limit:
         raise _too_large(f"more than {limit} bytes")
     return content
-
-
-async def _bounded(first: Message, receive: Receive, limit: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for piece in _pieces(receive, first):
-        size += len(piece)
-        if size > limit:
-            raise _too_large(f"more than {limit} bytes")
-        yield piece
 
 
 async def _pieces(receive: Receive, first: Message | None = None) -> AsyncIterator[bytes]:

@@ -30,7 +30,7 @@ FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 async def receive(call: Call) -> Answer:
     """Take a file in: 201 with its address when it is durable. The same file again is the same address."""
     attachments = call.house.app.attachments
-    bodies.declared_size(call.headers, attachments.limit, code=TOO_LARGE, hint=SPLIT)
+    bodies.refuse_large(call.headers, attachments.limit, code=TOO_LARGE, hint=SPLIT)
     bodies.refuse_compressed(call.headers)
     if call.header(b"content-range") is not None:  # kept, it would be a file of its own that a document goes on with
         raise Malformed("a piece of a file is not taken", code="attachment.piece", hint="send the whole file, without Content-Range")
