@@ -13,7 +13,6 @@ from bus.clock import Clock
 from bus.engine import reasons
 from bus.engine.projection import write_apart
 from bus.errors import Invalid, StoreError
-from bus.log import log
 from bus.log.note import in_base64
 from bus.log.record import Record
 from bus.log.stored import StoredTree
@@ -84,17 +83,17 @@ def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: 
 
 def _seal(store: Store, record: Record, first: int) -> bytes:
     with store.read() as tx:
-        number = log.number_of(tx, record)
-    _sealed(store, number)
+        [row] = tx.all("record", id=record.id)
+    _sealed(store, row["seq"])
     with store.read() as tx:
         stored = StoredTree(tx)
-        leaf = stored.find(record.id)
-        assert leaf is not None
-        newer = stored.checkpoint_of(leaf.index + 1)
+        index = stored.index_of(row["seq"])
+        assert index is not None
+        newer = stored.checkpoint_of(index + 1)
         assert newer is not None
-        proof, grown = stored.inclusion(leaf.index, newer.size), stored.consistency(first, newer.size)
+        proof, grown = stored.inclusion(index, newer.size), stored.consistency(first, newer.size)
     seal = {
-        "record": leaf.content.decode(), "index": leaf.index, "checkpoint": newer.note.decode(),
+        "record": bytes(row["content"]).decode(), "index": index, "checkpoint": newer.note.decode(),
         "proof": list(map(in_base64, proof)),
         "consistency": list(map(in_base64, grown)),
     }  # fmt: skip

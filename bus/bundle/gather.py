@@ -104,8 +104,7 @@ def _apart(tx: Tx, stored: StoredTree, leaves: Sequence[int], size: int) -> dict
     files: dict[str, bytes] = {}
     for number, who in enumerate(row for row in tx.all("anchor_names") if row["kind"] != "witness"):
         kind, name = who["kind"], who["name"]
-        anchor = next(iter(tx.all("anchors_beyond", kind=kind, name=name, after=leaves[-1], most=1)), None)
-        anchor = anchor or tx.one("last_anchor", kind=kind, name=name)
+        anchor = tx.one("anchors_beyond", kind=kind, name=name, after=leaves[-1], most=1) or tx.one("last_anchor", kind=kind, name=name)
         at = stored.checkpoint_of(anchor["size"]) if anchor and anchor["size"] > leaves[0] else None
         if anchor is None or at is None or at.size != anchor["size"] or at.size == size:
             continue

@@ -66,8 +66,7 @@ def everything(tx: Tx) -> Iterator[tuple[int, Record]]:
 
 def number_of(tx: Tx, record: Record) -> int:
     """The number of a record. The order of the log is that of its numbers; times are those of clocks, which are set."""
-    row = tx.one("record", id=record.id)
-    assert row is not None
+    [row] = tx.all("record", id=record.id)
     return int(row["seq"])
 
 

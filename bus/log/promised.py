@@ -43,7 +43,7 @@ def judged(reader: Reader, text: str, door: Sequence[Verifier], log: Sequence[Ve
         if promise.leaf in leaves:
             return _included(promise, leaves.index(promise.leaf), head.size)
         first = max(0, head.size - NEWEST)
-        contents = [leaf.content for leaf in stored.records(first, head.size)]
+        contents = list(stored.contents(first, head.size))
         if [*map(tree.leaf_hash, contents)] != leaves[first:]:
             raise _unlike("the newest records are not those")
     return _absent(promise, head.size, contents)

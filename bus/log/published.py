@@ -109,7 +109,7 @@ def _goes_on(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> None
 
 
 def _entries(stored: StoredTree, start: int, width: int) -> bytes:
-    contents = [leaf.content for leaf in stored.records(start, start + width)]
+    contents = list(stored.contents(start, start + width))
     if len(contents) < width or max(map(len, contents)) > LONGEST:
         raise StoreError("records are missing, or longer than an entry may be", code="store.tree", hint="bus log verify says which")
     return b"".join(len(content).to_bytes(2, "big") + content for content in contents)

@@ -7,26 +7,16 @@ own numbers (``seq``) have gaps where transactions were taken back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from bus.errors import NotFound, StoreError
+from bus.errors import StoreError
 from bus.log import tiles, tree
 from bus.log.tiles import HEIGHT, WIDTH, Tile
 from bus.store import Row, Tx
 
 PAGE = 2048
 """Records read at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A record at its place: ``content`` is what the leaf hashes."""
-
-    index: int
-    seq: int
-    content: bytes
 
 
 class StoredCheckpoint(NamedTuple):
@@ -36,7 +26,6 @@ class StoredCheckpoint(NamedTuple):
     root: bytes
     last: int
     time: str
-    fence: int
     note: bytes
 
 
@@ -68,8 +57,8 @@ class StoredTree:
         """Whether the tree with the second root, which is right, begins with the first; not where the nodes between are not theirs."""
         return tree.extends(first_root, first, second_root, second, self.consistency(first, second))
 
-    def records(self, start: int, end: int) -> Iterator[Leaf]:
-        """The leaves ``[start, end)`` with what their records say now, page by page; fewer when records are missing at the end."""
+    def contents(self, start: int, end: int) -> Iterator[bytes]:
+        """What the records of the leaves ``[start, end)`` say now, page by page; fewer when records are missing at the end."""
         if start >= end:
             return
         seq, index = self.tile(0, start >> HEIGHT).first, (start >> HEIGHT) * WIDTH
@@ -77,19 +66,15 @@ class StoredTree:
             rows = self._tx.all("records_from", seq=seq, most=min(PAGE, end - index))
             if not rows:
                 return
-            for row in rows:
-                if index >= start:
-                    yield Leaf(index, row["seq"], bytes(row["content"]))
-                index += 1
-            seq = rows[-1]["seq"] + 1
+            yield from (bytes(row["content"]) for row in rows[max(start - index, 0) :])
+            seq, index = rows[-1]["seq"] + 1, index + len(rows)
 
     def index_of(self, seq: int) -> int | None:
         """The place of the record with that number; None while the sequencer has not come to it."""
         newest, row = self.checkpoint(), self._tx.one("tile_of_record", seq=seq)
         if newest is None or row is None or seq > newest.last:
             return None
-        rank = self._tx.one("rank_of_record", first=row["first"], seq=seq)
-        assert rank is not None
+        [rank] = self._tx.all("rank_of_record", first=row["first"], seq=seq)
         return int(row["number"]) * WIDTH + int(rank["rank"])
 
     def indexes_of(self, seqs: Iterable[int]) -> dict[int, int]:
@@ -106,14 +91,6 @@ class StoredTree:
                 there = self._tx.all("records_from", seq=row["first"], most=WIDTH)
                 found |= {one["seq"]: row["number"] * WIDTH + rank for rank, one in enumerate(there)}
         return {seq: found[seq] for seq in seqs if seq in found}
-
-    def find(self, record: str) -> Leaf | None:
-        """The leaf of the record with that id; None while it has no place yet. Raises `NotFound`."""
-        row = self._tx.one("record", id=record)
-        if row is None:
-            raise NotFound(f"there is no record {record}")
-        index = self.index_of(row["seq"])
-        return None if index is None else Leaf(index, row["seq"], bytes(row["content"]))
 
     def checkpoint(self) -> StoredCheckpoint | None:
         """The newest one; None in a log that has none yet."""
@@ -151,4 +128,4 @@ def cut_off(ends: Mapping[str, int]) -> str:
 def _checkpoint(row: Row | None) -> StoredCheckpoint | None:
     if row is None:
         return None
-    return StoredCheckpoint(row["size"], bytes(row["root"]), row["last"], row["time"], row["fence"], bytes(row["note"]))
+    return StoredCheckpoint(row["size"], bytes(row["root"]), row["last"], row["time"], bytes(row["note"]))

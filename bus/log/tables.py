@@ -128,15 +128,13 @@ def traced(tx: Tx, after: int, until: int) -> int:
 
 def traces_of(tx: Tx, after: int, until: int) -> tuple[int, int | None]:
     """How many traces the records between these numbers make, and the number of the first of which there is another, or none."""
-    row = tx.one("traces_of", after=after, until=until)
-    assert row is not None
+    [row] = tx.all("traces_of", after=after, until=until)
     return row["told"], row["missing"]
 
 
 def traces(tx: Tx, until: int, told: int) -> None:
     """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those up to number ``until`` make."""
-    row = tx.one("count_traces", until=until)
-    assert row is not None
+    [row] = tx.all("count_traces", until=until)
     if row["among"] != told or row["beyond"]:
         said = f"{row['among']:,} traces by which searches find, and {row['beyond']:,} beyond the last; the records make {told:,}"
         raise Broken(Fault("table", f"the table `traces` holds {said}", hint=HINT))

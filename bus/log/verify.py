@@ -33,7 +33,7 @@ SEALED_WITHIN = 5.0
 """Seconds within which a record has its place in the tree, while a sequencer is at work."""
 STORED, WITNESS, HELD = range(3)
 """Who vouches for a root; of one size the log itself is asked first."""
-_NONE_LEFT = StoredCheckpoint(0, b"", 0, "", 0, b"")
+_NONE_LEFT = StoredCheckpoint(0, b"", 0, "", b"")
 """The newest checkpoint of a log that has none, and had some."""
 _ALL_REMOVED = Fault("rollback", "the log has no checkpoint any more: all of them were removed", 0, 0)
 
@@ -287,7 +287,8 @@ class _Walk:
                 rows = tx.all("checkpoints_beyond", size=at, until=self._newest.size, most=PAGE)
             for row in rows:
                 at = row["size"]
-                yield _Root(at, STORED, None, "the log", StoredCheckpoint(**row))
+                stored = StoredCheckpoint(at, row["root"], row["last"], row["time"], row["note"])
+                yield _Root(at, STORED, None, "the log", stored)
             if not rows:
                 return
 

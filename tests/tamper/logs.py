@@ -128,7 +128,8 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
     while rng.random() < 0.9 and search.trace(store):
         pass
     with store.read() as tx:
-        leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
+        rows = tx.all("whole_records_after", after=0, most=StoredTree(tx).size())
+        leaves = tuple(Leaf(row["seq"], row["id"], row["content"]) for row in rows)
         notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
     store.close()
     disposed = Disposed(next(n for n, leaf in enumerate(leaves) if leaf.id == gone[0]), *gone[1:]) if gone else None
@@ -246,10 +247,6 @@ def sealed_for_two_keys(rng: random.Random) -> tuple[Sealed, Opening]:
     identity = hashlib.sha256(nonce + content + binding).hexdigest()
     sealed = Sealed(Commitment("body", identity, len(plain), "application/json"), nonce, content + binding)
     return sealed, Opening(identity, right, wrong)
-
-
-def _id(tx, seq: int) -> str:
-    return tx.all("whole_records_after", after=seq - 1, most=1)[0]["id"]
 
 
 def _cosign(store: Store) -> int:
