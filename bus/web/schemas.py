@@ -78,6 +78,13 @@ _ACTIVATION: dict[str, Shape] = {
     "restores": {**MAYBE, "description": "The record of the activation that a rollback went back to."},
     "record": UUID,
 }
+_REQUEST: dict[str, Shape] = {
+    "id": UUID,
+    "asked": {**TIME, "description": "When it was asked for."},
+    "until": {**TIME, "description": "When the request expires."},
+    "by": _text("The name of the key of who asked: somebody else confirms."),
+    "messages": {**NUMBER, "description": "How many messages were about the person then."},
+}
 _EXPECTED: dict[str, Shape] = {
     "expected?": _text("The fingerprint, or its beginning, of the rules that must be in force, or nothing changes."),
     "as?": _text("The person who does it; kept with the reason."),
@@ -244,18 +251,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "open": _array(ANYTHING, "Runs that must be over first: id, route, state."),
     },
     "ErasuresAsked": {
-        "requests": _array(
-            _object(
-                {
-                    "id": UUID,
-                    "asked": {**TIME, "description": "When it was asked for."},
-                    "until": {**TIME, "description": "When the request expires."},
-                    "by": _text("The name of the key of who asked: somebody else confirms."),
-                    "messages": {**NUMBER, "description": "How many messages were about the person then."},
-                }
-            ),
-            "Those that nobody confirmed yet; whom they are about is not said.",
-        ),
+        "requests": _array(_object(_REQUEST), "Those that nobody confirmed yet; whom they are about is not said."),
     },
     "ErasureConfirmed": {},
     "Erased": {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER, "lost": _array(TEXT)},

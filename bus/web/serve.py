@@ -168,11 +168,8 @@ class _Resumed:
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol, self._begun = protocol, False
-        self.on_body, self.on_chunk_header, self.on_message_complete = (
-            protocol.on_body,
-            protocol.on_chunk_header,
-            protocol.on_message_complete,
-        )
+        self.on_body, self.on_chunk_header = protocol.on_body, protocol.on_chunk_header
+        self.on_message_complete = protocol.on_message_complete
 
     def on_message_begin(self) -> None:
         if self._begun:
