@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from bus.log import tables
 from bus.log.diagnosis import Broken, Content, Fault, Line, Page, are_octets, octets
 from bus.log.payload import divided, matches
-from bus.store import Tx, listed
+from bus.store import Row, Tx, listed
 from bus.store.opening import open_reader
 
 Read = Callable[[], AbstractContextManager[Tx]]
@@ -137,31 +137,32 @@ def _commitments(tx: Tx, page: Page) -> tuple[int, int, dict[str, Fault]]:
     """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
     wanted = [payload["id"] for content in page.contents for payload in content.get("payloads", ())]
     kept = {row["id"]: row for row in tx.all("payloads_named", ids=listed(wanted))} if wanted else {}
-    absent, there, gone = dict[str, Fault](), 0, 0
+    absent, gone = dict[str, Fault](), 0
     for leaf, line, content in page.leaves():
         for payload in content.get("payloads", ()):
             row = kept.get(payload["id"])
             if row is None:
                 absent.setdefault(_whose(content, payload["role"]), _of_payload("payload", "is gone", leaf, line, payload))
                 gone += 1
-            elif not _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
-                raise Broken(_of_payload("payload", "is not the one that the record commits to", leaf, line, payload))
-            elif not (are_octets(row["nonce"]) and are_octets(row["content"])):
-                raise Broken(_of_payload("column", "stands there as a text, not as bytes", leaf, line, payload))
-            elif (row["message"], row["media_type"]) != (content.get("message"), payload["type"]):
-                said = "stands with another message, or as of another media type, than the record says"
-                raise Broken(_of_payload("column", said, leaf, line, payload))
-            else:
-                there += 1
-    return there, gone, absent
+            elif wrong := _unlike(row, payload, content.get("message")):
+                raise Broken(_of_payload(*wrong, leaf, line, payload))
+    return len(wanted) - gone, gone, absent
 
 
 def _of_payload(kind: str, said: str, leaf: int, line: Line, payload: Content) -> Fault:
     return line.fault(kind, leaf, f"the payload `{payload['role']}` of a record `{line.row['kind']}` {said}")
 
 
-def _is_committed(payload: Content, nonce: bytes, content: bytes) -> bool:
-    return divided(payload["size"], nonce, content) and matches(payload["id"], nonce, content)
+def _unlike(row: Row, payload: Content, message: str | None) -> tuple[str, str] | None:
+    """What is wrong with a payload that is there: the kind of the fault, and in words."""
+    nonce, content = octets(row["nonce"]), octets(row["content"])
+    if not (divided(payload["size"], nonce, content) and matches(payload["id"], nonce, content)):
+        return "payload", "is not the one that the record commits to"
+    if not (are_octets(row["nonce"]) and are_octets(row["content"])):
+        return "column", "stands there as a text, not as bytes"
+    if (row["message"], row["media_type"]) != (message, payload["type"]):
+        return "column", "stands with another message, or as of another media type, than the record says"
+    return None
 
 
 def _whose(content: Content, role: str) -> str:
