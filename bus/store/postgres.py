@@ -501,11 +501,11 @@ class PostgresStore:
 
     def describe(self) -> Mapping[str, Any]:
         with self._reader() as reader:
-            server = reader.ask("SELECT current_setting('server_version') AS version", {})[0]
-            counts = reader.one("count_everything")
-        durability = "synchronous_commit=on, fsync=on"
+            [server] = reader.ask("SELECT current_setting('server_version') AS version", {})
+            [counts] = reader.all("count_everything")
         return {
-            "kind": "postgresql", "version": server["version"], "durability": durability, **self._writer.describe(), **dict(counts or {}),
+            "kind": "postgresql", "version": server["version"], "durability": "synchronous_commit=on, fsync=on",
+            **self._writer.describe(), **counts,
         }  # fmt: skip
 
     def failing(self) -> StoreError | None:

@@ -293,8 +293,7 @@ WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind
 
 def assert_safe(session: Session) -> None:
     """Raises `StoreError` for a server that could lose what was accepted, or that is not for us."""
-    facts = session.execute(FACTS, prepare=False).fetchone()  # a pooler keeps no statements
-    assert facts is not None
+    [facts] = session.execute(FACTS, prepare=False).fetchall()  # a pooler keeps no statements
     for unsafe in refusals(facts, session.info.backend_pid):
         raise unsafe
 
@@ -342,8 +341,8 @@ def _undoing(name: str, facts: Mapping[str, Any]) -> str:
 
 def refuse_without_rights(session: Session) -> None:
     """Raises `StoreError` where there are tables of ours that our user may not work with as it must."""
-    lacking = session.execute(_LACKING).fetchone()
-    if lacking is not None and lacking["tables"]:
+    [lacking] = session.execute(_LACKING).fetchall()
+    if lacking["tables"]:
         raise StoreError(f"the user of the bus lacks rights to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
 
 

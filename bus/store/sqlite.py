@@ -319,8 +319,8 @@ class SqliteStore:
 
     def describe(self) -> Mapping[str, Any]:
         with self.read() as tx:
-            counts = tx.one("count_everything")
-        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", **self._writer.describe(), **dict(counts or {})}
+            [counts] = tx.all("count_everything")
+        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", **self._writer.describe(), **counts}
 
     def failing(self) -> StoreError | None:
         return self._writer.failing()

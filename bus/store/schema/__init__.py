@@ -67,8 +67,8 @@ def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
     ours = "SELECT 1 FROM pg_class WHERE relname = 'schema_revision' AND relnamespace = quote_ident(current_schema())::regnamespace"
     if session.execute(ours).fetchone() is None:
         return 0
-    row = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchone()
-    return int(row["revision"] or 0) if row else 0
+    [row] = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchall()
+    return int(row["revision"] or 0)
 
 
 def refuse_barred(session: psycopg.Connection[Any]) -> None:
