@@ -147,8 +147,15 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
         raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
     if sqlite is not None:
         engine = sa.create_engine(url, poolclass=sa.NullPool)
-    else:  # libpq reads the address, as for the bus: SQLAlchemy takes no list of hosts
-        engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(line(url)), poolclass=sa.NullPool)
+    else:
+        # libpq reads the address, as for the bus: SQLAlchemy takes no list of hosts. Its own first questions stand in no transaction: how
+        # long one may be idle we say only behind them (`WRITING`).
+        engine = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(line(url), autocommit=True),
+            poolclass=sa.NullPool,
+            use_native_hstore=False,
+        )
     try:
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
