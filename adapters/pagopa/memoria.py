@@ -17,11 +17,10 @@ otherwise open a paid position again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
-from adapters.pagopa.modelli import Posizione, Stato
+from adapters.pagopa.modelli import Posizione
 from bus.adapter import Door, Fact
-from bus.message import JsonObject, JsonValue
+from bus.message import JsonValue
 
 POSIZIONE, STATO, PAGAMENTO, RICEVUTA = "posizione", "stato", "pagamento", "ricevuta"
 
@@ -33,31 +32,19 @@ def fatto(posizione: Posizione) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Ricordo:
-    """All that is known of one notice number: the position in its state of now, and the facts it was read from."""
+    """All that is known of one notice number: the position in its state of now, the fact that it was read from, whether it was paid."""
 
     posizione: Posizione | None
-    visti: dict[tuple[str, str], JsonValue]
+    scritta: JsonValue
+    pagata: bool
 
     @classmethod
     def di(cls, porta: Door, numero_avviso: str) -> Ricordo:
         """Read it; the newest statement about the state wins, a payment over all."""
-        visti: dict[tuple[str, str], JsonValue] = {
-            (kind, numero_avviso): porta.fact(kind, numero_avviso) for kind in (POSIZIONE, STATO, PAGAMENTO)
-        }
-        valore = visti[POSIZIONE, numero_avviso]
-        if valore is None:
-            return cls(None, visti)
-        posizione = Posizione.model_validate(valore)
-        return cls(posizione.model_copy(update={"stato": _stato(posizione, visti, numero_avviso)}), visti)
-
-    @property
-    def pagamento(self) -> JsonObject | None:
-        """The payment already received, or None."""
-        return next((cast("JsonObject", valore) for (kind, _), valore in self.visti.items() if kind == PAGAMENTO and valore), None)
-
-
-def _stato(posizione: Posizione, visti: dict[tuple[str, str], JsonValue], numero_avviso: str) -> Stato:
-    if visti[PAGAMENTO, numero_avviso] is not None:
-        return "PAID"
-    detto = visti[STATO, numero_avviso]
-    return cast("Stato", detto["stato"]) if isinstance(detto, dict) else posizione.stato
+        scritta, detto, pagamento = (porta.fact(kind, numero_avviso) for kind in (POSIZIONE, STATO, PAGAMENTO))
+        pagata = pagamento is not None
+        if scritta is None:
+            return cls(None, None, pagata)
+        posizione = Posizione.model_validate(scritta)
+        stato = "PAID" if pagata else detto["stato"] if isinstance(detto, dict) else posizione.stato
+        return cls(posizione.model_copy(update={"stato": stato}), scritta, pagata)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.pagopa.memoria import PAGAMENTO, POSIZIONE, RICEVUTA, Ricordo, fatto
-from adapters.pagopa.modelli import centesimi, oggi
+from adapters.pagopa.modelli import Posizione, centesimi, oggi
 from bus.adapter import Door, Fact
 from bus.clock import ROME
 from bus.message import JsonObject, JsonValue, digest
@@ -126,27 +126,27 @@ def decidi(ricevuta: Ricevuta, porta: Door) -> Decisione:
     if isinstance(nota, dict):
         return Decisione() if nota["impronta"] == ricevuta.impronta else anomala(ricevuta, "CONTENUTO_DIVERSO")
     ricordo = Ricordo.di(porta, ricevuta.numero_avviso)
-    if ricordo.posizione is None:
+    posizione = ricordo.posizione
+    if posizione is None:
         return anomala(ricevuta, "POSIZIONE_SCONOSCIUTA")
-    if ricordo.posizione.iuv != ricevuta.iuv:
-        return anomala(ricevuta, "IUV_DIVERSO", ricordo)
+    if posizione.iuv != ricevuta.iuv:
+        return anomala(ricevuta, "IUV_DIVERSO", posizione)
     if ricevuta.esito == "KO":
-        return _non_riuscita(ricevuta.datata(oggi(porta.now())), ricordo)
-    if ricordo.posizione.importo != ricevuta.importo:
-        return anomala(ricevuta, "IMPORTO_DIVERSO", ricordo)
-    if ricordo.pagamento is not None:
-        return anomala(ricevuta, "PAGATA_DUE_VOLTE", ricordo)
-    if ricordo.posizione.stato in ("INVALID", "UNPAYABLE"):
-        return anomala(ricevuta, "POSIZIONE_ANNULLATA", ricordo)
-    return _pagata(ricevuta.datata(oggi(porta.now())), ricordo)
+        return _non_riuscita(ricevuta.datata(oggi(porta.now())), posizione)
+    if posizione.importo != ricevuta.importo:
+        return anomala(ricevuta, "IMPORTO_DIVERSO", posizione)
+    if ricordo.pagata:
+        return anomala(ricevuta, "PAGATA_DUE_VOLTE", posizione)
+    if posizione.stato in ("INVALID", "UNPAYABLE"):
+        return anomala(ricevuta, "POSIZIONE_ANNULLATA", posizione)
+    return _pagata(ricevuta.datata(oggi(porta.now())), posizione, ricordo.scritta)
 
 
-def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fault: str | None = None) -> Decisione:
+def anomala(ricevuta: Ricevuta, motivo: str, posizione: Posizione | None = None, fault: str | None = None) -> Decisione:
     """Evidence for a person. One message per reason and content, however often the node repeats it.
 
     When we answer OK the receipt is remembered as taken; when we answer a fault it is not, so that a corrected position can take it later.
     """
-    posizione = ricordo.posizione if ricordo else None
     atteso = {"importo_atteso": posizione.importo} if posizione else {}
     corpo: JsonObject = ricevuta.corpo(posizione.iupd if posizione else None) | {"motivo": motivo} | atteso
     corpo["ricevuta"] = ricevuta.id[:MOSTRATO] or ILLEGGIBILE
@@ -159,9 +159,8 @@ def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fau
     )  # fmt: skip
 
 
-def _pagata(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
-    posizione = ricordo.posizione
-    assert posizione is not None
+def _pagata(ricevuta: Ricevuta, posizione: Posizione, scritta: JsonValue) -> Decisione:
+    """The payment, provided that the position is still as it was ``scritta``."""
     assert ricevuta.data_pagamento is not None
     corpo = ricevuta.corpo(posizione.iupd)
     saldata = posizione.model_copy(update={"stato": "PAID", "ricevuta": ricevuta.id})
@@ -172,15 +171,14 @@ def _pagata(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
         attesi={
             (RICEVUTA, ricevuta.chiave): None,
             (PAGAMENTO, ricevuta.numero_avviso): None,
-            (POSIZIONE, ricevuta.numero_avviso): ricordo.visti[POSIZIONE, ricevuta.numero_avviso],
+            (POSIZIONE, ricevuta.numero_avviso): scritta,
         },
     )  # fmt: skip
 
 
-def _non_riuscita(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
+def _non_riuscita(ricevuta: Ricevuta, posizione: Posizione) -> Decisione:
     """An outcome KO: the case is told, the position stays open."""
-    assert ricordo.posizione is not None
-    corpo = ricevuta.corpo(ricordo.posizione.iupd)
+    corpo = ricevuta.corpo(posizione.iupd)
     return Decisione(RICEVUTA_PAGAMENTO, corpo, ricevuta.chiave, (_presa(ricevuta),), {(RICEVUTA, ricevuta.chiave): None})
 
 
