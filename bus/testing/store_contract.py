@@ -224,12 +224,11 @@ class StoreContract:
 
     def test_records_are_followed_by_numbers_that_go_up(self, store: Store) -> None:
         for name in "ab":
-            row = {"kind": "rules", "time": "t", "message": None, "run": None, "content": name.encode()}
-            store.write(lambda tx, name=name, row=row: tx.do("add_record", id=name, **row)).result(30)  # type: ignore[misc]
+            do(store, "add_record", id=name, kind="rules", time="t", message=None, run=None, content=name.encode())
         with store.read() as tx:
-            rows = tx.all("records_after", after=0, most=9)
-        assert [bytes(row["content"]) for row in rows] == [b"a", b"b"]
-        assert rows[0]["seq"] < rows[1]["seq"]
+            first, second = tx.all("records_after", after=0, most=9)
+        assert [bytes(row["content"]) for row in (first, second)] == [b"a", b"b"]
+        assert first["seq"] < second["seq"]
 
     def test_closing_writes_what_was_taken_and_refuses_the_rest(self, store: Store) -> None:
         futures = [store.write(put(f"n{n}")) for n in range(500)]
@@ -570,7 +569,7 @@ class StoreContract:
             with pytest.raises(RuntimeError, match="taken back"):
                 store.write(failing).result(30)
             for part in range(3):
-                store.write(lambda tx, name=f"{turn} {part}": tx.do("add_mark", name=name, value="resta")).result(30)  # type: ignore[misc]
+                do(store, "add_mark", name=f"{turn} {part}", value="resta")
         with store.read() as tx:
             assert tx.one("mark", name="presa") is None
             assert tx.one("mark", name="4 2") is not None
