@@ -84,10 +84,10 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
     try:
         return declared.answer.model_validate(value)
     except ValidationError as error:
-        wrong = faults_of(error)
+        sentence = f"{declared.name}: the rows have not the agreed shape: {faults_of(error)}"
         if asked.effect == "read":
-            raise Unreachable(f"{declared.name}: the rows have not the agreed shape: {wrong}", answered=True) from None
-        raise Refused(f"{declared.name}: the rows have not the agreed shape: {wrong}", outside_code="NON_ESEGUIBILE") from None
+            raise Unreachable(sentence, answered=True) from None
+        raise Refused(sentence, outside_code="NON_ESEGUIBILE") from None
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:

@@ -80,6 +80,7 @@ def posizione_di(richiesta: NuovaPosizione, settings: PagopaSettings, stato: Sta
         causale=f"/RFB/{richiesta.iuv}/{euro(richiesta.importo)}/TXT/{richiesta.causale}"[:140],
         tassonomia=richiesta.tassonomia or settings.tassonomia,
     )
+    giorni = settings.ritenzione_giorni
     return Posizione(
         stato=stato,
         iuv=richiesta.iuv,
@@ -87,7 +88,7 @@ def posizione_di(richiesta: NuovaPosizione, settings: PagopaSettings, stato: Sta
         iupd=richiesta.iupd,
         importo=richiesta.importo,
         scadenza=richiesta.scadenza,
-        ritenzione=_ritenzione(richiesta.scadenza, settings.ritenzione_giorni),
+        ritenzione=None if giorni is None else dt.datetime.combine(richiesta.scadenza + dt.timedelta(days=giorni), FINE_GIORNO),
         scade=settings.switch_to_expired,
         causale=richiesta.causale,
         riferimento=richiesta.riferimento,
@@ -97,10 +98,6 @@ def posizione_di(richiesta: NuovaPosizione, settings: PagopaSettings, stato: Sta
         ufficio=settings.office_name,
         trasferimenti=(trasferimento,),
     )
-
-
-def _ritenzione(scadenza: dt.date, giorni: int | None) -> dt.datetime | None:
-    return None if giorni is None else dt.datetime.combine(scadenza + dt.timedelta(days=giorni), FINE_GIORNO)
 
 
 def corpo_di(posizione: Posizione) -> dict[str, Any]:

@@ -111,16 +111,12 @@ class Sportello:
         """Making the service costs microseconds: its contract is read once per process. ``fermo``: every operation fails."""
         from adapters.soap.server import SoapService
 
-        operazioni = self._operazioni()
+        risponde = (self.verifica, self.attiva, self.attiva, self.ricevi, self.ricevi, self.chiedi)
         return SoapService(
             self.settings.wsdl or CONTRATTO,
-            {nome: _ferma if fermo else self._vista(nome, operazione) for nome, operazione in operazioni.items()},
+            {nome: _ferma if fermo else self._vista(nome, uno) for nome, uno in zip(OPERAZIONI, risponde, strict=True)},
             on_invalid=self._non_valida, on_error=self._guasto, max_bytes=MAX_BYTES,
         )  # fmt: skip
-
-    def _operazioni(self) -> dict[str, Callable[[dict[str, Any]], Valori]]:
-        risponde = (self.verifica, self.attiva, self.attiva, self.ricevi, self.ricevi, self.chiedi)
-        return dict(zip(OPERAZIONI, risponde, strict=True))
 
     def verifica(self, valori: dict[str, Any]) -> Valori:
         """Answers paVerifyPaymentNotice."""

@@ -122,7 +122,7 @@ class Protocollo(Adapter):
 
     def reports(self) -> Sequence[Report]:
         """The day's registrations."""
-        return (registro.report(self.name, "registra"),)
+        return (registro.report(self.name),)
 
     def check(self) -> Iterable[str]:
         """Does the contract have what the dialect asks?"""

@@ -7,7 +7,6 @@ handing over for keeping, are the protocol system's; this is the other side of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from bus.adapter import Exchange, Report
@@ -35,14 +34,14 @@ CAMPI: Mapping[str, str] = {
 ESITI = {"answered": "registrato", "refused": "rifiutato", "open": "in corso", "in_doubt": "in dubbio"}
 
 
-def report(adapter: str, operation: str) -> Report:
+def report(adapter: str) -> Report:
     """``bus report protocollo --from DAY``."""
-    return Report(adapter, "Protocol register: daily extract of what the bus had registered", FONTE, CAMPI, partial(righe, operation))
+    return Report(adapter, "Protocol register: daily extract of what the bus had registered", FONTE, CAMPI, righe)
 
 
-def righe(operation: str, exchange: Exchange) -> Iterator[Mapping[str, JsonValue]]:
+def righe(exchange: Exchange) -> Iterator[Mapping[str, JsonValue]]:
     """One line for each try to register; looking up makes none."""
-    if exchange.inbound or exchange.operation != operation:
+    if exchange.inbound or exchange.operation != "registra":
         return
     chiesto, risposto = exchange.request, exchange.answer
     documenti: Any = chiesto.get("documenti") or ()
