@@ -95,9 +95,9 @@ class Anagrafe(Adapter):
     def __init__(self, name: str, settings: AnagrafeSettings) -> None:
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
-        self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
+        contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
         link, strict = settings.link(settings.connessione), settings.risposte_rigorose
-        self._client = SoapClient(self._contract, settings.url, link, port=self._dialect.porta, validate_replies=strict)
+        self._client = SoapClient(contract, settings.url, link, port=self._dialect.porta, validate_replies=strict)
 
     @operation(effect="read", timeout=5, refusals=_PERSON_REFUSALS, failed_when="listaErrori has an error that is not a warning")
     def cerca_soggetto(self, request: Ricerca, ctx: Call) -> Soggetto:
@@ -172,14 +172,14 @@ class Anagrafe(Adapter):
 
     def _not_answered(self, question: Question) -> Iterator[str]:
         """What the dialect takes from an answer that the contract's surely has not, and what it leaves out or does not know."""
-        from adapters.soap.shapes import is_absent, shapes_of
+        from adapters.soap.shapes import is_absent
 
         needed, known = (_CERTIFICATE, _CERTIFICATE) if question is self._dialect.certificato else (_NEEDED, _PERSON)
         for name in sorted(needed - question.campi.keys()):
             yield f"the dialect takes no {name} from the answer of {question.operazione}: say under campi where it is"
         for name in sorted(question.campi.keys() - known):
             yield f"campi.{name} of {question.operazione} is none of {', '.join(sorted(known))}"
-        answer = shapes_of(Path(self._contract), question.operazione, self._dialect.porta)[1]
+        _, answer = self._client.shapes(question.operazione)
         below = [(question.risultato, path) for path in question.campi.values()]
         below += [(question.errori, path) for path in (question.codice, question.testo, *question.solo_avviso) if question.errori]
         for above, paths in [("", question.risultato), ("", question.errori), *below]:

@@ -84,14 +84,14 @@ class Soap(Configured):
 
     def check(self) -> Iterable[str]:
         """Does the WSDL have the operations, and in them the fields that the settings name?"""
-        from adapters.soap.shapes import is_absent, shapes_of
+        from adapters.soap.shapes import is_absent
 
         missing = [*self._client.missing(*(declared.operation for declared in self.settings.operations.values()))]
         yield from missing
         if missing:  # perhaps nothing of it can be read
             return
         for name, declared in self.settings.operations.items():
-            asked, told = shapes_of(Path(self.settings.wsdl), declared.operation, self.settings.port)
+            asked, told = self._client.shapes(declared.operation)
             if declared.key and is_absent(asked, declared.key):
                 yield f"operations.{name}.key: the request of {declared.operation} has no {declared.key}"
             if declared.failed_when and is_absent(told, declared.failed_when.field):

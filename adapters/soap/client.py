@@ -56,6 +56,12 @@ class SoapClient:
 
         return load(self._path, self._port)
 
+    def shapes(self, operation: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the contract says of a request and of its answer, as JSON Schema (`adapters.soap.shapes`)."""
+        from adapters.soap.shapes import shapes_of
+
+        return shapes_of(self._path, operation, self._port)
+
     def missing(self, *operations: str) -> Iterator[str]:
         """A sentence for each of these operations that the contract has not, or one where it cannot be read."""
         try:
