@@ -31,7 +31,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -198,17 +198,14 @@ class _Watch:
             self.over, self._raw = True, None
 
     def cut(self) -> None:
-        with self._lock:
+        with self._lock, suppress(Exception):  # the connection is closed already: nothing to cut
             if self.over:
                 return
-            try:
-                if hasattr(self._raw, "interrupt"):
-                    self._raw.interrupt()
-                else:
-                    with socket.socket(fileno=os.dup(self._raw.fileno())) as line:
-                        line.shutdown(socket.SHUT_RDWR)
-            except Exception:  # noqa: BLE001, S110 - the connection is closed already: nothing to cut
-                pass
+            if hasattr(self._raw, "interrupt"):
+                self._raw.interrupt()
+            else:
+                with socket.socket(fileno=os.dup(self._raw.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
 
 class _Watchman:

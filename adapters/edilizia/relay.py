@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _ENCRYPTION = {80877103, 80877104}
@@ -168,8 +169,6 @@ def _exactly(line: socket.socket, size: int) -> bytes | None:
 
 
 def _shut(line: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # closed before
         line.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # closed before
     line.close()
