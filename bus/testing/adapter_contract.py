@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 import pytest
@@ -99,10 +99,10 @@ class Attempt:
 
     operation: Operation
     ctx: Call
+    shelf: Shelf
     answer: Any = None
     error: OutsideError | None = None
     seconds: float = 0.0
-    shelf: Shelf = field(default_factory=Shelf)
 
     @property
     def wire(self) -> bytes:
@@ -151,7 +151,7 @@ def attempt(
         open_attachment=shelf.open,
         save_attachment=shelf.save,
     )
-    done = Attempt(declared, ctx, shelf=shelf)
+    done = Attempt(declared, ctx, shelf)
     begun = time.monotonic()
     try:
         done.answer = getattr(adapter, declared.method)(_prepared(adapter, declared, request, ctx), ctx)

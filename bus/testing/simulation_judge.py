@@ -20,9 +20,12 @@ def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accept
     """Everything that must hold when nothing moves any more."""
     numbered = list(log.everything(tx))
     records = [record for _, record in numbered]
-    found = [*_numbers([seq for seq, _ in numbered]), *log_faults(tx, records), *_lost(tx, accepted), *_rest(tx, now, records), *_waits(tx)]
     return [
-        *found,
+        *_numbers([seq for seq, _ in numbered]),
+        *log_faults(tx, records),
+        *_lost(tx, accepted),
+        *_rest(tx, now, records),
+        *_waits(tx),
         *_doubles(ledger, records),
         *_lane(ledger),
         *_order(tx, records),
