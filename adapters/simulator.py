@@ -40,7 +40,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -214,8 +214,7 @@ class Fault:
         return True
 
     def shown(self) -> dict[str, Any]:
-        names = ("fault", "operation", "seconds", "code", "times", "probability", "seed")
-        return {name: getattr(self, name) for name in names}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
 
 class Simulator:

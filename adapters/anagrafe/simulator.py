@@ -61,11 +61,8 @@ class Registry(Simulator):
     def refuse(self, request: Request, code: str) -> Reply:
         """In band, as each contract says no."""
         operation = self.operation_of(request)
-        if operation == "ricercaSoggetto":
-            return Reply(*self._service.reply(operation, _errors(code)))
-        if operation == "emissioneCertificato":
-            return Reply(*self._service.reply(operation, _refused(_no_heading(), code)))
-        return Reply(*self._service.reply(operation, {}))
+        said = {"ricercaSoggetto": _errors(code), "emissioneCertificato": _refused(_no_heading(), code)}
+        return Reply(*self._service.reply(operation, said.get(operation, {})))
 
     def _found(self, codice: str) -> list[dict[str, str]]:
         return [person for person in self._people if person["codice_fiscale"] == codice]

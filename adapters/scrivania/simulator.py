@@ -57,10 +57,10 @@ class Scrivanie(Simulator):
             return Reply.json(_answer(known)) if same else Reply.problem(409, "CHIAVE_RIUSATA")
         desk = self._desk_of(asked["ufficio"], asked["servizio"])
         used_reserve = isinstance(desk, str) and "riserva" in asked
+        if used_reserve:
+            desk = self._desk_named(asked["riserva"])
         if isinstance(desk, str):
-            desk = self._desk_named(asked["riserva"]) if used_reserve else desk
-        if isinstance(desk, str):
-            return self.refuse(Request("POST", "/elementi", {}, {}, b""), desk)
+            return Reply.problem(422, desk)
         detail = {"richiesta": asked, "scrivania": desk["scrivania"], "incaricato": self._least_busy(desk), "riserva": used_reserve}
         made, _ = self.ledger.once("elemento", key, detail)
         return Reply.json(_answer(made), 201)
@@ -91,12 +91,7 @@ class Scrivanie(Simulator):
 
 def _answer(effect: dict[str, Any]) -> dict[str, Any]:
     detail = effect["detail"]
-    return {
-        "elemento": f"EL-{effect['id']:06d}",
-        "scrivania": detail["scrivania"],
-        "incaricato": detail["incaricato"],
-        "riserva": detail["riserva"],
-    }
+    return {"elemento": f"EL-{effect['id']:06d}", **{name: detail[name] for name in ("scrivania", "incaricato", "riserva")}}
 
 
 if __name__ == "__main__":
