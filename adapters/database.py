@@ -255,8 +255,9 @@ class Transaction:
 
     def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
-        _keep(self.ctx, "out", {"sql": sql, "parameters": dict(parameters or {})}, name)
-        answered = self._execute(sql, dict(parameters or {}))
+        given = dict(parameters or {})
+        _keep(self.ctx, "out", {"sql": sql, "parameters": given}, name)
+        answered = self._execute(sql, given)
         if not answered.returns_rows:
             raise Refused(
                 f"{name}: the last statement answers no rows: write RETURNING, or a SELECT behind it", outside_code="NON_ESEGUIBILE"
@@ -275,8 +276,9 @@ class Transaction:
         """Run one statement for each set of parameters (none: nothing is sent); the number of rows it touched."""
         if not parameters:
             return 0
-        _keep(self.ctx, "out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
-        touched = self._execute(sql, dict(parameters[0]) if len(parameters) == 1 else [dict(one) for one in parameters]).rowcount
+        given = [dict(one) for one in parameters]
+        _keep(self.ctx, "out", {"sql": sql, "parameters": given}, name)
+        touched = self._execute(sql, given[0] if len(given) == 1 else given).rowcount
         _keep(self.ctx, "in", {"touched": touched}, name)
         return touched
 
@@ -386,25 +388,24 @@ class Database:
         keywords["connect_timeout"] = max(1, round(seconds))
         keywords.setdefault("client_encoding", "utf8")  # the server's own cannot say every text, and of SQL_ASCII texts come as bytes
 
-    def _open(self, ctx: Call, name: str, until: float, *, read: bool) -> Transaction:
+    def _open(self, ctx: Call, name: str, until: float, *, read: bool, again: bool = True) -> Transaction:
         """A connection with a begun transaction. A kept connection that the server has dropped is replaced once: nothing was asked yet.
 
         This first statement is the ping of the pool (`pool_pre_ping` has no deadline, and costs one more round trip).
         """
         from sqlalchemy.exc import DBAPIError
 
-        for last in (False, True):
-            self._local.left = _left(until)
-            connection = self.engine.connect()
-            try:
-                with _Watch(_left(until), connection):
-                    self._begin(connection, name, until, read=read)
-                return Transaction(connection, ctx)
-            except DBAPIError as error:
-                _give_back(connection)
-                if last or not error.connection_invalidated or time.monotonic() >= until:
-                    raise
-        raise AssertionError("unreachable: the second round returns or raises")
+        self._local.left = _left(until)
+        connection = self.engine.connect()
+        try:
+            with _Watch(_left(until), connection):
+                self._begin(connection, name, until, read=read)
+            return Transaction(connection, ctx)
+        except DBAPIError as error:
+            _give_back(connection)
+            if not again or not error.connection_invalidated or time.monotonic() >= until:
+                raise
+        return self._open(ctx, name, until, read=read, again=False)
 
     def _begin(self, connection: Connection, name: str, until: float, *, read: bool) -> None:
         milliseconds = max(1, int(_left(until) * 1000))
