@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, Field, create_model
@@ -49,13 +50,13 @@ _DURATIONS = {
     **dict.fromkeys(("timeout", "wait", "most", "per"), r"^[1-9][0-9]{0,5}(s|m|h|d)$"),
 }
 _NAMED = {
-    ("Call", "call"): "operations", ("Call", "undo"): "operations", ("Call", "mapping"): "mappings", ("Map", "map"): "mappings",
+    ("Call", "call"): "asked", ("Call", "undo"): "asked", ("Call", "mapping"): "mappings", ("Map", "map"): "mappings",
     ("Send", "send"): "types", ("Send", "mapping"): "mappings", ("Wait", "wait"): "types", ("Gather", "gather"): "types",
     ("RouteDocument", "on"): "types", ("MappingDocument", "from"): "types", ("MappingDocument", "to"): "targets",
     ("Servizio", "modulo"): "types", ("Servizio", "percorso"): "routes", ("Servizio", "ufficio"): "offices",
     ("Arrival", "arrive"): "types", ("Happening", "arrive"): "types",
 }  # fmt: skip
-"""Fields that name something of the installation."""
+"""Fields that name something of the installation: what of `Vocabulary`."""
 
 _SAY_SOMETHING = {"RouteDocument", "ClauseModel", "TypeDocument", "Servizio", "Expectation", *(model.__name__ for model in KINDS.values())}
 """Models whose fields say something where they are written."""
@@ -74,10 +75,15 @@ class Vocabulary:
     tables: Names = field(default_factory=dict)
     offices: Names = field(default_factory=dict)
 
-    def named(self, what: str) -> Names:
-        asked = {name: _first_line(one) for name, one in self.operations.items()}
-        found: Names = {"operations": asked, "targets": {**asked, **self.types}}.get(what) or getattr(self, what, {})
-        return found
+    @cached_property
+    def asked(self) -> Names:
+        """The operations, each with its description."""
+        return {name: _first_line(one) for name, one in self.operations.items()}
+
+    @property
+    def targets(self) -> Names:
+        """What a mapping can make."""
+        return {**self.asked, **self.types}
 
 
 def _first_line(operation: Operation) -> str:
@@ -106,9 +112,10 @@ def _models(models: Iterable[type[BaseModel]], vocabulary: Vocabulary) -> dict[s
         for name, inner in schema.get("properties", {}).items():
             if owner in _SAY_SOMETHING and (owner, name) != ("Wait", "wait"):
                 _without_null(inner)
-            if names := vocabulary.named(_NAMED.get((owner, name), "")):
-                schema["properties"][name] = _enumerated(inner, names)
-            elif name in _DURATIONS and (owner, name) not in _NAMED:
+            if what := _NAMED.get((owner, name)):
+                if names := getattr(vocabulary, what):
+                    schema["properties"][name] = _enumerated(inner, names)
+            elif name in _DURATIONS:
                 _texts(inner, {"pattern": _DURATIONS[name]})
     return definitions
 
@@ -154,7 +161,7 @@ def _route(vocabulary: Vocabulary) -> Schema:
     for fields in (route["properties"], definitions["TestDocument"]["properties"]):
         fields["given"] = {**given, "description": fields["given"]["description"]}
     expected = definitions["Expectation"]["properties"]
-    for part, names in (("calls", vocabulary.named("operations")), ("sent", vocabulary.types)):
+    for part, names in (("calls", vocabulary.asked), ("sent", vocabulary.types)):
         if names:
             with_values = {
                 "type": "object",
@@ -232,7 +239,7 @@ def _told(schema: Schema) -> str:
 
 def _given(vocabulary: Vocabulary) -> Schema:
     conducts = {name: _conduct(one) for name, one in vocabulary.operations.items()}
-    asked = {name: {**conducts[name], "description": text} for name, text in vocabulary.named("operations").items()}
+    asked = {name: {**conducts[name], "description": text} for name, text in vocabulary.asked.items()}
     bodies = {name: _fields(vocabulary.shapes.get(name, {})) | {"description": text} for name, text in vocabulary.types.items()}
     messages = {"type": "object", "description": "Bodies, by type", "properties": bodies}
     clock = {"type": "string", "description": 'The moment at which the test begins, such as "2026-03-02T09:00:00+01:00"'}

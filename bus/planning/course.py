@@ -128,11 +128,11 @@ class Course:
         return outcome
 
     def _walks(self, message: Message, openings: Sequence[Opening]) -> Iterator[tuple[Plan | None, Plan | None, str, list[Opening]]]:
-        """What is to be walked: the plans of both rules, where they begin, and the runs that lend answers, the likest first."""
+        """What is to be walked: the plans of both rules, where they begin, and the runs that lend answers."""
         for route, both in self.routes.items():
             before, after = (plan if plan and plan.on == message.type else None for plan in both)
             if before or after:
-                yield before, after, "", sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
+                yield before, after, "", _likest(openings, route)
         for late in openings:
             step, both = late.entry.partition(" ")[0], self.routes.get(_route_of(late), (None, None))
             before, after = (plan if plan and _takes_late(plan, step) else None for plan in both)
@@ -190,18 +190,17 @@ class Course:
         identity = _sent_as(memory, was)
         near = self._near(page)
         base = (near.message(identity) if identity else None) or _not_in_log(parent, said)
-        both = tuple(base._replace(body=one.body if one else None) for one in (was, now))
+        both = base._replace(body=was.body if was else None), base._replace(body=now.body if now else None)
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
         afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
         openings = [one for one in near.openings if one.message == identity]
         for route in sorted({*befores, *afters}):
-            lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
             plans = befores.get(route), afters.get(route)
-            yield from self._beyond(both, plans, "", remember(lenders, near), near, depth)  # type: ignore[arg-type]
+            yield from self._beyond(both, plans, "", remember(_likest(openings, route), near), near, depth)
         if identity:
             self._followed.add(identity)
-            yield from self._waited(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
-            yield from self._late(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
+            yield from self._waited(identity, both, now is not None, page, depth)
+            yield from self._late(identity, both, now is not None, page, depth)
         if now is not None and (not identity or self._given(both[0]) != self._given(both[1])):
             yield from self._besides_in(both[1], identity, page, depth)
 
@@ -412,6 +411,11 @@ def _digest(plan: Plan | None) -> str:
 
 def _route_of(opening: Opening) -> str:
     return opening.name.rpartition("@")[0]
+
+
+def _likest(openings: Sequence[Opening], route: str) -> list[Opening]:
+    """The runs that lend answers to one of a route, the likest first."""
+    return sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
 
 
 def _takes_late(plan: Plan, step: str) -> bool:
