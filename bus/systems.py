@@ -71,6 +71,11 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
     return made
 
 
+def adapter_of(config: Config, name: str) -> Adapter:
+    """One of them by itself, whatever is wrong with the others."""
+    return adapters_of(config.model_copy(update={"adapters": {name: config.adapters[name]}}))[name]
+
+
 def check_settings(config: Config) -> None:
     """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
     refused: list[str] = []

@@ -15,7 +15,7 @@ from bus.cli.common import Granted
 from bus.cli.verify import store_in
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, NotFound, Unproven
-from bus.systems import adapter_class, adapters_of, class_name, class_of, operations_of
+from bus.systems import adapter_class, adapter_of, adapters_of, class_name, class_of, operations_of
 
 if TYPE_CHECKING:
     from bus.replay.bundle import Bundle
@@ -71,7 +71,7 @@ def offered(config: Config) -> dict[str, Operation]:
 def _declaring(config: Config, name: str) -> Adapter | type[Adapter]:
     """Who says what an adapter offers though a secret is not at hand: its class, or itself where its own settings do (`use: soap`)."""
     cls = class_of(config, name)
-    return cls if cls.operations else adapters_of(config.model_copy(update={"adapters": {name: config.adapters[name]}}))[name]
+    return cls if cls.operations else adapter_of(config, name)
 
 
 def offline(path: Path) -> tuple[Config, dict[str, Operation]]:

@@ -17,7 +17,7 @@ from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.network import Proxy, has_authorities
-from bus.systems import adapters_of
+from bus.systems import adapter_of
 
 WITHIN = 5.0
 """Seconds for one address: name, connection and TLS."""
@@ -41,9 +41,9 @@ class Address:
 def adapters(at: Surroundings) -> Iterator[Verdict]:
     """One adapter at a time, so that all faults are seen at once. Where secrets lack, nothing is said of settings that may hold them."""
     made: dict[str, Adapter] = {}
-    for name, own in at.settings.adapters.items():
+    for name in at.settings.adapters:
         try:
-            made |= adapters_of(at.settings.model_copy(update={"adapters": {name: own}}))
+            made[name] = adapter_of(at.settings, name)
         except ConfigError as error:
             if at.lacking:
                 continue
