@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime as dt
 import errno
 import io
 import os
@@ -18,6 +19,7 @@ import typer
 from bus.cli.common import Key, Url, client, family, show
 from bus.client import Client
 from bus.disk import whole
+from bus.jsontext import dumps
 
 app = family()
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -41,12 +43,11 @@ def report(
         if not name:
             show(there, json, _list)
             return
-        known = {one["name"]: one for one in there["reports"]}
         if not since:
             raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
         lines = _lines(bus, name, {"from": since, "to": until or _next_day(since), "purpose": purpose})
         first = next(lines, None)  # a refusal comes before a file is made
-        fields = list(known.get(name, {}).get("fields", ()))
+        fields = next(list(one["fields"]) for one in there["reports"] if one["name"] == name)
         with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
             _write(file, fields, lines if first is None else chain([first], lines), json)
             file.flush()
@@ -70,8 +71,6 @@ def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, 
 
 
 def _write(file: IO[str], fields: list[str], lines: Iterable[dict[str, Any]], json: bool) -> None:
-    from bus.jsontext import dumps
-
     if json:
         for line in lines:
             file.write(dumps(line).decode() + "\n")
@@ -88,8 +87,6 @@ def _cell(value: Any) -> str:
 
 
 def _next_day(day: str) -> str:
-    import datetime as dt
-
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):
