@@ -240,6 +240,10 @@ class Borrowed:
             return Told(said.turn, said.event)
         return Told(NOW, Noted(self.message.time))
 
+    def _free(self, subject: str) -> list[tuple[str, Said]]:
+        """What the journals hold of a subject and was not told yet."""
+        return [(path, one) for path, one in self.memory.others.get(subject, ()) if (subject, one.turn) not in self._lent]
+
     # -- calls ----------------------------------------------------------------------------------------------------------
 
     def _call(self, ask: Call) -> Told | None:
@@ -271,9 +275,8 @@ class Borrowed:
         own = self.memory.by_path.get(ask.path)
         if own is not None and own.subject == ask.operation:
             return own
-        free = [(path, one) for path, one in self.memory.others.get(ask.operation, ()) if (ask.operation, one.turn) not in self._lent]
-        wanted = self._as_asked(ask)
-        same = next((one for _, one in free if one.question is not None and one.question == wanted), None)
+        free, wanted = self._free(ask.operation), self._as_asked(ask)
+        same = next((one for _, one in free if one.question == wanted), None)
         if same is not None:
             return same
         orphans = [one for path, one in free if path.rpartition("/")[2].partition("!")[0] not in self.ids]
@@ -344,8 +347,7 @@ class Borrowed:
     def _arrival(self, ask: Await) -> Said | None:
         """What was told a wait for the same elsewhere: the message that came, or that none did until the same deadline."""
         wanted = _question(ask)
-        found = (one for path, one in self.memory.others.get(str(ask.type), ()) if (str(ask.type), one.turn) not in self._lent)
-        fits = (one for one in found if one.question == wanted and not self._is_taken(one))
+        fits = (one for _, one in self._free(str(ask.type)) if one.question == wanted and not self._is_taken(one))
         return next((one for one in fits if isinstance(one.event, Arrived) or _is_until(one, ask.deadline)), None)
 
     # -- messages sent ----------------------------------------------------------------------------------------------------
