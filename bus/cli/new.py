@@ -48,15 +48,14 @@ def route(
     known, catalog = _house(config)
     _absent(name, catalog.routes, "route")
     file = _file_of("routes", name)
-    files = {}
-    declared = catalog.types.get(on)
-    if declared is None:
-        files[f"mappings/types/{on}.yaml"] = filled(TYPE, type=on, title=f"What starts {name}")
-    body = {"richiesta": "R-1"} if declared is None else _body_of(on, catalog)
-    key = "key: body.richiesta\n" if declared is None else ""
+    if on in catalog.types:
+        files, key, body = dict[str, str](), "", _body_of(on, catalog)
+    else:
+        files = {f"mappings/types/{on}.yaml": filled(TYPE, type=on, title=f"What starts {name}")}
+        key, body = "key: body.richiesta\n", {"richiesta": "R-1"}
     files[file] = filled(ROUTE, route=name, file=file, type=on, key=key, body=_flow(body))
     _write(known, files)
-    if said and declared is None and (near := catalog.nearest_type(on)):
+    if said and on not in catalog.types and (near := catalog.nearest_type(on)):
         print(f"{on} is a new message type; {near}")
     print(f"next: bus validate; bus test {file}")
 
@@ -79,11 +78,8 @@ def mapping(
         raise Invalid(f"there is no message type {source!r}", code="new.unknown", hint=suggestion(source, catalog.types))
     schema = _target_of(target, known, catalog)
     if schema is None:
-        raise Invalid(
-            f"{target!r} is neither an operation nor a type",
-            code="new.unknown",
-            hint=suggestion(target, [*known.operations, *catalog.types]),
-        )
+        hint = suggestion(target, [*known.operations, *catalog.types])
+        raise Invalid(f"{target!r} is neither an operation nor a type", code="new.unknown", hint=hint)
     fields = "\n".join(_fields(schema, schema, catalog.types[source].shape, "  "))
     file = _file_of("mappings", name)
     text = filled(MAPPING, name=name, file=file, to=target, fields=fields).replace("@FROM@", source)
@@ -291,9 +287,8 @@ def _body_of(type: str, catalog: Catalog) -> Any:
                 return sent
     made = example_of(catalog.types[type].shape, catalog.types[type].shape)
     if catalog.validate(type, made):
-        raise Invalid(
-            f"no body of {type!r} could be made up for a test", code="new.no-body", hint="begin with a type of your own, and change `on`"
-        )
+        hint = "begin with a type of your own, and change `on`"
+        raise Invalid(f"no body of {type!r} could be made up for a test", code="new.no-body", hint=hint)
     return made
 
 

@@ -86,12 +86,8 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
             yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
     else:
         said = f"the database has revision {store.revision}, this program speaks {store.speaks}"
-        back = (
-            ""
-            if store.revision < store.speaks
-            else f"run the program that made it, or with that program: bus migrate down --to {store.speaks}"
-        )
-        yield wrong("doctor.store-schema", said, store.where, next=back)
+        back = f"run the program that made it, or with that program: bus migrate down --to {store.speaks}"
+        yield wrong("doctor.store-schema", said, store.where, next=back if store.revision > store.speaks else "")
 
 
 def rights(at: Surroundings) -> Iterator[Verdict]:

@@ -106,11 +106,10 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.rules", f"errors: {errors}", where)
         return
     what = f"{len(catalog.routes)} routes, fingerprint {catalog.digest[:12]}"
-    yield (
-        warning("doctor.rules", f"{what}, {len(findings)} warnings", where, why="they may not do what was meant")
-        if findings
-        else ok("doctor.rules", what, where)
-    )
+    if findings:
+        yield warning("doctor.rules", f"{what}, {len(findings)} warnings", where, why="they may not do what was meant")
+    else:
+        yield ok("doctor.rules", what, where)
 
 
 def attachments(at: Surroundings) -> Iterator[Verdict]:

@@ -102,12 +102,10 @@ def lanes(at: Surroundings) -> Iterator[Verdict]:
 
 
 def leases(at: Surroundings) -> Iterator[Verdict]:
-    late = [row for row in at.rows("expired_leases") if _age(at, row["lease"]) > LATE]
-    for row in late:
-        yield warning(
-            "doctor.leases",
-            f"{row['runs']:,} runs are still claimed by {row['owner']}, whose lease ended {_words(_age(at, row['lease']))} ago",
-        )
+    for row in at.rows("expired_leases"):
+        if (late := _age(at, row["lease"])) > LATE:
+            what = f"{row['runs']:,} runs are still claimed by {row['owner']}, whose lease ended {_words(late)} ago"
+            yield warning("doctor.leases", what)
 
 
 def tree(at: Surroundings) -> Iterator[Verdict]:

@@ -313,9 +313,8 @@ class _Life:
             return
         operation = self.operations.get(ask.operation)
         if operation is None:
-            self._say(
-                "unavailable: undeclared", f"no adapter declares {ask.operation}: its request cannot be compared", ask.place, ask.path
-            )
+            sentence = f"no adapter declares {ask.operation}: its request cannot be compared"
+            self._say("unavailable: undeclared", sentence, ask.place, ask.path)
             return
         try:
             made: JsonValue = operation.request.model_validate(ask.request).model_dump(mode="json", exclude_none=True)

@@ -24,9 +24,8 @@ Named: TypeAlias = "tuple[str, str]"
 def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
     """Messages accepted from ``since`` on and before ``until``, by their own time: the clock that made an id may have been another's."""
     if since and until and until <= since:
-        raise Invalid(
-            "the end of the time is not after its beginning", code="replay.time", hint="--to is the first moment that is left out"
-        )
+        hint = "--to is the first moment that is left out"
+        raise Invalid("the end of the time is not after its beginning", code="replay.time", hint=hint)
     first, last = since or search.EVER, until or search.NEVER
     with reader.read() as tx:
         top = next((row["seq"] for row in tx.all("newest_record")), 0)
