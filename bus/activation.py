@@ -165,14 +165,12 @@ class Activation:
         return {"rules": record.rules, "edition": record.data["edition"], "changed": changed, "record": record.id}
 
     def _put(self, tx: Tx, draft: Draft, wish: _Wish, seen: Record | None) -> tuple[Record, bool]:
-        found = editions.newest(tx)
+        found, hint = editions.newest(tx), "look at `bus status`, then activate again"
         if found is not None and not str(found.rules).startswith(wish.expected):
-            raise Conflict(
-                f"other rules are in force than you saw: {str(found.rules)[:12]}, by {found.actor} at {text_of(found.time)}",
-                code="rules.moved-on", hint="look at `bus status`, then activate again",
-            )  # fmt: skip
+            sentence = f"other rules are in force than you saw: {str(found.rules)[:12]}, by {found.actor} at {text_of(found.time)}"
+            raise Conflict(sentence, code="rules.moved-on", hint=hint)
         if (found and found.id) != (seen and seen.id):
-            raise _Raced("somebody else was first", code="rules.moved-on", hint="look at `bus status`, then activate again")
+            raise _Raced("somebody else was first", code="rules.moved-on", hint=hint)
         if found is not None and found.data["edition"] == draft.id():
             return found, False
         before, restores = (wish.target.data.get("before"), wish.target.id) if wish.target else (found and found.id, None)
@@ -405,11 +403,8 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
     for step in range(steps):
         before = by_id.get(str(found.data.get("before")))
         if before is None:
-            raise NotFound(
-                f"the way back from the rules in force ends after {step} of {steps} steps",
-                code="rules.unknown",
-                hint="it goes on from where a rollback went; `bus status --history` lists all rules, and --to goes to any of them",
-            )
+            hint = "it goes on from where a rollback went; `bus status --history` lists all rules, and --to goes to any of them"
+            raise NotFound(f"the way back from the rules in force ends after {step} of {steps} steps", code="rules.unknown", hint=hint)
         found = before
     return found
 

@@ -96,7 +96,7 @@ def status(
         "refused": _refused(known) if unchanged else 0,
         "restart": restart,
         "processes": active["processes"],
-        "behind": [_name(one) for one in active["processes"] if one["rules"] != active["rules"] and one["silent"] < SILENT],
+        "behind": _behind(active, active["rules"]),
     }
     show(found, json, _print_status)
     if wrong is not None:
@@ -199,11 +199,11 @@ def _done(bus: Client, told: dict[str, Any], what: str, json: bool) -> None:
 
 
 def _late(bus: Client, rules: str) -> list[str]:
-    """The processes that do not work under these rules, after a while; those that are silent are not waited for."""
+    """The processes that do not work under these rules, after a while."""
     end = time.monotonic() + WITHIN
     while True:
         shown = bus.get("/rules")
-        late = [_name(one) for one in shown["processes"] if one["rules"] != rules and one["silent"] < SILENT]
+        late = _behind(shown, rules)
         if not late or shown["rules"] != rules or time.monotonic() > end:
             return late
         time.sleep(0.1)
@@ -257,6 +257,11 @@ def _print_history(shown: dict[str, Any]) -> None:
 
 def _by(act: Mapping[str, Any]) -> str:
     return f"{act['actor']} ({act['as']})" if act["as"] else str(act["actor"])
+
+
+def _behind(shown: Mapping[str, Any], rules: str) -> list[str]:
+    """The processes that do not work under these rules; those that are silent are not waited for."""
+    return [_name(one) for one in shown["processes"] if one["rules"] != rules and one["silent"] < SILENT]
 
 
 def _name(process: Mapping[str, Any]) -> str:
