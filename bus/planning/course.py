@@ -135,7 +135,7 @@ class Course:
                 yield before, after, "", _likest(openings, route)
         for late in openings:
             step, both = late.entry.partition(" ")[0], self.routes.get(_route_of(late), (None, None))
-            before, after = (plan if plan and _takes_late(plan, step) else None for plan in both)
+            before, after = (_taking_late(plan, step) for plan in both)
             if step and (before or after):
                 yield before, after, late.entry, sorted(openings, key=lambda one: one is not late)
 
@@ -230,22 +230,23 @@ class Course:
         near = self._near(page)
         for opening in (one for one in near.openings if one.message == identity and one.entry):
             step, _, run = opening.entry.partition(" ")
-            plans = (_plan(rules, _route_of(opening)) for rules in (self.before, self.after))
-            before, after = (plan if plan and _takes_late(plan, step) else None for plan in plans)
+            before, after = (_taking_late(_plan(rules, _route_of(opening)), step) for rules in (self.before, self.after))
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
             yield from self._beyond(both, (before, after if wakes else None), opening.entry, remember([opening], near), near, depth)
 
     def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Evidence, depth: int) -> Iterator[Change]:
         """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
         runs = [one.run for one in page.openings if one.message == message.id and _route_of(one) == plans[1].route and not one.entry]
+        if not runs:
+            return
         sooner = [identity for identity in new.taken if identity not in {*old.taken, *new.told}]
         later = [identity for identity in old.taken if identity not in {*new.taken, *new.told}]
-        near = self.evidence([*sooner, *later]) if runs else page
+        near = self.evidence([*sooner, *later])
         for opening in near.openings:
             if opening.message in sooner and opening.entry.rpartition(" ")[2] in runs:
                 memory = remember([opening], near)
                 yield from self._opened(opening.message, (plans[0], None), opening.entry, memory, near, depth)
-        for identity in later if runs else ():
+        for identity in later:
             step = old.taken[identity].place.rpartition("/")[2]
             if step in new.closed:
                 yield from self._opened(identity, (None, plans[1]), f"{step} {runs[0]}", Memory({}, {}), near, depth)
@@ -264,7 +265,9 @@ class Course:
         runs: dict[str, list[Waiting]] = {}
         for wait in self._waits_for(identity or sent.id, sent):
             runs.setdefault(wait.run, []).append(wait)
-        near = self.evidence(sorted({waits[0].message for waits in runs.values()})) if runs else page
+        if not runs:
+            return
+        near = self.evidence(sorted({waits[0].message for waits in runs.values()}))
         for opening in (one for one in near.openings if one.run in runs):
             journal, plan = near.journal(opening.run), _plan(self.after, _route_of(opening))
             if plan is None or (identity and any(record.data.get("arrival") == identity for record in journal)):
@@ -288,7 +291,7 @@ class Course:
             if made := list(self._beyond((began, began), (plan, plan), opening.entry, memory, near, depth, then)):
                 self._meet(sent, memory)
             yield from made
-        elif late and _takes_late(plan, step):
+        elif late and _taking_late(plan, step):
             yield from self._beyond((sent, sent), (None, plan), f"{step} {opening.run}", Memory({}, {}), near, depth)
 
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
@@ -418,5 +421,7 @@ def _likest(openings: Sequence[Opening], route: str) -> list[Opening]:
     return sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
 
 
-def _takes_late(plan: Plan, step: str) -> bool:
-    return any(one.id == step and isinstance(one, WaitStep | GatherStep) and bool(one.on_late) for one in plan.walk())
+def _taking_late(plan: Plan | None, step: str) -> Plan | None:
+    """The plan, if that step of it takes messages that come late."""
+    late = any(one.id == step and isinstance(one, WaitStep | GatherStep) and one.on_late for one in plan.walk()) if plan else False
+    return plan if late else None

@@ -160,13 +160,11 @@ def _replies(before: Sequence[Reply], after: Sequence[Reply]) -> Iterator[Change
 def _keys(before: Sequence[Join], after: Sequence[Join]) -> Iterator[Change]:
     was = {name: (join.place, value) for join in before for name, value in join.keys.items()}
     now = {name: (join.place, value) for join in after for name, value in join.keys.items()}
+    nothing: tuple[str, JsonValue] = "", MISSING
     for name in [*now, *(name for name in was if name not in now)]:
-        old, new = was.get(name), now.get(name)
-        if (old and old[1]) != (new and new[1]):
-            place = new[0] if new else old[0] if old else ""
-            yield Change(
-                "key changed", place, name, (f"keys.{name}",), old[1] if old else MISSING, new[1] if new else MISSING, old=new is None
-            )
+        (old_place, old), (place, new) = was.get(name, nothing), now.get(name, nothing)
+        if old != new:
+            yield Change("key changed", place or old_place, name, (f"keys.{name}",), old, new, old=name not in now)
 
 
 def _waits(before: Sequence[Await], after: Sequence[Await]) -> Iterator[Change]:
