@@ -177,6 +177,7 @@ class Account:
         asked = [one for one in self._reached[step.place] if one.what.startswith(f"{part}[") or (part == "otherwise" and "[" in one.what)]
         taken = next((one for one in reversed(asked) if one.holds), None)
         own = next((one for one in reversed(asked) if one.what == f"{part}[{number}].when"), None)
+        pending = any(ask.place == step.place for ask in self.past.walk.pending.values())
         match part:
             case "choose" | "on_error" if own is not None and not own.holds:
                 return self._of(own, "the condition of this clause did not hold")
@@ -187,19 +188,13 @@ class Account:
             case _ if self.past.walk.failure is not None and self.past.walk.failure.place == step.place:
                 return None
             case "on_error" if own is None:
-                pending = self._is_pending(step)
-                return self._told(
-                    step, f"the call {self._not_yet('been answered')}" if pending else "the call was answered: nothing failed"
-                )
+                told = f"the call {self._not_yet('been answered')}" if pending else "the call was answered: nothing failed"
+                return self._told(step, told)
             case "on_deadline":
-                pending = self._is_pending(step)
                 return self._told(step, f"the deadline {self._not_yet('come')}" if pending else "what was awaited came before the deadline")
             case "each":
                 return self._told(step, "the list was empty", "each")
         return None
-
-    def _is_pending(self, step: p.Step) -> bool:
-        return any(ask.place == step.place for ask in self.past.walk.pending.values())
 
     def _not_yet(self, happened: str) -> str:
         return f"had not {happened} when the run {gone}" if (gone := _gone(self.past)) else f"has not {happened} yet"
