@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bus.adapter import Operation
@@ -66,9 +67,15 @@ def planned(
         return found
     book = Rulebook.of(reader)
     found.course = course = Course(
-        old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
-        lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked), _logged(reader, book),
-    )  # fmt: skip
+        old,
+        new,
+        operations,
+        examples,
+        evidence=lambda ids: next(pages(reader, [ids], book)),
+        woken=lambda ids: next(pages(reader, [_woken(reader, ids)], book)),
+        waits=partial(_waiting, reader),
+        logged=_logged(reader, book),
+    )
     _take(found, course, messages, reader, book)
     found.findings = new_findings(old.findings, new.findings)
     found.flight = _in_flight(reader, book, course)
@@ -107,7 +114,8 @@ def _logged(reader: Reader, book: Rulebook) -> Logged:
     with reader.read() as tx:
         newest = tx.one("newest_record")
         last = tx.one("record_from", seq=newest["seq"]) if newest else None
-    return Logged(lambda *asked: _came(reader, book, *asked), moment_of(last["time"]) if last else dt.datetime.min.replace(tzinfo=dt.UTC))
+    end = moment_of(last["time"]) if last else dt.datetime.min.replace(tzinfo=dt.UTC)
+    return Logged(partial(_came, reader, book), end)
 
 
 def _came(reader: Reader, book: Rulebook, message: str, type: str, key: tuple[str, str] | None) -> list[Message]:
