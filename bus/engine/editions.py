@@ -74,7 +74,7 @@ def newest(tx: Tx) -> Record | None:
     return next(_records(tx.all("newest_rules", most=1)), None)
 
 
-def history(tx: Tx, most: int = 100) -> list[Record]:
+def history(tx: Tx, most: int) -> list[Record]:
     """Activations, the newest first."""
     return list(_records(tx.all("newest_rules", most=most)))
 

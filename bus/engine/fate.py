@@ -142,7 +142,7 @@ def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, 
             return _again(call, tries, told, now, None, doubt=True)
 
 
-def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool = False) -> Outcome:
+def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool) -> Outcome:
     if tries.count >= call.retry.attempts:
         return Done(Failed(now, told))
     return Retry(now + _wait(call, tries.count, retry_after), told, doubt=doubt)

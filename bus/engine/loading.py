@@ -9,7 +9,7 @@ from typing import Any
 from bus.clock import moment_of
 from bus.diagnostics import logger
 from bus.engine import journal
-from bus.engine.holding import NOTHING, Known
+from bus.engine.holding import Known
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live, Surroundings
 from bus.engine.projection import about
@@ -48,7 +48,7 @@ class Loading:
                 loaded.append(self._load(tx, row, (parsed(content), key), ()))
         return loaded
 
-    def load(self, rows: Sequence[Row], known: Known = NOTHING) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
+    def load(self, rows: Sequence[Row], known: Known) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
         """Runs with their journals, and rows of which no run can be made, with the reason; all in one view of the store.
 
         ``known``: messages that this process has just accepted. They become what reading them back would give, the order of keys too.
