@@ -23,7 +23,7 @@ from benchmarks.processes import children, cpu_of
 from benchmarks.waits import MEMORY
 from bus.clock import text_of
 from bus.engine import search
-from bus.engine.projection import holder
+from bus.engine.names import holder
 from bus.engine.search import Cursor, Question
 from bus.log.keyring import Keyring
 from bus.log.record import WEAK

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock
 from bus.engine.interpreter import at_the_door, key_texts
-from bus.engine.projection import Entry, Names, entry, fact_tokens, key_tokens, names_of
+from bus.engine.names import Names, fact_tokens, key_tokens, names_of
+from bus.engine.projection import Entry, entry
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
 from bus.log.record import LONGEST, Record, as_line

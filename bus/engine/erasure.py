@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
-from bus.engine.projection import Entry, entry, holder, write, write_apart
+from bus.engine.names import holder
+from bus.engine.projection import Entry, entry, write, write_apart
 from bus.errors import UNREADABLE, Conflict, Forbidden, Invalid, NotFound
 from bus.log import log, requests
 from bus.log.record import Record, record_of

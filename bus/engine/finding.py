@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from bus.clock import Clock, text_of
 from bus.engine import accesses
 from bus.engine.accesses import Looker
-from bus.engine.projection import folded
+from bus.engine.names import folded
 from bus.engine.search import Cursor, Page, Question, named, names_person, search
 from bus.errors import UNREADABLE, Forbidden
 from bus.log import log

@@ -21,9 +21,10 @@ from bus.engine.decided import Decided, Numbered
 from bus.engine.fate import Tries
 from bus.engine.gates import Gates
 from bus.engine.interpreter import Walk
+from bus.engine.names import fact_tokens, key_tokens
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json, wire_texts
-from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
+from bus.engine.projection import Entry, entry
 from bus.engine.rests import Doubt, Rests
 from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError, StoreError

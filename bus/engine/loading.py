@@ -12,7 +12,7 @@ from bus.engine import journal
 from bus.engine.holding import Known
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live, Surroundings
-from bus.engine.projection import about
+from bus.engine.names import about
 from bus.errors import KeyMissing, SnodoError, StoreError
 from bus.log import log
 from bus.log.record import Record

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from bus.engine import projection
-from bus.engine.projection import Names, names_of
+from bus.engine.names import Names, names_of
 from bus.errors import UNREADABLE
 from bus.log import log
 from bus.log.diagnosis import Broken, Fault

@@ -16,7 +16,8 @@ from bus.clock import Clock
 from bus.diagnostics import logger
 from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
-from bus.engine.projection import Entry, entry, fact, fact_tokens, write
+from bus.engine.names import fact_tokens
+from bus.engine.projection import Entry, entry, fact, write
 from bus.errors import StoreError
 from bus.log.record import Record
 from bus.message import JsonValue, new_id

@@ -6,15 +6,14 @@ away and makes them again from the log; a test compares. Leases are not projecte
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bus.clock import text_of
 from bus.engine import cases
+from bus.engine.names import Names, case_tokens, fact_tokens, names_of
 from bus.errors import Erased
-from bus.functions import cf_valid
 from bus.log import log, payload, requests
 from bus.log.payload import Sealed, Text
 from bus.log.record import WEAK, Record, content
@@ -26,8 +25,6 @@ TABLES = (
     "attachments", "holders", "enclosures", "erased_keys", "erasures",
 )  # fmt: skip
 
-MOST_OF_CODE = 24
-"""Characters of a text that may be a codice fiscale, blanks around it included."""
 Values = Mapping[str, Any]
 """Payloads by role, as JSON values; roles that are bytes (wire) are not looked at here."""
 _NOTHING: Values = MappingProxyType({})
@@ -54,18 +51,6 @@ def entry(record: Record, key: Key, values: Values | None = None, wires: Sequenc
     if sealed:
         record = record._replace(payloads=tuple([one.commitment for one in sealed]))
     return Entry(record, tuple(sealed), values)
-
-
-class Names(NamedTuple):
-    """Tokens of all that a received message is known by: business keys by name, ``intake`` (scope, key), its content, whom it is about,
-    its files. Making them reads no table, so whoever hands a message in has them ready before the transaction.
-    """
-
-    case: Mapping[str, str]
-    intake: Sequence[tuple[str, str]] = ()
-    content: str = ""
-    holders: Sequence[str] = ()
-    files: Sequence[str] = ()
 
 
 def write(tx: Tx, entry: Entry) -> None:
@@ -147,32 +132,6 @@ def _readable(values: Values, role: str) -> Any:
         return None
 
 
-def _key_tokens(keys: Keys, record: Record, case: Mapping[str, str] | None) -> dict[str, str]:
-    """Tokens of business keys by name: strong ones as the record tells them, weak ones only while their values can be read."""
-    told: Mapping[str, str] = record.data.get("keys", {})
-    return {**{name: keys.token(value) for name, value in (case or {}).items() if name not in told}, **told}
-
-
-def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
-    """What a record tells of business keys: tokens of those that name a matter. What names a person stands in the payload alone."""
-    return {name: keys.token(value) for name, value in case.items() if name not in WEAK}
-
-
-def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:
-    """What a record tells of facts (kind, key, value)."""
-    return [[str(fact[0]), keys.token(str(fact[1]))] for fact in facts]
-
-
-def folded(text: str) -> str:
-    """A text without the differences that a search passes by: small and capital letters, forms of a character, white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def holder(name: str) -> str:
-    """One way of writing whom a message is about, so that all of theirs are found."""
-    return "holder " + folded(name)
-
-
 def _received(tx: Tx, record: Record, values: Values) -> None:
     _receive(tx, record, values, names_of(tx.keys, record, _readable(values, "message")))
 
@@ -226,48 +185,6 @@ def _add_persons(tx: Tx, record: Record, names: Names) -> None:
         tx.do("add_enclosure", file=file, message=record.message)
 
 
-def names_of(keys: Keys, record: Record, message: Any) -> Names:
-    """The tokens of a received message; ``message`` is None when nobody can open it any more: then only what its record tells."""
-    case = _key_tokens(keys, record, message and message["keys"]["case"])
-    intake, content = _intake_names(keys, record, message)
-    if message is None:
-        return Names(case, intake, content)
-    holders = [keys.token(holder(name)) for name in about(message)]
-    files = [keys.token(file["sha256"]) for file in message["envelope"].get("attachments", ())]
-    return Names(case, intake, content, holders, files)
-
-
-def _intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[tuple[str, str]], str]:
-    """The names of a message by scope and token, and the token of its content."""
-    if "intake" in record.data or message is None:
-        return record.data.get("intake", ()), record.data.get("content", "")
-    told = message["keys"]
-    return [(scope, keys.token(key)) for scope, key in told["intake"]], keys.token(told["content"])
-
-
-def about(message: Mapping[str, Any]) -> list[str]:
-    """Whom a message is about: who is named by weak keys, as its subject, by a codice fiscale in its body, and whom its cause was about."""
-    named = [value for name, value in message["keys"]["case"].items() if name in WEAK]
-    subject = message["envelope"].get("subject")
-    written = persons_in(message.get("body"))
-    return list(dict.fromkeys([*named, *([subject] if subject else []), *written, *message["keys"].get("about", ())]))
-
-
-def persons_in(body: Any) -> list[str]:
-    """Each text of a body that is the codice fiscale of a person and nothing else, wherever it stands; in capitals."""
-    found: set[str] = set()
-    left = [body]
-    for value in left:  # which grows
-        if value.__class__ is str:
-            if 16 <= len(value) <= MOST_OF_CODE and cf_valid(code := value.strip().upper()):
-                found.add(code)
-        elif isinstance(value, Mapping):
-            left.extend(value.values())
-        elif isinstance(value, list | tuple):
-            left.extend(value)
-    return sorted(found)
-
-
 def _first_case(tx: Tx, record: Record) -> str:
     """A message sent by a run belongs to the run's case; another one to its own until its keys say more."""
     parent = record.data.get("parent")
@@ -300,7 +217,7 @@ def _run_of(tx: Tx, record: Record) -> Row:
 
 
 def _joined(tx: Tx, record: Record, values: Values) -> None:
-    keys = _key_tokens(tx.keys, record, _readable(values, "keys"))
+    keys = case_tokens(tx.keys, record, _readable(values, "keys"))
     cases.add_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), keys)
 
 

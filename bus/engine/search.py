@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus.engine import inquiry
-from bus.engine.projection import holder
+from bus.engine.names import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
 from bus.log.record import WEAK, Record

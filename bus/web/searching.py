@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from bus.engine import accesses
-from bus.engine.projection import folded
+from bus.engine.names import folded
 from bus.engine.search import FINDS, MOST, Find, Question
 from bus.engine.watching import kinds_of
 from bus.errors import Invalid

@@ -16,7 +16,8 @@ import pytest
 from bus.engine.arrival import Arrival
 from bus.engine.intake import receive
 from bus.engine.matching import take_arrived
-from bus.engine.projection import Names, entry, write
+from bus.engine.names import Names
+from bus.engine.projection import entry, write
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record

@@ -25,6 +25,7 @@ from bus.app import App
 from bus.cli import main
 from bus.clock import FixedClock
 from bus.engine import erasure, projection
+from bus.engine.names import holder
 from bus.errors import Erased
 from bus.log import log, requests
 from bus.log.payload import key_number
@@ -74,8 +75,8 @@ def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys)
             [record] = [one for _, one in log.everything(tx) if one.kind == "erased"]
             assert (record.actor, record.data["by"], record.data["messages"]) == ("collega", "sistemista", [message])
             assert log.json_payload(tx, record.payload("reason")) == {"text": "richiesta dell'interessato"}
-            assert tx.keys.token(projection.holder(WHO)) not in json.dumps(record.data)
-            assert not tx.all("messages_of_holder", holder=tx.keys.token(projection.holder(WHO)))
+            assert tx.keys.token(holder(WHO)) not in json.dumps(record.data)
+            assert not tx.all("messages_of_holder", holder=tx.keys.token(holder(WHO)))
             before = projection.snapshot(tx)
         server.app.store.write(projection.rebuild).result()
         with server.app.store.read() as tx:

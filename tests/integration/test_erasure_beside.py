@@ -8,6 +8,7 @@ import sqlite3
 
 from bus import doctor
 from bus.engine import projection
+from bus.engine.names import holder
 from bus.store import listed
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.integration.kit import until
@@ -59,7 +60,7 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
         (tmp_path / name).write_text(text, "utf-8")
     with running(tmp_path, keys=two_sysadmins()) as server:
         [database] = tmp_path.rglob("*.db")
-        tokens = [server.app.store.keys.token(one).encode() for one in (WHO, projection.holder(WHO))]
+        tokens = [server.app.store.keys.token(one).encode() for one in (WHO, holder(WHO))]
 
         def told() -> list[str]:
             with contextlib.closing(sqlite3.connect(database)) as raw:

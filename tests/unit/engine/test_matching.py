@@ -9,7 +9,8 @@ import pytest
 
 from bus.clock import text_of
 from bus.engine.matching import take_arrived
-from bus.engine.projection import entry, key_tokens, write
+from bus.engine.names import key_tokens
+from bus.engine.projection import entry, write
 from bus.engine.settle import Settled, Settling
 from bus.engine.timers import expire
 from bus.log import log
