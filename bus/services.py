@@ -63,7 +63,7 @@ class _Catalogue(BaseModel):
     servizi: list[dict[str, Any]] = Field(description="The services")
 
 
-_NEEDS = {"istanza": ("modulo",), "esterno": ("indirizzo",), "informativo": ("pagina",)}
+_NEEDS = {"istanza": "modulo", "esterno": "indirizzo", "informativo": "pagina"}
 _ONLY = {"modulo": "istanza", "percorso": "istanza", "tariffa": "istanza", "indirizzo": "esterno", "pagina": "informativo"}
 
 
@@ -86,10 +86,10 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
 
 
 def _check_kind(service: Servizio, written: Mapping[str, Any], pointer: Pointer, report: Reporter) -> None:
-    for name in _NEEDS[service.tipo] if service.percorso in (None, GENERIC_ROUTE) else ():
-        if name not in written:
-            hint = Servizio.model_fields[name].description or ""
-            report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`", hint)
+    needed = _NEEDS[service.tipo]
+    if needed not in written and service.percorso in (None, GENERIC_ROUTE):
+        hint = Servizio.model_fields[needed].description or ""
+        report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{needed}`", hint)
     for name, kind in _ONLY.items():
         if getattr(service, name) is not None and kind != service.tipo:
             report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)
