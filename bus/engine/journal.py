@@ -61,33 +61,35 @@ def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
     """Fold records in log order. ``body_of`` gives the body of a message id."""
     journal = Journal(load, body_of)
     for record in records:
-        if record.path is not None:
-            _fold_one(journal, record, record.path)
+        if record.path is not None and (event := _told(journal, record, record.path)) is not None:
+            journal.events.append((record.path, event))
     return journal
 
 
-def _fold_one(journal: Journal, record: Record, path: str) -> None:
+def _told(journal: Journal, record: Record, path: str) -> Event | None:
+    """The event that a record is, if it is one; what it says of the tries of a call is noted."""
     match record.kind:
         case "asked":
             _asked(journal.tries[path], record)
         case "answered":
             journal.tries[path].in_air = False
-            journal.events.append((path, Answered(record.time, journal.payload(record, "answer"))))
+            return Answered(record.time, journal.payload(record, "answer"))
         case "refused" | "unanswered":
-            _failed(journal, record, path)
+            return _failed(journal, record, path)
         case "matched":
             arrival = record.data["arrival"]
-            journal.events.append((path, Arrived(record.time, arrival, journal.body_of(arrival))))
+            return Arrived(record.time, arrival, journal.body_of(arrival))
         case "expired":
-            journal.events.append((path, Expired(record.time)))
+            return Expired(record.time)
         case "joined" | "closed" | "replied":
-            journal.events.append((path, Noted(record.time)))
+            return Noted(record.time)
         case "sent":
-            journal.events.append((path, Noted(record.time, {"id": record.data["sent"]})))
+            return Noted(record.time, {"id": record.data["sent"]})
         case "decided":
-            _decided(journal, record, path)
+            return _decided(journal, record, path)
         case "redelivered":
             journal.ask_anew(path)
+    return None
 
 
 def _asked(tries: Tries, record: Record) -> None:
@@ -97,7 +99,7 @@ def _asked(tries: Tries, record: Record) -> None:
     tries.key, tries.number = record.data["key"], record.data.get("number")
 
 
-def _failed(journal: Journal, record: Record, path: str) -> None:
+def _failed(journal: Journal, record: Record, path: str) -> Failed | None:
     tries, data = journal.tries[path], record.data
     tries.in_air = False
     tries.probes += bool(data.get("by") == "probe" and data.get("doubt"))
@@ -105,14 +107,13 @@ def _failed(journal: Journal, record: Record, path: str) -> None:
     if "again" in data:
         tries.due = clock.moment_of(data["again"])
         tries.count = max(tries.count, record.attempt or 0)
-    else:
-        journal.events.append((path, Failed(record.time, journal.payload(record, "error"))))
-        if not tries.doubt:
-            tries.number = None
+        return None
+    if not tries.doubt:
+        tries.number = None
+    return Failed(record.time, journal.payload(record, "error"))
 
 
-def _decided(journal: Journal, record: Record, path: str) -> None:
+def _decided(journal: Journal, record: Record, path: str) -> Answered | None:
     tries = journal.ask_anew(path)
     tries.doubt = tries.probe = tries.in_air = False
-    if record.data["decision"] == "happened":
-        journal.events.append((path, Answered(record.time, journal.payload(record, "answer"))))
+    return Answered(record.time, journal.payload(record, "answer")) if record.data["decision"] == "happened" else None
