@@ -50,7 +50,7 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
     sent = [step.model.send for step in steps if step.kind == "send"]
     surely = frozenset(step.model.send for step in surely_sending(compiled.parsed))
-    awaited = [getattr(step.model, step.kind) for step in steps if step.kind in {"wait", "gather"}]
+    awaited = [step.what for step in steps if step.kind in {"wait", "gather"}]
     return Outline(
         model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
         frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.looked_at,
@@ -62,9 +62,9 @@ def _targets(steps: Iterable[Parsed]) -> Iterator[tuple[str, str]]:
     """The mappings that steps apply, with the operation or type whose request or body it has to make; a step `map` takes any."""
     for step in steps:
         if step.kind == "map":
-            yield step.model.map, ""
+            yield step.what, ""
         elif (mapping := getattr(step.model, "mapping", None)) is not None:
-            yield mapping, getattr(step.model, step.kind)
+            yield mapping, step.what
 
 
 def surely_sending(route: ParsedRoute) -> list[Parsed]:

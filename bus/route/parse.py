@@ -61,6 +61,11 @@ class Parsed:
     gives: list[tuple[str, Pointer]] = field(default_factory=list)
     unclear: bool = False
 
+    @property
+    def what(self) -> Any:
+        """What stands behind its kind: the operation that it calls, the type that it sends or waits for, the list that it goes through."""
+        return getattr(self.model, self.kind)
+
     def block(self, *where: str | int) -> list[Parsed]:
         return self.blocks.get(where, [])
 

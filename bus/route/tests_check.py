@@ -20,7 +20,6 @@ _WORDS = {
     "message type": ("sends", "type.unknown", "test.not-sent"),
 }
 
-
 Found = tuple[tuple[int, TestDocument], ...]
 """Tests with their positions in their file."""
 
@@ -65,9 +64,6 @@ def patched(body: Any, changes: Any) -> Any:
         else:
             kept[name] = patched(kept.get(name), change)
     return kept
-
-
-_WHOLE = {("send",), ("body",)}
 
 
 def check_body(
@@ -128,7 +124,7 @@ class _Checker:
             elif step.kind == "send":
                 self.sent.add(model.send)
             elif step.kind in {"wait", "gather"}:
-                self.awaited |= {getattr(model, step.kind)} - {None}
+                self.awaited |= {step.what} - {None}
 
     def tests(self, written: list[dict[str, Any]], shared: dict[str, Any]) -> Found:
         found = ((position, self.test(one, ("tests", position), shared)) for position, one in enumerate(written))
