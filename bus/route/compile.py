@@ -17,7 +17,7 @@ from bus import calendar
 from bus.errors import RulesError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
-from bus.mapping.template import Template, Used, Workshop, asked_in, part_of
+from bus.mapping.template import Used, Workshop, asked_in, part_of
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue, canonical, digest
 from bus.route import plan as p
@@ -214,9 +214,6 @@ class _Builder:
     def expressions(self, texts: Mapping[str, str], pointer: Pointer) -> dict[str, Any]:
         return {name: self.expression(text, (*pointer, name)) for name, text in texts.items()}
 
-    def template(self, value: Any, pointer: Pointer) -> Template:
-        return self.shop.template(value, pointer)
-
     def body(self, parsed: Parsed) -> Any:
         """The template of a request or message: by ``mapping`` or ``with``; neither is an empty object."""
         model = parsed.model
@@ -224,7 +221,7 @@ class _Builder:
             if model.with_ is not None:
                 self.shop.refuse((*parsed.pointer, "mapping"), "step.two-bodies", "`with` and `mapping` exclude each other", key=True)
             return self.mapping(model.mapping)
-        return self.template({} if model.with_ is None else model.with_, (*parsed.pointer, "with"))
+        return self.shop.template({} if model.with_ is None else model.with_, (*parsed.pointer, "with"))
 
     def mapping(self, name: str) -> Any:
         found = self.mappings.get(name)
@@ -273,7 +270,7 @@ def _map(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
 
 
 def _set(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    values = {name: builder.template(value, (*parsed.pointer, "set", name)) for name, value in parsed.model.set.items()}
+    values = {name: builder.shop.template(value, (*parsed.pointer, "set", name)) for name, value in parsed.model.set.items()}
     return p.SetStep(**base, values=values)
 
 
@@ -282,30 +279,27 @@ def _send(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
 
 
 def _reply(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    return p.ReplyStep(**base, body=builder.template(parsed.model.reply, (*parsed.pointer, "reply")))
-
-
-def _deadline(text: str | None) -> Any:
-    return None if text is None else calendar.moment_after(text)
+    return p.ReplyStep(**base, body=builder.shop.template(parsed.model.reply, (*parsed.pointer, "reply")))
 
 
 def _wait(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    model = parsed.model
-    return p.WaitStep(
-        **base, type=model.wait, case=model.case, match=builder.perhaps(parsed, "match"),
-        deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_, again=model.again,
-        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late"), builder.always),
-    )  # fmt: skip
+    match = builder.perhaps(parsed, "match")
+    return p.WaitStep(**base, match=match, again=parsed.model.again, **_awaiting(builder, parsed))
 
 
 def _gather(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    count, until = builder.perhaps(parsed, "count"), builder.perhaps(parsed, "until")
+    return p.GatherStep(**base, count=count, until=until, **_awaiting(builder, parsed))
+
+
+def _awaiting(builder: _Builder, parsed: Parsed) -> dict[str, Any]:
+    """What `wait` and `gather` have in common."""
     model = parsed.model
-    return p.GatherStep(
-        **base, type=model.gather, case=model.case,
-        count=builder.perhaps(parsed, "count"), until=builder.perhaps(parsed, "until"),
-        deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_,
-        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late"), builder.always),
-    )  # fmt: skip
+    return {
+        "type": parsed.what, "case": model.case, "as_": model.as_,
+        "deadline": calendar.moment_after(model.deadline) if model.deadline is not None else None, "by": builder.perhaps(parsed, "by"),
+        "on_deadline": builder.steps(parsed.block("on_deadline")), "on_late": builder.steps(parsed.block("on_late"), builder.always),
+    }  # fmt: skip
 
 
 def _choose(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
@@ -318,7 +312,7 @@ def _each(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     inside = builder.shop.offered | {model.item}
     steps = builder.steps(block, inside)
     builder.shop.offered = inside.union(*map(_left_by, block))
-    collect = builder.template(model.collect, (*parsed.pointer, "collect")) if model.collect is not None else None
+    collect = builder.shop.template(model.collect, (*parsed.pointer, "collect")) if model.collect is not None else None
     return p.EachStep(**base, items=items, item=model.item, steps=steps, collect=collect, as_=model.as_)
 
 
