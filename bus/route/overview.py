@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.route.svg import TITLE, Picture, cut, document
 
-_TYPE, _ROUTE, _SYSTEM, _APART, _ROW, _BLANK = 250.0, 262.0, 240.0, 190.0, 30.0, 12.0
+_TYPE, _ROUTE, _SYSTEM, _APART = 250.0, 262.0, 240.0, 190.0
 _LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#a06a00"}
 
 
@@ -122,7 +122,8 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
     messages = [one for one in found if one.does != "calls"]
     tied = [(one.source, one.target) if one.does == "starts" else (one.target, one.source) for one in messages]
     left = _stacked(_near(sorted(_types(found)), tied, middle), 30.0)
-    right = _systems(operations, found, middle)
+    calls = [(one.target, one.source) for one in found if one.does == "calls"]
+    right = _stacked(_near(operations, calls, middle), 26.0, blank=4.0, gap=40.0, top=40.0)
     height = max(max(at + size for at, size in one.values()) for one in (left, middle, right) if one)
     for one in (left, middle, right):
         used = max((at + size for at, size in one.values()), default=0.0)
@@ -143,15 +144,17 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
     return document(whole, title)
 
 
-def _stacked(names: Sequence[str], size: float) -> dict[str, tuple[float, float]]:
-    """Top and height of each name, one under the other; a wider gap between offices."""
+def _stacked(
+    names: Sequence[str], size: float, *, blank: float = 12.0, gap: float = 14.0, top: float = 0.0
+) -> dict[str, tuple[float, float]]:
+    """Top and height of each name, one under the other; ``gap`` is what is left free besides between offices, or systems."""
     placed: dict[str, tuple[float, float]] = {}
-    y, office = 0.0, ""
+    y, office = top, ""
     for name in names:
         own = name.partition(".")[0]
-        y += 14.0 if office and own != office else 0.0
+        y += gap if office and own != office else 0.0
         placed[name], office = (y, size), own
-        y += size + _BLANK
+        y += size + blank
     return placed
 
 
@@ -167,19 +170,6 @@ def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]], middle: Mappin
         offices.setdefault(name.partition(".")[0], []).append(name)
     ordered = sorted(offices.values(), key=lambda several: sum(map(centre, several)) / len(several))
     return [name for several in ordered for name in sorted(several, key=centre)]
-
-
-def _systems(operations: Sequence[str], found: Sequence[Link], middle: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Each operation; between systems there is room for the name of the next."""
-    pairs = [(link.target, link.source) for link in found if link.does == "calls"]
-    placed: dict[str, tuple[float, float]] = {}
-    y, system = 0.0, ""
-    for name in _near(operations, pairs, middle):
-        own = name.partition(".")[0]
-        y += 40.0 if own != system else 0.0
-        placed[name], system = (y, _ROW - 4), own
-        y += _ROW
-    return placed
 
 
 def _curve(whole: Picture, link: Link, left: Mapping[str, Any], middle: Mapping[str, Any], right: Mapping[str, Any]) -> None:
