@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from bus import calendar
 from bus.clock import moment_of
 from bus.mapping.model import NAME
-from bus.route.steps.common import Expression, Model, Steps
+from bus.route.steps.common import ExactDuration, Expression, Model, Steps
 
 
 class RouteDocument(Model):
@@ -131,7 +131,7 @@ class Conduct(Model):
         ge=1,
         description="It fails with an error that is no refusal so many times (true: always), and does nothing; then it answers",
     )
-    delays: str | None = Field(
+    delays: ExactDuration | None = Field(
         default=None,
         description="The first time it takes so long, such as 40s: beyond the timeout nobody hears the answer, and it is done all the same",
     )
@@ -140,13 +140,6 @@ class Conduct(Model):
         ge=1,
         description="It does what it is asked and dies before it answers; it cannot be reached so many times (true: once), then it answers",
     )
-
-    @field_validator("delays")
-    @classmethod
-    def _is_delay(cls, text: str | None) -> str | None:
-        if text is not None:
-            calendar.seconds_of(text)
-        return text
 
 
 THEN_ANSWERS = frozenset({"unreachable", "in_doubt", "faults", "delays", "dies"})
