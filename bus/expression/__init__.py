@@ -54,15 +54,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
 _JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
-_NAMED = {
-    "INT": "integer",
-    "DOUBLE": "number",
-    "STRING": "string",
-    "BOOL": "boolean",
-    "TIMESTAMP": "string",
-    "DURATION": "string",
-    "BYTES": "string",
-}
+_NAMED = {"INT": "integer", "DOUBLE": "number", "BOOL": "boolean", **dict.fromkeys(("STRING", "TIMESTAMP", "DURATION", "BYTES"), "string")}
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -133,21 +125,18 @@ class Bundle:
         self._each = [one._evaluate for one in self.expressions]  # noqa: SLF001 - a call less for each field of each message
         self._environment = environment
         self._together = [position for position, one in enumerate(self.expressions) if one.goes_together]
-        self._program: Expression | None = None
-        self._tried = len(self._together) < 2
 
     def __call__(self, scope: Mapping[str, Any]) -> list[JsonValue]:
         """Raises what the first failing expression raises, with its position as ``error.detail["position"]``."""
-        program = self._joined()
-        if program is not None:
-            try:
-                together = program(scope)
-            except ExpressionError:
-                return self._one_by_one(scope)
-            assert isinstance(together, list)
-            values = dict(zip(self._together, together, strict=True))
-            return [values[n] if n in values else self._single(n, scope) for n in range(len(self.expressions))]
-        return self._one_by_one(scope)
+        if self._joined is None:
+            return self._one_by_one(scope)
+        try:
+            together = self._joined(scope)
+        except ExpressionError:
+            return self._one_by_one(scope)
+        assert isinstance(together, list)
+        values = dict(zip(self._together, together, strict=True))
+        return [values[n] if n in values else self._single(n, scope) for n in range(len(self.expressions))]
 
     def _one_by_one(self, scope: Mapping[str, Any]) -> list[JsonValue]:
         try:
@@ -162,16 +151,16 @@ class Bundle:
             error.detail["position"] = position
             raise
 
+    @cached_property
     def _joined(self) -> Expression | None:
-        """The list of all, compiled at first use; None when CEL does not take it as a whole (too deep)."""
-        if not self._tried:
-            source = ",\n".join(f"dyn({self.expressions[position].text}\n)" for position in self._together)
-            try:
-                self._program = self._environment.compile(f"[{source}\n]", limit=1_000_000)
-            except ExpressionError:
-                self._program = None
-            self._tried = True
-        return self._program
+        """The list of those that CEL evaluates, compiled at first use; None of a single one, or when CEL does not take it (too deep)."""
+        if len(self._together) < 2:
+            return None
+        source = ",\n".join(f"dyn({self.expressions[position].text}\n)" for position in self._together)
+        try:
+            return self._environment.compile(f"[{source}\n]", limit=1_000_000)
+        except ExpressionError:
+            return None
 
 
 class Tables(dict[str, Table]):
@@ -400,9 +389,7 @@ def _error_type() -> Any:
     return cel.Type.ERROR
 
 
-_PROTOBUF: dict[int, str] = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
-
-
+_PROTOBUF = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
 _EXTENDED = re.compile(
     r"\b(?:math|cel|strings)\b|\.\s*(?:charAt|format|indexOf|join|lastIndexOf|lowerAscii|quote|replace|reverse|split|substring|trim|upperAscii)\b"
 )
