@@ -7,6 +7,7 @@ private descriptor pool (the specification publishes no Python package for it).
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -295,7 +296,7 @@ def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
     if kind_of(node) == "call" and node.call.function in ("_?_:_", "orValue"):
         for side in node.call.args[node.call.function == "_?_:_" :]:
             if word := _basic(side, of_none=False):
-                yield Told(getattr(side.const, word), positions.get(side.id, 0))
+                yield Told(getattr(side.const, word), positions[side.id])
             yield from _chosen(side, positions)
 
 
@@ -319,7 +320,7 @@ class _Walker:
 
     def __init__(self, checked: Any) -> None:
         self.reading = Reading()
-        self.positions = {entry.key: entry.value for entry in checked.source_info.positions}
+        self.positions = defaultdict[int, int](int, {entry.key: entry.value for entry in checked.source_info.positions})
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
         self.types = {entry.key: entry.value for entry in checked.types}
         self.behind = 0
@@ -344,9 +345,9 @@ class _Walker:
             self._note_comparison(node.call, bound)
         if kind == "call" and node.call.function in COMPARISONS:
             left, right = (path_of(one, bound) or _form(one) for one in node.call.args)
-            self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
+            self.reading.pairs += [Pair(left, right, node.call.function, self.positions[node.id])] if left and right else []
         if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
-            self.reading.mixed.append(self.positions.get(node.id, 0))
+            self.reading.mixed.append(self.positions[node.id])
         if kind == "call":
             self._note_nulls(node.call)
             self._note_arguments(node, bound)
@@ -372,7 +373,7 @@ class _Walker:
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
         for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
             if node.const.HasField(word):
-                self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions.get(node.id, 0)))
+                self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions[node.id]))
 
     def _note_path(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> bool:
         path = path_of(node, bound)
@@ -382,10 +383,10 @@ class _Walker:
             tested = kind_of(node) == "select" and node.select.test_only
             needed = not tested and not self.behind and node.id not in self.optional
             bare, kept = node.id in self.bare, node.id in self.kept
-            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed, bare, kept))
+            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
-            self.reading.cells.append(Cell(table, node.select.field, self.positions.get(node.id, 0) + 1))
+            self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))
         for index in indexes_of(node):
             self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
@@ -395,7 +396,7 @@ class _Walker:
         """A field of ``first(list)``, or of some items of a list. Where there is none, the field may be: it is not needed."""
         found, fields = _fields(node, ("first",))
         if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
-            self.reading.references.append(Reference((*path, "[]", *fields), self.positions.get(node.id, 0), needed=False))
+            self.reading.references.append(Reference((*path, "[]", *fields), self.positions[node.id], needed=False))
 
     def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self.walk(node.iter_range, bound)
@@ -421,7 +422,7 @@ class _Walker:
         table, key, column = (*arguments, None, None, None)[:3]
         path = path_of(node.call.args[1], bound) if len(node.call.args) > 1 else None
         by = self._cell(node.call.args[1]) if len(node.call.args) > 1 and not self.behind else None
-        offset = self.positions.get(node.id, 0)
+        offset = self.positions[node.id]
         self.reading.lookups.append(Lookup(table, column, offset, key, path or (), below, rows=len(arguments) == 1, by=by))
 
     def _cell(self, node: Any) -> tuple[str, str] | None:
@@ -439,11 +440,11 @@ class _Walker:
         path = path_of(left, bound)
         for text in right.list.elements if kind_of(right) == "list" else (right,):
             if path and kind_of(text) == "const" and text.const.string_value:
-                self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions.get(text.id, 0)))
+                self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions[text.id]))
 
     def _note_arguments(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         function, args = node.call.function, node.call.args
-        offset = self.positions.get(node.id, 0)
+        offset = self.positions[node.id]
         if function in OF_DATES:
             self.reading.arguments += [Argument(function, path, offset) for one in args if (path := path_of(one, bound))]
         elif function in _RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
@@ -460,7 +461,7 @@ class _Walker:
             words = [_basic(element, of_none=False) for element in elements]
             if (path := path_of(one, bound)) and all(words):
                 values = tuple(getattr(element.const, word) for element, word in zip(elements, words, strict=True))
-                self.reading.compared.append(Compared(call.function, path, values, self.positions.get(one.id, 0)))
+                self.reading.compared.append(Compared(call.function, path, values, self.positions[one.id]))
 
     def _check_optional(self, node: Any) -> None:
         """Optional values may only meet what understands them: our own functions would not survive one."""
@@ -472,7 +473,7 @@ class _Walker:
                 (kind == "call" and node.call.function in _OPTIONAL_READERS and self._keeps(node))
                 or (kind == "comprehension" and (node.id in self.optional or binds(node.comprehension, child)))
             ):
-                self.reading.loose_optional = self.positions.get(child.id, 0)
+                self.reading.loose_optional = self.positions[child.id]
 
     def check_type(self, node: Any) -> None:
         """Look for a type among what a node gives: its value, or a part of it."""
@@ -483,7 +484,7 @@ class _Walker:
             for child in list(children_of(node))[kind == "call" and node.call.function == "_?_:_" :]:
                 self.check_type(child)
         elif said is not None and said.HasField("type"):
-            self.reading.loose_type = self.positions.get(node.id, 0)
+            self.reading.loose_type = self.positions[node.id]
 
     def _keeps(self, node: Any) -> bool:
         return node.call.function != "_?_:_" or node.id in self.optional
