@@ -130,7 +130,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
         return None  # what it is applied to is told by itself, or is right when it runs
     if match := _OVERLOAD.match(message):
         function, types = match[1], match[2].removeprefix("(").removesuffix(")")
-        parts = re.split(r",\s*(?![^(]*\))", types)
+        parts = _operands(types)
         if function == "_?_:_":
             return None if _may_be_condition(parts[0]) else (*_no_condition(_shown(parts[0])), "")
         unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
@@ -144,9 +144,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return (*item, "")
         if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts):
             return None
-        sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")
-        _, hint = _no_overload(function, types)
-        return sentence, hint, "" if function.startswith(("_", "@", "!", "-")) else function
+        return *_inapplicable(function, types), "" if function.startswith(("_", "@", "!", "-")) else function
     if match := re.match(r"expression of type '([^']*)' cannot be the operand of a select", message):
         return (*field_of(_shown(match[1]), of_list=match[1].startswith("list")), "")
     if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
@@ -225,10 +223,11 @@ def _worded(message: str, text: str, known: Known) -> tuple[str, str, str]:
     if match := re.match(r"undeclared reference to '([^']*)'", message):
         return _undeclared(match[1], text, known)
     if match := _OVERLOAD.match(message):
-        parts = re.split(r",\s*(?![^(]*\))", match[2].removeprefix("(").removesuffix(")"))
-        if match[1] == "_?_:_" and not _may_be_condition(parts[0]):
-            return (*_no_condition(_shown(parts[0])), "")
-        return _no_overload(match[1], f"({', '.join(map(_shown, parts))})")[0], _no_overload(match[1], match[2])[1], ""
+        function, types = match[1], match[2].removeprefix("(").removesuffix(")")
+        condition = _operands(types)[0]
+        if function == "_?_:_" and not _may_be_condition(condition):
+            return (*_no_condition(_shown(condition)), "")
+        return (*_inapplicable(function, types), "")
     if match := re.match(r"reserved identifier: (\w+)", message):
         return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
     if "expression of type 'string' cannot be the operand of a select" in message:
@@ -331,6 +330,16 @@ def _uncalled(root: str, text: str) -> tuple[str, str, str]:
 def _is_compared(word: str, text: str) -> bool:
     """Whether a word stands where a value does that something is compared with: behind ``==``, or in a list."""
     return re.search(rf"([=!]=|[\[,])\s*{re.escape(word)}\s*($|[\]),&|?:])", text) is not None
+
+
+def _operands(types: str) -> list[str]:
+    return re.split(r",\s*(?![^(]*\))", types)
+
+
+def _inapplicable(function: str, types: str) -> tuple[str, str]:
+    """(sentence, hint) for what is applied to types of CEL that it does not take: they are shown in words, the hint depends on them."""
+    shown = f"({', '.join(map(_shown, _operands(types)))})"
+    return _no_overload(function, shown)[0], _no_overload(function, types)[1]
 
 
 def _no_overload(function: str, types: str) -> tuple[str, str]:
@@ -452,8 +461,7 @@ def _run_worded(message: str, paths: tuple[str, ...]) -> tuple[str, str]:
         return f"`.{match[2]}(…)` cannot be applied to {of}", 'write default(x, "") where a text may be null' if of == "null" else ""
     if match := re.match(r"No matching overloads found : ([^(]*)\(?(.*?)\)?$", message):
         types = ", ".join(_TYPES.get(part.strip(), part.strip()) for part in match[2].split(",")) or "this type"
-        sentence, hint = _no_overload(match[1], f"({types})")
-        return sentence, hint
+        return _no_overload(match[1], f"({types})")
     if "Applying SELECT to non-message" in message:
         return f"a field is asked of something that is no object{_among(paths)}", _NO_OBJECT
     if match := re.match(r"Index error: index=(-?\d+) size=(\d+)", message):
