@@ -36,10 +36,10 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
         return model.model_validate(document)
     except ValidationError as error:
         faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
-        misspelt = {(*fault["place"][:-1], _meant(fault, model)) for fault in faults if fault["type"] == "extra_forbidden"}
-        strange = {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden"}
-        bare = {fault["place"][:-1] for fault in faults if fault["type"] == "missing" and fault["place"][-1] == "steps"}
-        bare &= {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden" and fault["place"][-1] == "id"}
+        unknown = [fault["place"] for fault in faults if fault["type"] == "extra_forbidden"]
+        missing = [fault["place"] for fault in faults if fault["type"] == "missing"]
+        strange, misspelt = {place[:-1] for place in unknown}, {(*place[:-1], _meant(place, model)) for place in unknown}
+        bare = {place[:-1] for place in missing if place[-1] == "steps"} & {place[:-1] for place in unknown if place[-1] == "id"}
         for fault in faults:
             place = fault["place"]
             if place[:-1] in bare and fault["type"] in ("missing", "extra_forbidden"):  # a step stands where a clause does: one cause
@@ -47,11 +47,9 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
                     sentence, hint = "a step stands here, where its clause is missing", "write `- steps: [...]` around it"
                     report.report((*pointer, *place[:-1]), "field.invalid", sentence, hint)
                 continue
-            if fault["type"] == "missing":
-                misplaced = place[-1] == "steps" and place[:-1] in strange  # what they should hold stands where they should
-                if misplaced or place in misspelt:
-                    continue
-            _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
+            misplaced = place[-1:] == ("steps",) and place[:-1] in strange  # what they should hold stands where they should
+            if fault["type"] != "missing" or not (misplaced or place in misspelt):
+                _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
         return None
 
 
@@ -99,10 +97,9 @@ def _joined(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _meant(fault: Any, model: type[BaseModel]) -> str | None:
+def _meant(unknown: Sequence[Any], model: type[BaseModel]) -> str | None:
     """Of the fields there the one that was probably meant by an unknown one: if it is missing, that is one mistake, not two."""
-    *place, name = fault["place"]
-    return meant_by(str(name), _fields_at(model, place))
+    return meant_by(str(unknown[-1]), _fields_at(model, unknown[:-1]))
 
 
 def _at(document: Any, place: Sequence[Any]) -> Any:
