@@ -20,7 +20,7 @@ from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import BUILT_IN, CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
 from bus.route.doubts import Doubts, kept_nulls
-from bus.source import Pointer, Reporter, line_and_column, suggestion
+from bus.source import Pointer, Reporter, Severity, line_and_column, suggestion
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -209,6 +209,10 @@ class Paths:
         self._kept(used)
         return True
 
+    def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
+        """A finding at an offset in the text of an expression."""
+        self.report.report(used.pointer, code, sentence, hint, severity, within=line_and_column(used.expression.text, offset))
+
     def _written_out(self, used: Used) -> None:
         """A path within quotes, which is a text: written so as a whole, or in braces that nothing fills in."""
         text = used.expression.text
@@ -220,8 +224,7 @@ class Paths:
                 if whole:
                     sentence = f"`{whole}` stands in quotes here: it is this text, not what the field holds"
                     hint = f"write it without them: {whole}"
-                within = line_and_column(text, found.start())
-                self.report.report(used.pointer, "expression.quoted-path", sentence, hint, "warning", within=within)
+                self._tell(used, found.start(), "expression.quoted-path", sentence, hint, "warning")
 
     def _question(self, used: Used) -> Hashable | None:
         """What the answer depends on: the expression, its part, what is known of each name, whether what it looks up was asked about.
@@ -427,8 +430,7 @@ class Paths:
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
                 path = as_written(one.path)
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
-                within = line_and_column(used.expression.text, one.offset)
-                self.report.report(used.pointer, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint, within=within)
+                self._tell(used, one.offset, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint)
                 found = True
         return found
 
@@ -448,9 +450,8 @@ class Paths:
     def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
         if strange := [code for code in codes if code not in self.types.tables[lookup.table or ""]]:
             sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {source} may be"
-            within = line_and_column(used.expression.text, lookup.offset)
             hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
-            self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
+            self._tell(used, lookup.offset, "table.unknown-key", sentence, hint, "warning")
 
     def _dates(self, used: Used) -> None:
         """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
@@ -458,28 +459,24 @@ class Paths:
             forms = {self._form(side, used): side for side in (pair.left, pair.right)}
             if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):
                 sentence, hint = "what is a date is compared with a text that is none", "a date is written 2026-03-01"
-                within = line_and_column(used.expression.text, pair.offset)
-                self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
+                self._tell(used, pair.offset, "expression.literal", sentence, hint)
             if forms.keys() == {"date", "date-time"}:
                 moment = forms["date-time"]
                 if pair.function in (_BY_DAYS if moment is pair.left else _BY_DAYS_TURNED):
                     continue
                 hint = f"write date_of({as_written(moment)})" if isinstance(moment, tuple) else "write the date alone"
-                within = line_and_column(used.expression.text, pair.offset)
                 sentence = "a date is compared with a moment: for that day the answer is wrong"
-                self.report.report(used.pointer, "expression.date-with-moment", sentence, hint, "warning", within=within)
+                self._tell(used, pair.offset, "expression.date-with-moment", sentence, hint, "warning")
 
     def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
         return side if isinstance(side, str) else str(schema_at(self._named(side[0], used).schema, side[1:]).get("format", ""))
 
     def _misfits(self, used: Used) -> bool:
         """Literals with which the expression fails on every message."""
-        found = False
-        for sentence, hint, offset in misfits(used.expression):
-            found = True
-            within = line_and_column(used.expression.text, offset)
-            self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
-        return found
+        found = list(misfits(used.expression))
+        for sentence, hint, offset in found:
+            self._tell(used, offset, "expression.literal", sentence, hint)
+        return bool(found)
 
     def _arguments(self, used: Used) -> set[tuple[int, int]]:
         """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
@@ -550,8 +547,7 @@ class Paths:
         if form not in {None, *_DATED}:
             faults = [(f"this is a text of format {form}", 0)]
         for fault, offset in faults:
-            sentence, within = f"`by` needs a date or a moment, {fault}", line_and_column(used.expression.text, offset)
-            self.report.report(used.pointer, "expression.wrong-result", sentence, _TO_FIT["date"], within=within)
+            self._tell(used, offset, "expression.wrong-result", f"`by` needs a date or a moment, {fault}", _TO_FIT["date"])
         return not faults
 
     def constant(self, used: Used) -> JsonValue:
