@@ -20,6 +20,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrapper
 from bus.errors import ExpressionError
 from bus.expression import Lookup, Tables, json_type, needs_extensions, new_environment, wording
 from bus.expression.rows import shape_of_rows
+from bus.expression.unions import referred
 from bus.message import canonical
 
 ANYTHING = "any_"
@@ -45,6 +46,12 @@ class Checked:
     faults: tuple[ExpressionError, ...] = ()
 
 
+def _file() -> Any:
+    """A file of protobuf messages without any yet."""
+    needed = ["google/protobuf/wrappers.proto", "google/protobuf/struct.proto"]
+    return descriptor_pb2.FileDescriptorProto(name="snodo/t.proto", package=_PACKAGE, syntax="proto2", dependency=needed)
+
+
 @dataclass(slots=True)
 class Types:
     """Schemas known to CEL. `declare` all of them before the first `check`: the environment is made then, once."""
@@ -56,7 +63,7 @@ class Types:
     _names: dict[bytes, str] = field(default_factory=dict)
     _by_id: dict[int, str] = field(default_factory=dict)
     _roots: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
-    _file: Any = None
+    _file: Any = field(default_factory=_file)
     _messages: dict[int, str] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
     _cel: dict[tuple[bool, bool], Any] = field(default_factory=dict)
@@ -121,17 +128,13 @@ class Types:
             pool = descriptor_pool.DescriptorPool()
             for known in (wrappers_pb2, struct_pb2):
                 pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
-            if self._file is not None:
-                pool.Add(self._file)
+            pool.Add(self._file)
             variables = {ANYTHING: (11, _ANY, False), **self._roots}
             self._cel[texts, extended] = new_environment(variables, self.tables, pool, texts=texts, extended=extended)
         return self._cel[texts, extended]
 
     def _message(self, schema: Mapping[str, Any], root: Any, depth: int) -> str:
         """The full name of the message of an object's schema."""
-        if self._file is None:
-            needed = ["google/protobuf/wrappers.proto", "google/protobuf/struct.proto"]
-            self._file = descriptor_pb2.FileDescriptorProto(name="snodo/t.proto", package=_PACKAGE, syntax="proto2", dependency=needed)
         key = id(schema)
         if key not in self._messages:
             message = self._file.message_type.add(name=f"M{len(self._messages)}")
@@ -184,10 +187,7 @@ def resolved(schema: Any, root: Any) -> tuple[dict[str, Any], bool]:
         if "$ref" not in schema and "anyOf" not in schema:
             return schema, nullable
         if isinstance(schema.get("$ref"), str):
-            found = root
-            for piece in schema["$ref"].removeprefix("#").strip("/").split("/"):
-                found = found.get(piece.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) and piece else found
-            schema = found
+            schema = referred(schema["$ref"], root)
             continue
         chosen = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
         if "anyOf" not in schema or len(chosen) != 1:

@@ -19,9 +19,14 @@ ALTERNATIVES = "x-alternatives"
 """In a shape: the shape of each alternative."""
 NULL: Schema = {"type": "null"}
 _WORDS = ("allOf", "oneOf", "anyOf")
-_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+_KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _SAID = {"title", "description", "default", "examples", "deprecated", "$comment", "$defs", "discriminator"}
 """What says nothing of a value."""
+
+
+def kind_of(value: Any) -> str:
+    """The JSON type of a value."""
+    return _KINDS.get(type(value), "null")
 
 
 def laid(schema: Schema) -> Schema:
@@ -36,6 +41,14 @@ def fits(form: Mapping[str, Any], names: Iterable[str], literals: Mapping[str, A
     strange = [name for name in names if name not in fields] if _closed(form) else []
     strange += [name for name, value in literals.items() if name in fields and value not in _values(fields[name], [value])]
     return missing, strange
+
+
+def referred(reference: str, root: Any) -> Any:
+    """What a reference (``#/$defs/...``) leads to; {} where there is nothing."""
+    found = root
+    for piece in filter(None, reference.removeprefix("#").split("/")):
+        found = found.get(piece.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
+    return found
 
 
 def first(shape: Schema) -> Schema:
@@ -93,10 +106,7 @@ class _Laying:
         reference = node.get("$ref") if isinstance(node, dict) else None
         if not isinstance(reference, str):
             return self.shape(node, seen) if isinstance(node, dict) else {}
-        found: Any = {} if reference in seen else self.root
-        for piece in filter(None, reference.removeprefix("#").split("/")):
-            found = found.get(piece.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
-        return self._followed(found, seen | {reference})
+        return self._followed(referred(reference, {} if reference in seen else self.root), seen | {reference})
 
 
 def _null(form: Schema) -> bool:
@@ -111,7 +121,7 @@ def _bare(form: Schema) -> Schema:
 def _kinds(form: Schema) -> list[str]:
     kinds = form.get("type", [])
     if not kinds and (values := [*form.get("enum", ()), *([form["const"]] if "const" in form else ())]):
-        return list(dict.fromkeys(_KINDS.get(type(value), "null") for value in values))
+        return list(dict.fromkeys(kind_of(value) for value in values))
     return [kinds] if isinstance(kinds, str) else list(kinds)
 
 

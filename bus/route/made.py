@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus.expression.typing import ANYTHING
+from bus.expression.unions import kind_of
 from bus.mapping.types import resolve
 from bus.route.known import SCALARS, Known, Paths, Schema
 from bus.source import Pointer
@@ -23,7 +24,7 @@ def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
         return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
     if isinstance(value, list):
         return Known(schema={"type": "array"})
-    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value), "null")
+    kind = kind_of(value)
     return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
 
 

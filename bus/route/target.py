@@ -14,15 +14,13 @@ from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
 from bus.expression.typing import resolved
-from bus.expression.unions import ALTERNATIVES, fits, laid
+from bus.expression.unions import ALTERNATIVES, fits, kind_of, laid
 from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"
-_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
-
 _FORMS = {"date": "date", "date-time": "moment"}
 _TO_FORM = {"date": "date_of(...) makes a date of a moment", "date-time": ""}
 
@@ -185,8 +183,7 @@ class Target:
         if isinstance(kind, str) and isinstance(asked, str) and kind != asked and {kind, asked} != {"integer", "number"}:
             if kind == "null" and (takes_null or asked == "null"):
                 return
-            label = f"{self.name}: `{dotted(path)}`" if path else self.name
-            sentence = f"{label} is {asked}, {text} is {kind}"
+            sentence = f"{self._label(path)} is {asked}, {text} is {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
         elif {given.get("format"), wanted.get("format")} == {"date", "date-time"}:
             sentence = f"{self.name}: `{dotted(path)}` is a {_FORMS[wanted['format']]}, {text} is a {_FORMS[given['format']]}"
@@ -215,7 +212,7 @@ class Target:
     def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """Codes that the value may have and the field does not take."""
         codes = [one for one in given.get("enum", ()) if one is not None]
-        taken = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
+        taken = _choices(wanted)
         if taken is not None and (strange := [str(one) for one in codes if one not in taken]):
             sentence = f"{self.name}: `{dotted(path)}` does not take {', '.join(strange)}, which {text} may be"
             hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
@@ -223,8 +220,8 @@ class Target:
 
     def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
         """A value that is written out; ``within``: where, in an expression that may give others too."""
-        choices = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
-        kind = _KINDS[type(value)]
+        choices = _choices(wanted)
+        kind = kind_of(value)
         allowed = wanted.get("type")
         kinds = [allowed] if isinstance(allowed, str) else allowed or []
         if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
@@ -237,14 +234,20 @@ class Target:
         else:
             self._limits(value, wanted, pointer, path, within)
 
+    def _label(self, path: tuple[str, ...]) -> str:
+        return f"{self.name}: `{dotted(path)}`" if path else self.name
+
     def _is(self, wanted: dict[str, Any], kind: str, pointer: Pointer, path: tuple[str, ...]) -> bool:
         allowed = wanted.get("type", kind)
         if allowed == kind or (isinstance(allowed, list) and kind in allowed):
             return True
-        place = dotted(path)
-        label = f"{self.name}: `{place}`" if place else self.name
-        self.report.report(pointer, "target.wrong-type", f"{label} is {allowed}, not {kind}")
+        self.report.report(pointer, "target.wrong-type", f"{self._label(path)} is {allowed}, not {kind}")
         return False
+
+
+def _choices(wanted: dict[str, Any]) -> list[Any] | None:
+    """The only values that a schema takes, where it names them."""
+    return wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
 
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:

@@ -13,7 +13,7 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.doubts import Doubts
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, definitions
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
 from bus.source import Reporter, nearest, suggestion
@@ -94,9 +94,8 @@ class World:
             return Known(schema={"type": "array"})
         key = ("items of", id(gathered))
         if key not in self._made:
-            one = self.known(gathered.shape)
-            definitions = {"$defs": gathered.shape["$defs"]} if "$defs" in gathered.shape else {}
-            self._made[key] = Known(schema={"type": "array", "items": gathered.shape, **definitions}, typed=f"[{one.typed}]")
+            items = {"type": "array", "items": gathered.shape, **definitions(gathered.shape)}
+            self._made[key] = Known(schema=items, typed=f"[{self.known(gathered.shape).typed}]")
         return self._made[key]
 
     def built_in(self, body: Schema | None) -> dict[str, Known]:
