@@ -196,11 +196,9 @@ class _Checker:
 
     def _deadline(self, step: Parsed, scope: Scope, after: Scope, late: Scope) -> Scope | None:
         """After a wait: it came in time, or the deadline's steps ran first. ``late`` is what is known where nothing came."""
-        comes_late, expired = step.block("on_late"), step.block("on_deadline")
-        if comes_late:
-            first, self.body = self.body, self.world.types.get(getattr(step.model, step.kind))
-            self._block(comes_late, self._late_scope(step))
-            self.body = first
+        if step.block("on_late"):
+            self._comes_late(step)
+        expired = step.block("on_deadline")
         if not expired:
             return late if _ends(step.model) else after
         if not _ends(step.model):
@@ -213,10 +211,11 @@ class _Checker:
         named = {name: known.names[name] for name, _ in step.gives}
         return merged([after, _without(ended.having(named), after, "items")])
 
-    def _late_scope(self, step: Parsed) -> Scope:
+    def _comes_late(self, step: Parsed) -> None:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
-        arrived = self.world.types.get(getattr(step.model, step.kind))
-        return Scope(self.world.built_in(arrived.shape if arrived else None), frozenset())
+        first, self.body = self.body, self.world.types.get(step.what)
+        self._block(step.block("on_late"), Scope(self.world.built_in(self.body.shape if self.body else None), frozenset()))
+        self.body = first
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -426,7 +425,7 @@ class _Checker:
         if found is None:
             if name not in self.world.broken:
                 source = self.body.name if self.body else "TYPE"
-                target = getattr(step.model, step.kind) if part == "mapping" else "TYPE"
+                target = step.what if part == "mapping" else "TYPE"
                 begun = f"`bus new mapping {name} --from {source} --to {target}` begins it"
                 self.report.report(
                     pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings) or begun
@@ -533,13 +532,10 @@ class _Checker:
         """The positions of clauses, each after what is said of it: none is taken after one that always holds."""
         always, seen = False, set[str]()
         for position, clause in enumerate(clauses):
-            place = (*step.pointer, part, position)
-            if always:
-                sentence = "the clause above always holds, so this one is never taken"
-                self.report.report(place, "step.unreachable", sentence, "", "warning")
-            elif clause.when in seen:
-                sentence = "a clause above has the same condition, so this one is never taken"
-                self.report.report(place, "step.unreachable", sentence, "", "warning")
+            why = "the clause above always holds" if always else "a clause above has the same condition" if clause.when in seen else ""
+            if why:
+                sentence = f"{why}, so this one is never taken"
+                self.report.report((*step.pointer, part, position), "step.unreachable", sentence, "", "warning")
             always = always or clause.when is None
             seen.add(clause.when)
             yield position

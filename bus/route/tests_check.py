@@ -127,8 +127,7 @@ class _Checker:
                 self.awaited |= {step.what} - {None}
 
     def tests(self, written: list[dict[str, Any]], shared: dict[str, Any]) -> Found:
-        found = ((position, self.test(one, ("tests", position), shared)) for position, one in enumerate(written))
-        return tuple((position, test) for position, test in found if test is not None)
+        return tuple((at, test) for at, one in enumerate(written) if (test := self.test(one, ("tests", at), shared)) is not None)
 
     def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
         read = validated(written, TestDocument, self.report, pointer)

@@ -16,6 +16,7 @@ from bus.source import Reporter, suggestion
 
 BUS = "bus"
 """What `senders` of a type calls the routes."""
+_TOGETHER = "`gather` them in one step, and tell them apart afterwards: `until` says when all are there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +113,22 @@ def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: 
 
 def check_shared(parallel: Parsed, report: Reporter) -> None:
     """Branches that look for different messages of one type: what one of them looked at and let pass is not seen by the others."""
-    earlier: list[tuple[str, Any]] = []
+    earlier: list[tuple[str, Parsed]] = []
     for branch in parallel.model.parallel:
         here = [step for step in walk(parallel.block("parallel", branch)) if step.kind in ("wait", "gather") and not step.unclear]
         for step in here:
-            other = next((name for name, seen in earlier if _pass_by(step.model, seen)), None)
+            other = next((name for name, seen in earlier if _pass_by(step, seen)), None)
             if other is not None:
-                awaited = getattr(step.model, step.kind)
-                sentence = f"branch `{other}` waits for `{awaited}` too: what one of them looks at and lets pass is not seen by the other"
-                hint = "`gather` them in one step, and tell them apart afterwards: `until` says when all are there"
-                report.report((*step.pointer, step.kind), "wait.shared", sentence, hint, "warning")
-        earlier += [(branch, step.model) for step in here]
+                sentence = f"branch `{other}` waits for `{step.what}` too: what one of them looks at and lets pass is not seen by the other"
+                report.report((*step.pointer, step.kind), "wait.shared", sentence, _TOGETHER, "warning")
+        earlier += [(branch, step) for step in here]
 
 
-def _pass_by(one: Any, other: Any) -> bool:
+def _pass_by(one: Parsed, other: Parsed) -> bool:
     """Whether both may find the same message and do not take the same ones (a gather takes all)."""
-    types = {getattr(model, "wait", None) or getattr(model, "gather", None) for model in (one, other)}
-    together = len(types) == 1 and None not in types and (one.case == other.case or None in (one.case, other.case))
-    return together and getattr(one, "match", None) != getattr(other, "match", None)
+    keys = {one.model.case, other.model.case}
+    together = bool(one.what) and one.what == other.what and (len(keys) == 1 or None in keys)
+    return together and getattr(one.model, "match", None) != getattr(other.model, "match", None)
 
 
 def check_in_line(steps: list[Parsed], report: Reporter) -> None:
@@ -140,13 +139,10 @@ def check_in_line(steps: list[Parsed], report: Reporter) -> None:
     earlier: list[Parsed] = []
     for step in steps:
         looks = step.kind == "wait" and not step.unclear and step.model.match is not None
-        other = next(
-            (seen for seen in earlier if looks and _pass_by(step.model, seen.model) and None in (seen.model.when, step.model.when)), None
-        )
+        other = next((seen for seen in earlier if looks and _pass_by(step, seen) and None in (seen.model.when, step.model.when)), None)
         if other is not None:
             sentence = f"step `{other.model.id}` waits for `{step.model.wait}` too: what it looks at and lets pass is not seen here"
-            hint = "`gather` them in one step, and tell them apart afterwards: `until` says when all are there"
-            report.report((*step.pointer, "match"), "wait.shared", sentence, hint, "warning")
+            report.report((*step.pointer, "match"), "wait.shared", sentence, _TOGETHER, "warning")
         if any(one.kind in ("call", "send") for one in walk([step])):
             earlier = []
         if looks:

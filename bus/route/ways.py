@@ -19,7 +19,7 @@ from bus.expression import Expression
 from bus.expression.tree import COMPARING, Compared
 from bus.mapping.template import Used
 from bus.mapping.types import schema_at
-from bus.route.known import KINDS, Known, type_of
+from bus.route.known import KINDS, Known, Schema, type_of
 from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, nearest, suggestion
 
@@ -59,12 +59,8 @@ def tried(clauses: Sequence[Expression | None], situation: Mapping[str, Any]) ->
 # --- the ways a call can fail ----------------------------------------------------------------------------------------
 
 
-def failures(operation: Operation) -> list[dict[str, Any]]:
-    """Every ``error`` that a call of an operation can end with, as far as it is declared."""
-    return _failures(operation.name, operation.effect, tuple(operation.refusals))
-
-
 def _failures(name: str, effect: str, refusals: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every ``error`` that a call of an operation can end with, as far as it is declared."""
     ends = [("refused", code, code) for code in refusals]
     ends += [("unreachable", "outside.unreachable", ""), ("invalid", "call.invalid-request", "")]
     if effect != "read":
@@ -174,33 +170,29 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
         for one in when.references:
             if "[]" in one.path or one.tested:
                 return None
-            values = _values(one.path, names)
+            known = names.get(one.path[0])
+            schema = schema_at(known.schema, one.path[1:]) if known else {}
+            values = _values(schema)
             if values is None and any(other.path == one.path and other.offset == one.offset for other in when.compared):
-                values = _sides(one.path, names, [other for other in compared if other.path == one.path])
+                values = _sides(schema, [other for other in compared if other.path == one.path])
             if values is None:
                 return None
             domains[one.path] = values
     paths = list(domains)
-    count = 1
-    for values in domains.values():
-        count *= len(values)
-    if not paths or count > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
+    if not paths or math.prod(map(len, domains.values())) > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
         return None
     return [_nested(dict(zip(paths, values, strict=True))) for values in itertools.product(*domains.values())]
 
 
-def _values(path: tuple[str, ...], names: Mapping[str, Known]) -> list[Any] | None:
-    known = names.get(path[0])
-    schema = schema_at(known.schema, path[1:]) if known else {}
+def _values(schema: Schema) -> list[Any] | None:
+    """All values that a schema takes; None where there are too many to name."""
     if schema.get("type") == "boolean" and "anyOf" not in schema:
         return [True, False]
     return list(schema["enum"]) if schema.get("enum") else None
 
 
-def _sides(path: tuple[str, ...], names: Mapping[str, Known], compared: Sequence[Compared]) -> list[Any] | None:
-    """Values of which each stands otherwise to what a path is compared with, as its contract allows them; None where nobody knows."""
-    known = names.get(path[0])
-    schema = schema_at(known.schema, path[1:]) if known else {}
+def _sides(schema: Schema, compared: Sequence[Compared]) -> list[Any] | None:
+    """Values of which each stands otherwise to what it is compared with, as the schema allows them; None where nobody knows."""
     told = {value for one in compared for value in one.values}
     kind = type_of(schema)
     if kind == "string" and all(isinstance(one, str) for one in told) and all(one.function in COMPARING for one in compared):
@@ -272,10 +264,6 @@ class Effect:
         return self.step.kind == "send"
 
     @property
-    def name(self) -> str:
-        return str(self.step.model.send if self.sent else self.step.model.call)
-
-    @property
     def lasting(self) -> bool:
         """Whether nothing takes it back."""
         return self.sent or self.step.model.undo is None
@@ -341,7 +329,7 @@ class Order:
             return
         self.told.add(step.pointer)
         by = effect.step.model.id
-        done = f"`{effect.name}` (step {by}) has already " + ("been sent" if effect.sent else "taken effect")
+        done = f"`{effect.step.what}` (step {by}) has already " + ("been sent" if effect.sent else "taken effect")
         sentence = f"`{step.model.call}` may refuse when {done}" + (" for an item before" if again else "")
         hint = f"ask first: put step `{step.model.id}` " + ("into an `each` of its own, " if again else "") + f"before `{by}`"
         hint += "" if effect.sent else ", or give that an `undo`"
