@@ -134,19 +134,16 @@ def _check_depth(value: Any, allowed: int, path: Place = ()) -> None:
 
 
 def _check_numbers(value: Any, path: Place = ()) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _check_numbers(inner, (*path, key))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            _check_numbers(inner, (*path, position))
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise Malformed(f"the number at {pointer(path) or '/'} is too large", code="input.number", hint=_AS_TEXT, pointer=pointer(path))
+    fault = ""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_numbers(inner, (*path, name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        fault = f"the number at {pointer(path) or '/'} is too large"
     elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-        raise Malformed(
-            f"the integer at {pointer(path) or '/'} does not fit in 64 bits", code="input.number", hint=_AS_TEXT, pointer=pointer(path)
-        )
+        fault = f"the integer at {pointer(path) or '/'} does not fit in 64 bits"
+    if fault:
+        raise Malformed(fault, code="input.number", hint=_AS_TEXT, pointer=pointer(path))
 
 
 def _nul_in(value: Any, path: Place = ()) -> Place | None:
