@@ -146,9 +146,7 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
         _check_column(used, tables, cell.table, cell.column, within, shop)
 
 
-def _check_column(
-    used: Used, tables: Mapping[str, Table], table: str, column: str, within: tuple[int, int], shop: Workshop
-) -> None:  # fmt: skip
+def _check_column(used: Used, tables: Mapping[str, Table], table: str, column: str, within: tuple[int, int], shop: Workshop) -> None:
     columns = next(iter(tables.get(table, {}).values()), {})
     if columns and column not in columns:
         sentence = f"table `{table}` has no column `{column}`"

@@ -124,13 +124,9 @@ def check(paths: Mapping[str, Iterable[str]], schema: Any, forms: Iterable[str],
     for kind, several in paths.items():
         for number, path in enumerate(several):
             if fault := _fault(pieces(path), schema, frozenset(forms)):
-                pointer: Pointer = (kind, number)
-                report.report(
-                    pointer,
-                    "type.unknown-field",
-                    f"the schema has no `{path}`: {fault[0]}" if fault[0] else f"the schema has no field `{path}`",
-                    fault[1],
-                )
+                why, hint = fault
+                sentence = f"the schema has no `{path}`: {why}" if why else f"the schema has no field `{path}`"
+                report.report((kind, number), "type.unknown-field", sentence, hint)
                 good = False
     return good
 

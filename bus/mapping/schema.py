@@ -222,7 +222,8 @@ def _contradictions(schema: Mapping[str, Any], pointer: Pointer) -> Iterator[_Wr
     if not kinds:
         return
     values: list[tuple[Pointer, Any]] = [(("enum", position), value) for position, value in enumerate(schema.get("enum", ()))]
-    for place, value in [*values, *((("const",), schema[word]) for word in schema if word == "const")]:
+    values += [(("const",), schema["const"])] if "const" in schema else []
+    for place, value in values:
         if not jsonschema_rs.is_valid({"type": kinds}, value):
             shown = value if isinstance(value, str) else canonical(value).decode()
             hint = f'put it in quotes: "{shown}"' if "string" in kinds and isinstance(value, int | float) else ""

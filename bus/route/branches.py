@@ -46,17 +46,13 @@ def _names(step: Step) -> Iterator[str]:
             yield from (f"{step.id}.on_error[{number}]" for number in range(len(step.on_error)))
         case ChooseStep():
             yield from (f"{step.id}.choose[{number}]" for number in range(len(step.clauses)))
-            if not _always(step.clauses):
+            if all(clause.when is not None for clause in step.clauses):
                 yield f"{step.id}.otherwise"
         case WaitStep() | GatherStep():
             if (step.deadline or step.by) and step.type:  # without a type there is only one way out of a wait
                 yield f"{step.id}.on_deadline"
             if step.on_late:
                 yield f"{step.id}.on_late"
-
-
-def _always(clauses: tuple[Clause, ...]) -> bool:
-    return any(clause.when is None for clause in clauses)
 
 
 def _steps(steps: tuple[Step, ...], note: Note) -> tuple[Step, ...]:

@@ -147,10 +147,8 @@ def _lines(cards: Sequence[Card], lead: str) -> Iterator[str]:
 
 
 def _label(card: Card, way: Way) -> str:
-    word = (
-        {"call": "on error", "choose": "if", "parallel": "beside"}.get(card.kind, "") if way.label not in {"otherwise", "any error"} else ""
-    )
-    return f"{word} {_short(way.label)}".strip()
+    words = {} if way.label in {"otherwise", "any error"} else {"call": "on error", "choose": "if", "parallel": "beside"}
+    return f"{words.get(card.kind, '')} {_short(way.label)}".strip()
 
 
 def _short(text: str, most: int = 2 * _LEAST) -> str:
