@@ -14,6 +14,7 @@ from typing import Any
 from bus.route.svg import TITLE, Picture, cut, document
 
 _TYPE, _ROUTE, _SYSTEM, _APART = 250.0, 262.0, 240.0, 190.0
+_ROUTES, _SYSTEMS = _TYPE + _APART, _TYPE + _ROUTE + 2 * _APART
 _LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#a06a00"}
 
 
@@ -129,10 +130,10 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
         used = max((at + size for at, size in one.values()), default=0.0)
         for name, (at, size) in one.items():
             one[name] = (at + (height - used) / 2 + 56, size)
-    whole = Picture(_TYPE + _ROUTE + _SYSTEM + 2 * _APART, height + 56, 0)
-    legend = _TYPE + _ROUTE + 2 * _APART - 300
+    whole = Picture(_SYSTEMS + _SYSTEM, height + 56, 0)
+    legend = _SYSTEMS - 300
     whole.text(0, 16, cut(title, legend, TITLE), "title")
-    for x, word in ((0.0, "messages"), (_TYPE + _APART, "routes"), (_TYPE + _ROUTE + 2 * _APART, "systems")):
+    for x, word in ((0.0, "messages"), (_ROUTES, "routes"), (_SYSTEMS, "systems")):
         whole.text(x, 40, word, "purpose")
     for position, (word, colour) in enumerate(_LINES.items()):
         x = legend + 90 * position
@@ -173,16 +174,15 @@ def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]], middle: Mappin
 
 
 def _curve(whole: Picture, link: Link, left: Mapping[str, Any], middle: Mapping[str, Any], right: Mapping[str, Any]) -> None:
-    routes, systems = _TYPE + _APART, _TYPE + _ROUTE + 2 * _APART
     match link.does:
         case "starts":
-            start, end = (_TYPE, _centre(left, link.source)), (routes - 2, _centre(middle, link.target))
+            start, end = (_TYPE, _centre(left, link.source)), (_ROUTES - 2, _centre(middle, link.target))
         case "calls":
-            start, end = (routes + _ROUTE, _centre(middle, link.source)), (systems - 2, _centre(right, link.target))
+            start, end = (_ROUTES + _ROUTE, _centre(middle, link.source)), (_SYSTEMS - 2, _centre(right, link.target))
         case "sends":
-            start, end = (routes, _centre(middle, link.source) + 9), (_TYPE + 2, _centre(left, link.target) + 5)
+            start, end = (_ROUTES, _centre(middle, link.source) + 9), (_TYPE + 2, _centre(left, link.target) + 5)
         case _:
-            start, end = (_TYPE, _centre(left, link.target) - 5), (routes - 2, _centre(middle, link.source) - 9)
+            start, end = (_TYPE, _centre(left, link.target) - 5), (_ROUTES - 2, _centre(middle, link.source) - 9)
     (x1, y1), (x2, y2) = start, end
     bend = (x2 - x1) / 2
     dashed = ' stroke-dasharray="5 4"' if link.does == "waits for" else ""
@@ -203,16 +203,16 @@ def _boxes(whole: Picture, left: Mapping[str, Any], middle: Mapping[str, Any], r
         _box(whole, 0, top, _TYPE, size, ("#f4f5f7", "#5b6770"), 15)
         whole.text(14, top + 19, name, "says", most=_TYPE - 24)
     for name, (top, size) in middle.items():
-        _box(whole, _TYPE + _APART, top, _ROUTE, size, ("#f1ebfb", "#6b46b8"), 7)
-        whole.text(_TYPE + _APART + 14, top + 28, name, "id", most=_ROUTE - 24)
-    x, system = _TYPE + _ROUTE + 2 * _APART, ""
+        _box(whole, _ROUTES, top, _ROUTE, size, ("#f1ebfb", "#6b46b8"), 7)
+        whole.text(_ROUTES + 14, top + 28, name, "id", most=_ROUTE - 24)
+    system = ""
     for name, (top, size) in right.items():
         own, _, operation = name.partition(".")
         if own != system:
-            whole.text(x, top - 8, own, "id")
+            whole.text(_SYSTEMS, top - 8, own, "id")
             system = own
-        _box(whole, x, top, _SYSTEM, size, ("#e8f1fd", "#2563a8"), 6)
-        whole.text(x + 12, top + 17, operation, "says", most=_SYSTEM - 22)
+        _box(whole, _SYSTEMS, top, _SYSTEM, size, ("#e8f1fd", "#2563a8"), 6)
+        whole.text(_SYSTEMS + 12, top + 17, operation, "says", most=_SYSTEM - 22)
 
 
 def _box(whole: Picture, x: float, y: float, width: float, height: float, colours: tuple[str, str], radius: float) -> None:
