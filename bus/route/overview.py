@@ -79,10 +79,10 @@ def as_mermaid(routes: Iterable[Mapping[str, Any]]) -> str:
     """A flowchart from types over routes to systems."""
     found = links(routes)
     lines = ["flowchart LR"]
-    systems: dict[str, list[str]] = {}
+    systems: dict[str, set[str]] = {}
     for link in found:
-        if link.does == "calls" and link.target not in systems.setdefault(link.target.partition(".")[0], []):
-            systems[link.target.partition(".")[0]].append(link.target)
+        if link.does == "calls":
+            systems.setdefault(link.target.partition(".")[0], set()).add(link.target)
     for system, operations in sorted(systems.items()):
         lines += [f"  subgraph {system}", *(f'    o_{_name(one)}["{one.partition(".")[2]}"]' for one in sorted(operations)), "  end"]
     lines += [f'  t_{_name(one)}(["{one}"])' for one in sorted(_types(found))]

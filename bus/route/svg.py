@@ -53,6 +53,10 @@ class Picture:
         end = ' marker-end="url(#arrow)"' if arrow else ""
         self.parts.append(f'<path class="way{" aside" if aside else ""}" d="{path}"{end}/>')
 
+    def lead(self, x: float, start: float, end: float, to: Picture) -> None:
+        """The way straight down to another picture."""
+        self.line((x, start), (x, end - (0 if to.led else 2)), arrow=not to.led)
+
     def text(self, x: float, y: float, text: str, kind: str, most: float = 0, more: str = "") -> None:
         shown = cut(text, most) if most else text
         hover = f"<title>{escape(text)}</title>" if shown != text else ""
@@ -76,10 +80,11 @@ def route_svg(route: Mapping[str, Any]) -> str:
     whole.text(0, 16, name, "title")
     whole.text(0, 36, str(route.get("purpose", "")), "purpose", most=width + 40)
     top = 56.0
+    below = top + started.height
     whole.put(started, steps.axis - started.axis, top)
-    whole.line((steps.axis, top + started.height), (steps.axis, top + started.height + GAP - (0 if steps.led else 2)), arrow=not steps.led)
-    whole.put(steps, 0, top + started.height + GAP)
-    bottom = top + started.height + GAP + steps.height
+    whole.lead(steps.axis, below, below + GAP, steps)
+    whole.put(steps, 0, below + GAP)
+    bottom = below + GAP + steps.height
     if not steps.ends:
         whole.line((steps.axis, bottom), (steps.axis, bottom + GAP - 2))
         whole.parts.append(f'<circle cx="{steps.axis:.1f}" cy="{bottom + GAP + 7:.1f}" r="7" fill="#2c7a4b"/>')
@@ -131,7 +136,7 @@ def _sequence(cards: Sequence[Card], sideways: bool = False) -> Picture:
     for position, one in enumerate(drawn):
         if position:
             if not drawn[position - 1].ends:
-                made.line((axis, y), (axis, y + GAP - (0 if one.led else 2)), arrow=not one.led)
+                made.lead(axis, y, y + GAP, one)
             y += GAP
         made.put(one, axis - one.axis, y)
         y += one.height
@@ -186,7 +191,7 @@ def _framed(card: Picture, inner: Picture) -> Picture:
         f'<rect class="frame" x="{axis - inner.axis - 16:.1f}" y="{card.height + 8:.1f}" width="{inner.width + 32:.1f}"'
         f' height="{inner.height + GAP + 10:.1f}" rx="9"/>'
     )
-    made.line((axis, card.height), (axis, card.height + GAP - (0 if inner.led else 2)), arrow=not inner.led)
+    made.lead(axis, card.height, card.height + GAP, inner)
     made.put(inner, axis - inner.axis, card.height + GAP)
     made.height = card.height + inner.height + GAP + 18
     made.led = card.led
@@ -248,7 +253,7 @@ def _beside(card: Picture, ways: Iterable[Way], sideways: bool) -> Picture:
     made = Picture(card.width, card.height + down, card.axis, led=True)
     made.put(card, 0, down)
     if not sideways:
-        made.line((card.axis, 0), (card.axis, down - (0 if card.led else 2)), arrow=not card.led)
+        made.lead(card.axis, 0, down, card)
     start = down + when + HEIGHT / 2
     rail, left = card.axis + CARD / 2 + 16, max(card.axis + CARD / 2, card.width) + ASIDE
     y, last = 0.0, start
