@@ -19,10 +19,11 @@ from bus.mapping.types import BUILT_IN, MessageType, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
-from bus.route.known import SCALARS, Known, Paths, Schema, Scope, definitions, merged
+from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged
 from bus.route.made import made, written
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
+from bus.route.paths import Paths
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of

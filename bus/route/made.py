@@ -7,7 +7,8 @@ from typing import Any
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import kind_of
 from bus.mapping.types import resolve
-from bus.route.known import SCALARS, Known, Paths, Schema
+from bus.route.known import SCALARS, Known, Schema
+from bus.route.paths import Paths
 from bus.source import Pointer
 
 

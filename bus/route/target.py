@@ -17,7 +17,7 @@ from bus.expression.typing import resolved
 from bus.expression.unions import ALTERNATIVES, fits, kind_of, laid
 from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
-from bus.route.known import Paths
+from bus.route.paths import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"

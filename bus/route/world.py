@@ -13,7 +13,8 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.doubts import Doubts
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, definitions
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Schema, definitions
+from bus.route.paths import Paths
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
 from bus.source import Reporter, nearest, suggestion

@@ -1,0 +1,483 @@
+"""Expressions checked against what is known of the names that they use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from bus import calendar
+from bus.expression import Lookup
+from bus.expression.literals import is_bare_date, misfits
+from bus.expression.tree import COMPARISONS, OF_DATES, as_written
+from bus.expression.typing import ANYTHING, Types
+from bus.expression.wording import field_of
+from bus.mapping.compile import place_of
+from bus.mapping.template import Used, part_of, tested_in
+from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
+from bus.message import JsonValue
+from bus.route.doubts import Doubts, kept_nulls
+from bus.route.known import SCALARS, Known, definitions, either, type_of
+from bus.source import Pointer, Reporter, Severity, line_and_column, suggestion
+
+_ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
+"""A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
+_OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
+"""A list that may not be there, or none: ``body.?righe.orValue([])``."""
+_OR_ELSE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\([^()]*\)\s*")
+
+_FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
+_TO_FIT = {
+    "boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others",
+    "date": 'name a field of format date, or move one: date_add(body.inizio, "-10d")',
+}  # fmt: skip
+
+_QUOTED_PATH = re.compile(r"""(["'])([a-z_]\w*(?:\.[a-z_]\w*)+)\1(?!\s*[.\])])|\$?\{+\s*([a-z_]\w*(?:\.[a-z_]\w*)+)\s*\}+""")
+"""A text that is a path, or the place of one in a text."""
+
+_BY_DAYS, _BY_DAYS_TURNED = frozenset({"_<_", "_>=_"}), frozenset({"_>_", "_<=_"})
+"""How a moment, and turned how a date, is compared with the other: before that day, or from it on."""
+
+_KINDS = {
+    "string": "string", "boolean": "boolean", "integer": "number", "number": "number",
+    "string_value": "string", "bool_value": "boolean", "int64_value": "number", "double_value": "number",
+}  # fmt: skip
+"""What goes together in an operator: of a type, and of a value that is written out."""
+
+_DATED = frozenset({"date", "date-time"})
+_DAYS = re.compile(r"-?\d+(wd|[dwMy])")
+
+_WITHOUT_A_CONTRACT = frozenset({"case", "error"})
+"""Names whose fields nobody declares to be surely there."""
+
+_NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
+
+_NEEDED = {
+    "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
+    "case": "key", "key": "key", "by": "date",
+}  # fmt: skip
+"""What the expression of a part must give."""
+
+WORDS = {
+    "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
+    "null": "null", "number": "a number", "key": "a text or a number",
+    "date": "a date or a moment",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Paths:
+    """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of,
+    ``asked`` the paths that some condition asks about. ``doubts`` are told by who checks a whole document, at the end.
+    """
+
+    names: Mapping[str, Known]
+    types: Types
+    report: Reporter
+    lists: Mapping[Pointer, Used] = field(default_factory=dict)
+    asked: frozenset[tuple[str, ...]] = frozenset()
+    doubts: Doubts = field(default_factory=Doubts)
+
+    def check(self, used: Used, *, sure: bool = True) -> bool:
+        """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
+        Where its names are ``sure`` to be there, also what of them may be missing.
+
+        Whether nothing is wrong; what may be missing is only doubtful.
+        """
+        self._written_out(used)
+        key = self._question(used)
+        passed = self.types.passed.get(key) if key is not None else None
+        if passed is not None:
+            doubts = passed[0]
+        else:
+            before = len(self.report.findings)
+            strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
+            told = self._arguments(used)
+            self._keys(used)
+            self._dates(used)
+            good = self._types(used, told) and not strange and not told
+            if not good or len(self.report.findings) > before:
+                return good
+            doubts = self._doubts(used)
+            if key is not None:
+                self.types.passed[key] = doubts, [self.names[name] for name in used.expression.names if name in self.names]
+        if doubts and sure and not used.guarded:
+            self._missing(used, doubts)
+        self._kept(used)
+        return True
+
+    def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
+        """A finding at an offset in the text of an expression."""
+        self.report.report(used.pointer, code, sentence, hint, severity, within=line_and_column(used.expression.text, offset))
+
+    def _written_out(self, used: Used) -> None:
+        """A path within quotes, which is a text: written so as a whole, or in braces that nothing fills in."""
+        text = used.expression.text
+        for found in _QUOTED_PATH.finditer(text) if '"' in text or "'" in text or "{" in text else ():
+            whole, braced = found[2], found[3]
+            path = (whole or braced).split(".")
+            if path[0] in self.names and schema_at(self.names[path[0]].schema, path[1:]):
+                sentence, hint = f"nothing fills in {found[0]}", f'+ joins texts: "…" + {braced}'
+                if whole:
+                    sentence = f"`{whole}` stands in quotes here: it is this text, not what the field holds"
+                    hint = f"write it without them: {whole}"
+                self._tell(used, found.start(), "expression.quoted-path", sentence, hint, "warning")
+
+    def _question(self, used: Used) -> Hashable | None:
+        """What the answer depends on: the expression, its part, what is known of each name, whether what it looks up was asked about.
+
+        None where local names are read too.
+        """
+        if used.local:
+            return None
+        known = [self.names.get(name) for name in used.expression.names]
+        shapes = [(id(one.schema), one.typed) if one else None for one in known]
+        asked = [one.path in self.asked for one in used.expression.lookups]
+        return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
+
+    def value(self, used: Used) -> Known:
+        """What is known of the value of an expression."""
+        expression = used.expression
+        one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
+        if one or (expression.references and not expression.in_cel):
+            path = expression.references[0].path
+            return self._below(self._named(path[0], used), path[1:])
+        if found := self._looked_up(used) or self._sifted(used):
+            return found
+        checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
+        returns = "" if checked.faults else expression.returns or checked.returns
+        if not returns or is_bare_date(expression):
+            return Known()
+        if schema := SCALARS.get(returns):
+            return Known(schema=schema, typed=self.types.declare(schema))
+        return Known(schema=dict(expression.made) or {"type": returns})
+
+    def null(self, used: Used) -> bool:
+        """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
+        expression = used.expression
+        if expression.in_cel or not expression.references:
+            return bool(_OR_ELSE.fullmatch(expression.text) and self._kept_nulls(used))
+        path = expression.references[0].path
+        return self._lack(used, path, self.asked) == ("null", len(path))
+
+    def _doubts(self, used: Used) -> list[tuple[str, ...]]:
+        """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
+        needed = (one.path for one in used.expression.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
+        return [path for path in needed if self._stops(used, path, frozenset())]
+
+    def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
+        """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
+        why, length = self._lack(used, path, asked)
+        walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
+        bare = any(one.bare and one.needed and one.path == path for one in used.expression.references)
+        return ("", 0) if why == "null" and length == len(path) and not walked and not bare else (why, length)
+
+    def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
+        """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
+        schema = self._named(path[0], used).schema
+        near = [one[1:] for one in asked if one[0] == path[0]]
+        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
+            return "", 0
+        return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
+
+    def _missing(self, used: Used, doubts: list[tuple[str, ...]]) -> None:
+        """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
+        expression = used.expression
+        asked = self.asked
+        if part_of(used.pointer) in {"when", "$when"}:
+            asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.lists.values())
+        path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
+        if not path:
+            return
+        name = as_written(path[:length])
+        other = f", or write default({name}, …)" if length == len(path) and expression.in_cel and "[]" not in path else ""
+        hint = f"ask first: `when: {name} != null`{other}" if why == "null" else self._instead(used, path, length)
+        within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
+        sentence = f"`{name}` may be {why}: then this has no value"
+        tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
+        clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
+        self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
+
+    def _kept(self, used: Used) -> None:
+        """Where ``orValue`` is to stand for what may be null, too: it gives the null on. As a whole value that is for its target to say."""
+        for path in () if _OR_ELSE.fullmatch(used.expression.text) else self._kept_nulls(used):
+            name = as_written(path)
+            hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
+            sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
+            tell = partial(self.report.report, used.pointer, "path.kept-null", sentence, hint, "warning", within=place_of(used, path))
+            self.doubts.add((*used.pointer, name), path[0], tell)
+
+    def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
+        return [one for one in kept_nulls(used, self.lists.values()) if leads_to_null(self._named(one[0], used).schema, one[1:])]
+
+    def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
+        """What to write where a path may end after ``length`` pieces."""
+        listed, last = "[]" in path[:length], part_of(used.pointer)
+        asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
+        ask = f"ask first: {asked}, or make it mandatory in its contract"
+        if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
+            return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
+        if "[]" in path[length:]:  # an item of what may be missing has no optional form
+            return ask
+        kind = type_of(schema_at(self._named(path[0], used).schema, path[1:]))
+        lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
+        optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
+        return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
+
+    def _looked_up(self, used: Used) -> Known | None:
+        """What is known of what is found in a table, where that is the value of the expression."""
+        lookup = next((one for one in used.expression.lookups if one.whole), None)
+        row = self.types.row(lookup.table) if lookup else {}
+        if lookup is None or not row:
+            return None
+        known = Known(schema=row, typed=self.types.declare(row))
+        if lookup.rows:
+            return Known(schema={"type": "array", "items": row}, typed=f"[{known.typed}]")
+        if codes := self._codes(lookup):
+            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(SCALARS["string"]))
+        return self._below(known, lookup.fields)
+
+    def _sifted(self, used: Used) -> Known | None:
+        """What is known of a list of items that a filter let through; None where nothing is.
+
+        Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
+        """
+        paths = used.expression.sifted
+        items = [self._below(self._named(path[0], used), path[1:]).schema for path in paths]
+        item = items[0] if items and all(one == items[0] for one in items) else either(items)
+        if not item:
+            return None
+        typed = ANYTHING
+        if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
+            typed = self._below(self._named(paths[0][0], used), paths[0][1:-1]).typed
+        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
+
+    def _codes(self, lookup: Lookup) -> list[str]:
+        """All texts that a look into one column of a table can find."""
+        if len(lookup.fields) != 1:
+            return []
+        rows = self.types.tables.get(lookup.table or "", {})
+        found = [row.get(lookup.fields[0]) for key, row in rows.items() if lookup.key in (None, key)]
+        return sorted({str(one) for one in found}) if all(isinstance(one, str) for one in found) else []
+
+    def item(self, used: Used) -> Known:
+        """What is known of the items of a list."""
+        return self._below(self.value(used), ("[]",))
+
+    def _named(self, name: str, used: Used) -> Known:
+        if name not in used.local:
+            return self.names.get(name, Known())
+        over = used.local[name]
+        if over is None:
+            return Known(schema=SCALARS["integer"], typed=self.types.declare(SCALARS["integer"]))
+        return self.item(self.lists[over]) if over in self.lists else Known()
+
+    def _below(self, known: Known, path: tuple[str, ...]) -> Known:
+        """What is known of the value at a path below one; `[]` stands for an item of a list."""
+        if not path:
+            return known
+        schema = schema_at(known.schema, path) if known.schema else {}
+        if not schema or known.typed == ANYTHING:
+            return Known(schema=schema)
+        return Known(schema=schema, typed=known.typed + "".join("[0]" if piece == "[]" else f".{piece}" for piece in path))
+
+    def _bound(self, used: Used) -> dict[str, str]:
+        return {name: self._named(name, used).typed for name in used.expression.names}
+
+    def _unknown_fields(self, used: Used) -> bool:
+        found = False
+        for reference in used.expression.references:
+            name, path = reference.path[0], reference.path[1:]
+            known = self._named(name, used)
+            if known.schema and (left := unknown_field(known.schema, path)) is not None:
+                found = True
+                position, fields = left
+                wrong = path[position]
+                if reference.tested or part_of(used.pointer) in {"when", "$when"}:
+                    self.doubts.misread.add(name)
+                sentence = f"{as_written((name, *path[:position]))} has no field `{wrong}`"
+                hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
+                if name == "body" and "arrival" in self.names and schema_at(self.names["arrival"].schema, path):
+                    hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
+                within = place_of(used, (name, *path[: position + 1]))
+                self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
+        return found
+
+    def _no_object(self, used: Used) -> bool:
+        """A plain path that asks a field of a text, a number or a list; CEL's checker finds it in other expressions."""
+        if used.expression.in_cel or not used.expression.references:
+            return False
+        name, *path = used.expression.references[0].path
+        found = without_fields(self._named(name, used).schema, path)
+        if found is None:
+            return False
+        position, kind = found
+        sentence, hint = field_of(WORDS.get(kind, kind), of_list=kind == "array")
+        within = place_of(used, (name, *path[: position + 1]))
+        self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
+        return True
+
+    def _comparisons(self, used: Used) -> bool:
+        found = False
+        for one in used.expression.comparisons:
+            if one.path[0] == "error" and "." in one.text:
+                continue  # codes of our own errors
+            schema = schema_at(self._named(one.path[0], used).schema, one.path[1:])
+            choices = schema.get("enum") or schema.get(CODES, ())
+            if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
+                path = as_written(one.path)
+                hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
+                self._tell(used, one.offset, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint)
+                found = True
+        return found
+
+    def _keys(self, used: Used) -> None:
+        """Codes of a contract that the table which they are looked up in does not have."""
+        for lookup in used.expression.lookups:
+            rows = self.types.tables.get(lookup.table or "")
+            if rows and lookup.by and lookup.by[0] != "servizi":  # the offices of services are checked where they stand
+                table, column = lookup.by
+                cells = {row.get(column) for row in self.types.tables.get(table, {}).values()}
+                self._no_keys(used, lookup, sorted(str(one) for one in cells if isinstance(one, str)), f"column `{column}` of `{table}`")
+            if not rows or not lookup.path or lookup.path in self.asked or not lookup.whole:
+                continue
+            codes = schema_at(self._named(lookup.path[0], used).schema, lookup.path[1:]).get("enum", ())
+            self._no_keys(used, lookup, [str(code) for code in codes if code is not None], as_written(lookup.path))
+
+    def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
+        if strange := [code for code in codes if code not in self.types.tables[lookup.table or ""]]:
+            sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {source} may be"
+            hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
+            self._tell(used, lookup.offset, "table.unknown-key", sentence, hint, "warning")
+
+    def _dates(self, used: Used) -> None:
+        """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
+        for pair in used.expression.pairs:
+            forms = {self._form(side, used): side for side in (pair.left, pair.right)}
+            if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):
+                sentence, hint = "what is a date is compared with a text that is none", "a date is written 2026-03-01"
+                self._tell(used, pair.offset, "expression.literal", sentence, hint)
+            if forms.keys() == {"date", "date-time"}:
+                moment = forms["date-time"]
+                if pair.function in (_BY_DAYS if moment is pair.left else _BY_DAYS_TURNED):
+                    continue
+                hint = f"write date_of({as_written(moment)})" if isinstance(moment, tuple) else "write the date alone"
+                sentence = "a date is compared with a moment: for that day the answer is wrong"
+                self._tell(used, pair.offset, "expression.date-with-moment", sentence, hint, "warning")
+
+    def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
+        return side if isinstance(side, str) else str(schema_at(self._named(side[0], used).schema, side[1:]).get("format", ""))
+
+    def _misfits(self, used: Used) -> bool:
+        """Literals with which the expression fails on every message."""
+        found = list(misfits(used.expression))
+        for sentence, hint, offset in found:
+            self._tell(used, offset, "expression.literal", sentence, hint)
+        return bool(found)
+
+    def _arguments(self, used: Used) -> set[tuple[int, int]]:
+        """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
+        found = set()
+        for one in used.expression.arguments:
+            if one.offset in used.expression.mixed:
+                continue  # told by itself
+            schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), as_written(one.path)
+            if one.function in OF_DATES and schema.get("format") == "date-time":
+                sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
+            elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
+                sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
+                hint = f"where {path} is there, it is {WORDS[holds]}"
+            elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
+                day = path if schema["format"] == "date" else f"date_of({path})"
+                sentence, hint = f"+ joins texts, and does not move {path} by {by}", f'write date_add({day}, "{by}")'
+            elif one.beside == "double_value" and one.function not in COMPARISONS and type_of(schema) == "integer":
+                sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
+                hint = f"write double({path}), and int(...) around the whole where cents are wanted"
+            else:
+                continue
+            start = one.offset - (len(one.function) if one.function in OF_DATES else 0)  # CEL points at the bracket
+            within = line_and_column(used.expression.text, start)
+            found.add(within)
+            self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
+        return found
+
+    @staticmethod
+    def _duration(used: Used) -> str:
+        """A duration, as a text or a number of days, that the expression joins to something; empty where there is none."""
+        added = (one.value for one in used.expression.literals if one.function == "_+_")
+        joined = (one if isinstance(one, str) else f"{one}d" for one in added)
+        return next((text for text in joined if _DAYS.fullmatch(text)), "")
+
+    def _types(self, used: Used, told: Container[tuple[int, int]]) -> bool:
+        expression = used.expression
+        bound = self._bound(used) if expression.in_cel else {}
+        texts = self.types.finds_text(expression.lookups)
+        if texts or any(typed != ANYTHING for typed in bound.values()):
+            faults = self.types.check(expression.text, bound, texts).faults
+            for fault in (one for one in faults if (one.line, one.column) not in told):
+                self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
+            if faults:
+                return False
+        needed = _NEEDED.get(part_of(used.pointer), "")
+        return not needed or self._result(used, needed)
+
+    def _result(self, used: Used, needed: str) -> bool:
+        """Whether the value fits the part: a condition is true or false."""
+        given = type_of(self.value(used).schema)
+        if given and given not in _FITTING.get(needed, {needed}):
+            part = str(used.pointer[-1])
+            hint = _TO_FIT.get(needed, "")
+            sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
+            self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
+            return False
+        if needed == "boolean":
+            self._constant(used)
+        elif needed == "key" and self.constant(used) is not None:
+            self._same(used)
+        return needed != "date" or self._date(used)
+
+    def _date(self, used: Used) -> bool:
+        """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
+        form, always = self.value(used).schema.get("format"), self.constant(used)
+        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.expression.results]
+        faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
+        if form not in {None, *_DATED}:
+            faults = [(f"this is a text of format {form}", 0)]
+        for fault, offset in faults:
+            self._tell(used, offset, "expression.wrong-result", f"`by` needs a date or a moment, {fault}", _TO_FIT["date"])
+        return not faults
+
+    def constant(self, used: Used) -> JsonValue:
+        """The value of an expression that always gives the same; None where it may give several, or none."""
+        if used.expression.references or used.expression.lookups or is_bare_date(used.expression):
+            return None
+        try:
+            return used.expression({})
+        except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
+            return None
+
+    def _constant(self, used: Used) -> None:
+        always = self.constant(used)
+        if isinstance(always, bool):
+            sentence = f"this condition is always {str(always).lower()}"
+            hint = "delete it" if always else "delete what it guards"
+            self.report.report(used.pointer, "condition.constant", sentence, hint, "warning")
+
+    def _same(self, used: Used) -> None:
+        """A key that reads nothing. By one of the message (``key``) all but the first are refused; one of the case may be meant."""
+        intake = used.pointer == ("key",)
+        sentence = "this key is the same for every message" + (
+            ": all but the first are refused" if intake else ", so that all are of one case"
+        )
+        hint = "name the field that tells one from the other: body.…"
+        self.report.report(used.pointer, "key.constant", sentence, hint, "error" if intake else "warning")
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a value, written out, is a date or a moment."""
+    try:
+        return isinstance(value, str) and calendar.moment_at(value, whole_day=False) is not None
+    except ValueError:
+        return False
