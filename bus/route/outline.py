@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -84,26 +84,22 @@ def outline_from(written: Mapping[str, Any]) -> Outline:
 
 def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
     """The paths that the routes which apply a mapping ask about, by mapping."""
-    return _by_mapping(outlines, lambda outline: outline.asked)
+    return united((mapping, one.asked) for one in outlines for mapping in one.mappings)
 
 
 def messages_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
     """The types of messages that the routes which apply a mapping begin with and wait for, by mapping."""
-    return _by_mapping(outlines, lambda outline: outline.awaited | {outline.on})
+    return united((mapping, one.awaited | {one.on}) for one in outlines for mapping in one.mappings)
 
 
 def targets_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
     """What the steps that apply a mapping need of it, by mapping; "" for anything."""
-    found: dict[str, frozenset[str]] = {}
-    for mapping, target in (pair for outline in outlines for pair in outline.targets):
-        found[mapping] = found.get(mapping, frozenset()) | {target}
-    return found
+    return united((mapping, frozenset({target})) for one in outlines for mapping, target in one.targets)
 
 
-def _by_mapping(outlines: Iterable[Outline], told: Callable[[Outline], frozenset[_Told]]) -> dict[str, frozenset[_Told]]:
-    """What the outlines of the routes which apply a mapping tell, all together."""
+def united(told: Iterable[tuple[str, frozenset[_Told]]]) -> dict[str, frozenset[_Told]]:
+    """All that is told of each name."""
     found: dict[str, frozenset[_Told]] = {}
-    for outline in outlines:
-        for name in outline.mappings:
-            found[name] = found.get(name, frozenset()) | told(outline)
+    for name, some in told:
+        found[name] = found.get(name, frozenset()) | some
     return found

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from bus.mapping.types import MessageType
-from bus.route.outline import Outline
+from bus.route.outline import Outline, united
 from bus.route.parse import Parsed, walk
 from bus.source import Reporter, suggestion
 
@@ -54,13 +54,11 @@ def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) ->
     """The traffic between routes, by their outlines. A message with a key may be one that came before, and one that a run waits for begins
     nothing: neither is surely the next.
     """
-    known, keys, following = list(outlines), dict[str, frozenset[str]](), dict[str, frozenset[str]]()
-    for one in known:
-        keys[one.on] = keys.get(one.on, frozenset()) | one.told
+    known = list(outlines)
+    keys = united((one.on, one.told) for one in known)
     taken = frozenset[str]().union(*(one.awaited for one in known))
     begun = {one.on for one in known} - taken - {name for name, declared in types.items() if declared.key is not None}
-    for one in known:
-        following[one.on] = following.get(one.on, frozenset()) | (one.surely & begun)
+    following = united((one.on, one.surely & begun) for one in known)
     given = Counter(key for one in types.values() for key in one.case) + Counter(key for one in known for key in one.keys)
     apart = {name for name, one in types.items() if one.case and name not in keys and all(given[key] == 1 for key in one.case)}
     sent = frozenset[str]().union(*(one.sent for one in known))
