@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bus.errors import ExpressionError
 from bus.expression.tree import COMPARISONS
 from bus.functions import FUNCTIONS
-from bus.source import nearest, suggestion
+from bus.source import line_and_column, nearest, suggestion
 
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _ABSENT = ("Key not found", "No value with name", "Applying SELECT")
@@ -385,8 +385,7 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
     sentence, hint, found = _syntax(message, text)
     row = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
     if found == "<EOF>":
-        whole = text.rstrip()
-        line, column = whole.count("\n") + 1, len(whole) - (whole.rfind("\n") + 1) + 1
+        line, column = line_and_column(text, len(text.rstrip()))
     elif spoken := _SPOKEN.search(row[: column - 1]) or _SPOKEN.search(row[:column]):
         found = spoken[1] or spoken[2]
         sentence, column = f"unexpected `{found}`", spoken.start() + 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bus.message import JsonValue
-from bus.source.findings import Finding, Pointer, Severity
+from bus.source.findings import Finding, Pointer, Severity, line_and_column
 
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal would obey rather than show."""
@@ -162,8 +162,7 @@ class Source:
         starts = [0, *(found.end() for found in re.finditer("\n", text))]
         wanted = min(starts[min(line, len(starts)) - 1] + column - 1, len(text))
         offset = _raw_offset(self.text[node.start : node.end], node.style, text, wanted)
-        before = self.text[: node.start + offset]
-        return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        return line_and_column(self.text, node.start + offset)
 
 
 _BLOCKS = frozenset({"|", ">"})
