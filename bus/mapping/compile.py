@@ -38,7 +38,7 @@ class CompiledMapping:
     def origins(self) -> dict[str, list[str]]:
         """Target field to the source paths that feed it, such as ``{"mappali[].foglio": ["body.mappali[].foglio"]}``."""
         by_pointer = {used.pointer: used for used in self.used}
-        lists = _lists(self.document.fields, self.used)
+        lists = _lists(self.document.fields, by_pointer)
         found: dict[str, list[str]] = {}
         for target, pointer in leaves(self.document.fields, ("fields",)):
             used = by_pointer.get(pointer)
@@ -50,14 +50,13 @@ class CompiledMapping:
         return found
 
 
-def _lists(fields: Any, used: Sequence[Used]) -> dict[str, tuple[str, ...]]:
+def _lists(fields: Any, by_pointer: Mapping[Pointer, Used]) -> dict[str, tuple[str, ...]]:
     """The path that each item name (``$as``) runs over, where it is a plain one."""
-    by_pointer = {one.pointer: one.expression for one in used}
     found: dict[str, tuple[str, ...]] = {}
     for pointer, directive in _directives(fields, ("fields",)):
-        expression = by_pointer.get((*pointer, "$each"))
-        if expression is not None and len(expression.references) == 1:
-            path = expression.references[0].path
+        used = by_pointer.get((*pointer, "$each"))
+        if used is not None and len(used.expression.references) == 1:
+            path = used.expression.references[0].path
             found[directive.get("$as", "item")] = (*found.get(path[0], path[:1]), *path[1:], "[]")
     return found
 
