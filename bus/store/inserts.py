@@ -61,9 +61,10 @@ class Update:
 
     @cached_property
     def values(self) -> Mapping[int, str]:
-        """As `Insert.values`."""
+        """As `Insert.values`. One row is changed without a table of what is given: SQLite makes two, which cost more than the change."""
         row = f"({', '.join('?' * len(self.names))})"
-        return {size: f"WITH given ({self._given}) AS (VALUES {', '.join([row] * size)}) {self._from('given')}" for size in SIZES}
+        many = {size: f"WITH given ({self._given}) AS (VALUES {', '.join([row] * size)}) {self._from('given')}" for size in SIZES}
+        return many | {1: _PARAMETER.sub(lambda name: f"?{self.names.index(name[1]) + 1}", self.change)}
 
     def arrays(self, types: Sequence[str]) -> str:
         """As `Insert.arrays`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from bus.store.inserts import Insert, Inserts, Rows, Update
+from bus.store.inserts import Insert, Inserts, Rows, Update, in_values
 
 QUERIES = {
     "add": "INSERT INTO runs (id) VALUES (:id)",
@@ -56,3 +59,24 @@ def test_who_looks_has_all_of_its_own_table_written_and_what_is_forgotten_never_
     inserts.forget()
     inserts.flush()
     assert written == [("add to runs", ["a"])]
+
+
+def test_one_row_is_changed_by_the_statement_itself_without_a_table_of_what_is_given() -> None:
+    """The table costs SQLite more than the change; the same name may stand in the statement twice."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE runs (id TEXT, state TEXT, seen TEXT)")
+        database.executemany("INSERT INTO runs (id) VALUES (?)", [("a",), ("b",)])
+        texts: list[str] = []
+        queries = {"set": "UPDATE runs SET state = :state, seen = :state WHERE id = :id"}
+
+        def execute(text: str, cells: Sequence[Any]) -> None:
+            texts.append(text)
+            database.execute(text, cells)
+
+        inserts = Inserts(queries, frozenset({"set"}), in_values(execute))
+        for rows in (["a"], ["a", "b"]):
+            for run in rows:
+                inserts.take("set", {"id": run, "state": f"{run}{len(rows)}"})
+            inserts.flush()
+        assert [text.partition(" ")[0] for text in texts] == ["UPDATE", "WITH"]
+        assert database.execute("SELECT id, state, seen FROM runs").fetchall() == [("a", "a2", "a2"), ("b", "b2", "b2")]
