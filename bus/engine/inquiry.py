@@ -45,8 +45,7 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
         raise unknown_message()
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
-        "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
-        "correlationid": _correlation(tx, row["id"]) if said else None,
+        **message_row(row), "correlationid": _correlation(tx, row["id"]) if said else None,
         "state": state_of([run["state"] for run in runs]), "runs": runs, "reply": None,
     }  # fmt: skip
     if not runs:
@@ -62,6 +61,11 @@ def _correlation(tx: Tx, identity: str) -> str | None:
         return str(log.message(tx, identity)[0]["envelope"].get("correlationid", identity))
     except UNREADABLE:
         return None
+
+
+def message_row(row: Row) -> JsonObject:
+    """One message as everybody sees it."""
+    return {name: row[name] for name in ("id", "type", "time", "sender")}
 
 
 def run_row(row: Row, now: str) -> JsonObject:
@@ -115,9 +119,7 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     identity = case_of(tx, key)
     records = log.of_case(tx, identity)
     keys: list[Any] = [{"name": name, "value": value} for name, value in _keys(tx, records)]
-    messages: list[Any] = [
-        {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
-    ]
+    messages: list[Any] = [message_row(row) for row in tx.all("messages_of_case", case_id=identity)]
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
     told = [*records]
     for loss in _losses(tx, records):

@@ -367,8 +367,7 @@ class _Messages(_Things):
 
     def show(self, things: set[str]) -> dict[str, JsonObject]:
         rows = self.tx.all("messages_by_id", messages=listed(things))
-        return {row["id"]: {"id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
-                            "case": row["case_id"]} for row in rows}  # fmt: skip
+        return {row["id"]: {**inquiry.message_row(row), "case": row["case_id"]} for row in rows}
 
 
 class _Runs(_Things):
