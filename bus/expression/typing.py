@@ -158,7 +158,8 @@ class Types:
         if depth > _DEPTH or any(word in inner for word in ("anyOf", "oneOf", "allOf", "if")):
             return 11, _ANY, False
         if isinstance(kind, list):
-            nullable, kind = nullable or "null" in kind, _lone([one for one in kind if one != "null"])
+            several = [one for one in kind if one != "null"]
+            nullable, kind = nullable or "null" in kind, several[0] if len(several) == 1 else None
         if kind is None and "enum" in inner:
             kind = "string" if all(isinstance(one, str) for one in inner["enum"]) else None
         if kind in _LEAVES:
@@ -172,10 +173,6 @@ class Types:
         if kind == "object":
             return 11, ".google.protobuf.Struct", False
         return 11, _ANY, False
-
-
-def _lone(kinds: Sequence[str]) -> str | None:
-    return kinds[0] if len(kinds) == 1 else None
 
 
 def resolved(schema: Any, root: Any) -> tuple[dict[str, Any], bool]:

@@ -69,9 +69,8 @@ def _within(schema: Any) -> Iterator[Schema]:
 
 def _chooses(node: Schema) -> bool:
     """Whether a schema has alternatives or parts; that it may be null is neither."""
-    several = (one for word in _WORDS if isinstance(node.get(word), list) for one in (word, len([c for c in node[word] if c != NULL])))
-    found = list(several)
-    return bool(found) and (found != ["anyOf", 1] or len(node.keys() - _SAID) > 1)
+    found = [(word, len([one for one in node[word] if one != NULL])) for word in _WORDS if isinstance(node.get(word), list)]
+    return bool(found) and (found != [("anyOf", 1)] or len(node.keys() - _SAID) > 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,11 +191,12 @@ def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> li
         if error.kind.name in _STRANGE:
             for name in error.kind.unexpected[:_MOST]:
                 near = meant[*place, name]
-                found.append(_fault((*place, name), f"there is no field `{name}` here" + (f": did you mean {near}?" if near else ""), True))
+                sentence = f"there is no field `{name}` here" + (f": did you mean {near}?" if near else "")
+                found.append(Fault(pointer((*place, name)), sentence, strange=True))
         elif error.kind.name != "required":
-            found.append(_fault(place, str(error.message)))
+            found.append(Fault(pointer(place), str(error.message)))
         elif (*place, error.kind.property) in missing:
-            found.append(_fault(place, f"the field `{error.kind.property}` is missing"))
+            found.append(Fault(pointer(place), f"the field `{error.kind.property}` is missing"))
     return found
 
 
@@ -213,10 +214,6 @@ def _meant(
     fields = schema_at(shape, ["[]" if isinstance(piece, int) else piece for piece in place]).get("properties", {})
     free = fields.keys() - given.keys()
     return nearest(name, [one for one in free if (*place, one) in missing]) or nearest(name, free)
-
-
-def _fault(place: Sequence[str | int], sentence: str, strange: bool = False) -> Fault:
-    return Fault(pointer(place), sentence, strange)
 
 
 def validate_whole(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> list[Fault]:
@@ -432,24 +429,23 @@ def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
     Its type, and whether it is one of an enumeration, are other questions.
     """
     if isinstance(value, str):
-        size, what = len(value), "characters"
+        size, what, word = len(value), "characters", "Length"
         if "pattern" in schema and not jsonschema_rs.is_valid({"pattern": schema["pattern"]}, value):
             return f"must match the pattern {schema['pattern']}"
         form = str(schema.get("format", ""))
         if form and not jsonschema_rs.is_valid({"format": form}, value, validate_formats=True):
             return f"must be {_FORMS.get(form, form)}"
     elif isinstance(value, list):
-        size, what = len(value), "items"
+        size, what, word = len(value), "items", "Items"
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        return next(
-            (words.format(schema[word]) for word, words in _BOUNDS.items() if word in schema and not _within(value, word, schema)), ""
-        )
+        crossed = (one for one in _BOUNDS if one in schema and not jsonschema_rs.is_valid({one: schema[one]}, value))
+        return next((_BOUNDS[one].format(schema[one]) for one in crossed), "")
     else:
         return ""
-    least, most = (f"min{'Length' if what == 'characters' else 'Items'}", f"max{'Length' if what == 'characters' else 'Items'}")
-    if size < schema.get(least, 0):
-        return "must not be empty" if size == 0 else f"must have at least {schema[least]} {what}"
-    return f"must have at most {schema[most]} {what}" if size > schema.get(most, size) else ""
+    least, most = schema.get(f"min{word}", 0), schema.get(f"max{word}", size)
+    if size < least:
+        return "must not be empty" if size == 0 else f"must have at least {least} {what}"
+    return f"must have at most {most} {what}" if size > most else ""
 
 
 _FORMS = {
@@ -461,7 +457,3 @@ _BOUNDS = {
     "minimum": "must be at least {}", "maximum": "must be at most {}", "exclusiveMinimum": "must be more than {}",
     "exclusiveMaximum": "must be less than {}", "multipleOf": "must be a multiple of {}",
 }  # fmt: skip
-
-
-def _within(value: float, word: str, schema: Mapping[str, Any]) -> bool:
-    return bool(jsonschema_rs.is_valid({word: schema[word]}, value))

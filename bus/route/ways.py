@@ -92,15 +92,15 @@ def check_failures(
 ) -> None:
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
     ends = _ends(operation, clauses)
-    accepted = step.model.dead_on
-    left = [] if accepted == "any" or any(map(_is_of_no_kind, clauses)) else _left(ends, operation)
-    for position, code in enumerate(accepted if isinstance(accepted, list) else ()):
+    left = [] if step.model.dead_on == "any" or any(map(_is_of_no_kind, clauses)) else _left(ends, operation)
+    accepted = step.model.dead_on if isinstance(step.model.dead_on, list) else []
+    for position, code in enumerate(accepted):
         if code not in operation.refusals:
             hint = suggestion(code, operation.refusals) or "it declares " + (", ".join(operation.refusals) or "none")
             sentence = f"`{step.model.call}` never refuses with `{code}`"
             report.report((*step.pointer, "dead_on", position), "refusal.unknown", sentence, hint)
     told = {nearest(code, operation.refusals) for code in _misspelt(accepted, clauses, operation)}
-    if left := [code for code in left if code not in (accepted or ()) and code not in told]:
+    if left := [code for code in left if code not in accepted and code not in told]:
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         hint = "say what to do in `on_error`, or `dead_on: any` if a person should look at it"
         sentence = f"`{step.model.call}` may refuse with {shown}, and no clause takes it"
@@ -120,11 +120,10 @@ def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) ->
     return [code for code in codes if not operation.is_technical(code)]
 
 
-def _misspelt(accepted: Sequence[str] | None, clauses: Iterable[Expression | None], operation: Operation) -> Iterator[str]:
+def _misspelt(accepted: Sequence[str], clauses: Iterable[Expression | None], operation: Operation) -> Iterator[str]:
     """What a step takes for codes of the operation, and are none: there is a finding of its own for each."""
     compared = (one.text for when in clauses if when for one in when.comparisons if one.path == ("error", "code"))
-    codes = [*(accepted if isinstance(accepted, list) else ()), *compared]
-    yield from (code for code in codes if code not in operation.refusals)
+    yield from (code for code in (*accepted, *compared) if code not in operation.refusals)
 
 
 def _is_of_no_kind(when: Expression | None) -> bool:
