@@ -22,6 +22,11 @@ def kind_of(node: Any) -> str:
     return ""
 
 
+def calls(node: Any, *functions: str) -> bool:
+    """Whether a node is the call of one of these functions or operators."""
+    return kind_of(node) == "call" and node.call.function in functions
+
+
 def binds(node: Any, child: Any) -> bool:
     """``cel.bind`` may give a name to an optional; what is done with the name is seen at the name."""
     return is_binding(node) and child.id in {node.accu_init.id, node.loop_step.id}
@@ -81,14 +86,14 @@ def path_of(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, .
 
 def or_none(node: Any) -> Any:
     """The list in ``list.orValue([])``; any other node as it is."""
-    if kind_of(node) == "call" and node.call.function == "orValue" and kind_of(node.call.args[0]) == "list":
+    if calls(node, "orValue") and kind_of(node.call.args[0]) == "list":
         return node.call.target if not node.call.args[0].list.elements else node
     return node
 
 
 def table_of(node: Any) -> str | None:
     """The table all of whose rows a node gives, where it is written out."""
-    return written_in(node.call.args[0]) if kind_of(node) == "call" and node.call.function == "rows" else None
+    return written_in(node.call.args[0]) if calls(node, "rows") else None
 
 
 def listed_in(node: Any) -> Any:
@@ -104,7 +109,7 @@ def listed_in(node: Any) -> Any:
 
 def items_of(node: Any) -> list[tuple[str, ...]]:
     """The paths of which each item of a list is one, where all are: of some items of a list, of those written out, of two lists joined."""
-    if kind_of(node) == "call" and node.call.function == "_+_":
+    if calls(node, "_+_"):
         sides = [items_of(side) for side in node.call.args]
         return sides[0] + sides[1] if all(sides) else []
     written = [path_of(one, {}) for one in node.list.elements] if kind_of(node) == "list" else [longer(path_of(listed_in(node), {}), "[]")]
@@ -114,10 +119,10 @@ def items_of(node: Any) -> list[tuple[str, ...]]:
 def _sifts(node: Any) -> bool:
     """Whether a comprehension is a ``filter``: it keeps each item as it is, or not."""
     step = node.loop_step
-    if is_binding(node) or kind_of(step) != "call" or step.call.function != "_?_:_":
+    if is_binding(node) or not calls(step, "_?_:_"):
         return False
     kept = step.call.args[1]
-    if kind_of(kept) != "call" or kept.call.function != "_+_" or len(kept.call.args[1].list.elements) != 1:
+    if not calls(kept, "_+_") or len(kept.call.args[1].list.elements) != 1:
         return False
     item = kept.call.args[1].list.elements[0]
     return kind_of(item) == "ident" and bool(item.ident.name == node.iter_var)

@@ -18,6 +18,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from bus.expression.nodes import (
     binds,
+    calls,
     children_of,
     indexes_of,
     is_binding,
@@ -283,9 +284,9 @@ def _made(node: Any) -> dict[str, Any]:
         basic = _basic(node, of_none=False)
         return {"type": _JSON_KINDS[basic]} if basic else {}
     step = node.comprehension.loop_step
-    while kind_of(step) == "call" and step.call.function == "_?_:_":  # map(x, condition, value)
+    while calls(step, "_?_:_"):  # map(x, condition, value)
         step = step.call.args[1]
-    if kind_of(step) != "call" or step.call.function != "_+_" or is_binding(node.comprehension):
+    if not calls(step, "_+_") or is_binding(node.comprehension):
         return {}
     added = step.call.args[1]
     return {"type": "array", "items": _made(added.list.elements[0])} if len(added.list.elements) == 1 else {}
@@ -293,8 +294,8 @@ def _made(node: Any) -> dict[str, Any]:
 
 def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
     """The values, written out, between which ``? :`` chooses, or that `orValue` gives for none."""
-    if kind_of(node) == "call" and node.call.function in ("_?_:_", "orValue"):
-        for side in node.call.args[node.call.function == "_?_:_" :]:
+    if calls(node, "_?_:_", "orValue"):
+        for side in node.call.args[1:] if node.call.function == "_?_:_" else node.call.args:
             if word := _basic(side, of_none=False):
                 yield Told(getattr(side.const, word), positions[side.id])
             yield from _chosen(side, positions)
@@ -310,7 +311,7 @@ def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]
     fields: tuple[str, ...] = ()
     while kind_of(node) == "select" and not node.select.test_only:
         node, fields = node.select.operand, (node.select.field, *fields)
-    return (node if kind_of(node) == "call" and node.call.function in functions else None), fields
+    return (node if calls(node, *functions) else None), fields
 
 
 class _Walker:
@@ -449,7 +450,7 @@ class _Walker:
             self.reading.arguments += [Argument(function, path, offset) for one in args if (path := path_of(one, bound))]
         elif function in _RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
             for one, other in (args, args[::-1]):
-                spared = kind_of(one) == "call" and one.call.function == "orValue"
+                spared = calls(one, "orValue")
                 path, beside = path_of(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 
@@ -477,11 +478,11 @@ class _Walker:
 
     def check_type(self, node: Any) -> None:
         """Look for a type among what a node gives: its value, or a part of it."""
-        kind, said = kind_of(node), self.types.get(node.id)
+        said = self.types.get(node.id)
         while said is not None and (said.HasField("list") or said.HasField("map")):
             said = said.list.item if said.HasField("list") else said.map.value
-        if kind in {"list", "struct"} or (kind == "call" and node.call.function in {"_?_:_", "dyn", "orValue"}):
-            for child in list(children_of(node))[kind == "call" and node.call.function == "_?_:_" :]:
+        if kind_of(node) in {"list", "struct"} or calls(node, "_?_:_", "dyn", "orValue"):
+            for child in node.call.args[1:] if calls(node, "_?_:_") else children_of(node):
                 self.check_type(child)
         elif said is not None and said.HasField("type"):
             self.reading.loose_type = self.positions[node.id]
@@ -498,7 +499,7 @@ def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
 
 def _basic(node: Any, *, of_none: bool = True) -> str:
     """The kind of a value that is written out, or (``of_none``) of the one that `orValue` gives for none; empty where nobody knows."""
-    if of_none and kind_of(node) == "call" and node.call.function == "orValue":
+    if of_none and calls(node, "orValue"):
         node = node.call.args[0]
     words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
