@@ -428,9 +428,8 @@ class _Checker:
                 source = self.body.name if self.body else "TYPE"
                 target = step.what if part == "mapping" else "TYPE"
                 begun = f"`bus new mapping {name} --from {source} --to {target}` begins it"
-                self.report.report(
-                    pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings) or begun
-                )
+                hint = suggestion(name, self.world.mappings) or begun
+                self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", hint)
             return None
         source = found.document.from_
         if self.body is not None and source != self.body.name and source in self.world.types:

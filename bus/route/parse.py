@@ -160,10 +160,9 @@ class _Reader:
         for position in torn:
             self.failed = True
             self._lose(written[position + 1])
+            sentence = "a second step begins here, and the one above has no kind"
             hint = f"delete the dash, and write `{next(iter(written[position + 1]))}` in the column of `id`"
-            self.report.report(
-                (*pointer, position + 1), "step.unknown-kind", "a second step begins here, and the one above has no kind", hint
-            )
+            self.report.report((*pointer, position + 1), "step.unknown-kind", sentence, hint)
         rest = [number for number in range(len(written)) if not {number, number - 1} & torn]
         found = (self._step(written[number], (*pointer, number)) for number in rest)
         return [one for one in found if one is not None]
@@ -259,9 +258,8 @@ class _Reader:
         named = [key for key in written if key in _ELSEWHERE]
         for key in named or [key for key in written if key not in _OF_STEPS]:
             if (near := _ELSEWHERE.get(key) or nearest(key, KINDS)) is not None:
-                self.report.report(
-                    (*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", f"did you mean {near}?", key=True
-                )
+                sentence = f"there is no step kind `{key}`"
+                self.report.report((*pointer, key), "step.unknown-kind", sentence, f"did you mean {near}?", key=True)
                 right = {near if name == key else name: value for name, value in written.items()}
                 if wrong_fields(right, KINDS[near]):
                     return "", {}

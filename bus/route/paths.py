@@ -19,7 +19,7 @@ from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
 from bus.route.doubts import Doubts, kept_nulls
-from bus.route.known import SCALARS, Known, definitions, either, type_of
+from bus.route.known import SCALARS, Known, Schema, definitions, either, type_of
 from bus.source import Pointer, Reporter, Severity, line_and_column, suggestion
 
 _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
@@ -151,7 +151,7 @@ class Paths:
         if not returns or is_bare_date(expression):
             return Known()
         if schema := SCALARS.get(returns):
-            return Known(schema=schema, typed=self.types.declare(schema))
+            return self._declared(schema)
         return Known(schema=dict(expression.made) or {"type": returns})
 
     def null(self, used: Used) -> bool:
@@ -232,7 +232,7 @@ class Paths:
         row = self.types.row(lookup.table) if lookup else {}
         if lookup is None or not row:
             return None
-        known = Known(schema=row, typed=self.types.declare(row))
+        known = self._declared(row)
         if lookup.rows:
             return Known(schema={"type": "array", "items": row}, typed=f"[{known.typed}]")
         if codes := self._codes(lookup):
@@ -271,8 +271,12 @@ class Paths:
             return self.names.get(name, Known())
         over = used.local[name]
         if over is None:
-            return Known(schema=SCALARS["integer"], typed=self.types.declare(SCALARS["integer"]))
+            return self._declared(SCALARS["integer"])
         return self.item(self.lists[over]) if over in self.lists else Known()
+
+    def _declared(self, schema: Schema) -> Known:
+        """What is known of a value of a schema that CEL knows."""
+        return Known(schema=schema, typed=self.types.declare(schema))
 
     def _below(self, known: Known, path: tuple[str, ...]) -> Known:
         """What is known of the value at a path below one; `[]` stands for an item of a list."""

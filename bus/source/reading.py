@@ -73,9 +73,8 @@ def _tabs(source: Source) -> bool:
     if tabs:
         line, column = line_and_column(source.text, tabs[0].end() - 1)
         more = f", and in {len(tabs) - 1} more {'lines' if len(tabs) > 2 else 'line'}" if tabs[1:] else ""
-        source.at(
-            line, column, "yaml.tab", f"a tab in the indentation{more}", "indent with spaces; an editor can write them for the Tab key"
-        )
+        hint = "indent with spaces; an editor can write them for the Tab key"
+        source.at(line, column, "yaml.tab", f"a tab in the indentation{more}", hint)
     return bool(tabs)
 
 
