@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from bus.config import file_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, payload, timestamp
@@ -92,15 +93,16 @@ def authority(at: Surroundings) -> Iterator[Verdict]:
 def signs(at: Surroundings) -> Iterator[Verdict]:
     """Whether the log's key of this machine is the one that signs this log, as the start asks; `signers` tells what cannot be read."""
     log, files = at.settings.log, (at.settings.log.key, at.settings.log.previous_key)
-    if not (at.readable and log.key.exists()):
-        return
-    try:
-        ours = [keys.at(path, log.origin, makes=False) for path in files if path is not None]
-    except ConfigError:
+    if not at.readable:
         return
     with at.reading() as tx:
         history = keys.history(tx, "checkpoints")
+    lost = not log.key.exists()
+    if lost and not (history and file_of(at.settings.store.url)):  # a worker on another machine may have it
+        return
     try:
+        ours = [keys.at(path, log.origin, makes=False) for path in files if path is not None]
         keys.follows(history, log.origin, ours, log.lost_keys)
     except ConfigError as error:
-        yield wrong("doctor.secrets", error.sentence, str(log.key), next=error.hint)
+        if lost or error.code == "config.log-key":
+            yield wrong("doctor.secrets", error.sentence, str(log.key), next=error.hint)

@@ -42,6 +42,9 @@ def at(path: Path, name: str, *, makes: bool) -> Signer:
     if makes and not path.exists():
         with contextlib.suppress(ConfigError):  # another process was quicker
             make(path, name)
+    if not path.exists():
+        hint = "put it back from its backup; where it is lost: docs/sysadmin/witness.md, log.lost_keys"
+        raise ConfigError(f"there is no key in {path}, and this log has been signed", code="config.log-key", hint=hint)
     found = read_signer(path)
     if found.verifier.name != name:
         raise ConfigError(

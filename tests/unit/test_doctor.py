@@ -207,6 +207,7 @@ def another_log_key(path: Path) -> None:
     ("spoil", "code"),
     [
         (lambda var: (var / "log.key").chmod(0o644), "doctor.secrets"),
+        (lambda var: (var / "log.key").unlink(), "doctor.secrets"),
         (lambda var: (var / "receipts.key").chmod(0o604), "doctor.secrets"),
         (lambda var: shutil.copy(var / "receipts.key", var / "log.key"), "doctor.secrets"),
         (lambda var: another_log_key(var / "log.key"), "doctor.secrets"),
@@ -219,6 +220,7 @@ def another_log_key(path: Path) -> None:
     ],
     ids=[
         "log key open",
+        "log key lost",
         "receipt key open",
         "log key of something else",
         "another key of the same name",
