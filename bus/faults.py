@@ -37,6 +37,10 @@ _PATTERNS = {
     r"^([0-9]{6})?$": "six digits",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
     r"^https://\S+$": "an address that starts with https://",
+    r"^https?://": "an address that begins with http:// or https://",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "a time of day, such as 00:30",
+    r"^(/[A-Za-z0-9._~-]+)*$": "a path without its host, such as /snodo",
+    r"^([1-9][0-9]{0,3}[dwM]|[1-9][0-9]{0,2}y)$": "a whole number and d, w, M or y, such as 24M or 10y",
 }
 
 _LIMITS: Mapping[str, Callable[[dict[str, Any]], str]] = {
@@ -101,6 +105,8 @@ def _pattern(pattern: str) -> str:
     words = re.fullmatch(r"\^\(([a-z_]+(?:\|[a-z_]+)*)\)\$", pattern)
     if words:
         return " or ".join(words[1].split("|"))
+    if digits := re.fullmatch(r"\^\[0-9\]\{(\d+)(?:,(\d+))?\}\$", pattern):
+        return f"{digits[1]}{' to ' * bool(digits[2])}{digits[2] or ''} digits"
     if schemes := re.fullmatch(r"\^\(([a-z+|\\]+)\)://", pattern):
         return "an address that begins with " + " or ".join(f"{one}://" for one in schemes[1].replace("\\", "").split("|"))
     if re.match(r"\^\[a-z\]\[a-z0-9-\]\*\(\\\.", pattern):

@@ -100,6 +100,19 @@ def test_a_variable_of_a_shell_is_no_secret(tmp_path: Path, written: str) -> Non
     config.load(tmp_path / "config.yaml", secrets=False)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"retention": {"payloads": "10 anni"}}, "a whole number and d, w, M or y, such as 24M or 10y"),
+        ({"anchors": {"daily": {"at": "9:00"}}}, "a time of day, such as 00:30"),
+        ({"http": {"prefix": "snodo"}}, "a path without its host, such as /snodo"),
+    ],
+)
+def test_what_a_pattern_asks_for_is_said_in_words(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"must be written as {said}"):
+        config.parse(settings(**wrong), Path("config.yaml"))
+
+
 def test_schemes_of_an_address_are_told_without_a_pattern() -> None:
     own = {"use": "sql", "url": "postgresql://db.example/x", "queries": {"x": {"sql": "SELECT 1", "effect": "read"}}}
     read = config.parse(settings(adapters={"archivio": own}), Path("config.yaml"))
