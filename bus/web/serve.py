@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
@@ -312,12 +313,19 @@ class _Announcing(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket; raises `ConfigError` when the address cannot be had."""
+    made = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         made = socket.socket(family, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
     except OSError as error:
-        hint = "is another bus running there? choose with --port or http.port"
+        if made is not None:
+            made.close()
+        hint = "--host and http.host name an address of this machine, such as 127.0.0.1"
+        if error.errno == errno.EADDRINUSE:
+            hint = "is another bus running there? choose with --port or http.port"
+        elif error.errno == errno.EACCES:
+            hint = "ports below 1024 are for root: choose with --port or http.port"
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", code="config.port", hint=hint) from error
     return made
