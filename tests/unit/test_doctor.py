@@ -29,7 +29,7 @@ from bus.log import keys, log
 from bus.log.note import read_signer
 from bus.log.record import Record
 from bus.message import new_id
-from bus.store.opening import doubts
+from bus.store.opening import doubts, open_store
 from tests.small_bus import Caller, Process, running, settings, wait_reply, write
 from tests.unit.examining import examined, levels
 from tests.unit.sources import PYTHON
@@ -453,11 +453,12 @@ def test_each_doubt_of_a_disk_says_its_own_reason_and_remedy(tmp_path, monkeypat
 
 
 def test_a_record_of_later_than_now_is_a_doubt_of_the_clock(tmp_path):
-    with running(tmp_path) as server:
+    with running(tmp_path):
         assert "doctor.clock" not in examined(tmp_path / "config.yaml")
-        ahead = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-        server.app.store.write(lambda tx: log.append(tx, Record(new_id(), "polled", ahead))).result(30)
-        [told] = examined(tmp_path / "config.yaml")["doctor.clock"]
+    ahead = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    with contextlib.closing(open_store(f"sqlite:///{tmp_path}/var/snodo.db")) as store:  # nobody else appends meanwhile
+        store.write(lambda tx: log.append(tx, Record(new_id(), "polled", ahead))).result(30)
+    [told] = examined(tmp_path / "config.yaml")["doctor.clock"]
     assert (told.level, told.what.startswith(f"the last record is of {text_of(ahead)}, and now it is ")) == ("warning", True)
 
 
