@@ -259,4 +259,6 @@ def _conversion(given: str, asked: str, computed: bool = False) -> str:
         return "a text is written in two pairs of quotes: '\"testo\"'"
     if given == "string" and asked in {"integer", "number"}:
         return "number(...) makes a number of text"
+    if (given, asked) == ("number", "integer"):
+        return "write it without decimals; amounts are whole cents"
     return ""

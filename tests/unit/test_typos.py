@@ -47,6 +47,7 @@ CASES = [
         "does not move posizione.scadenza",
         'date_add(posizione.scadenza, "30d")',
     ),
+    ("importo: ricevuta.importo,", "importo: 15.00,", "`importo` is integer, not number", "whole cents"),
     ("registrato: true", "registrato: vero", "there is no `vero` here", "write true"),
     ("anagrafe.cerca-soggetto", "anagrafe.cerca-sogetto", "no operation `anagrafe.cerca-sogetto`", "did you mean anagrafe.cerca-soggetto?"),
     ("anagrafe.cerca-soggetto", "tributi.cerca-soggetto", "no operation `tributi.cerca-soggetto`", "no adapter is called `tributi`: under"),
