@@ -117,7 +117,7 @@ class Engine:
         self._suspects = Suspects(clock.now(), self._gates.are_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._suspects, self._lanes.runs)
         self._loading = Loading(store, self._around, look)
-        self._settling = Settling(store, self.owner, self._holding.lease, self._lanes.pause)
+        self._settling = Settling(store, self.owner, self._lanes.pause)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
@@ -261,7 +261,7 @@ class Engine:
             self._turn(home)
 
     def _turn(self, home: list[_Home]) -> None:
-        since, now = self._holding.ticks(), self._clock.now()
+        now = self._clock.now()
         self._let_go_what_rests()
         begun, claimed = self._head_start.take(self._find_work(home, now), self._live)
         if begun:
@@ -275,7 +275,7 @@ class Engine:
             self._revive(live, known, now)
         lives, self._unwritten = list(self._unwritten.values()), {}
         if lives:
-            self._act(lives, self._settle(lives, since, now), now)
+            self._act(lives, self._settle(lives, now), now)
 
     def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
         """Who stands in line since before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
@@ -425,7 +425,7 @@ class Engine:
 
     def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
         try:
-            failure = self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
+            failure = self._store.write(lambda tx: park(tx, row, now, error)).result()
             self._holding.forget(row["id"], row["fence"])
             self._tell_dead(row["id"], failure)
         except Exception:  # noqa: BLE001 - it is given back and tried again; the other runs of this turn go on
@@ -482,12 +482,11 @@ class Engine:
         self._unwritten[live.id] = live
         live.attempt(work)
 
-    def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
-        """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""
+    def _settle(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
+        """Commit what was decided. Who only waits needs no transaction: its claim is looked at before it acts."""
         decided = [live for live in lives if not live.only_waits]
         written = self._settling.commit(decided, now) if decided else []
         settled = {live.id: one for live, one in zip(decided, written, strict=True)}
-        self._holding.confirmed((run for run, one in settled.items() if not (one.lost or one.unwritten)), since)
         return [settled.get(live.id) or Settled() for live in lives]
 
     # -- acting ------------------------------------------------------------------------------------------------------

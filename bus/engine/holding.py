@@ -1,6 +1,6 @@
 """Holding: the runs that this engine has claimed, each by a lease that runs out unless it is renewed, and a fence that a later claim voids.
 
-A claim is *confirmed* when the store said that it is ours: at the claim itself, at every settling, at every renewal. How long ago
+A claim is *confirmed* when the store said that it is ours, and for how long: at the claim itself, at every renewal. How long ago
 that was is told by the running time of the machine, not by its clock. A thread of its own renews, so that neither a long turn nor
 a slow store makes a healthy engine lose what it holds; it ceases when the engine has not turned for long, for then something is wrong.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -165,13 +165,6 @@ class Holding:
     def until(self, now: dt.datetime) -> str:
         return text_of(now + self.lease)
 
-    def confirmed(self, runs: Iterable[str], since: float) -> None:
-        """The store said, in a transaction that began at ``since``, that these are ours."""
-        for run in runs:
-            held = self._held.get(run)
-            if held is not None:
-                held.confirmed = max(held.confirmed, since)
-
     def forget(self, run: str, fence: int) -> None:
         """It is not ours any more."""
         held = self._held.get(run)
@@ -239,7 +232,10 @@ class Holding:
         since, until, asked = self.ticks(), self.until(self._clock.now()), listed(list(one) for one in claims)
         rows = self._store.write(lambda tx: tx.all("hold_runs", owner=self.owner, lease=until, claims=asked)).result()
         kept = {row["id"] for row in rows}
-        self.confirmed(kept, since)
+        for run in kept:
+            held = self._held.get(run)  # another thread may have forgotten it
+            if held is not None:
+                held.confirmed = max(held.confirmed, since)
         return kept
 
     def _renew_on(self) -> None:

@@ -59,11 +59,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Writes live runs. ``lease`` is how long a claim is good for from now, ``pause`` how long who waits for a lane is left alone."""
+    """Writes live runs. ``pause`` is how long who waits for a lane is left alone."""
 
     store: Store
     owner: str
-    lease: dt.timedelta
     pause: Callable[[str], dt.timedelta]
 
     def commit(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
@@ -99,11 +98,10 @@ class Settling:
 
     def work(self, lives: Sequence[Live], now: dt.datetime) -> Callable[[Tx], list[Settled]]:
         """The transaction for several runs; may run twice, changes nothing but the store."""
-        until = text_of(now + self.lease)
         claims = _claims(lives)
 
         def settle_all(tx: Tx) -> list[Settled]:
-            held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
+            held = {row["id"] for row in tx.all("runs_held", owner=self.owner, claims=claims)}
             settled = self.settle(tx, lives, now, held)
             reach("settle.before-commit")
             return settled
@@ -119,7 +117,7 @@ class Settling:
         self._free_lanes(tx, both)
         if well := [live.id for live, one in both if one.well]:
             tx.do("forget_strikes", runs=listed(well))
-        self._release(tx, now, [(live, one) for live, one in both if one.left])
+        self._ring_behind(tx, now, [(live, one) for live, one in both if one.left])
         return settled
 
     @staticmethod
@@ -130,11 +128,11 @@ class Settling:
             names = {f"{name.partition('.')[0]}.{live.around.outside.operation(name).sequence}" for name in ended}
             one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
 
-    def _release(self, tx: Tx, now: dt.datetime, left: Sequence[tuple[Live, Settled]]) -> None:
-        """Hold no longer what is done or waits, and ring for what stood behind it."""
+    @staticmethod
+    def _ring_behind(tx: Tx, now: dt.datetime, left: Sequence[tuple[Live, Settled]]) -> None:
+        """Ring for what stood behind those that are held no longer."""
         if left:
             claims = _claims([live for live, _ in left])
-            tx.do("release_runs", owner=self.owner, claims=claims)
             left[0][1].rung += [row["id"] for row in tx.all("runs_behind", claims=claims, now=text_of(now))]
 
     def _settle(self, tx: Tx, live: Live, now: dt.datetime) -> Settled:
@@ -214,6 +212,7 @@ class Settling:
             self._pause(tx, live, settled, min([until, *live.dues.values()]))
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
+            self._leave_to_anybody(tx, live, None)
         elif live.away:
             self._pause(tx, live, settled, min(live.dues.values()))
         else:
@@ -223,7 +222,11 @@ class Settling:
     def _pause(self, tx: Tx, live: Live, settled: Settled, until: dt.datetime) -> None:
         """Nobody claims the run before that."""
         settled.woken, settled.due = True, None if live.elsewhere else until + JUST_AFTER
-        tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(until))
+        self._leave_to_anybody(tx, live, text_of(until))
+
+    def _leave_to_anybody(self, tx: Tx, live: Live, until: str | None) -> None:
+        """It is held no longer; nobody claims it before ``until``."""
+        tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=until)
 
     @staticmethod
     def _woken_meanwhile(tx: Tx, live: Live) -> bool:
@@ -286,12 +289,12 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     return Entry(live.record("parked", now, place=place, data=data))
 
 
-def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> Failure:
+def park(tx: Tx, row: Row, now: dt.datetime, error: BaseException) -> Failure:
     """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter; why."""
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
     failure = Failure(code, sentence, f"{row['route']}@{row['version']}", "")
     record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], rules=row["digest"])
     write(tx, _dead(tx, record, failure, log.key_of(tx, row["message"])))
-    tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)
+    tx.do("forget_strikes", runs=listed([row["id"]]))
     return failure

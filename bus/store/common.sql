@@ -208,8 +208,9 @@ SELECT state, count(*) AS runs FROM runs GROUP BY state
 -- name: move_runs
 UPDATE runs SET case_id = :into WHERE case_id = :gone
 
+-- Whoever had the run and left it in this state has it no more.
 -- name: set_run buffered
-UPDATE runs SET state = :state, due = :due, place = :place, changed = :time, reason = :reason WHERE id = :id
+UPDATE runs SET state = :state, due = :due, place = :place, changed = :time, reason = :reason, owner = NULL, lease = NULL WHERE id = :id
 
 -- name: wake_run
 UPDATE runs SET state = 'ready', due = CASE WHEN state = 'ready' AND due < :time THEN due ELSE :time END, changed = :time
@@ -269,10 +270,7 @@ UPDATE runs SET strikes = 0 WHERE id IN :list(runs)
 -- name: suspect
 UPDATE runs SET strikes = :strikes WHERE id = :id
 
--- name: release_run
-UPDATE runs SET owner = NULL, lease = NULL, strikes = 0 WHERE id = :id AND fence = :fence AND owner = :owner
-
--- Nobody holds it, and nobody takes it for a while.
+-- Nobody holds it, and nobody takes it for a while; with :until NULL it can be had at once.
 -- name: pause_run
 UPDATE runs SET owner = NULL, lease = :until WHERE id = :id AND fence = :fence AND owner = :owner
 

@@ -10,14 +10,15 @@ UNION ALL
 SELECT 'wait', w.type, w.name, w.value FROM jsonb_array_elements((:waits)::jsonb) j
 JOIN waits w ON w.type = j ->> 0 AND w.name = j ->> 1 AND w.value = j ->> 2 WHERE w.state IN ('open', 'late')
 
--- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
+-- Hold on to runs that are ours for longer, and say which of them are.
 -- name: hold_runs
 UPDATE runs SET lease = :lease FROM jsonb_array_elements((:claims)::jsonb) j
 WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigint RETURNING runs.id
 
--- name: release_runs
-UPDATE runs SET owner = NULL, lease = NULL FROM jsonb_array_elements((:claims)::jsonb) j
-WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigint
+-- Which of these runs are ours; nobody else gets them before this transaction ends.
+-- name: runs_held
+SELECT r.id FROM jsonb_array_elements((:claims)::jsonb) j JOIN runs r ON r.id = j ->> 0 AND r.fence = (j ->> 1)::bigint
+WHERE r.owner = :owner FOR NO KEY UPDATE OF r
 
 -- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
 -- name: runs_behind

@@ -12,14 +12,14 @@ SELECT 'wait', w.type, w.name, w.value FROM json_each(:waits) j
 JOIN waits w ON w.type = json_extract(j.value, '$[0]') AND w.name = json_extract(j.value, '$[1]') AND w.value = json_extract(j.value, '$[2]')
 WHERE w.state IN ('open', 'late')
 
--- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
+-- Hold on to runs that are ours for longer, and say which of them are.
 -- name: hold_runs
 UPDATE runs SET lease = :lease
 WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims)) RETURNING id
 
--- name: release_runs
-UPDATE runs SET owner = NULL, lease = NULL
-WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims))
+-- Which of these runs are ours; nobody else gets them before this transaction ends.
+-- name: runs_held
+SELECT r.id FROM json_each(:claims) j JOIN runs r ON r.id = json_extract(j.value, '$[0]') AND r.fence = json_extract(j.value, '$[1]') WHERE r.owner = :owner
 
 -- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
 -- name: runs_behind

@@ -51,7 +51,7 @@ class LooksContract:
         first, _ = claim(store, "a", "b")
         for row in claim(store, "c", "d"):
             settle(store, row, state="waiting")
-        do(store, "release_run", id="a", fence=first["fence"], owner="uno")
+        do(store, "pause_run", id="a", fence=first["fence"], owner="uno", until=None)
         do(store, "wake_run", id="c", time=text_of(NOW))
         assert ids(claim(store, "a", "b", "c", "d", owner="due")) == ["a", "c"]
 
@@ -92,6 +92,8 @@ class LooksContract:
         state: dict[str, Any] = {"place": "", "time": text_of(NOW), "reason": None}
         do(store, "set_run", id="dead", state="dead", due=text_of(NOW), **state)
         do(store, "set_run", id="later", state="ready", due=text_of(over + SECOND), **state)
+        for run in ("dead", "later"):
+            do(store, "suspect", id=run, strikes=claims.SUSPECT)
         take_lane(store, "before", "altra")
         for run in ("held", "before"):
             claim(store, run, now=over)

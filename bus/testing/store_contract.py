@@ -54,9 +54,8 @@ def settle(store: Store, row: Row, owner: str = "uno", state: str = "done", now:
     pairs = f'[["{row["id"]}",{row["fence"]}]]'
 
     def work(tx: Tx) -> None:
-        assert tx.all("hold_runs", owner=owner, lease=text_of(now + LEASE), claims=pairs), "the claim was lost"
+        assert tx.all("runs_held", owner=owner, claims=pairs), "the claim was lost"
         tx.do("set_run", id=row["id"], state=state, due=text_of(now), place="", time=text_of(now), reason=None)
-        tx.do("release_runs", owner=owner, claims=pairs)
 
     store.write(work).result(30)
 
@@ -368,7 +367,7 @@ class StoreContract:
     def test_of_runs_that_never_began_a_crowd_turns_away_those_beyond_its_room(self, store: Store) -> None:
         add_runs(store, "a", "b", "c", "d")
         row = claim(store, "a")[0]
-        do(store, "release_run", id="a", fence=row["fence"], owner="uno")
+        do(store, "pause_run", id="a", fence=row["fence"], owner="uno", until=None)
         crowd = Crowd("lento", ["d"], 1, LATER)
         assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], crowd)).result(30) == ["c", "b"]
         assert ids(claim(store, "a", "b", "c", "d")) == ["a", "d"]
@@ -419,28 +418,27 @@ class StoreContract:
         assert ids(claim(store, "old", "waits", now=third)) == ["old"]
 
     @pytest.mark.parametrize(("fence", "owner"), [(1, "uno"), (0, "due")])
-    @pytest.mark.parametrize("query", ["release_run", "pause_run", "release_runs", "hold_runs"])
+    @pytest.mark.parametrize("query", ["pause_run", "hold_runs", "runs_held"])
     def test_only_who_has_a_claim_ends_or_renews_it(self, store: Store, query: str, fence: int, owner: str) -> None:
         """``fence``: so much beside the true one."""
         add_runs(store, "a")
         row = claim(store, "a")[0]
         of, until = row["fence"] + fence, text_of(NOW + 9 * LEASE)
-        many = {"owner": owner, "claims": f'[["a",{of}]]'}
-        one = {"id": "a", "fence": of, "owner": owner}
         asked = {
-            **(one if query.endswith("_run") else many),
-            **{"pause_run": {"until": until}, "hold_runs": {"lease": until}}.get(query, {}),
-        }
-        store.write(lambda tx: tx.all(query, **asked) if query == "hold_runs" else tx.do(query, **asked)).result(30)
+            "pause_run": {"id": "a", "fence": of, "owner": owner, "until": until},
+            "hold_runs": {"owner": owner, "claims": f'[["a",{of}]]', "lease": until},
+            "runs_held": {"owner": owner, "claims": f'[["a",{of}]]'},
+        }[query]
+        assert not store.write(lambda tx: tx.do(query, **asked) if query == "pause_run" else tx.all(query, **asked)).result(30)
         assert claim(store, "a", owner="tre") == []
         assert [row["strikes"] for row in claim(store, "a", owner="tre", now=LATER)] == [1]
 
-    def test_what_is_given_back_is_free_at_once_and_without_a_strike(self, store: Store) -> None:
-        add_runs(store, "a", "b")
-        claim(store, "a", "b")
-        first, _ = claim(store, "a", "b", now=LATER)
-        do(store, "release_run", id="a", fence=first["fence"], owner="uno")
-        assert [row["strikes"] for row in claim(store, "a", owner="due", now=LATER)] == [0]
+    def test_what_is_given_back_or_left_in_another_state_is_free_at_once_and_without_a_strike(self, store: Store) -> None:
+        add_runs(store, "a", "b", "c")
+        fences = {row["id"]: row["fence"] for row in claim(store, "a", "b", "c")}
+        do(store, "pause_run", id="a", fence=fences["a"], owner="uno", until=None)
+        do(store, "set_run", id="c", state="ready", due=text_of(NOW), place="", time=text_of(NOW), reason=None)
+        assert [row["strikes"] for row in claim(store, "a", "c", owner="due")] == [0, 0]
         do(store, "release_owner", owner="uno")
         assert ids(claim(store, "b", owner="due", now=LATER)) == ["b"]
 

@@ -81,9 +81,9 @@ def no_fencing(patch: Patch) -> None:
     """Whoever once had a claim may still write."""
     _query(
         patch,
-        "hold_runs",
-        "owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')",
-        "id IN (SELECT json_extract(value, '$[0]')",
+        "runs_held",
+        " AND r.fence = json_extract(j.value, '$[1]') WHERE r.owner = :owner",
+        "",
     )
 
 

@@ -29,7 +29,7 @@ def _ask(tx: Tx) -> None:
     """The statements of each accept and each settling that take a list."""
     tx.all("known_among", intake=ASKED, case=ASKED, waits=WAITS)
     tx.all("hold_runs", owner="chi", lease="2026", claims=CLAIMS)
-    tx.do("release_runs", owner="chi", claims=CLAIMS)
+    tx.all("runs_held", owner="chi", claims=CLAIMS)
     tx.do("end_pauses", runs=canonical(["run-7"]).decode())
 
 
@@ -78,7 +78,7 @@ def _work_a_page(tx: Tx) -> None:
     rows = claim(tx, found, "chi", NOW, LEASE, suspects=False)
     assert len(rows) == PAGE
     claims = canonical([[row["id"], row["fence"]] for row in rows]).decode()
-    tx.do("release_runs", owner="chi", claims=claims)
+    tx.all("runs_held", owner="chi", claims=claims)
     tx.all("runs_behind", claims=claims, now=text_of(NOW))
     tx.all("hold_runs", owner="chi", lease="2026", claims=claims)
 

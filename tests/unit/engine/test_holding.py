@@ -195,10 +195,10 @@ def test_a_claim_is_trusted_from_when_its_transaction_began(world: World) -> Non
     mine = world.engine()
     claims = world.store.write(lambda tx: mine.claim_opened(tx, ["a", "b"], NOW)).result()
     fences = {row["id"]: row["fence"] for row in claims.rows}
-    world.running += 25
+    world.running += 10
     mine.took(claims)
-    mine.confirmed(["b"], 10)
-    mine.confirmed(["b"], 0)
+    assert mine._confirm([("b", fences["b"])]) == {"b"}
+    world.running += 15
     world.store.close()
     assert not mine.ours("a", fences["a"])
     assert mine.ours("b", fences["b"])

@@ -160,7 +160,7 @@ def test_what_is_parked_is_nobodys(world: Simulation) -> None:
     row = row_of(world, message)
     with world.store.read() as tx:
         row = tx.one("run", id=row["id"])
-    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
+    world.store.write(lambda tx: park(tx, row, world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
     assert [row_of(world, message)[name] for name in ("state", "owner", "lease")] == ["dead", None, None]
 
 
