@@ -38,8 +38,10 @@ def claim(
 
 def claim_opened(tx: Tx, runs: Sequence[str], owner: str, now: dt.datetime, lease: dt.timedelta) -> list[Row]:
     """`claim` for runs that this transaction has opened; a little faster for those that are alone in their case."""
-    rows = list(tx.all("claim_alone", runs=listed(runs), owner=owner, lease=text_of(now + lease), now=text_of(now)))
-    alone = {row["id"] for row in rows}
+    rows = list(tx.all("runs_alone", runs=listed(runs), now=text_of(now)))
+    alone, until = {row["id"] for row in rows}, text_of(now + lease)
+    for row in rows:
+        tx.do("claim_run", id=row["id"], owner=owner, lease=until)
     rows += claim(tx, [run for run in runs if run not in alone], owner, now, lease, suspects=False)
     return sorted(rows, key=lambda row: int(row["turn"]))
 

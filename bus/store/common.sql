@@ -247,12 +247,15 @@ WHERE id IN (SELECT f.id FROM free f, head h
   WHERE (f.ordered = 0 OR f.place = 1) AND (f.id = h.id OR NOT h.struck))
 RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
 
--- Runs that were never claimed and are alone in their case, as nearly all are when they are opened: nobody goes before them.
--- name: claim_alone
-UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1
+-- Runs that were never claimed and are alone in their case, as nearly all are when they are opened: nobody goes before them. As `claim_run` leaves them.
+-- name: runs_alone
+SELECT id, message, route, version, digest, entry, case_id, due, fence + 1 AS fence, strikes, turn FROM runs
 WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND fence = 0 AND owner IS NULL AND lease IS NULL
   AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id)
-RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
+
+-- Nobody else knows the run yet: this transaction has opened it.
+-- name: claim_run buffered
+UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1 WHERE id = :id
 
 -- Runs that were never claimed, of some rules.
 -- name: runs_unbegun

@@ -16,7 +16,7 @@ from bus.clock import text_of
 from bus.engine import claims
 from bus.engine.gates import Crowd
 from bus.errors import StoreError
-from bus.store import Row, Store, Tx
+from bus.store import Row, Store, Tx, listed
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 LEASE = dt.timedelta(seconds=30)
@@ -263,6 +263,8 @@ class StoreContract:
         rows = store.write(lambda tx: claims.claim_opened(tx, named, "uno", NOW, LEASE)).result(30)
         assert ids(rows) == ["two", "alone", "twin", "other"]
         assert [(row["fence"], row["strikes"]) for row in rows] == [(1, 0)] * 4
+        mine = listed([row["id"], row["fence"]] for row in rows)
+        assert sorted(ids(store.write(lambda tx: tx.all("runs_held", owner="uno", claims=mine)).result(30))) == sorted(ids(rows))
         assert claim(store, *named) == []
         assert claim(store, "alone", owner="due") == []
         assert ids(claim(store, "alone", owner="due", now=LATER)) == ["alone"], "when the lease is over, as any"
