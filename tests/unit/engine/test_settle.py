@@ -55,6 +55,16 @@ def test_a_run_whose_lane_is_taken_is_left_alone_for_a_moment(world: Simulation)
     assert (waiter["owner"], waiter["lease"]) == (None, text_of(world.clock.now() + LANE_PAUSE))
 
 
+def test_a_run_that_waits_for_what_has_come_already_is_given_up_at_once(world: Simulation) -> None:
+    """Nobody waits for its lease to run out."""
+    message = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    send(world, "ricevuta", iuv="i")
+    turn(world)
+    row = row_of(world, message)
+    assert (row["owner"], row["state"], row["lease"], row["fence"]) == (None, "ready", None, 1)
+
+
 def test_a_run_with_several_tries_before_it_is_due_for_the_first_of_them(world: Simulation) -> None:
     message = send(world, "fianco", caso="c")
     turn(world, "answer")
