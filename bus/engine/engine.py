@@ -425,9 +425,10 @@ class Engine:
 
     def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
         try:
-            failure = self._store.write(lambda tx: park(tx, row, now, error)).result()
+            failure = self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
             self._holding.forget(row["id"], row["fence"])
-            self._tell_dead(row["id"], failure)
+            if failure is not None:
+                self._tell_dead(row["id"], failure)
         except Exception:  # noqa: BLE001 - it is given back and tried again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
 

@@ -289,8 +289,13 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     return Entry(live.record("parked", now, place=place, data=data))
 
 
-def park(tx: Tx, row: Row, now: dt.datetime, error: BaseException) -> Failure:
-    """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter; why."""
+def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> Failure | None:
+    """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter; why.
+
+    None where it is ``owner``'s no more: whoever has it now says what becomes of it.
+    """
+    if not tx.all("runs_held", owner=owner, claims=listed([[row["id"], row["fence"]]])):
+        return None
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
     failure = Failure(code, sentence, f"{row['route']}@{row['version']}", "")

@@ -189,7 +189,7 @@ def test_a_dead_run_that_holds_a_lane_is_given_up_only_when_its_call_can_take_ef
     def give_up() -> None:
         world.store.write(lambda tx: dead.discard(tx, row["id"], "anna", "prova", world.clock)).result()
 
-    world.store.write(lambda tx: park(tx, row, world.clock.now(), SnodoError("ended thrice", code="run.poison"))).result()
+    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("ended thrice", code="run.poison"))).result()
     world.clock.move(dt.timedelta(seconds=TIMEOUT - 1))
     with pytest.raises(Conflict) as refused:
         give_up()

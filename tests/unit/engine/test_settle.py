@@ -170,8 +170,20 @@ def test_what_is_parked_is_nobodys(world: Simulation) -> None:
     row = row_of(world, message)
     with world.store.read() as tx:
         row = tx.one("run", id=row["id"])
-    world.store.write(lambda tx: park(tx, row, world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
+    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
     assert [row_of(world, message)[name] for name in ("state", "owner", "lease")] == ["dead", None, None]
+
+
+def test_what_somebody_else_has_meanwhile_is_not_parked(world: Simulation) -> None:
+    message = send(world, "avviso")
+    turn(world)
+    row = row_of(world, message)
+    with world.store.read() as tx:
+        row = tx.one("run", id=row["id"])
+    late = {**row, "fence": row["fence"] - 1}
+    error = SnodoError("unreadable", code="run.unreadable")
+    assert world.store.write(lambda tx: park(tx, late, row["owner"], world.clock.now(), error)).result() is None
+    assert [row_of(world, message)[name] for name in ("state", "owner")] == [row["state"], row["owner"]]
 
 
 def test_a_call_that_waited_for_a_thread_settles_from_when_it_went_out_by_both_clocks(world: Simulation) -> None:
