@@ -335,8 +335,9 @@ def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url:
                 pass
 
     def seal_on() -> None:
-        sequencer = desk.sequencer("uno")
-        while not over.is_set() or sizes[-1:] != [0]:
+        sequencer, all_is_there = desk.sequencer("uno"), False
+        while not all_is_there or sizes[-1] > 0:
+            all_is_there = over.is_set()
             sizes.append(sequencer.turn())
 
     writers = [threading.Thread(target=write_on, args=one) for one in enumerate(stores)]
