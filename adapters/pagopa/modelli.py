@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adapters.http.client import RestSettings
 from adapters.pagopa.identificativi import Emettitore, iban_valido
@@ -56,7 +56,9 @@ class NuovaPosizione(Contract):
 
     debitore: Debitore
     importo: Importo
-    causale: str = Field(min_length=1, max_length=140, pattern=TESTO, description="what is paid for; no personal data")
+    causale: str = Field(
+        min_length=1, max_length=140, pattern=TESTO, description="what is paid for; the debtor's codice fiscale in it becomes three dots"
+    )
     riferimento: str = Field(min_length=1, max_length=140, description="our reference")
     scadenza: dt.date | None = Field(None, description="last day to pay, in Italy; settings say how many days when absent")
     tassonomia: str | None = Field(None, max_length=140, description="taxonomy code of the service; from the settings when absent")
@@ -64,11 +66,12 @@ class NuovaPosizione(Contract):
     numero_avviso: str | None = Field(None, description="set by the bus")
     iupd: str | None = Field(None, description="set by the bus")
 
-    @model_validator(mode="after")
-    def _causale_senza_dati_personali(self) -> Self:
-        if self.debitore.codice_fiscale in self.causale.upper():
-            raise ValueError("causale: no personal data, it travels through the banks")
-        return self
+    @field_validator("causale")
+    @classmethod
+    def _senza_codice_fiscale(cls, causale: str, info: ValidationInfo) -> str:
+        """A causale travels through the banks, and many portals make the number of an application of its applicant's code."""
+        debitore: Debitore | None = info.data.get("debitore")
+        return re.sub(re.escape(debitore.codice_fiscale), "...", causale, flags=re.IGNORECASE) if debitore else causale
 
 
 class PosizioneCreata(Contract):

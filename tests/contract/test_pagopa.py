@@ -96,6 +96,13 @@ class TestPagopa(AdapterContract):
         assert not [e for e in ctx.exchanges if "RSSMRA" in e.note]
         assert ctx.exchanges[0].note.startswith("POST /organizations/77777777777/debtpositions")
 
+    def test_an_application_named_after_its_applicant_is_paid_for_without_naming_the_applicant(self, adapter: Adapter) -> None:
+        causale = "Diritti, istanza rssmra80a01h501u-02032026-0900"
+        risposta, ctx = call(adapter, "crea-posizione", fresh(NUOVA) | {"causale": causale})
+        letta, _ = call(adapter, "leggi-posizione", {"iupd": risposta.iupd})
+        assert letta.causale == "Diritti, istanza ...-02032026-0900"
+        assert ctx.exchanges[0].content.upper().count(b"RSSMRA80A01H501U") == 1, "as the debtor's code, and nowhere else"
+
     def test_the_same_iupd_with_another_content_is_refused(self, adapter: Adapter) -> None:
         chiave, numero = hashlib.sha256(unique().encode()).hexdigest(), int(unique()) + 500_000
         prima = fresh(NUOVA)
