@@ -134,7 +134,7 @@ class Register(Simulator):
         with self.ledger.transaction():
             number = 1 + int(self.ledger.state("last", "documento") or 0)
             self.ledger.remember("last", "documento", number)
-            self.ledger.remember("documento", str(number), {"size": len(asked["contenuto"])})
+            self.ledger.remember("documento", str(number), {"size": len(asked["contenuto"] or b"")})
         return {self._dialect.documento: number}
 
     def _register(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class _Register(AdapterContract):
     def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {"url": url, **COMMON}
 
-    def test_a_file_with_the_longest_name_that_the_door_takes_is_registered(self, adapter, simulator):
-        file = ExampleFile("p" * 251 + ".pdf", b"%PDF-1.4 un nome lungo")
+    @pytest.mark.parametrize("file", [ExampleFile("p" * 251 + ".pdf", b"%PDF-1.4 un nome lungo"), ExampleFile("vuoto.txt", b"")])
+    def test_a_file_with_the_longest_name_or_without_content_is_registered(self, adapter, simulator, file):
         call(adapter, "registra", _request(documenti=[{"sha256": file.sha256, "name": file.name}]), files=(file,))
         assert len(simulator.ledger("registrazione")[-1]["detail"]["documenti"]) == 1
 
