@@ -1,7 +1,7 @@
 """A SOAP system described in ``config.yaml``: its WSDL and its operations. The answer is what its contract says, as JSON.
 
-Dates become ISO texts, decimals become texts as they were written, binary is base64 both ways. What this cannot say (a probe, files,
-a token that expires) is the work of an adapter of its own.
+Dates become ISO texts, decimals become texts as they were written, binary is base64 both ways, what the contract leaves open is XML.
+What this cannot say (a probe, files, a token that expires) is the work of an adapter of its own.
 """
 
 from __future__ import annotations
@@ -158,8 +158,11 @@ def _texts_at(value: Any, names: list[str]) -> Iterator[str]:
 
 
 def as_json(value: Any) -> Any:
-    """Values of a contract as JSON: dates as ISO texts, decimals as they were written, binary as base64, absent ones left out."""
-    if isinstance(value, (str, int, float, bool)):
+    """Values of a contract as JSON: dates as ISO texts, decimals as they were written, binary as base64, absent ones left out.
+
+    What the contract leaves open (``any``) is XML, as text; an item of a list that is empty, or ``xsi:nil``, is null.
+    """
+    if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, Mapping):
         return {name: as_json(inner) for name, inner in value.items() if inner is not None}
@@ -171,4 +174,6 @@ def as_json(value: Any) -> Any:
         return format(value, "f")
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(value)
+    from adapters.soap.xml import fragment
+
+    return fragment(value).decode()

@@ -26,7 +26,7 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.wsdl.messages.multiref import process_multiref
 from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
-from zeep.xsd.types.builtins import Base64Binary
+from zeep.xsd.types.builtins import Base64Binary, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
 
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, Wrapper, body_schema
@@ -294,6 +294,14 @@ def _binary_read(_: Base64Binary, value: str) -> bytes:
 
 
 Base64Binary.xmlvalue, Base64Binary.pythonvalue = _binary_said, _binary_read  # type: ignore[method-assign]
+
+
+def _as_written(_: Any, value: Any) -> str:
+    return str(value).strip()
+
+
+for _kind in (Duration, gYearMonth, gYear, gMonthDay, gDay, gMonth):  # a year is two values to zeep, and a duration an English sentence
+    _kind.xmlvalue = _kind.pythonvalue = _as_written  # type: ignore[method-assign]
 
 
 _loaded: dict[tuple[Path, str], Wsdl] = {}

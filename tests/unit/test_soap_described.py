@@ -111,3 +111,48 @@ def test_a_file_that_is_no_wsdl_is_told_by_the_check(tmp_path, text, said):
     settings = {"wsdl": str(tmp_path / "altro.wsdl"), "url": "http://127.0.0.1:9", "operations": {"x": {"operation": "x", "timeout": 1}}}
     (found,) = Soap("altro", Soap.Settings.model_validate(settings)).check()
     assert said in found
+
+
+ODD = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
+ xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
+<x:complexType name="T"><x:sequence>
+ <x:element name="anno" type="x:gYear" minOccurs="0"/><x:element name="mese" type="x:gYearMonth" minOccurs="0"/>
+ <x:element name="durata" type="x:duration" minOccurs="0"/>
+ <x:element name="nota" type="x:string" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
+ <x:element name="numero" type="x:int" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
+ <x:element name="dati" minOccurs="0"><x:complexType><x:sequence><x:any processContents="skip" minOccurs="0"/></x:sequence></x:complexType>
+ </x:element></x:sequence></x:complexType><x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/></x:schema></types>
+<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
+<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
+<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
+<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
+<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("<anno>2026</anno><mese>2026-05</mese>", {"anno": "2026", "mese": "2026-05"}),
+        ("<durata>-P1Y2M3DT4H</durata>", {"durata": "-P1Y2M3DT4H"}),
+        ("<nota>a</nota><nota/><nota>b</nota>", {"nota": ["a", None, "b"]}),
+        (
+            '<numero>1</numero><numero xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
+            {"numero": [1, None]},
+        ),
+        ("<dati><r xmlns=''>è</r></dati>", {"dati": {"_value_1": '<r xmlns="">è</r>'}}),
+    ],
+)
+def test_what_python_has_no_like_for_is_said_as_xml_says_it(tmp_path, there, said):
+    """A year was two values, an empty item the text "None", and what the contract leaves open an address in memory."""
+    (tmp_path / "x.wsdl").write_text(ODD, "utf-8")
+    envelope = "<Envelope xmlns='http://schemas.xmlsoap.org/soap/envelope/'><Body>{}</Body></Envelope>"
+    with Peer(body=envelope.format(f'<detto xmlns="urn:t">{there}</detto>').encode()) as peer:
+        described = {"operation": "chiedi", "effect": "read", "timeout": 2}
+        settings = {"wsdl": str(tmp_path / "x.wsdl"), "url": peer.url, "operations": {"chiedi": described}}
+        adapter = Soap("ente", Soap.Settings.model_validate(settings))
+        declared = adapter.operations["chiedi"]
+        asked = {name: value for name, value in said.items() if isinstance(value, str)}
+        answer = getattr(adapter, declared.method)(declared.request.model_validate(asked), call_of()).model_dump(mode="json")
+        adapter.close()
+    assert {name: value for name, value in answer.items() if value != []} == said
+    assert all(f">{value}</" in peer.got[0].decode() for value in asked.values())
