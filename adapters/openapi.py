@@ -42,6 +42,21 @@ _FORMS = 24
 _NULL: Schema = {"type": "null"}
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2, as OpenAPI wants it. In 1.1, PyYAML's, ``NO`` is false, a day is no text, ``12:30`` is 750 and ``010`` is 8."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _written, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_written})$"), _first)
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
@@ -136,7 +151,7 @@ def document_of(path: Path) -> Document:
 def _loaded(path: Path) -> Any:
     try:
         text = path.read_text("utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=yaml.CSafeLoader)
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path} cannot be read as OpenAPI: {str(error).splitlines()[0]}") from None
 

@@ -218,6 +218,33 @@ def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):
     assert answer.model_dump() == {"body": [6]}
 
 
+SPOKEN = """\
+openapi: 3.0.3
+paths:
+  /verifiche:
+    post:
+      operationId: verifica
+      requestBody: {content: {application/json: {schema: {type: object, properties: {
+        regolare: {type: string, enum: [SI, NO]}, on: {type: string}, codice: {type: string, enum: [010, 1_0]},
+        dal: {type: string, enum: [2026-01-01]}, alle: {type: string, enum: [12:30]}, quanti: {enum: [0, -3, 1.5, true, null]}}}}}}
+      responses: {200: {description: ok}}
+"""
+
+
+def test_a_document_in_yaml_says_no_where_it_says_no(tmp_path):
+    """``NO`` was false, and a day among the codes stopped the whole configuration."""
+    (tmp_path / "verifiche.yaml").write_text(SPOKEN, "utf-8")
+    fields = document_of(tmp_path / "verifiche.yaml").operation("verifica").request["properties"]
+    codes = [one["enum"] for name, one in fields.items() if name not in {"on", "quanti"}]
+    assert codes == [["SI", "NO"], ["010", "1_0"], ["2026-01-01"], ["12:30"]]
+    assert fields["on"] == {"type": "string"}
+    assert fields["quanti"] == {"anyOf": [{"enum": [0, -3, 1.5, True]}, {"type": "null"}]}
+    operations = {"verifica": {"operation": "verifica", "effect": "read"}}
+    with peer(http(200, b"")) as (url, seen), archive(url, openapi=str(tmp_path / "verifiche.yaml"), operations=operations) as adapter:
+        call(adapter, "verifica", {"regolare": "NO", "dal": "2026-01-01"})
+    assert seen[0].endswith(b'{"dal":"2026-01-01","regolare":"NO"}')
+
+
 def _documented(folder, path, one):
     (folder / "documento.json").write_text(json.dumps({"openapi": "3.0.3", "paths": {path: {"post": one}}}), "utf-8")
     return {"openapi": str(folder / "documento.json"), "operations": {"x": {"method": "POST", "path": path, "effect": "once"}}}
