@@ -40,6 +40,8 @@ _DEPTH = 16
 _FORMS = 24
 """So many alternatives of one value are told apart."""
 _NULL: Schema = {"type": "null"}
+_EXACT = 2**53
+"""Up to here a number with decimals is every whole one."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -411,7 +413,7 @@ def model_of(name: str, schema: Schema, *, closed: bool, judged: bool = True) ->
             except jsonschema_rs.ValidationError as fault:
                 place = ".".join(str(piece) for piece in fault.instance_path)
                 raise Unfit(f"{place or 'the whole'} does not fit the contract: {fault.kind.name}") from None
-            return kept
+            return in_kind(kept, schema, told=not closed)
 
         @classmethod
         def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
@@ -431,6 +433,23 @@ def without_nulls(value: Any, *schemas: Any) -> Any:
     fields = {name: [form["properties"][name] for form in forms if name in form.get("properties", {})] for name in value}
     kept = {name: inner for name, inner in value.items() if inner is not None or any(_NULL in one.get("anyOf", ()) for one in fields[name])}
     return {name: without_nulls(inner, *fields[name]) for name, inner in kept.items()}
+
+
+def in_kind(value: Any, *schemas: Any, told: bool) -> Any:
+    """A value whose numbers are of the kind that its schemas say, as rules are checked by it: JSON has one kind, expressions have two.
+
+    12.0 is a whole number where one is due; of what a system ``told``, 12 is one with decimals.
+    """
+    forms = [form for schema in schemas for form in alternatives(schema)]
+    if isinstance(value, list):
+        return [in_kind(inner, *(form.get("items", {}) for form in forms), told=told) for inner in value]
+    if isinstance(value, dict):
+        known = {name: [form["properties"][name] for form in forms if name in form.get("properties", {})] for name in value}
+        return {name: in_kind(inner, *known[name], told=told) for name, inner in value.items()}
+    kinds = [form.get("type") for form in forms if form != _NULL]
+    if isinstance(value, float) and value.is_integer() and set(kinds) == {"integer"}:
+        return int(value)
+    return float(value) if told and type(value) is int and set(kinds) == {"number"} and abs(value) <= _EXACT else value
 
 
 def opened(schema: Any) -> Any:

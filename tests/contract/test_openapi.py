@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapters.openapi import IN_PATH, alternatives, document_of, opened, without_nulls
+from adapters.openapi import IN_PATH, alternatives, document_of, in_kind, opened, without_nulls
 from adapters.rest import Rest
 from bus.adapter import InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
@@ -314,6 +314,40 @@ def test_a_body_that_cannot_be_json_is_found_before_anything_is_sent(tmp_path):
     with archive(**_documented(tmp_path, "/file", {"requestBody": body, "responses": {"200": {}}})) as adapter:
         said = "operations.x: the contract asks for a body of multipart/form-data, `rest` sends JSON alone"
         assert list(adapter.check()) == [said]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said", "told", "asked"),
+    [
+        ({"type": "integer"}, 12.0, 12, 12),
+        ({"type": "number"}, 12, 12.0, 12),
+        ({"type": "number"}, 2**60 + 1, 2**60 + 1, 2**60 + 1),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, -3, -3.0, -3),
+        ({"anyOf": [{"type": "number"}, {"type": "string"}]}, 12, 12, 12),
+        ({"type": "array", "items": {"type": "number"}}, [1, 1.5], [1.0, 1.5], [1, 1.5]),
+        (
+            {"type": "object", "properties": {"n": {"type": "integer"}}},
+            {"n": 1e3, "altro": 1.0},
+            {"n": 1000, "altro": 1.0},
+            {"n": 1000, "altro": 1.0},
+        ),
+        ({"type": "boolean"}, True, True, True),
+        ({}, 12.0, 12.0, 12.0),
+    ],
+)
+def test_a_number_is_of_the_kind_that_rules_are_checked_by(schema, said, told, asked):
+    """`answer.importo * 1.5` passed every check, and stopped its run where the amount was a whole one."""
+    assert repr(in_kind(said, schema, told=True)) == repr(told)
+    assert repr(in_kind(said, schema, told=False)) == repr(asked)
+
+
+def test_a_whole_amount_of_a_system_is_one_with_decimals(tmp_path):
+    amount = {"type": "object", "properties": {"importo": {"type": "number"}, "rate": {"type": "integer"}}}
+    reply = {"200": {"description": "", "content": {"application/json": {"schema": amount}}}}
+    settings = _documented(tmp_path, "/dovuto", {"responses": reply})
+    with peer(http(200, b'{"importo": 12, "rate": 3.0}')) as (url, _), archive(url, **settings) as adapter:
+        answer, _ = call(adapter, "x", {})
+    assert repr(answer.model_dump(mode="json")) == "{'importo': 12.0, 'rate': 3}"
 
 
 def test_nulls_go_only_where_the_contract_does_not_take_them():
