@@ -26,7 +26,7 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.wsdl.messages.multiref import process_multiref
 from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
-from zeep.xsd.types.builtins import Base64Binary, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
+from zeep.xsd.types.builtins import Base64Binary, Boolean, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
 
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, Wrapper, body_schema
@@ -294,6 +294,27 @@ def _binary_read(_: Base64Binary, value: str) -> bytes:
 
 
 Base64Binary.xmlvalue, Base64Binary.pythonvalue = _binary_said, _binary_read  # type: ignore[method-assign]
+
+
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _truth_said(_: Boolean, value: Any) -> str:
+    """Raises ValueError for what is neither: zeep takes every text for true, ``no`` too."""
+    if (found := _TRUTH.get(str(value).strip().lower())) is None:
+        raise ValueError("what stands for true or false is neither")
+    return "true" if found else "false"
+
+
+def _truth_read(_: Boolean, value: str) -> bool:
+    """Raises ValueError for what is neither, of which then nothing is read: zeep takes all of it for false, ``True`` and ``SI`` too."""
+    try:
+        return _TRUTH[value.strip().lower()]
+    except KeyError:
+        raise ValueError("what stands for true or false is neither") from None
+
+
+Boolean.xmlvalue, Boolean.pythonvalue = _truth_said, _truth_read  # type: ignore[method-assign]
 
 
 def _as_written(_: Any, value: Any) -> str:

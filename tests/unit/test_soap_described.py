@@ -117,7 +117,7 @@ ODD = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://s
  xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
 <x:complexType name="T"><x:sequence>
  <x:element name="anno" type="x:gYear" minOccurs="0"/><x:element name="mese" type="x:gYearMonth" minOccurs="0"/>
- <x:element name="durata" type="x:duration" minOccurs="0"/>
+ <x:element name="durata" type="x:duration" minOccurs="0"/><x:element name="vivo" type="x:boolean" minOccurs="0"/>
  <x:element name="nota" type="x:string" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
  <x:element name="numero" type="x:int" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
  <x:element name="dati" minOccurs="0"><x:complexType><x:sequence><x:any processContents="skip" minOccurs="0"/></x:sequence></x:complexType>
@@ -144,15 +144,40 @@ ODD = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://s
 )
 def test_what_python_has_no_like_for_is_said_as_xml_says_it(tmp_path, there, said):
     """A year was two values, an empty item the text "None", and what the contract leaves open an address in memory."""
-    (tmp_path / "x.wsdl").write_text(ODD, "utf-8")
+    asked = {name: value for name, value in said.items() if isinstance(value, str)}
+    answer, sent = _asked(tmp_path, asked, there)
+    assert {name: value for name, value in answer.items() if value != []} == said
+    assert all(f">{value}</" in sent for value in asked.values())
+
+
+def _asked(folder, asked, there, **settings):
+    """What the system of `ODD` answered, as JSON, and what it was sent."""
+    (folder / "x.wsdl").write_text(ODD, "utf-8")
     envelope = "<Envelope xmlns='http://schemas.xmlsoap.org/soap/envelope/'><Body>{}</Body></Envelope>"
     with Peer(body=envelope.format(f'<detto xmlns="urn:t">{there}</detto>').encode()) as peer:
         described = {"operation": "chiedi", "effect": "read", "timeout": 2}
-        settings = {"wsdl": str(tmp_path / "x.wsdl"), "url": peer.url, "operations": {"chiedi": described}}
-        adapter = Soap("ente", Soap.Settings.model_validate(settings))
+        given = {"wsdl": str(folder / "x.wsdl"), "url": peer.url, "operations": {"chiedi": described}, **settings}
+        adapter = Soap("ente", Soap.Settings.model_validate(given))
         declared = adapter.operations["chiedi"]
-        asked = {name: value for name, value in said.items() if isinstance(value, str)}
-        answer = getattr(adapter, declared.method)(declared.request.model_validate(asked), call_of()).model_dump(mode="json")
-        adapter.close()
-    assert {name: value for name, value in answer.items() if value != []} == said
-    assert all(f">{value}</" in peer.got[0].decode() for value in asked.values())
+        try:
+            answer = getattr(adapter, declared.method)(declared.request.model_validate(asked), call_of())
+        finally:
+            adapter.close()
+    return answer.model_dump(mode="json"), peer.got[0].decode()
+
+
+@pytest.mark.parametrize(("given", "sent"), [(False, "false"), ("false", "false"), ("0", "false"), (1, "true"), ("true", "true")])
+def test_true_and_false_are_sent(tmp_path, given, sent):
+    assert f">{sent}</" in _asked(tmp_path, {"vivo": given}, "")[1]
+
+
+@pytest.mark.parametrize("given", ["no", "si", "", 2, 1.5])
+def test_what_is_neither_true_nor_false_is_not_sent_for_true(tmp_path, given):
+    with pytest.raises(Refused, match="neither"):
+        _asked(tmp_path, {"vivo": given}, "")
+
+
+@pytest.mark.parametrize(("there", "read"), [("True", True), (" 0 ", False), ("FALSE", False), ("SI", None), ("", None)])
+def test_what_is_neither_true_nor_false_is_not_read_for_false(tmp_path, there, read):
+    answer, _ = _asked(tmp_path, {}, f"<vivo>{there}</vivo>", validate_replies=False)
+    assert answer.get("vivo") is read
