@@ -13,6 +13,11 @@ from pathlib import Path
 from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file, split
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+ENCODING_SCHEMA = f"""<schema xmlns="{XSD}" targetNamespace="{ENCODING}">
+<attribute name="arrayType" type="string"/><complexType name="Array"><sequence>
+<any namespace="##any" minOccurs="0" maxOccurs="unbounded" processContents="lax"/></sequence>
+<anyAttribute namespace="##any" processContents="lax"/></complexType></schema>""".encode()
+"""What is used of SOAP 1.1's encoding (section 5.4): arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ def body_schema(wsdl: Path, wrappers: Iterable[Wrapper]) -> Schema:
     for folder, schema in _inline_schemas(wsdl.resolve(), set()):
         made = parse(fragment(schema))  # a copy that keeps the prefixes in force
         _absolute_locations(made, folder)
+        _open_arrays(made)
         groups.setdefault(made.get("targetNamespace", ""), []).append(made)
     for wrapper in wrappers:
         groups.setdefault(wrapper.namespace, []).append(_wrapper_schema(wrapper))
@@ -65,6 +71,21 @@ def _absolute_locations(schema: Element, folder: Path) -> None:
         location = item.get("schemaLocation")
         if location and "://" not in location:
             item.set("schemaLocation", (folder / location).resolve().as_uri())
+
+
+def _open_arrays(schema: Element) -> None:
+    """An array of SOAP's encoding says its items in an attribute, and XML Schema would read that it has none."""
+    for kind in [one for one in schema.iter(f"{{{XSD}}}complexType") if _is_array(one)]:
+        for child in list(kind):
+            kind.remove(child)
+        add(add(kind, f"{{{XSD}}}sequence"), f"{{{XSD}}}any", minOccurs="0", maxOccurs="unbounded", processContents="lax")
+        add(kind, f"{{{XSD}}}anyAttribute", namespace="##any", processContents="lax")
+
+
+def _is_array(kind: Element) -> bool:
+    derived = kind.find(f"{{{XSD}}}complexContent/{{{XSD}}}restriction")
+    prefix, _, name = ("" if derived is None else derived.get("base", "")).rpartition(":")
+    return name == "Array" and kind.nsmap.get(prefix or None) == ENCODING
 
 
 def _locate_imports(schema: Element, places: dict[str, str]) -> None:

@@ -31,6 +31,42 @@ def test_an_encoded_reply_is_read_through_its_references_and_whatever_its_wrappe
     assert peer.actions == ['"http://tempuri.org/#Login"']
 
 
+ARRAYS = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
+ xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:e="http://schemas.xmlsoap.org/soap/encoding/" xmlns:w="http://schemas.xmlsoap.org/wsdl/"
+ targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t"><x:import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>
+<x:complexType name="P"><x:all><x:element name="nome" type="x:string"/><x:element name="figli" type="x:int"/></x:all></x:complexType>
+<x:complexType name="Ps"><x:complexContent><x:restriction base="e:Array"><x:attribute ref="e:arrayType" w:arrayType="t:P[]"/></x:restriction>
+</x:complexContent></x:complexType></x:schema></types>
+<message name="I"><part name="cf" type="x:string"/></message><message name="O"><part name="return" type="t:Ps"/></message>
+<portType name="T"><operation name="cerca"><input message="t:I"/><output message="t:O"/></operation></portType>
+<binding name="B" type="t:T"><s:binding style="rpc" transport="http://schemas.xmlsoap.org/soap/http"/><operation name="cerca">
+<s:operation soapAction=""/><input><s:body use="encoded" namespace="urn:t" encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"/></input>
+<output><s:body use="encoded" namespace="urn:t" encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"/></output></operation></binding>
+<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+ADA, LEO = ({"nome": "Ada", "figli": 2}, {"nome": "Leo", "figli": 0})
+ITEM = '<item xsi:type="t:P"><nome xsi:type="xsd:string">{nome}</nome><figli xsi:type="xsd:int">{figli}</figli></item>'
+
+
+@pytest.mark.parametrize(
+    ("items", "beside", "said"),
+    [
+        (ITEM.format_map(ADA) + ITEM.format_map(LEO), "", [ADA, LEO]),
+        ("", "", []),
+        ('<item href="#1"/>', ITEM.format_map(ADA).replace("item", "multiRef").replace("<multiRef ", '<multiRef id="1" ', 1), [ADA]),
+    ],
+)
+def test_an_array_of_a_contract_that_says_not_where_the_encoding_is_described_is_read(tmp_path, items, beside, said):
+    """PHP's and Axis's contracts name it and say no more; they could not be read at all."""
+    (tmp_path / "x.wsdl").write_text(ARRAYS, "utf-8")
+    there = f'<return xsi:type="SOAP-ENC:Array" SOAP-ENC:arrayType="t:P[]">{items}</return>'
+    head = ENCODED.partition(b"<NS1:")[0].decode().replace("<SOAP-ENV:Body", '<SOAP-ENV:Body xmlns:t="urn:t"')
+    body = f"{head}<t:cercaResponse>{there}</t:cercaResponse>{beside}</SOAP-ENV:Body></SOAP-ENV:Envelope>"
+    with Peer(body=body.encode()) as peer:
+        client = SoapClient(tmp_path / "x.wsdl", peer.url)
+        assert client.call("cerca", {"cf": "x"}, call_of())["return"] == said
+        client.close()
+
+
 def _references(*bodies: str) -> bytes:
     inner = "".join(f'<o id="{number}">{body}</o>' for number, body in enumerate(bodies))
     return ENCODED.replace(b"<NS2:", inner.encode() + b"<NS2:", 1).replace(b'href="#1"', b'href="#0"')
