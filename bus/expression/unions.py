@@ -109,7 +109,7 @@ class _Laying:
 
 
 def _null(form: Schema) -> bool:
-    return form == NULL or NULL in form.get("anyOf", ()) or "null" in _kinds(form)
+    return form == NULL or NULL in form.get("anyOf", ()) or "null" in kinds_of(form)
 
 
 def _bare(form: Schema) -> Schema:
@@ -117,7 +117,8 @@ def _bare(form: Schema) -> Schema:
     return next((one for one in form["anyOf"] if one != NULL), {}) if "anyOf" in form else form
 
 
-def _kinds(form: Schema) -> list[str]:
+def kinds_of(form: Schema) -> list[str]:
+    """The JSON types that a value of a shape may have; empty where nobody says."""
     kinds = form.get("type", [])
     if not kinds and (values := [*form.get("enum", ()), *([form["const"]] if "const" in form else ())]):
         return list(dict.fromkeys(kind_of(value) for value in values))
@@ -125,7 +126,7 @@ def _kinds(form: Schema) -> list[str]:
 
 
 def _object(form: Schema) -> bool:
-    return _kinds(form) in ([], ["object"]) and bool(form.keys() & {"properties", "required"})
+    return kinds_of(form) in ([], ["object"]) and bool(form.keys() & {"properties", "required"})
 
 
 def _closed(form: Mapping[str, Any]) -> bool:
@@ -148,7 +149,7 @@ def _either(forms: Sequence[Schema]) -> Schema:
     if not real or not all(real):
         return {}
     made: Schema = {word: said for word, said in real[0].items() if all(form.get(word) == said for form in real)}
-    kinds = [_kinds(form) for form in real]
+    kinds = [kinds_of(form) for form in real]
     if all(kinds):
         several = list(dict.fromkeys(kind for one in kinds for kind in one))
         made["type"] = several[0] if len(several) == 1 else several

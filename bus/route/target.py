@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
-from bus.expression.typing import resolved
-from bus.expression.unions import ALTERNATIVES, fits, kind_of, laid
+from bus.expression.unions import ALTERNATIVES, fits, kind_of, kinds_of, laid
 from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
 from bus.route.paths import Paths
@@ -178,10 +177,11 @@ class Target:
 
     def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A value whose schema is known, against the schema it must have, as deep as both go."""
-        (given, _), (wanted, takes_null) = resolved(given, root), resolved(wanted, self.schema)
-        kind, asked = given.get("type"), wanted.get("type")
-        if isinstance(kind, str) and isinstance(asked, str) and kind != asked and {kind, asked} != {"integer", "number"}:
-            if kind == "null" and (takes_null or asked == "null"):
+        null = takes_null(wanted, self.schema)
+        given, wanted = resolve(given, root), resolve(wanted, self.schema)
+        kind, asked = _kind(given), _kind(wanted)
+        if kind and asked and kind != asked and {kind, asked} != {"integer", "number"}:
+            if kind == "null" and null:
                 return
             sentence = f"{self._label(path)} is {asked}, {text} is {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
@@ -243,6 +243,13 @@ class Target:
             return True
         self.report.report(pointer, "target.wrong-type", f"{self._label(path)} is {allowed}, not {kind}")
         return False
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """The one JSON type of a value that is not null; ``null`` where it is never another, empty where it may be several."""
+    kinds = kinds_of(schema)
+    real = kinds if kinds == ["null"] else [one for one in kinds if one != "null"]
+    return real[0] if len(real) == 1 else ""
 
 
 def _choices(wanted: dict[str, Any]) -> list[Any] | None:
