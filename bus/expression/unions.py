@@ -29,6 +29,11 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(type(value), "null")
 
 
+def choices_of(form: Schema) -> list[Any]:
+    """The only values that a shape takes, where it names them; else empty."""
+    return [form["const"]] if "const" in form else list(form.get("enum", ()))
+
+
 def laid(schema: Schema) -> Schema:
     """The shape of a schema: the same object where it has no alternatives."""
     return _Laying(schema).shape(schema) if any(_chooses(one) for one in _within(schema)) else schema
@@ -39,7 +44,7 @@ def fits(form: Mapping[str, Any], names: Iterable[str], literals: Mapping[str, A
     fields = form.get("properties", {})
     missing = [name for name in form.get("required", ()) if name not in names]
     strange = [name for name in names if name not in fields] if _closed(form) else []
-    strange += [name for name, value in literals.items() if name in fields and value not in _values(fields[name], [value])]
+    strange += [name for name, value in literals.items() if name in fields and value not in (choices_of(fields[name]) or [value])]
     return missing, strange
 
 
@@ -133,10 +138,6 @@ def _closed(form: Mapping[str, Any]) -> bool:
     return form.get("additionalProperties") is False and not form.get("patternProperties")
 
 
-def _values(form: Schema, otherwise: list[Any]) -> list[Any]:
-    return [form["const"]] if "const" in form else list(form.get("enum", otherwise))
-
-
 def _once(values: Sequence[Any]) -> list[Any]:
     return [one for at, one in enumerate(values) if one not in values[:at]]
 
@@ -155,7 +156,7 @@ def _either(forms: Sequence[Schema]) -> Schema:
         made["type"] = several[0] if len(several) == 1 else several
     if all("enum" in form or "const" in form for form in real):
         made.pop("const", None)
-        made["enum"] = _once([one for form in real for one in _values(form, [])])
+        made["enum"] = _once([one for form in real for one in choices_of(form)])
     made = {word: said for word, said in made.items() if word not in ("properties", "required", "items", "additionalProperties")}
     if all(one in ([], ["object"]) for one in kinds):
         made |= _fields_of_either(real)

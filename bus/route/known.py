@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from bus.expression.typing import ANYTHING
-from bus.expression.unions import laid
+from bus.expression.unions import kinds_of, laid
 from bus.mapping.types import BUILT_IN
 from bus.source import Pointer
 
@@ -114,8 +114,7 @@ def definitions(schema: Schema) -> Schema:
 
 
 def type_of(schema: Schema) -> str:
-    """The one JSON type of a schema; empty when it may be several."""
-    kind = schema.get("type", "")
-    if not kind and schema.get("enum") and all(isinstance(one, str) for one in schema["enum"]):
-        return "string"
-    return kind if isinstance(kind, str) else ""
+    """The one JSON type of a value that is not null; ``null`` where it is never another, empty where it may be several."""
+    kinds = kinds_of(schema)
+    real = kinds if kinds == ["null"] else [one for one in kinds if one != "null"]
+    return real[0] if len(real) == 1 else ""

@@ -13,6 +13,7 @@ from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.tree import COMPARISONS, OF_DATES, as_written
 from bus.expression.typing import ANYTHING, Types
+from bus.expression.unions import choices_of
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
@@ -329,7 +330,7 @@ class Paths:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
             schema = schema_at(self._named(one.path[0], used).schema, one.path[1:])
-            choices = schema.get("enum") or schema.get(CODES, ())
+            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ())
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
                 path = as_written(one.path)
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])

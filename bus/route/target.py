@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
-from bus.expression.unions import ALTERNATIVES, fits, kind_of, kinds_of, laid
+from bus.expression.unions import ALTERNATIVES, choices_of, fits, kind_of, laid
 from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
+from bus.route.known import type_of
 from bus.route.paths import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
@@ -179,7 +180,7 @@ class Target:
         """A value whose schema is known, against the schema it must have, as deep as both go."""
         null = takes_null(wanted, self.schema)
         given, wanted = resolve(given, root), resolve(wanted, self.schema)
-        kind, asked = _kind(given), _kind(wanted)
+        kind, asked = type_of(given), type_of(wanted)
         if kind and asked and kind != asked and {kind, asked} != {"integer", "number"}:
             if kind == "null" and null:
                 return
@@ -211,16 +212,16 @@ class Target:
 
     def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """Codes that the value may have and the field does not take."""
-        codes = [one for one in given.get("enum", ()) if one is not None]
-        taken = _choices(wanted)
-        if taken is not None and (strange := [str(one) for one in codes if one not in taken]):
+        codes = [one for one in choices_of(given) if one is not None]
+        taken = choices_of(wanted)
+        if taken and (strange := [str(one) for one in codes if one not in taken]):
             sentence = f"{self.name}: `{dotted(path)}` does not take {', '.join(strange)}, which {text} may be"
             hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
             self.report.report(pointer, "target.not-in-enumeration", sentence, hint)
 
     def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
         """A value that is written out; ``within``: where, in an expression that may give others too."""
-        choices = _choices(wanted)
+        choices = choices_of(wanted)
         kind = kind_of(value)
         allowed = wanted.get("type")
         kinds = [allowed] if isinstance(allowed, str) else allowed or []
@@ -243,18 +244,6 @@ class Target:
             return True
         self.report.report(pointer, "target.wrong-type", f"{self._label(path)} is {allowed}, not {kind}")
         return False
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    """The one JSON type of a value that is not null; ``null`` where it is never another, empty where it may be several."""
-    kinds = kinds_of(schema)
-    real = kinds if kinds == ["null"] else [one for one in kinds if one != "null"]
-    return real[0] if len(real) == 1 else ""
-
-
-def _choices(wanted: dict[str, Any]) -> list[Any] | None:
-    """The only values that a schema takes, where it names them."""
-    return wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
 
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:

@@ -17,8 +17,9 @@ from bus.adapter import Operation
 from bus.errors import ExpressionError
 from bus.expression import Expression
 from bus.expression.tree import COMPARING, Compared
+from bus.expression.unions import choices_of
 from bus.mapping.template import Used
-from bus.mapping.types import schema_at
+from bus.mapping.types import leads_to_null, schema_at
 from bus.route.known import KINDS, Known, Schema, type_of
 from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, nearest, suggestion
@@ -176,6 +177,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
                 values = _sides(schema, [other for other in compared if other.path == one.path])
             if values is None:
                 return None
+            values += [None] if known and None not in values and leads_to_null(known.schema, one.path[1:]) else []
             domains[one.path] = values
     paths = list(domains)
     if not paths or math.prod(map(len, domains.values())) > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
@@ -187,7 +189,7 @@ def _values(schema: Schema) -> list[Any] | None:
     """All values that a schema takes; None where there are too many to name."""
     if schema.get("type") == "boolean" and "anyOf" not in schema:
         return [True, False]
-    return list(schema["enum"]) if schema.get("enum") else None
+    return choices_of(schema) or None
 
 
 def _sides(schema: Schema, compared: Sequence[Compared]) -> list[Any] | None:
