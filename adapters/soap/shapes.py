@@ -166,6 +166,8 @@ class _Told:
         codes = [value for name, value in facets if name == "enumeration"]
         if codes and made.get("type") == "string":
             made["enum"] = codes
+        elif codes and made.get("type") == "integer" and all(code.lstrip("-").isdigit() for code in codes):
+            made["enum"] = [int(code) for code in codes]
         for name, value in facets:
             if name in _FACETS and value.lstrip("-").isdigit():
                 made[_FACETS[name]] = int(value)
@@ -184,7 +186,8 @@ class _Told:
             elif word == "choice" and child.get("maxOccurs", "1") == "1":
                 self._particles(child, depth, fields, optional=True)
             elif word == "attribute" and child.get("name"):
-                fields.known[child.get("name")] = self.named(child, child.get("type"), depth + 1) if child.get("type") else {}
+                fields.known[child.get("name")] = self.element(child, depth + 1)
+                fields.needed += [child.get("name")] * (child.get("use") == "required")
             elif word == "complexContent":
                 self._derived(child, depth, fields)
             elif word != "annotation":
@@ -213,9 +216,13 @@ class _Told:
     def _particle(self, child: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
         name = child.get("name") or child.get("ref", "").rpartition(":")[2]
         one = self.element(child, depth + 1)
-        fields.known[name] = {"type": "array", "items": one} if child.get("maxOccurs", "1") not in {"0", "1"} else one
-        null = child.get("nillable") == "true" and not self.asked
-        if not optional and child.get("minOccurs", "1") != "0" and not null:
+        most, nil = child.get("maxOccurs", "1"), child.get("nillable") == "true"
+        if self.asked and nil and one:
+            one = {"anyOf": [one, {"type": "null"}]}
+        fields.known[name] = {"type": "array", "items": one} if most not in {"0", "1"} else one
+        if self.asked and most.isdigit() and int(most) > 1:
+            fields.known[name]["maxItems"] = int(most)
+        if not optional and child.get("minOccurs", "1") != "0" and not nil:
             fields.needed.append(name)
 
 

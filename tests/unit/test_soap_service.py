@@ -530,3 +530,31 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
     assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "format": "date"}}}
     assert shapes_of(contract, "o", "P") == (asked, answered)
     assert shapes_of(contract, "altra") == ({}, {})
+
+
+def test_a_contract_is_told_with_attributes_codes_of_numbers_nulls_and_how_many(tmp_path):
+    """As zeep and the XSD take it: what may be nil may be left out, or null; an attribute that is required is a mandatory field."""
+    contract = tmp_path / "c.wsdl"
+    contract.write_text(
+        """<wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/" xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t"
+          targetNamespace="urn:t"><wsdl:types><xs:schema targetNamespace="urn:t">
+          <xs:simpleType name="Piano"><xs:restriction base="xs:int"><xs:enumeration value="-1"/><xs:enumeration value="0"/>
+          </xs:restriction></xs:simpleType>
+          <xs:element name="m"><xs:complexType><xs:sequence><xs:element name="piano" type="t:Piano" maxOccurs="2"/>
+          <xs:element name="nota" type="xs:string" nillable="true"/></xs:sequence><xs:attribute name="lingua" type="xs:string"/>
+          <xs:attribute name="anno" use="required"><xs:simpleType><xs:restriction base="xs:int"><xs:minInclusive value="2000"/>
+          </xs:restriction></xs:simpleType></xs:attribute></xs:complexType></xs:element></xs:schema></wsdl:types>
+          <wsdl:message name="m"><wsdl:part name="p" element="t:m"/></wsdl:message>
+          <wsdl:portType name="P"><wsdl:operation name="o"><wsdl:input message="t:m"/><wsdl:output message="t:m"/></wsdl:operation>
+          </wsdl:portType>
+          <wsdl:binding name="P" type="t:P"><b:binding xmlns:b="http://schemas.xmlsoap.org/wsdl/soap/"/></wsdl:binding>
+          <wsdl:service name="S"><wsdl:port name="P" binding="t:P"/></wsdl:service></wsdl:definitions>""",
+        "utf-8",
+    )
+    asked, answered = shapes_of(contract, "o")
+    piano = {"type": "integer", "enum": [-1, 0]}
+    others = {"lingua": {"type": "string"}, "anno": {"type": "integer", "minimum": 2000}}
+    assert (asked["required"], answered["required"]) == (["piano", "anno"], ["piano", "anno"])
+    nil = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert asked["properties"] == {"piano": {"type": "array", "items": piano, "maxItems": 2}, "nota": nil, **others}
+    assert answered["properties"] == {"piano": {"type": "array", "items": piano}, "nota": {"type": "string"}, **others}
