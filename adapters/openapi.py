@@ -227,6 +227,8 @@ class Reader:
         seen = (*seen, id(node))
         made.words.update({word: node[word] for word in _KEPT if word in node})
         made.open |= node.get("additionalProperties", False) is not False or "patternProperties" in node
+        if isinstance(node.get("additionalProperties"), dict) and not made.others:
+            made.others = self.schema(node["additionalProperties"], base, seen)
         made.null |= bool(node.get("nullable") or node.get("x-nullable"))
         hidden = "readOnly" if self.asked else "writeOnly"
         for name, inner in (node.get("properties") or {}).items():
@@ -275,6 +277,8 @@ class _Laid:
     fields: dict[str, Schema] = field(default_factory=dict)
     needed: list[str] = field(default_factory=list)
     open: bool = False
+    others: Schema = field(default_factory=dict)
+    """That of the values of a map, where it has no fields of its own."""
     null: bool = False
     unsure: bool = False
     choices: list[tuple[list[Any], list[dict[str, list[str]]], Path, tuple[int, ...]]] = field(default_factory=list)
@@ -296,6 +300,8 @@ class _Laid:
                 "properties": self.fields,
                 "required": [one for one in dict.fromkeys(self.needed) if one in self.fields],
             }
+        elif self.others:
+            said["additionalProperties"] = self.others
         if self.unsure:
             return {}
         if self.fields and not self.open:
@@ -430,7 +436,7 @@ def without_nulls(value: Any, *schemas: Any) -> Any:
         return [without_nulls(inner, *(form.get("items", {}) for form in forms)) for inner in value]
     if not isinstance(value, dict):
         return value
-    fields = {name: [form["properties"][name] for form in forms if name in form.get("properties", {})] for name in value}
+    fields = {name: [one for form in forms if isinstance(one := _field(form, name), dict)] for name in value}
     kept = {name: inner for name, inner in value.items() if inner is not None or any(_NULL in one.get("anyOf", ()) for one in fields[name])}
     return {name: without_nulls(inner, *fields[name]) for name, inner in kept.items()}
 
@@ -450,6 +456,10 @@ def in_kind(value: Any, *schemas: Any, told: bool) -> Any:
     if isinstance(value, float) and value.is_integer() and set(kinds) == {"integer"}:
         return int(value)
     return float(value) if told and type(value) is int and set(kinds) == {"number"} and abs(value) <= _EXACT else value
+
+
+def _field(form: Schema, name: str) -> Any:
+    return form.get("properties", {}).get(name, form.get("additionalProperties"))
 
 
 def opened(schema: Any) -> Any:

@@ -106,6 +106,8 @@ class Target:
                 self._value(inner, fields[name], (*pointer, name), (*path, name))
                 if len(self.report.findings) == before:
                     self._never_null(inner, fields[name], (*pointer, name), (*path, name))
+            elif isinstance(wanted.get("additionalProperties"), dict):
+                self._value(inner, wanted["additionalProperties"], (*pointer, name), (*path, name))
             elif wanted.get("additionalProperties") is False:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)

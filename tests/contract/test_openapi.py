@@ -141,6 +141,7 @@ def test_an_optional_null_is_left_out_and_one_that_the_contract_takes_is_sent():
         ({"titolare": {"nome": "Ada"}}, "titolare"),
         ({"numero": "F-2"}, "the whole"),
         ({"allegati": [{"nome": "a", "pagine": 101}]}, "allegati.0.pagine"),
+        ({"etichette": {"copie": 0}}, "etichette.copie"),
     ],
 )
 def test_a_request_that_does_not_fit_never_leaves(changes, place):
@@ -353,6 +354,8 @@ def test_a_whole_amount_of_a_system_is_one_with_decimals(tmp_path):
 def test_nulls_go_only_where_the_contract_does_not_take_them():
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": {"type": "string"}}}
     assert without_nulls({"a": None, "b": None, "c": [None]}, schema) == {"a": None, "c": [None]}
+    named = {"type": "object", "additionalProperties": schema["properties"]["a"]}
+    assert without_nulls({"x": None}, named) == {"x": None}
     assert opened({"properties": {"additionalProperties": {"additionalProperties": False}}}) == {"properties": {"additionalProperties": {}}}
 
 
