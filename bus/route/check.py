@@ -381,6 +381,8 @@ class _Checker:
         name = step.model.case
         if name is not None and name not in scope.keys:
             hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
+            if self.body is not None and name in self.body.case:
+                hint = f"the message has it: write `case: {{{name}: {self.body.case[name].text}}}` at the top of the route"
             self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
         elif awaited is not None and self.world.traffic is not None:
             check_awaited(step, awaited, self.world.traffic, self.report)

@@ -96,6 +96,13 @@ def test_a_field_that_is_not_indented_below_an_empty_one_is_told_where_it_stands
     )
 
 
+def test_a_key_that_the_message_has_and_the_route_does_not_say_is_to_be_written_at_its_top(world):
+    files, operations = world
+    text = files[ROUTE].decode().replace("\ncase: {istanza: body.istanza}", "", 1).replace("    case: iuv", "    case: istanza", 1)
+    [found] = [one for one in examine({**files, ROUTE: text.encode()}, operations)[1] if one.code == "case.unknown-key"]
+    assert found.hint == "the message has it: write `case: {istanza: body.istanza}` at the top of the route"
+
+
 @pytest.mark.parametrize(("written", "typo", "sentence", "hint"), CASES, ids=[case[1].strip() for case in CASES])
 def test_a_typo_is_one_finding_at_its_line_that_says_what_to_write(world, written, typo, sentence, hint):
     files, operations = world
