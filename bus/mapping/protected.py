@@ -52,7 +52,7 @@ def pieces(path: str) -> list[str]:
 
 def masked(body: JsonValue, declared: MessageType, types: Mapping[str, MessageType], sees: frozenset[str]) -> JsonValue:
     """A body of a type without what ``sees`` does not name; the fields stay, their values do not."""
-    shown = _masked(body, declared.protected, sees)
+    shown = _masked(_described(body, [declared.schema], declared.schema), declared.protected, sees)
     if not isinstance(body, dict) or not isinstance(shown, dict):
         return shown
     for name, expression in declared.forms.items():
@@ -69,16 +69,35 @@ def _form(expression: Any, body: Mapping[str, Any]) -> str:
         return ""
 
 
+def _described(value: JsonValue, schemas: list[Any], root: Any) -> JsonValue:
+    """A value without the fields that are not among those of its schema: a message of last year may have what no type can declare today.
+
+    Where a schema names no fields at all, everything is as it is.
+    """
+    if isinstance(value, list):
+        items = [one for schema in schemas for one in _inner(schema, "[]", root)]
+        return [_described(one, items, root) for one in value] if items else value
+    parts = [part for schema in schemas for part in _parts(schema, root)]
+    if not isinstance(value, dict) or not any("properties" in part for part in parts):
+        return value
+    known = {name: [part["properties"][name] for part in parts if name in part.get("properties", {})] for name in value}
+    rest = any("patternProperties" in part or isinstance(part.get("additionalProperties"), dict) for part in parts)
+    return {name: _described(one, known[name], root) if known[name] or rest else masked_whole(one) for name, one in value.items()}
+
+
 def _masked(value: JsonValue, tree: Protected, sees: frozenset[str]) -> JsonValue:
+    """Also of a value that has not the shape that paths are written for: what may hold something protected is not shown."""
     if tree.kind and tree.kind not in sees:
         return _mask(tree.kind)
     if not tree.below:
         return value
     if isinstance(value, list):
         return [_masked(one, tree.below.get("[]", tree), sees) for one in value]
+    if isinstance(value, dict) and "[]" in tree.below:  # one, where there are several today
+        value = _masked(value, tree.below["[]"], sees)
     if isinstance(value, dict):
         return {name: _masked(one, tree.below[name], sees) if name in tree.below else one for name, one in value.items()}
-    return value
+    return masked_whole(value)
 
 
 def masked_but(value: JsonValue, tree: Protected, sees: frozenset[str]) -> JsonValue:

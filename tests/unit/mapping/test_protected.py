@@ -12,7 +12,8 @@ from bus.mapping.protected import EVERYTHING, masked, masked_but, masked_whole
 from bus.mapping.types import MessageType, compile_type
 from bus.source import Notes
 
-SCHEMA = {
+_SECRET = "SEGRETO"
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "chi": {"$ref": "#/$defs/persona"},
@@ -23,7 +24,12 @@ SCHEMA = {
         "dati": {"type": "object"},
         "modulo": {"type": "string"},
     },
-    "$defs": {"persona": {"type": "object", "properties": {"nome": {"type": "string"}, "padre": {"$ref": "#/$defs/persona"}}}},
+    "$defs": {
+        "persona": {
+            "type": "object",
+            "properties": {"nome": {"type": "string"}, "comune": {"type": "string"}, "padre": {"$ref": "#/$defs/persona"}},
+        }
+    },
 }
 
 
@@ -79,6 +85,28 @@ def test_a_form_is_masked_as_its_own_type_says_and_one_that_nobody_knows_is_mask
     assert masked(body, outer, {}, frozenset()) == {**body, "dati": {"chi": {"nome": "‹undeclared›", "comune": "‹undeclared›"}}}
 
 
+def test_a_field_that_a_message_of_last_year_has_and_its_type_has_no_more_is_not_shown_to_who_does_not_see_everything() -> None:
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "note": {"type": "object", "additionalProperties": {"type": "string"}}}}
+    made, _ = compiled(["chi.nome", "figli[].nome"], schema=schema)
+    assert made is not None
+    body = {
+        "telefono": "0934 1", "chi": {"nome": "Ada", "comune": "Enna", "nato": ["1970"]}, "figli": [{"nome": "Ugo", "comune": "Enna", "cf": "X"}],
+        "dati": {"a": 1}, "note": {"b": "2"}, "griglia": [["c"]], "insieme": {"a": "d", "comune": "Enna", "z": 1},
+    }  # fmt: skip
+    assert masked(body, made, {}, frozenset({"sensitive"})) == {
+        "telefono": "‹undeclared›", "chi": {"nome": "‹personal›", "comune": "Enna", "nato": ["‹undeclared›"]},
+        "figli": [{"nome": "‹personal›", "comune": "Enna", "cf": "‹undeclared›"}], "dati": {"a": 1}, "note": {"b": "2"}, "griglia": [["c"]],
+        "insieme": {"a": "d", "comune": "Enna", "z": "‹undeclared›"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["SEGRETO", ["SEGRETO"], {"nome": "SEGRETO"}, [{"nome": "SEGRETO"}]])
+def test_what_had_another_shape_before_it_was_divided_is_protected_as_it_is_today(before: Any) -> None:
+    made, _ = compiled(["chi.nome", "figli[].nome"])
+    assert made is not None
+    assert _SECRET not in str(masked({"chi": before, "figli": before}, made, {}, frozenset()))
+
+
 def test_what_is_sensitive_in_something_personal_takes_both() -> None:
     made, _ = compiled(["chi"], ["chi.nome"])
     assert made is not None
@@ -88,7 +116,6 @@ def test_what_is_sensitive_in_something_personal_takes_both() -> None:
     assert shown == [{"chi": {"nome": "‹sensitive›", "comune": "Enna"}}, {"chi": "‹personal›"}, {"chi": {"nome": "Ada", "comune": "Enna"}}]
 
 
-_SECRET = "SEGRETO"
 _VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.just(_SECRET)),
     lambda inner: st.one_of(
