@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +53,7 @@ def verifier() -> None:
 
 
 def check_receipt(
-    receipt: Annotated[Path, typer.Argument(help="File with the receipt.")],
+    receipt: Annotated[Path, typer.Argument(help="File with the receipt, as text or as the header Snodo-Receipt has it.")],
     key: Annotated[list[str], typer.Option(help="Public key of receipts, as the municipality publishes it.")],
     log_key: Annotated[list[str], typer.Option(help="Public key of the log, as the municipality publishes it.")],
     tiles: Annotated[
@@ -64,7 +66,10 @@ def check_receipt(
     """Whether the log kept the promise. Exit code 0: included, or there is time left; 5: omitted, which the receipt and the log prove."""
     from bus.log import note, promised
 
-    about = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
+    text = receipt.read_text("utf-8-sig", "replace")
+    with contextlib.suppress(ValueError):  # as the header `Snodo-Receipt` has it
+        text = base64.b64decode("".join(text.split()), validate=True).decode()
+    about = text, [*map(note.verifier, key)], [*map(note.verifier, log_key)]
     if tiles is not None:
         found = promised.judged_by_files(tiles, *about)
     else:

@@ -21,7 +21,7 @@ from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
     from bus.config import Config as BusConfig
-    from bus.log.note import Verifier
+    from bus.log.note import Note, Verifier
     from bus.log.verify import Report, State, Told, Trust
     from bus.store.opening import Reader
 
@@ -130,15 +130,28 @@ def store_in(settings: BusConfig) -> str:
 
 def _trust(keys: Iterable[str], witnesses: Iterable[str], checkpoints: Iterable[Path], ca: Path | None) -> Trust:
     """What the auditor has from elsewhere, read; raises `EvidenceError` or `ConfigError` for what is not of its kind."""
-    from bus.log.note import COSIGNATURE, ED25519, parse
+    from bus.log.note import COSIGNATURE, ED25519
     from bus.log.timestamp import roots
     from bus.log.verify import Trust
 
     authorities = ca.read_bytes() if ca else b""
     if ca:
         roots(authorities)  # also where no stamp is there to be judged by them
-    held = tuple(parse(path.read_bytes()) for path in checkpoints)
-    return Trust(_public(keys, ED25519), _public(witnesses, COSIGNATURE), held, authorities)
+    return Trust(_public(keys, ED25519), _public(witnesses, COSIGNATURE), tuple(map(_held, checkpoints)), authorities)
+
+
+def _held(path: Path) -> Note:
+    """A checkpoint that somebody kept, perhaps on a system that ends lines in its own way; raises `EvidenceError`, which names the file."""
+    from bus.log.checkpoint import checkpoint_of
+    from bus.log.note import parse
+
+    try:
+        note = parse(path.read_text("utf-8-sig", "replace").encode())
+        checkpoint_of(note.text)
+    except EvidenceError as error:
+        hint = "it is kept as `bus log checkpoint` prints it, or a witness answers it, with no line more or less"
+        raise EvidenceError(f"{path} is no checkpoint: {error.sentence}", code=error.code, hint=hint) from error
+    return note
 
 
 def _public(said: Iterable[str], type: int) -> tuple[Verifier, ...]:

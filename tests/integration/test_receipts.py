@@ -93,6 +93,9 @@ def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
     assert checked(tmp_path, kept, capsys) == (0, checked(tmp_path, kept, capsys)[1])
     assert "included" in checked(tmp_path, kept, capsys)[1]
     assert "included" in json.loads(checked(tmp_path, kept, capsys, "--json")[1])["sentence"]
+    as_header = base64.b64encode(kept.encode()).decode()
+    for other in (as_header, f"{as_header[:70]}\r\n{as_header[70:]}\n"):
+        assert checked(tmp_path, other, capsys) == checked(tmp_path, kept, capsys)
     assert main(["log", "key", "show", "--config", str(tmp_path / "config.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["receipts"] == public(tmp_path, "receipts")
     assert checked(tmp_path, kept.replace("message", "mess\udcffage"), capsys)[0] == 2, "what is no text is no receipt"

@@ -46,6 +46,19 @@ def test_a_log_that_is_what_was_signed(auditor, small, tmp_path):
     assert "--key" not in said
 
 
+def test_a_checkpoint_that_was_kept_with_other_ends_of_lines_is_taken_and_of_what_is_none_the_file_is_named(auditor, small, tmp_path):
+    good, path = small.checkpoints[2].encode(), tmp_path / "tenuto.txt"
+    for kept in (good.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + good):
+        path.write_bytes(kept)
+        code, said = auditor.says("--from-checkpoint", path)
+        assert (code, "held by you  " in said) == (0, True)
+    for kept in (b"", good + b"\n", good.partition(b"\n")[2], b"\xff" + good):
+        path.write_bytes(kept)
+        code, said = auditor.says("--from-checkpoint", held(tmp_path, small.checkpoints[1]), "--from-checkpoint", path)
+        assert code == 2
+        assert str(path) in said or "is of the log" in said
+
+
 def test_the_time_of_a_checkpoint_which_nobody_signed_is_not_told(auditor, file):
     change(file, "UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
     code, said = auditor.says()
