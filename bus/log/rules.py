@@ -41,15 +41,28 @@ def compare(tx: Tx) -> None:
                     raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")
                 read[after] = _as_read(content)  # of whatever kind: a file with the bytes of something else has its row
             if row["kind"] == "edition":
-                editions[after] = parsed(content)["files"]
+                editions[after] = _files(after, content, "files")
             elif after.startswith(_TEXT):
-                texts[after] = parsed(content)
+                texts[after] = _files(after, content)
     in_force = _in_force(tx, editions, read)
     for name, files in texts.items():
         _of_one_edition(name, files, in_force, read)
     missing = tx.one("rules_missing")
     if missing is not None:
         raise _broken(f"the rules {missing['digest']}, by which there are runs, are not in the table `rules`")
+
+
+def _files(name: str, content: bytes, *within: str) -> Files:
+    """The files that an edition, or the texts of a route, consist of. Raises `Broken` for what is neither."""
+    try:
+        found = parsed(content)
+        for step in within:
+            found = found[step]
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise _broken(f"what stands in the table `rules` as {name} is called what it is not: it names no files")
+    return found
 
 
 def _in_force(tx: Tx, editions: Mapping[str, Files], read: Mapping[str, bytes]) -> list[Files]:

@@ -401,6 +401,17 @@ def rules_that_stand_under_bytes_in_the_place_of_a_text(raw, rng, small):
 
 
 @kind
+def rules_that_are_called_what_they_are_not(raw, rng, small):
+    """An edition without files, or texts of a route that are none."""
+    if rng.random() < 0.5:
+        raw.execute("UPDATE rules SET kind = 'edition' WHERE digest = ?", (DIGEST,))
+    else:
+        content = rng.choice((b"", b"[]", b"{", b'{"routes/prova.yaml": 1}', b'"x"'))
+        raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'text', ?)", (f"text {DIGEST}", content))
+    return found("table")
+
+
+@kind
 def rules_by_which_there_are_runs_taken_out(raw, rng, small):
     """Then nobody can say any more whether it was done as they said."""
     raw.execute("DELETE FROM rules WHERE digest = ?", (DIGEST,))
