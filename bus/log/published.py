@@ -17,7 +17,7 @@ from bus.log import checkpoint, note
 from bus.log.note import Verifier
 from bus.log.record import LONGEST
 from bus.log.stored import StoredCheckpoint, StoredTree
-from bus.log.tiles import WIDTH, hashes_in, path, tiles_of
+from bus.log.tiles import HEIGHT, WIDTH, hashes_in, path, tiles_of
 from bus.log.tree import HASH, CompactRange, leaf_hash
 from bus.store.opening import Reader
 
@@ -77,23 +77,26 @@ def publish(reader: Reader, folder: Path) -> tuple[int, int]:
         newest = stored.checkpoint()
         if newest is None:
             raise StoreError("the log has no checkpoint yet", code="store.tree", hint="it has one a second after its first record")
-        _goes_on(stored, newest, folder)
+        published = _published(stored, newest, folder)
         for level, number, width in tiles_of(newest.size):
-            file = folder / path(level, number, width)
-            if not file.exists():
+            covered = number * WIDTH + width << HEIGHT * level <= published
+            file, entries = folder / path(level, number, width), folder / path("entries", number, width)
+            if not (covered and file.exists()):
                 written += _put(file, stored.tile(level, number).hashes[: width * HASH])
-            entries = folder / path("entries", number, width)
-            if level == 0 and not entries.exists():
+            if level == 0 and not (covered and entries.exists()):
                 written += _put(entries, _entries(stored, number * WIDTH, width))
     return newest.size, written + _put(folder / "checkpoint", newest.note)
 
 
-def _goes_on(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> None:
-    """Files that are there are not written again, so a history that does not go on from the published one would be mixed with it."""
+def _published(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> int:
+    """How many records the folder's checkpoint is of, 0 without one. Raises `EvidenceError` when this log does not go on from it.
+
+    Files that it covers are not written again, so another history would be mixed with it. Of others nothing says of which log they are.
+    """
     try:
         said = (folder / "checkpoint").read_bytes()
     except FileNotFoundError:
-        return
+        return 0
     ours = checkpoint.checkpoint_of(note.parse(newest.note).text)
     try:
         there = checkpoint.checkpoint_of(note.parse(said).text)
@@ -106,6 +109,7 @@ def _goes_on(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> None
             code="evidence.tiles", hint="nothing was written; was the log rolled back, or begun anew? bus log verify --from-checkpoint"
             f" {folder / 'checkpoint'} says; keep that folder, and write into another one",
         )  # fmt: skip
+    return there.size
 
 
 def _entries(stored: StoredTree, start: int, width: int) -> bytes:

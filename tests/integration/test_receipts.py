@@ -18,6 +18,7 @@ from bus.cli import main
 from bus.engine.arrival import Submission
 from bus.errors import EvidenceError
 from bus.log import note, receipt, tree
+from bus.log.checkpoint import checkpoint_of
 from bus.log.record import Record, content
 from bus.message import new_id
 from tests.small_bus import Caller, running
@@ -261,6 +262,23 @@ def test_a_folder_of_tiles_is_never_gone_on_with_by_another_history(tmp_path, ca
     assert main(["log", "tiles", str(folder), "--store", f"sqlite:///{tmp_path / 'poi.db'}"]) == 2
     assert "does not go on from them" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("kept", [0, 100], ids=["none", "of 100 records"])
+def test_files_that_the_checkpoint_of_a_folder_of_tiles_does_not_cover_are_written_again(tmp_path, kept):
+    """Of a writing that broke off before its checkpoint, and of a log that was rolled back since."""
+    small = write_log(f"sqlite:///{tmp_path / 'snodo.db'}", random.Random("uno"), 600)
+    words = ["log", "tiles", str(tmp_path / "tiles"), "--store", f"sqlite:///{tmp_path / 'snodo.db'}"]
+    assert main(words) == 0
+    files = {path: path.read_bytes() for path in (tmp_path / "tiles").rglob("*") if path.is_file()}
+    for path, whole in files.items():
+        path.write_bytes(whole[::-1])
+    (tmp_path / "tiles/checkpoint").unlink()
+    if kept:
+        earlier = next(note for note in small.checkpoints if checkpoint_of(note.text).size < 256)
+        (tmp_path / "tiles/checkpoint").write_bytes(earlier.encode())
+    assert main(words) == 0
+    assert {path: path.read_bytes() for path in files} == files
 
 
 def test_what_is_no_checkpoint_in_a_folder_of_tiles_is_named_and_nothing_is_written(tmp_path, capsys):
