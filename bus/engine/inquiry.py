@@ -100,7 +100,9 @@ def run(tx: Tx, identity: str, now: str) -> JsonObject:
 def case_of(tx: Tx, key: str) -> str:
     """The case known by ``value`` or ``name:value``. Raises `NotFound`; `Conflict` when several are."""
     name, _, value = key.partition(":")
-    found = tx.all("cases_by_value", name=name if value else None, value=tx.keys.token(value or key))
+    found = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]  # a value may have a colon too
+    if value:
+        found += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
     if any(row["name"] in WEAK for row in found) or name in WEAK:
         raise Invalid(
             "a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number"

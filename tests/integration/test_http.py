@@ -416,6 +416,13 @@ def test_a_portal_sees_its_own_messages_and_cases_only(call):
         assert call("GET", "/cases/istanza:Olga", name=name).status == status
 
 
+def test_a_case_is_found_by_a_value_with_a_colon_alone_and_behind_its_name(call):
+    told = call("POST", "/messages", saluto("urn:suap:2026:12")).json["id"]
+    for key in ("urn:suap:2026:12", "istanza:urn:suap:2026:12"):
+        reply = call("GET", f"/cases/{key}", name="sistemista")
+        assert (reply.status, [one["id"] for one in reply.json.get("messages", ())]) == (200, [told])
+
+
 def test_a_case_is_found_by_a_key_with_a_slash(call):
     call("POST", "/messages", saluto("2026/0000123"))
     assert call("GET", "/cases/2026%2F0000123").json["keys"] == [{"name": "istanza", "value": "2026/0000123"}]
