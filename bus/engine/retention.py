@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus import calendar
@@ -102,23 +103,26 @@ def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found],
     until = f"{int((dt.datetime.fromisoformat(cut) + _APART).timestamp() * 1000):012x}"
     rows = tx.all("messages_to_dispose", after=after, before=cut, until=f"{until[:8]}-{until[8:]}", most=PAGE)
     cases = {case: _standing(tx, case, cut) for case in {row["case_id"] for row in rows}}
-    young = _young(tx, held) if kind == "payloads" and rows else frozenset()
+    young = cache(partial(_young, tx, held))
     found = [one for row in rows if (one := _message(tx, held, kind, row, cases[row["case_id"]], young)) is not None]
     return found, rows[-1]["id"] if len(rows) == PAGE else None
 
 
-def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: frozenset[int]) -> Found | None:
-    """A message that is old enough; None when it is gone already."""
+def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: Callable[[], frozenset[int]]) -> Found | None:
+    """A message that is old enough; None when it is gone already, or, of wire bytes, when it goes itself, and they with it."""
     own = key_number(nonce_of(row)) if row["nonce"] is not None else None
     if row["nonce"] is None or (own is not None and tx.one("is_erased", key=own)):
         return None
     records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]
-    lawful = any(_kept(held, one) for one in records) or own in young
-    why = standing or ("minimum" if lawful else "")
+    lawful = any(_kept(held, one) for one in records)
     payloads = [one for record in records for one in record.payloads]
     if kind == "wire":
+        cut, why = held.cuts.get("payloads", ""), standing or ("minimum" if lawful else "")
+        if not lawful and row["time"] < cut and not _standing(tx, row["case_id"], cut) and own not in young():
+            return None
         wire = tuple(log.keys_of(tx, (one.id for one in payloads if one.role.startswith("wire"))))
         return Found(row["time"], why, len(wire), row["id"], rows=wire) if wire else None
+    why = standing or ("minimum" if lawful or own in young() else "")
     numbers = log.keys_of(tx, (one.id for one in payloads))
     keys = tuple(sorted({number for number in numbers.values() if number is not None}))
     unsealed = tuple(identity for identity, number in numbers.items() if number is None)

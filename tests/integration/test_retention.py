@@ -93,6 +93,15 @@ def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) 
         verify(shop.app.store.read, Trust())
 
 
+def test_looking_says_of_each_kind_what_destroying_one_after_the_other_does(shop: Workshop) -> None:
+    """Wire bytes that go with their message are not told a second time."""
+    done, _ = a_done_and_an_open_case(shop)
+    keeps(shop.app, 40, {"altro": "24M"}, payloads="30d", wire="20d")
+    said = {kind: shop.app.destruction.look(kind)["months"] for kind in KINDS}
+    assert {kind: shop.app.destruction.dispose(kind, "sistemista", "prova")["months"] for kind in KINDS} == said
+    assert not readable(shop, done)
+
+
 def test_what_the_law_wants_kept_is_held_back_whatever_the_settings_say(shop: Workshop) -> None:
     done, _ = a_done_and_an_open_case(shop)
     keeps(shop.app, 400, {"sistema": "24M"}, payloads="30d", wire="30d")
