@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from bus.config import WitnessAt
+from bus.diagnostics import logger
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number, place_of
@@ -30,6 +31,10 @@ BACK = (
     "was a backup restored? say what was lost, and let both administrators begin the log anew: docs/sysadmin/witness.md; "
     "else keep database, log lines and the witness's memory as they are, and call the auditor"
 )
+FORGOT = (
+    "its memory was restored from a backup, or began anew: tell its administrator, and who audits; until now it would have cosigned "
+    "another history behind that size"
+)
 Proof = Callable[[int], list[bytes]]
 """The proof that the checkpoint in hand begins with the tree of so many leaves."""
 
@@ -46,13 +51,16 @@ def cosign(
 
     Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is, ``WITNESS_FORK``
     when what it has seen does not go on as this one.
+    Of one that knows less than it signed it is told (`witness.forgot`), and it gets what it lacks.
     """
     address = url.rstrip("/") + "/add-checkpoint"
     answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
     if answer.status == 409:
-        old = _size(answer)
+        known, old = old, _size(answer)
         if old > size:
             raise Refused(rolled_back(key.name, old, size), outside_code="WITNESS_AHEAD", hint=BACK)
+        if old < known:
+            logger("snodo.anchors").error("witness.forgot", name=key.name, size=old, known=known, hint=FORGOT)
         answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
     if answer.status != 200:
         said = answer.content[:300].decode("utf-8", "replace").strip()

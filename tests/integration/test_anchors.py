@@ -207,6 +207,27 @@ def test_a_restored_backup_is_told_at_the_first_look_by_the_doctor_and_after_it_
     assert 5 == main(["log", "verify", "--config", str(one.path), "--from-checkpoint", str(tmp_path / "of-before/checkpoint")])
 
 
+def test_a_witness_that_knows_less_than_it_has_cosigned_is_told_of_and_given_what_it_lacks(tmp_path, capfd):
+    with bus(tmp_path / "uno") as first:
+        key = str(first.key())
+    settings = {"witnesses": [{"url": "", "key": str(WITNESS.verifier)}]}
+    sizes, kept, heard = [], [], []
+    for turn in range(4):
+        with witness(tmp_path / "witness", key) as url:
+            settings["witnesses"][0]["url"] = url
+            with bus(tmp_path / "uno", **settings) as one:
+                one.clock.ahead = turn * dt.timedelta(seconds=LEASE + 1)
+                sizes.append(one.add(4))
+                one.app.anchoring.turn()
+                assert len(one.anchors()) == 1
+        heard.append([(line["size"], line["known"]) for line in told(capfd, "witness.forgot")])
+        [last] = (tmp_path / "witness/memory").glob("*/checkpoint")
+        kept.append(last.read_bytes())
+        if turn == 1:
+            last.write_bytes(kept[0])
+    assert heard == [[], [], [(sizes[0], sizes[1])], []]
+
+
 def doctor(path, capfd, code: str = "doctor.anchors") -> list[tuple[str, str]]:
     """What it says of the anchors: level and sentence."""
     capfd.readouterr()
