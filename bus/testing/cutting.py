@@ -143,14 +143,21 @@ class _Cutting:
     def _message(self, identity: str) -> Message:
         found = self.evidence.message(identity)
         if found is None:
-            raise NotFound("a message of this run was erased", code="test.erased", hint="take another message")
+            raise self._gone("a message")
         return found
 
     def _value(self, record: Record, role: str) -> Any:
         content = self.evidence.content(str(record.payload(role)))
         if content is None:
-            raise NotFound("an answer of this run was erased", code="test.erased", hint="take another message")
+            raise self._gone("an answer")
         return parsed(content)
+
+    def _gone(self, what: str) -> NotFound:
+        """Why there is no text of something: a bundle may hold less than the log."""
+        if self.evidence.missing == "unavailable: absent":
+            hint = "export the case, with payloads, for what a run waited for is another message; or take another message"
+            return NotFound(f"the bundle does not hold {what} of this run: it was erased, or not exported", code="test.erased", hint=hint)
+        return NotFound(f"{what} of this run was erased", code="test.erased", hint="take another message")
 
     def _conducts(self, order: Sequence[str]) -> JsonObject:
         """What each operation did, call by call in the order of the calls' paths, else of the calls as they were made."""

@@ -308,6 +308,10 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     with pytest.raises(NotFound) as gone:
         cut(opening, evidence, replace(catalog, routes={}), {})
     assert gone.value.code == "test.no-route"
+    with pytest.raises(NotFound, match="the bundle does not hold a message of this run: it was erased, or not exported"):
+        cut(opening, replace(evidence, messages={waited: evidence.messages[waited]}), catalog, {})
+    with pytest.raises(NotFound, match="a message of this run was erased"):
+        cut(opening, replace(evidence, messages={}, missing="unavailable: erased"), catalog, {})
     said = type(evidence).message
     monkeypatch.setattr(type(evidence), "message", lambda self, one: first if one == waited else said(self, one))
     assert [("prova.sveglia", text_of(came))] == [(one["arrive"], one["at"]) for one in cut(opening, evidence, catalog, {}).test["earlier"]]
