@@ -45,10 +45,12 @@ def report(
             return
         if not since:
             raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
-        lines = _lines(bus, name, {"from": since, "to": until or _next_day(since), "purpose": purpose})
-        first = next(lines, None)  # a refusal comes before a file is made
-        fields = next(list(one["fields"]) for one in there["reports"] if one["name"] == name)
+        asked = {"from": since, "to": until or _next_day(since), "purpose": purpose}
+        # opened before the bus is asked, which keeps each page in its log
         with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
+            lines = _lines(bus, name, asked)
+            first = next(lines, None)  # a refusal comes before a line is written
+            fields = next(list(one["fields"]) for one in there["reports"] if one["name"] == name)
             _write(file, fields, lines if first is None else chain([first], lines), json)
             file.flush()
 

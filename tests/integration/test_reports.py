@@ -102,7 +102,9 @@ def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_p
     target = tmp_path / "estratto.csv"
     assert report(town, "protocollo", *ALWAYS, "--purpose", "prova", "-o", str(target)).returncode == 0
     assert target.read_text("utf-8").startswith("numero,anno,data_registrazione")
-    assert "choose another name" in report(town, "protocollo", *ALWAYS, "--purpose", "prova", "-o", str(target)).stderr
+    for place, said in ((target, "choose another name"), (tmp_path / "manca/estratto.csv", "is it there")):
+        assert said in report(town, "protocollo", *ALWAYS, "--purpose", "a vuoto", "-o", str(place)).stderr
+    assert "a vuoto" not in report(town, "purposes", *ALWAYS, "--purpose", "prova").stdout, "who was given nothing is not told of"
 
 
 def test_all_reports_are_listed_with_their_source(town: Town) -> None:
