@@ -7,10 +7,10 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from http import HTTPStatus
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, cast
 
 import httptools
@@ -311,6 +311,15 @@ class _Announcing(uvicorn.Server):
             self.announce()
 
 
+_REMEDIES: Mapping[int | None, str] = MappingProxyType(
+    {
+        errno.EADDRINUSE: "is another bus running there? choose with --port or http.port",
+        errno.EACCES: "ports below 1024 are for root: choose with --port or http.port",
+    }
+)
+"""What to do about an address that cannot be had, by the error; for all others it is the address that is wrong."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket; raises `ConfigError` when the address cannot be had."""
     made = None
@@ -322,10 +331,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if made is not None:
             made.close()
-        hint = "--host and http.host name an address of this machine, such as 127.0.0.1"
-        if error.errno == errno.EADDRINUSE:
-            hint = "is another bus running there? choose with --port or http.port"
-        elif error.errno == errno.EACCES:
-            hint = "ports below 1024 are for root: choose with --port or http.port"
+        hint = _REMEDIES.get(error.errno, "--host and http.host name an address of this machine, such as 127.0.0.1")
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", code="config.port", hint=hint) from error
     return made
