@@ -27,6 +27,6 @@ def test_an_address_of_another_machine_and_a_port_of_the_system_have_remedies(mo
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(ConfigError, match="cannot listen on 127.0.0.1:0") as caught:
+    with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1:0") as caught:
         listen("127.0.0.1", 0)
     assert remedy in caught.value.hint
