@@ -7,6 +7,7 @@ left alone: they are in the evidence.
 from __future__ import annotations
 
 import base64
+import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ def put_back(body: Element, parts: list[Part]) -> None:
 def _part(piece: bytes) -> Part:
     head, content = (b"", piece) if piece[:1] in (b"\r", b"\n") else (*re.split(rb"\r?\n\r?\n", piece, maxsplit=1), b"")[:2]
     fields = dict(_fields(head.decode("latin-1")))
-    if fields.get("content-transfer-encoding", "").lower() == "base64":
+    coding = fields.get("content-transfer-encoding", "").lower()
+    if coding == "quoted-printable":
+        content = quopri.decodestring(content)
+    elif coding == "base64":
         try:
             content = base64.b64decode(content)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import quopri
 
 import pytest
 
@@ -58,6 +59,13 @@ def reply(body: bytes, media_type: str = RELATED, status: int = 200):
 
 def test_a_reply_of_a_server_that_is_set_up_for_attachments_is_read():
     assert reply(related(root(GOOD)))["soggetto"][0]["nome"] == "ADA"
+
+
+def test_an_envelope_that_a_mail_library_has_written_is_read():
+    """JavaMail writes a part of few accents as mails are written."""
+    head = f"Content-Type: {ROOT_TYPE}\r\nContent-ID: <radice@x>\r\nContent-Transfer-Encoding: quoted-printable"
+    said = reply(related((head, quopri.encodestring(GOOD.replace(b"BELLOMO", "NICOLÒ".encode())))))
+    assert said["soggetto"][0]["cognome"] == "NICOLÒ"
 
 
 INCLUDED = b'<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:un%2520file@x"/>'
