@@ -19,7 +19,7 @@ from adapters.http.link import LinkSettings
 from adapters.http.outcome import no_answer
 from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
-from bus.adapter import Call, LocalFile, Operation, Settings, Text
+from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 
 
 class InBand(Settings):
@@ -94,6 +94,8 @@ class Soap(Configured):
             asked, told = self._client.shapes(declared.operation)
             if declared.key and is_absent(asked, declared.key):
                 yield f"operations.{name}.key: the request of {declared.operation} has no {declared.key}"
+            if self._client.wsdl.has_headers(declared.operation):
+                yield Caution(f"operations.{name}: the contract has SOAP headers for {declared.operation}, and none is sent")
             if declared.failed_when and is_absent(told, declared.failed_when.field):
                 yield f"operations.{name}.failed_when: the reply of {declared.operation} has no {declared.failed_when.field}"
 

@@ -122,6 +122,11 @@ class Wsdl:
             hint = f"there are {', '.join(sorted(self.operations))}"
             raise ConfigError(f"{self.path.name} has no operation {name!r}", hint=hint) from None
 
+    def has_headers(self, name: str) -> bool:
+        """Whether the contract has SOAP headers for the requests of an operation; none is ever sent."""
+        header = self.operation(name).raw.input.header
+        return header is not None and bool(header.type._element)  # noqa: SLF001 - zeep looks there itself
+
     def operation_for(self, body_child: Element) -> SoapOperation | None:
         """The operation whose request this is: the body decides, SOAPAction is only a hint (WS-I BP R2744)."""
         return self._by_tag.get(body_child.tag)

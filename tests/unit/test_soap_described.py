@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
-from bus.adapter import Refused
+from bus.adapter import Caution, Refused
 from tests.unit.soap_peer import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
 
 
@@ -181,3 +181,24 @@ def test_what_is_neither_true_nor_false_is_not_sent_for_true(tmp_path, given):
 def test_what_is_neither_true_nor_false_is_not_read_for_false(tmp_path, there, read):
     answer, _ = _asked(tmp_path, {}, f"<vivo>{there}</vivo>", validate_replies=False)
     assert answer.get("vivo") is read
+
+
+@pytest.mark.parametrize(
+    ("header", "complaints"),
+    [
+        ("", []),
+        (
+            '<s:header message="t:O" part="p" use="literal"/>',
+            ["operations.chiedi: the contract has SOAP headers for chiedi, and none is sent"],
+        ),
+    ],
+)
+def test_that_a_contract_has_headers_which_nobody_sends_is_told(tmp_path, header, complaints):
+    (tmp_path / "x.wsdl").write_text(ODD.replace("<input><s:body", f"<input>{header}<s:body"), "utf-8")
+    described = {"operation": "chiedi", "effect": "read", "timeout": 2}
+    given = {"wsdl": str(tmp_path / "x.wsdl"), "url": "http://127.0.0.1:9", "operations": {"chiedi": described}}
+    adapter = Soap("ente", Soap.Settings.model_validate(given))
+    told = list(adapter.check())
+    adapter.close()
+    assert told == complaints
+    assert all(isinstance(one, Caution) for one in told)
