@@ -256,8 +256,8 @@ def _raise_in_band(question: Question, values: Mapping[str, Any]) -> None:
 
 
 def _trimmed(value: Any) -> Any:
-    """Without the blanks that old databases fill their columns up with; a text of nothing else is none."""
-    return value.strip() or None if isinstance(value, str) else value
+    """Without the blanks that old databases fill their columns up with, on one line; a text of nothing else is none."""
+    return " ".join(value.split()) or None if isinstance(value, str) else value
 
 
 def _checked(text: str) -> str:

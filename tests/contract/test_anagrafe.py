@@ -224,13 +224,13 @@ def test_a_registry_that_does_not_say_everything_is_read(monkeypatch):
 
 def test_blanks_that_fill_a_column_up_are_no_part_of_what_it_says(monkeypatch):
     padded = {
-        "CODICEFISCALE": f"{DEAD}    ", "NOMINATIVO": "LO PRESTI  ", "NOME": "TULLIO  ", "SESSO": "M ", "DATANASCITA": None,
+        "CODICEFISCALE": f"{DEAD}    ", "NOMINATIVO": "LO PRESTI  ", "NOME": "TULLIO\n\t  MARIA ", "SESSO": "M ", "DATANASCITA": None,
         "FLAG_DISABILITATO": "1 ", "ComuneNascita": {"COMUNE": "CALTANISSETTA "}, "INDIRIZZO": "  ", "CAP": "     ",
     }  # fmt: skip
     adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9", dialetto="wsanagrafe2", contratto="mai-letto.wsdl"))
     monkeypatch.setattr(adapter, "_ask", lambda *_: {"getPersonaFisicaResult": padded})
     answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})
-    assert (answer.codice_fiscale, answer.cognome, answer.nome, answer.sesso) == (DEAD, "LO PRESTI", "TULLIO", "M")
+    assert (answer.codice_fiscale, answer.cognome, answer.nome, answer.sesso) == (DEAD, "LO PRESTI", "TULLIO MARIA", "M")
     assert (answer.data_nascita, answer.luogo_nascita, answer.residenza) == ("1945-09-09", "CALTANISSETTA", None)
     assert answer.deceduto, "the mark of the dead has blanks behind it, too"
 
