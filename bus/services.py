@@ -27,7 +27,9 @@ class Tariffa(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     importo: int = Field(ge=1, le=99_999_999_999, description="Cents of euro")
-    causale: str = Field(min_length=1, max_length=100, description="Reason for payment; no personal data")
+    causale: str = Field(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Reason for payment, on one line; no personal data"
+    )
     tassonomia: str = Field(default="", pattern=r"^([0-9A-Za-z/]{1,40})?$", description="Code of pagoPA's taxonomy, such as 9/0101108TS/")
 
 
