@@ -6,8 +6,10 @@ difference, wherever it stands.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bus.clock import text_of
@@ -179,10 +181,16 @@ def _waits(before: Sequence[Await], after: Sequence[Await]) -> Iterator[Change]:
             yield Change("wait added", new.place, new.type or "time", (), MISSING, shown(new))
             continue
         left = [one for one in left if one is not old]
-        for field, was, is_now in changes(shown(old), shown(new)):
+        ends = old.deadline if _about(old.deadline, new.deadline) else new.deadline
+        for field, was, is_now in changes(shown(old), shown(replace(new, deadline=ends))):
             yield Change("wait changed", new.place, new.type or "time", (field,), was, is_now)
     for old in left:
         yield Change("wait removed", old.place, old.type or "time", (), shown(old), old=True)
+
+
+def _about(one: dt.datetime | None, other: dt.datetime | None) -> bool:
+    """Whether two deadlines are less than a second apart, as no edit of one makes them: a step before the wait took time."""
+    return one is not None and other is not None and abs(one - other) < dt.timedelta(seconds=1)
 
 
 def _arrivals(before: Way, after: Way) -> Iterator[Change]:
