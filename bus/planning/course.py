@@ -12,6 +12,7 @@ from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import at_the_door, case_keys
 from bus.errors import ExpressionError
+from bus.mapping.types import MessageType
 from bus.message import JsonValue, Message, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
 from bus.planning.difference import Change, Kind, differences, paired
@@ -82,6 +83,8 @@ class Course:
         plans = {name: (_plan(self.before, name), _plan(self.after, name)) for name in names}
         self.routes = {name: both for name, both in plans.items() if _digest(both[0]) != _digest(both[1])}
         self.changed = changed_types(self.before, self.after)
+        starts = [plan for name in self.after.routes if (plan := _plan(self.after, name))]
+        self._given_by_routes = {name: {key for plan in starts if plan.on == name for key in plan.case} for name in self.changed}
         self._followed: set[str] = set()
         self._read: dict[tuple[int, str], tuple[Evidence, Evidence]] = {}
         self._besides: dict[str, Memory] = {}
@@ -117,6 +120,10 @@ class Course:
             self._add(message.id, Change("refused", message.type, message.type, (), MISSING, fault, old=gone))
             return "changed"
         outcome = "same"
+        for change in self._known_by(message) if message.type in self.changed else ():
+            outcome = "changed"
+            if self._add(message.id, change):
+                self._meet(message, remember(openings, page))
         for before, after, entry, lenders in self._walks(message, openings):
             memory = remember(lenders, page)
             kept = False
@@ -126,6 +133,18 @@ class Course:
             if kept:
                 self._meet(message, memory)
         return outcome
+
+    def _known_by(self, message: Message) -> Iterator[Change]:
+        """What its edited type makes otherwise: the keys of its case that no route gives, and the key of one whose sender gave none."""
+        old, new = (rules.types.get(message.type) for rules in (self.before, self.after))
+        if old is None or new is None:
+            return
+        for name, was, now in changes(_keys_of(old, message), _keys_of(new, message), "keys"):
+            key = name.partition(".")[2]
+            if key not in self._given_by_routes[message.type]:
+                yield Change("key changed", message.type, key, (name,), was, now, old=now is MISSING)
+        for _, was, now in changes(_key_of(old, message), _key_of(new, message)) if message.key is None else ():
+            yield Change("run key changed", message.type, "", ("key",), was, now)
 
     def _walks(self, message: Message, openings: Sequence[Opening]) -> Iterator[tuple[Plan | None, Plan | None, str, list[Opening]]]:
         """What is to be walked: the plans of both rules, where they begin, and the runs that lend answers."""
@@ -371,7 +390,7 @@ def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Cha
             yield Change("run key changed", after.name, "", ("key",), old, new)
 
 
-def _keys_of(plan: Plan, message: Message) -> dict[str, JsonValue]:
+def _keys_of(plan: Plan | MessageType, message: Message) -> dict[str, JsonValue]:
     """Where they cannot be told the way says so: the door would refuse the message."""
     try:
         return {**case_keys(plan.case, message)}
@@ -379,7 +398,7 @@ def _keys_of(plan: Plan, message: Message) -> dict[str, JsonValue]:
         return {}
 
 
-def _key_of(plan: Plan, message: Message) -> JsonValue:
+def _key_of(plan: Plan | MessageType, message: Message) -> JsonValue:
     try:
         return MISSING if plan.key is None else plan.key(at_the_door(message))
     except ExpressionError as error:

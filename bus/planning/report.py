@@ -57,7 +57,7 @@ class Planned:
 
     def at(self, group: Group) -> str:
         """``file:line:column`` of a group: in the edited files, or in those in force for what is not there any more."""
-        if group.kind == "refused":  # its place is a type: where its file was edited, if that is why
+        if "@" not in group.place:  # it is a type: where its file was edited, if that is why
             edited = (one for one in self.edits if one.file == f"mappings/types/{group.place}.yaml")
             return next((f"{one.file}:{one.first}:1" for one in edited), group.place)
         route = group.place.partition("@")[0]

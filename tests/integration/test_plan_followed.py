@@ -127,6 +127,19 @@ def test_another_key_is_told_at_its_line(worked, edited):
     assert "key that tells repeated messages" in made.as_text()
 
 
+def test_another_key_or_case_of_a_type_is_told_at_its_line(worked, edited):
+    """Routes give the case the key `pratica` themselves: nothing is otherwise where its type no longer does."""
+    edit(
+        edited,
+        "case: {pratica: body.pratica}",
+        "case: {numero: body.numero}\nkey: text(body.numero)",
+        "mappings/types/ufficio.pratica.yaml",
+    )
+    made = plan(worked, edited)
+    assert sorted(found(made)) == [("key changed", "numero keys.numero", MANY), ("run key changed", "key", MANY)]
+    assert {made.at(group) for group in made.groups} == {"mappings/types/ufficio.pratica.yaml:4:1"}
+
+
 def test_names_of_people_are_never_shown_also_within_other_texts(worked, edited):
     edit(edited, '"sig. "', '"gentile "', "routes/altra.yaml")
     made = plan(worked, edited)
