@@ -150,6 +150,10 @@ def _with_places(first: Finding, others: list[Finding]) -> Finding:
     return replace(first, hint=hint, others=everywhere)
 
 
+_WIDEST, _BEFORE = 200, 120
+"""Of a longer line only what stands around the place is shown, and this much before it."""
+
+
 def render(findings: Iterable[Finding], form: str = "text") -> str:
     """Findings as ``text`` (with the source line and a caret) or ``json`` (a list of objects)."""
     if form == "json":
@@ -160,9 +164,11 @@ def render(findings: Iterable[Finding], form: str = "text") -> str:
 def _as_text(finding: Finding) -> str:
     lines = [str(finding)]
     if finding.excerpt:
-        lead = finding.excerpt[: finding.column - 1]
+        start = max(finding.column - _BEFORE, 0) if len(finding.excerpt) > _WIDEST else 0
+        shown = "…" * (start > 0) + finding.excerpt[start:]
+        lead = shown[: finding.column - 1 - start + (start > 0)]
         caret = "".join("\t" if character == "\t" else " " for character in lead) + "^"
-        lines += [f"  {finding.line:>4} | {finding.excerpt}", f"       | {caret}"]
+        lines += [f"  {finding.line:>4} | {shown}"] + [f"       | {caret}"] * (finding.column <= len(finding.excerpt) + 1)
     if finding.hint:
         lines.append(f"  hint: {finding.hint}")
     return "\n".join(lines)

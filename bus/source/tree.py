@@ -11,6 +11,8 @@ from typing import Any, Literal
 from bus.message import JsonValue
 from bus.source.findings import Finding, Pointer, Severity, line_and_column
 
+_SHOWN, _BEHIND, _FARTHEST = 200, 80, 5_000
+"""How much of a line is shown with a finding; behind the place; and up to which column it is shown at all."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal would obey rather than show."""
 
@@ -106,7 +108,8 @@ class Source:
         """Note a finding at a place; what the notation already refused there has no second cause."""
         if (line, column) in self._refused and not code.startswith("yaml."):
             return
-        excerpt = self.lines[line - 1].rstrip("\r")[:200] if 0 < line <= len(self.lines) else ""
+        shown = column + _BEHIND if _SHOWN - _BEHIND < column <= _FARTHEST else _SHOWN
+        excerpt = self.lines[line - 1].rstrip("\r")[:shown] if 0 < line <= len(self.lines) else ""
         finding = Finding(self.file, line, column, code, severity, *(_UNSEEN.sub("\ufffd", one) for one in (sentence, hint, excerpt)))
         if finding not in self.findings:
             self.findings.append(finding)

@@ -140,6 +140,17 @@ def test_findings_are_shown_with_their_line_and_a_caret() -> None:
     assert 2 == json.loads(render(read(b"x:\n  cap: 00118\n", "r.yaml").findings, "json"))[0]["line"]
 
 
+@pytest.mark.parametrize("before", [0, 60, 150, 250, 4000, 9000])
+def test_of_a_long_line_what_stands_at_the_place_is_shown(before: int) -> None:
+    line = f"x: {{a: '{'-' * before}', cap: 00118, b: '{'+' * 300}'}}"
+    lines = render(read(line.encode(), "r.yaml").findings).splitlines()
+    assert all(len(one) < 230 for one in lines)
+    if before < 9000:
+        assert lines[1][lines[2].index("^") :].startswith("00118, b")
+    else:
+        assert "^" not in "".join(lines)
+
+
 @given(st.integers(1, 5), st.integers(0, 10**9))
 def test_a_leading_zero_is_never_lost(zeros: int, rest: int) -> None:
     text = "0" * zeros + str(rest)
