@@ -120,6 +120,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._hurry is None:
             self._wait_for_headers()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser leaves the blanks behind a value, which are no part of it (RFC 9110 §5.5): a key would be another one with them."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._stop_hurrying()
         self._taken = None

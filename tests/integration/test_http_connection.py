@@ -236,6 +236,19 @@ def test_the_time_for_headers_does_not_cut_a_slow_answer(server, monkeypatch):
     pytest.fail("a slow answer never comes")
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "ce-id"])
+def test_blanks_behind_a_header_are_no_part_of_it(server, name):
+    content = json.dumps({"nome": "Pia"}).encode()
+    told = []
+    for blanks in ("", " ", " \t"):
+        with connected(server) as raw:
+            own = f"Authorization: Bearer {key_of('portale')}\r\nce-specversion: 1.0\r\nce-type: prova.saluto"
+            lines = f"Host: bus\r\n{own}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n"
+            raw.sendall(f"POST /messages HTTP/1.1\r\n{lines}{name}: di-{name}{blanks}\r\n\r\n".encode() + content)
+            told.append(json.loads(rest(raw).partition(b"\r\n\r\n")[2]))
+    assert told[0]["id"] == told[1]["id"] == told[2]["id"]
+
+
 @pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type", "ce-id", "X-Api-Key"])
 def test_a_header_of_which_there_is_one_alone_is_not_taken_twice(server, name):
     with connected(server) as raw:
