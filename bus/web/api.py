@@ -224,7 +224,7 @@ SUBJECTS = (
     ),
     _operation(
         "list-erasures", "GET", "/subjects/erasures", subjects.waiting, "Erasures that wait for a second person", OPERATORS,
-        {200: ("All of them.", "ErasuresAsked", JSON)},
+        {200: ("All of them.", "ErasuresAsked", JSON)}, {422},
     ),
     _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,

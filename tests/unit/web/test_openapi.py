@@ -247,6 +247,12 @@ def test_what_is_served_is_in_the_document(bus):
     assert paths == set(DOCUMENT["paths"])
 
 
+@pytest.mark.parametrize(("path", "operation"), [(path, operation) for path, method, operation in OPERATIONS if method == "get"])
+def test_who_refuses_a_parameter_that_it_does_not_know_declares_that(bus, path, operation):
+    answered = Caller(bus.port, "sistemista")("GET", re.sub(r"\{\w+\}", "nulla", path) + "?nulla=1")
+    assert str(answered.status) in operation["responses"]
+
+
 @pytest.mark.parametrize("name", ["id", "source", "type", "subject", "dataschema", "correlationid", "causationid", "traceparent"])
 def test_how_long_an_attribute_may_be_is_told_and_held(bus, name):
     call, told = Caller(bus.port, "portale"), DOCUMENT["components"]["schemas"]["Message"]["properties"][name]
