@@ -336,9 +336,12 @@ class App:
         with self.store.read() as tx:
             return inquiry.run(tx, identity, self._now())
 
-    def runs(self, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
+    def runs(
+        self, state: str | None = None, route: str | None = None, most: int = 50, held: bool | None = None
+    ) -> list[JsonObject]:  # fmt: skip
+        """See `bus.engine.inquiry.runs`."""
         with self.store.read() as tx:
-            return inquiry.runs(tx, self._now(), state, route, most)
+            return inquiry.runs(tx, self._now(), state, route, most, held)
 
     def records(self, what: str, key: str) -> list[JsonObject]:
         """The log's records of one message, run or case, in order; raises `NotFound`."""

@@ -79,13 +79,19 @@ def run_row(row: Row, now: str) -> JsonObject:
     }  # fmt: skip
 
 
-def runs(tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
-    """The newest runs first."""
-    queries = {
-        "ready": "runs_ready_or_dead", "dead": "runs_ready_or_dead",
-        "waiting": "runs_waiting_or_cancelled", "cancelled": "runs_waiting_or_cancelled",
-    }  # fmt: skip
-    return [run_row(row, now) for row in tx.all(queries.get(state or "", "runs_by_state"), state=state, route=route, most=most)]
+_HELD = {None: "", True: "yes", False: "no"}
+
+
+def runs(
+    tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50, held: bool | None = None
+) -> list[JsonObject]:  # fmt: skip
+    """The newest runs first; of those that are ready, with ``held``, only what somebody has now (True) or has not (False)."""
+    asked = {"state": state, "route": route, "most": most}
+    if state in ("ready", "dead"):
+        found = tx.all("runs_ready_or_dead", **asked, held=_HELD[held], now=now)
+    else:
+        found = tx.all("runs_waiting_or_cancelled" if state in ("waiting", "cancelled") else "runs_by_state", **asked)
+    return [run_row(row, now) for row in found]
 
 
 def run(tx: Tx, identity: str, now: str) -> JsonObject:

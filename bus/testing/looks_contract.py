@@ -277,10 +277,18 @@ class LooksContract:
     def test_runs_are_told_the_newest_first_up_to_a_bound(self, store: Store) -> None:
         add_runs(store, "c", "a", "b")
         asked = {"state": "ready", "route": "prova"}
-        for query in ("runs_by_state", "runs_ready_or_dead"):
-            assert [found(store, query, **asked, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]
-            assert found(store, query, **{**asked, "route": "altra"}, most=9) == []
-        for row in claim(store, "a", "b", "c"):
+        for query, more in (("runs_by_state", {}), ("runs_ready_or_dead", {"held": "", "now": text_of(NOW)})):
+            assert [found(store, query, **asked, **more, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]
+            assert found(store, query, **{**asked, "route": "altra"}, **more, most=9) == []
+        claimed = claim(store, "a")
+        for held, now, theirs in (
+            ("yes", NOW, ["a"]),
+            ("no", NOW, ["c"]),
+            ("yes", NOW + LEASE + SECOND, []),
+            ("no", NOW + LEASE + SECOND, ["c"]),
+        ):
+            assert found(store, "runs_ready_or_dead", **asked, held=held, now=text_of(now), most=1) == theirs
+        for row in [*claimed, *claim(store, "b", "c")]:
             settle(store, row, state="waiting")
         waiting = {**asked, "state": "waiting"}
         assert [found(store, "runs_waiting_or_cancelled", **waiting, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]

@@ -28,9 +28,8 @@ async def runs(call: Call) -> Answer:
         raise Invalid(f"there is no state {state!r}", code="input.query", hint=f"one of {', '.join(STATES)}")
     most = number_of(query, "limit", 1, MOST_RUNS, 50)
     # A run that is running is a ready one that somebody holds.
-    held = {"running": "ready"}.get(state or "", state)
-    found = await call.house.run(lambda: call.house.app.runs(held, query.get("route"), most))
-    return json_answer({"runs": [run for run in found if state in (None, run["state"])]})
+    kept, held = {"running": ("ready", True), "ready": ("ready", False)}.get(state or "", (state, None))
+    return json_answer({"runs": await call.house.run(lambda: call.house.app.runs(kept, query.get("route"), most, held))})
 
 
 async def run(call: Call) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from bus.testing.store_contract import do
 from tests.small_bus import Caller, running
 
 
@@ -29,3 +30,24 @@ def test_runs_of_each_state_are_listed_newest_first(tmp_path):
         assert [run["id"] for run in app.runs("waiting", most=1)] == ids["attesa"][1:]
         assert app.runs("waiting", route="prova.tace") == []
         assert len(app.runs()) == 6
+
+
+def test_of_runs_that_are_ready_and_running_as_many_are_told_as_were_asked_for(tmp_path):
+    with running(tmp_path) as server:
+        call, store = Caller(server.port, "sistemista"), server.app.store
+        for number in range(3):
+            call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": f"Ida {number}"}})
+        until = time.monotonic() + 20
+        while len(server.app.runs("waiting")) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        new, middle, old = [run["id"] for run in server.app.runs()]
+        later = "2999-01-01T00:00:00.000000Z"
+        for run in (new, middle, old):
+            asked = {"id": run, "state": "ready", "due": later, "place": "", "time": later, "reason": None}
+            do(store, "set_run", **asked)
+        do(store, "claim_run", id=old, owner="altrove", lease=later)
+        for state, run in (("running", old), ("ready", new)):
+            [told] = call("GET", f"/runs?state={state}&limit=1").json["runs"]
+            assert (told["id"], told["state"]) == (run, state)
+        assert [run["id"] for run in call("GET", "/runs?state=ready").json["runs"]] == [new, middle]
