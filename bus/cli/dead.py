@@ -18,11 +18,17 @@ Run = Annotated[str, typer.Argument(help="Id of the run.")]
 
 @app.command("list")
 def list_dead(url: Url = "", key: Key = "", json: Json = False) -> None:
-    """All dead letters, newest first."""
+    """The newest dead letters, up to 500, newest first."""
+    with client(url, key) as bus:
+        show(bus.get("/dead"), json, _letters)
+
+
+def _letters(found: dict[str, Any]) -> None:
     from bus.cli import timeline
 
-    with client(url, key) as bus:
-        show(bus.get("/dead"), json, lambda found: timeline.print_runs(found["dead"], "no dead letters"))
+    timeline.print_runs(found["dead"], "no dead letters")
+    if found.get("more"):
+        print("There are older ones, too: settle these first, or find them with `bus log search runs --outcome dead`.")
 
 
 @app.command("show")

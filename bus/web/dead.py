@@ -13,9 +13,10 @@ from bus.web.matters import MOST_RUNS
 
 
 async def letters(call: Call) -> Answer:
-    """All dead runs, newest first."""
+    """The newest dead runs, newest first: up to 500, and ``more`` when there are others besides."""
     call.query()
-    return json_answer({"dead": await call.house.run(lambda: call.house.app.runs("dead", None, MOST_RUNS))})
+    found = await call.house.run(lambda: call.house.app.runs("dead", None, MOST_RUNS + 1))
+    return json_answer({"dead": found[:MOST_RUNS], **({"more": True} if len(found) > MOST_RUNS else {})})
 
 
 async def letter(call: Call) -> Answer:

@@ -170,7 +170,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "purpose": _text("What it is for; the log keeps it.", minLength=3, maxLength=500),
         "after?": {**NUMBER, "description": "`next` of the page before."},
     },
-    "DeadLetters": {"dead": _list("RunLine")},
+    "DeadLetters": {"dead": _list("RunLine"), "more?": {**TRUTH, "description": "There are older ones, besides."}},
     "DeadLetter": {
         "run": UUID,
         "message": UUID,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from bus.cli import main
 from bus.errors import StoreError
 from bus.log import log
 from bus.web.served import PROBLEMS
@@ -447,6 +448,18 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": "basta"}, name="sistemista").json["state"] == "cancelled"
     kinds = [record["kind"] for record in call("GET", f"/log?run={run['id']}", name="revisore").json["records"]]
     assert [kind for kind in kinds if kind in ("dead", "redelivered", "discarded")] == ["dead", "redelivered", "dead", "discarded"]
+
+
+def test_when_there_are_more_dead_runs_than_are_listed_that_is_told(call, server, monkeypatch, capsys):
+    monkeypatch.setattr("bus.web.dead.MOST_RUNS", 2)
+    asked = {name: call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": name}}).json["id"] for name in ("Lea", "Leo", "Lia")}
+    until(lambda: {call("GET", f"/messages/{one}").json["state"] for one in asked.values()} == {"dead"}, "all are dead")
+    found = call("GET", "/dead", name="revisore").json
+    assert ([one["message"] for one in found["dead"]], found["more"]) == ([asked["Lia"], asked["Leo"]], True)
+    main(["dead", "list", "--url", server.url, "--key", key_of("revisore")])
+    assert "There are older ones, too" in capsys.readouterr().out
+    monkeypatch.setattr("bus.web.dead.MOST_RUNS", 500)
+    assert "more" not in call("GET", "/dead", name="revisore").json
 
 
 def test_a_message_that_begins_nothing_says_which_runs_it_woke_or_that_there_were_none(call):
