@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import IO
 from urllib.parse import quote, unquote
@@ -16,8 +17,8 @@ from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
 from bus.web.problems import WrongMedia
 
-_NAME = re.compile(r"(?:^|;)\s*filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
-_NAME_UTF8 = re.compile(r"(?:^|;)\s*filename\*=utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
+_NAME = re.compile(r"(?:^|;)\s*filename\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
+_NAME_UTF8 = re.compile(r"(?:^|;)\s*filename\*\s*=\s*utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 _SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
 _ETAG = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
@@ -62,7 +63,8 @@ async def _take(call: Call, receiving: Receiving) -> None:
 def _name(call: Call) -> str:
     disposition = call.header(b"content-disposition") or ""
     if found := _NAME_UTF8.search(disposition):
-        return unquote(found[1])
+        with suppress(UnicodeDecodeError):  # what is not what it says counts as not said (RFC 6266 §4.3)
+            return unquote(found[1], errors="strict")
     if found := _NAME.search(disposition):
         raw = re.sub(r"\\(.)", r"\1", found[1] if found[1] is not None else found[2])
         try:

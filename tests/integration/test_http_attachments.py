@@ -113,11 +113,20 @@ def test_a_file_of_another_name_is_other_content_and_what_its_address_is_called_
         ("attachment;filename*=utf-8''perch%C3%A9.pdf;filename=perche.pdf", "perché.pdf"),
         ('attachment; filename="perché.pdf"'.encode().decode("latin-1"), "perché.pdf"),
         ('attachment; filename="perché.pdf"', "perché.pdf"),
+        ("attachment; filename*=UTF-8''perch%E9.pdf; filename=perche.pdf", "perche.pdf"),
+        ("attachment; filename = piano.pdf", "piano.pdf"),
+        ("attachment; filename* = UTF-8''perch%C3%A9.pdf", "perché.pdf"),
     ],
 )
 def test_a_file_has_the_name_of_the_parameter_that_is_the_file_s(call, disposition, name):
     headers = {"Content-Type": "application/pdf", "Content-Disposition": disposition}
     assert call("POST", "/attachments", b"x", headers).json["name"] == name
+
+
+def test_a_name_that_is_not_utf_8_as_it_says_is_no_name(call):
+    headers = {"Content-Type": "application/pdf", "Content-Disposition": "attachment; filename*=UTF-8''perch%E9.pdf"}
+    refused = call("POST", "/attachments", b"x", headers)
+    assert (refused.status, refused.json["code"]) == (422, "attachment.name")
 
 
 @pytest.mark.parametrize("harm", ["gone", "begin", "end"])
