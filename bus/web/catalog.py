@@ -43,6 +43,10 @@ async def type_schema(call: Call) -> Answer:
     name = call.path["type"]
     found = known.types.get(name)
     if found is None:
-        raise NotFound("there is no type with that name", code="type.missing", hint=known.nearest_type(name))
+        raise NotFound(
+            "there is no type with that name",
+            code="type.missing",
+            hint=known.nearest_type(name) or "GET /catalog names the type of each service: `messaggio`",
+        )
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": found.title, **found.schema}
     return json_answer(schema, media_type=b"application/schema+json")

@@ -9,16 +9,16 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from http import HTTPStatus
 from types import FrameType, MappingProxyType
 from typing import Any, cast
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bus.app import App
 from bus.errors import ConfigError, InputError, Malformed
+from bus.web.answer import STANDING
 from bus.web.door import MOST_HEADERS, HttpDoor
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
@@ -91,7 +91,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""
-        self._refuse(Malformed("this is not an HTTP request"))
+        self._refuse(
+            Malformed("this is not an HTTP request", hint="is the address percent-encoded, and are its headers those of HTTP/1.1?")
+        )
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
@@ -110,8 +112,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         refused = problem_of(error)
         assert isinstance(refused.content, bytes)
-        head = f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"
-        self.transport.write(f"{head}content-length: {len(refused.content)}\r\nconnection: close\r\n\r\n".encode() + refused.content)
+        own = ((b"content-type", MEDIA_TYPE), (b"content-length", str(len(refused.content)).encode()), (b"connection", b"close"))
+        lines = b"".join([b"%b: %b\r\n" % header for header in (*own, *self.server_state.default_headers, *STANDING)])
+        self.transport.write(STATUS_LINE[refused.status] + lines + b"\r\n" + refused.content)
         self.transport.close()
 
     def on_message_begin(self) -> None:

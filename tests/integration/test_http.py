@@ -484,6 +484,10 @@ def test_what_is_public_needs_no_key_and_tells_nothing_of_anybody(call):
     assert call("HEAD", "/status", name=None).content == b""
 
 
+def test_a_type_that_is_like_none_is_to_be_found_in_the_catalogue(call):
+    assert "GET /catalog" in call("GET", "/types/zzz", name=None).json["hint"]
+
+
 def test_the_key_may_come_in_its_own_header(call):
     assert call("GET", "/runs?limit=1&state=done", headers={"X-Api-Key": key_of("revisore")}, name=None).status == 200
 

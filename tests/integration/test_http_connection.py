@@ -10,6 +10,7 @@ import socket
 
 import pytest
 
+from bus.web.answer import STANDING
 from tests.integration.sportello import saluto
 from tests.small_bus import Caller, key_of
 
@@ -38,7 +39,11 @@ def test_what_is_not_http_gets_a_problem_too(server, request_text):
         raw.sendall(request_text)
         head, _, body = rest(raw).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json")
+    assert json.loads(body).keys() >= {"code", "hint"}
     assert json.loads(body)["code"] == "input.malformed"
+    said = head.lower().split(b"\r\n")
+    assert {b"%b: %b" % header for header in STANDING} <= set(said), "as every answer"
+    assert [line for line in said if line.startswith(b"date: ")]
 
 
 @pytest.mark.parametrize(
