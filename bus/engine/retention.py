@@ -33,7 +33,9 @@ PAGE = 100
 """Messages, files or records looked at in one transaction."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
-_NUMBER = re.compile(r"[0-9]{0,18}")
+_MESSAGE, _NUMBER = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"), re.compile(r"[0-9]{0,18}")
+_AFTER = {"payloads": _MESSAGE, "wire": _MESSAGE, "attachments": re.compile(r"(?:[A-Za-z0-9_-]{22})?")}
+"""Where a page goes on, by kind: behind a message, the token of a file, or the number of a record."""
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
@@ -82,14 +84,14 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
 
     Raises `Invalid` for an ``after`` that no page of the kind gives.
     """
+    if not _AFTER.get(kind, _NUMBER).fullmatch(after):
+        raise Invalid(f"after is {after[:100]!r}", code="input.query", hint="send `after` of the page before, or nothing for the first")
     if kind not in held.cuts:
         return [], None
     if kind in ("payloads", "wire"):
         return _messages(tx, held, kind, after)
     if kind == "attachments":
         return _files(tx, held, after, files)
-    if not _NUMBER.fullmatch(after):
-        raise Invalid(f"after is {after[:100]!r}", code="input.query", hint="send `after` of the page before, or nothing for the first")
     kinds = _LOOKS if kind == "accesses" else frozenset({"served"})
     cut = dt.datetime.fromisoformat(held.cuts[kind])
     records = log.of_kinds(tx, kinds, int(after or 0), PAGE)

@@ -182,12 +182,21 @@ def test_files_accesses_and_journals_go_on_either_store_as_they_were_told_before
 
 
 def test_a_page_behind_what_no_page_said_is_refused_as_such(tmp_path: Path) -> None:
-    with running(tmp_path, retention={"accesses": "6M"}) as server:
+    of_record, of_message, of_file = "17", "01a2271f-e0de-729e-94b9-c71212f7ff25", "UgkJ-1aXr_BYPt__VR6s-A"
+    others = {
+        "accesses": ("abc", "-1", "9" * 25, "1.5", of_message, of_file),
+        "payloads": (of_record, of_file, of_message.upper()),
+        "wire": (of_record, of_file),
+        "attachments": (of_record, of_message),
+    }
+    own = {"accesses": of_record, "payloads": of_message, "wire": of_message, "attachments": of_file}
+    with running(tmp_path, retention={"accesses": "6M", "payloads": "1y", "wire": "1y", "attachments": "1y"}) as server:
         call = Caller(server.port, "sistemista")
-        for after in ("abc", "-1", "9" * 25, "1.5"):
-            asked = call("GET", f"/retention?kind=accesses&after={after}")
-            done = call("POST", "/retention", {"kind": "accesses", "after": after, "reason": "scarto 2027"})
-            assert [(422, "input.query")] * 2 == [(reply.status, reply.json["code"]) for reply in (asked, done)], after
+        for kind, after in ((kind, after) for kind, all_of_them in others.items() for after in all_of_them):
+            asked = call("GET", f"/retention?kind={kind}&after={after}")
+            done = call("POST", "/retention", {"kind": kind, "after": after, "reason": "scarto 2027"})
+            assert [(422, "input.query")] * 2 == [(reply.status, reply.json.get("code")) for reply in (asked, done)], (kind, after)
+        assert {call("GET", f"/retention?kind={kind}&after={after}").status for kind, after in own.items()} == {200}
 
 
 def test_files_and_accesses_go_too_and_a_file_of_an_open_case_stays(tmp_path: Path) -> None:
