@@ -25,7 +25,7 @@ from bus.web import (
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
-JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
+JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "*/*"
 CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
@@ -78,7 +78,7 @@ FILES = (
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
-        {200: ("The file.", "", "*/*"), 304: ("It is the file that If-None-Match names.", "", "")}, {404, 410, 422},
+        {200: ("The file.", "", ANYTHING), 304: ("It is the file that If-None-Match names.", "", "")}, {404, 410, 422},
         (
             _path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE,
             _header("If-None-Match", "The ETag that came with the file: it is not sent again (304)."),
@@ -162,7 +162,7 @@ OPERATION = (
     ),
     _operation(
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
-        READERS, {200: ("The bytes.", "", "*/*")}, {404, 410, 422},
+        READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410, 422},
         (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
     ),
     *(
