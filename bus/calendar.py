@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from calendar import monthrange
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -118,9 +119,8 @@ def shift(day: dt.date, count: int, unit: str) -> dt.date:
 
 def _shift_months(day: dt.date, months: int) -> dt.date:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    following = dt.date(year + month // 11, (month + 1) % 12 + 1, 1)
-    last = (following - dt.timedelta(days=1)).day
-    return dt.date(year, month + 1, min(day.day, last))
+    first = dt.date(year, month + 1, 1)  # out of range as a date is, and only then
+    return first.replace(day=min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _shift_working_days(day: dt.date, count: int) -> dt.date:

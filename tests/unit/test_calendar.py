@@ -85,6 +85,13 @@ def test_months_keep_the_day_or_take_the_last(day: dt.date, months: int) -> None
     assert moved.day == day.day or (moved + dt.timedelta(days=1)).day == 1
 
 
+def test_months_lead_to_the_last_one_that_there_is() -> None:
+    assert calendar.shift(dt.date(9999, 11, 30), 1, "M") == dt.date(9999, 12, 30)
+    assert calendar.shift(dt.date(9998, 12, 31), 1, "y") == dt.date(9999, 12, 31)
+    with pytest.raises(ValueError, match="out of range"):
+        calendar.shift(dt.date(9999, 12, 1), 1, "M")
+
+
 @pytest.mark.parametrize(
     ("text", "begins", "ends"),
     [
