@@ -184,7 +184,11 @@ def iban_valid(text: str) -> bool:
     """Whether a text is an IBAN with the right check digits, blanks aside."""
     from stdnum import iban
 
-    return text.isascii() and bool(iban.is_valid(text, check_country=False))
+    return bool(_IBAN.fullmatch(text)) and bool(iban.is_valid(text, check_country=False))
+
+
+_IBAN = re.compile(r"[A-Za-z0-9 ]+")
+"""Its check drops points, hyphens and ends of lines too, which no payment system takes."""
 
 
 # --- text ------------------------------------------------------------------------------------------------------------
@@ -193,7 +197,11 @@ def iban_valid(text: str) -> bool:
 @_function('title_case("DE LUCA") == "De Luca"', 'title_case("d\'angelo maria-luisa") == "D\'Angelo Maria-Luisa"')
 def title_case(text: str) -> str:
     """Each word with a capital, the rest small, also after apostrophe and hyphen."""
-    return re.sub(r"[^\W\d_]+", lambda word: word[0][:1].upper() + word[0][1:].lower(), text)
+    return _WORD.sub(lambda word: word[0][:1].title() + word[0][1:].lower(), text)
+
+
+_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f])*")
+"""Letters, also with accents that are signs of their own."""
 
 
 @_function('upper("città") == "CITTÀ"')

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.it import codicefiscale
 
-from bus.functions import cents, cf_valid, date_of, iban_valid, iva_valid
+from bus.functions import cents, cf_valid, date_of, iban_valid, iva_valid, title_case
 
 DIGIT = r"[0-9LMNPQRSTUV]"
 LIKE_A_CODE = rf"[A-Z]{{6}}{DIGIT}{{2}}[A-Z]{DIGIT}{{2}}[A-Z]{DIGIT}{{3}}[A-Z]"
@@ -54,3 +54,13 @@ def test_a_date_of_ten_characters_in_another_form_is_none():
 
 def test_digits_of_other_scripts_make_no_number_valid():
     assert not iva_valid("0074311015\uff17") and not iban_valid("IT60X054281110100000012345\uff16")
+
+
+@pytest.mark.parametrize("mark", ["-", ".", "\n", "\t", "/"])
+def test_an_iban_may_hold_blanks_and_no_other_mark(mark):
+    assert iban_valid("IT60 X054 2811 1010 0000 0123 456")
+    assert not iban_valid(f"IT60{mark}X0542811101000000123456") and not iban_valid(f"IT60X0542811101000000123456{mark}")
+
+
+def test_an_accent_that_is_a_sign_of_its_own_begins_no_word():
+    assert title_case("D'AME\u0301LIE NICOLO\u0300 \ufb01lippo") == "D'Ame\u0301lie Nicolo\u0300 Filippo"
