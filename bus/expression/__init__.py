@@ -511,7 +511,7 @@ def _lookups(tables: Mapping[str, Table]) -> list[Function]:
         rows = tables.get(table)
         if rows is None:
             raise ValueError(f"there is no table {table}")
-        row = rows.get(str(key))
+        row = rows.get(FUNCTIONS["text"].call(key))
         if row is None:
             raise ValueError(f"the key is not in table {table}")
         return row

@@ -27,6 +27,15 @@ def value(text: str) -> object:
     return ENVIRONMENT.compile(text)(SCOPE)
 
 
+def test_a_table_is_asked_for_what_a_value_is_as_text() -> None:
+    environment = Environment(["x"], {"classi": {"12": {"nome": "dodici"}, "None": {"nome": "nulla"}, "True": {"nome": "vero"}}})
+    found = environment.compile('lookup("classi", x, "nome")')
+    assert [found({"x": one}) for one in (12, 12.0, "12")] == ["dodici"] * 3
+    for strange in (None, True):
+        with pytest.raises(ExpressionError, match="not in table"):
+            found({"x": strange})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
