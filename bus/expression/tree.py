@@ -369,7 +369,7 @@ class _Walker:
         elif call.function == "orValue":
             self.kept.update([call.target.id] if _basic(call.args[0]) else ())
         elif call.HasField("target"):
-            self.bare.add(call.target.id)
+            self.bare.update(one.id for one in (call.target, *call.args))
 
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
         for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
