@@ -142,7 +142,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None  # what lists hold does not matter where they are joined
         if function == "_[_]" and (item := _item(*parts)) is not None:
             return (*item, "")
-        if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts):
+        if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts) and not _of_scalars(function, parts):
             return None
         return *_inapplicable(function, types), "" if function.startswith(("_", "@", "!", "-")) else function
     if match := re.match(r"expression of type '([^']*)' cannot be the operand of a select", message):
@@ -155,6 +155,12 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
 def _unlike(function: str, parts: list[str]) -> bool:
     """Whether an object is compared with a text, a number or a truth, which it never is."""
     return function in {"_==_", "_!=_"} and any(one in _TEXTS | _NUMBERS | {"bool", "wrapper(bool)"} for one in parts)
+
+
+def _of_scalars(function: str, parts: list[str]) -> bool:
+    """Whether a function of ours gets an object where it takes a text or a whole number."""
+    takes = FUNCTIONS[function].parameters if function in FUNCTIONS else ()
+    return any("snodo." in one and kind in (str, int) for one, (_, kind) in zip(parts, takes, strict=False))
 
 
 def _may_be_condition(kind: str) -> bool:
