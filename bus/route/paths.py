@@ -107,6 +107,7 @@ class Paths:
         if doubts and sure and not used.guarded:
             self._missing(used, doubts)
         self._kept(used)
+        self._null_on_the_way(used)
         return True
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
@@ -209,6 +210,22 @@ class Paths:
             sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
             tell = partial(self.report.report, used.pointer, "path.kept-null", sentence, hint, "warning", within=place_of(used, path))
             self.doubts.add((*used.pointer, name), path[0], tell)
+
+    def _null_on_the_way(self, used: Used) -> None:
+        """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
+        asked = self.asked.union(one.path for one in used.expression.references)
+        for one in used.expression.references:
+            path, schema = one.path, self._named(one.path[0], used).schema
+            optional = not one.needed and not one.tested and f".?{path[-1]}" in used.expression.text
+            nulls = (path[:end] for end in range(2, len(path)) if "[]" not in path[:end] and leads_to_null(schema, path[1:end]))
+            place = next((found for found in nulls if optional and found not in asked), ())
+            if place:
+                name = as_written(place)
+                hint = f"ask first: `when: {name} != null`, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), {{}})"
+                sentence = f"`{name}` may be null: then this has no value"
+                within = place_of(used, place)
+                tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
+                self.doubts.add((*used.pointer, name), path[0], tell)
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
         return [one for one in kept_nulls(used, self.lists.values()) if leads_to_null(self._named(one[0], used).schema, one[1:])]
