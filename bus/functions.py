@@ -173,7 +173,7 @@ def cf_birth_date(codice_fiscale: str) -> str:
 
 @_function('iva_valid("00743110157")', '!iva_valid("00743110158")')
 def iva_valid(text: str) -> bool:
-    """Whether a text is a partita IVA (11 digits) with the right check digit."""
+    """Whether a text is a partita IVA: 11 digits, an office that there is (digits 8 to 10), the right check digit."""
     from stdnum.it import iva
 
     return len(text) == 11 and text.isascii() and bool(iva.is_valid(text))
