@@ -96,6 +96,7 @@ def arrival_of(
     """Check a submission and make its ``received`` record, under a key of its own. ``parent`` is the run that sent it, if one did."""
     plans = catalog.plans_for(submission.type, sent=parent is not None)
     check(catalog, submission, bool(plans))
+    submission = submission._replace(body=catalog.taken(submission.type, submission.body))
     message = _message(submission, identity, clock)
     envelope = envelope_of(message)
     told = _known_by(catalog.types[submission.type], plans, at_the_door(message, envelope), submission)

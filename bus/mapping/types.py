@@ -19,9 +19,9 @@ Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown k
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Annotated, Any, get_args
 
@@ -222,6 +222,39 @@ def validate_whole(declared: MessageType, body: JsonValue, types: Mapping[str, M
     if faults or not declared.forms or not isinstance(body, dict):
         return faults
     return [fault for name, expression in declared.forms.items() if name in body for fault in _form_faults(name, expression, body, types)]
+
+
+def in_whole_numbers(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> JsonValue:
+    """A good body with its whole numbers as such: a schema takes 12.0 for an integer, and expressions reckon with 12 alone."""
+    return _in_whole_numbers(body, (), partial(_is_whole, declared, body, types)) if _has_decimals(body) else body
+
+
+def _has_decimals(body: JsonValue) -> bool:
+    todo = [body]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, float):
+            return True
+        todo.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+    return False
+
+
+def _in_whole_numbers(value: JsonValue, path: tuple[str, ...], is_whole: Callable[[tuple[str, ...]], bool]) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _in_whole_numbers(inner, (*path, name), is_whole) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_whole_numbers(inner, (*path, "[]"), is_whole) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and is_whole(path) else value
+
+
+def _is_whole(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType], path: tuple[str, ...]) -> bool:
+    """Whether what stands at a path of a good body is a whole number, by its type or by that of the form that it stands in."""
+    if path and path[0] in declared.forms and isinstance(body, dict):
+        form = types[str(declared.forms[path[0]]({"body": body}))]
+        return _is_whole(form, body[path[0]], types, path[1:])
+    schema, _ = resolved(schema_at(declared.shape, path), declared.shape)
+    kinds = schema.get("type")
+    return set(kinds if isinstance(kinds, list) else [kinds]) - {"null"} == {"integer"}
 
 
 def _form_faults(name: str, expression: Expression, body: dict[str, Any], types: Mapping[str, MessageType]) -> list[Fault]:

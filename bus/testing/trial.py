@@ -120,8 +120,8 @@ class Trial:
             raise TrialError(f"{place}: there is no message type {type_name}", hint=self.catalog.nearest_type(type_name))
         if faults := self.catalog.validate(type_name, body):
             raise TrialError(f"{place}: the body is not a {type_name}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
-        identity = f"test-{len(self._arrivals) + len(self.runs) + 1}"
-        return Message(identity, type_name, "/test", time or self.now, body, sender="test", correlationid=identity, attachments=files)
+        identity, told = f"test-{len(self._arrivals) + len(self.runs) + 1}", self.catalog.taken(type_name, body)
+        return Message(identity, type_name, "/test", time or self.now, told, sender="test", correlationid=identity, attachments=files)
 
     def _keys(self, message: Message) -> dict[str, str]:
         """The business keys a message carries: those of its type and those of the routes it starts."""

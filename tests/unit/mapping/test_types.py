@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bus.expression import Tables
-from bus.mapping.types import compile_type, schema_at, unknown_field
+from bus.mapping.types import compile_type, in_whole_numbers, schema_at, unknown_field
 from bus.source import Notes
 
 SCHEMA = {
@@ -108,6 +108,37 @@ def test_a_schema_knows_where_a_path_leaves_it() -> None:
     assert (2, ["cap"]) == unknown_field(SCHEMA, ["righe", "[]", "citta"])
     assert None is unknown_field(SCHEMA, ["altro", "qualsiasi"])
     assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
+
+
+def test_a_whole_number_is_one_however_it_is_written_where_its_type_says_so() -> None:
+    numbers = {
+        "type": "object",
+        "properties": {
+            "importo": {"type": "integer"},
+            "forse": {"type": ["integer", "null"]},
+            "rate": {"type": "array", "items": {"$ref": "#/$defs/rata"}},
+            "misura": {"type": "number"},
+            "testo": {"type": "string"},
+            "libero": {"type": "object"},
+            "dati": {"type": "object"},
+        },
+        "$defs": {"rata": {"type": "object", "properties": {"cents": {"type": "integer"}}}},
+    }
+    form = compile_type({"type": "prova.modulo", "schema": numbers}, Notes("x"))
+    kind = compile_type({"type": "prova.tipo", "schema": numbers, "forms": {"dati": "body.testo"}}, Notes("x"))
+    assert kind is not None
+    assert form is not None
+    body = {
+        "importo": 12.0, "forse": 1.0, "rate": [{"cents": 5.0}, {"cents": 6}], "misura": 7.0, "testo": "prova.modulo",
+        "libero": {"n": 8.0}, "dati": {"importo": 9.0, "misura": 0.5},
+    }  # fmt: skip
+    told = in_whole_numbers(kind, body, {"prova.modulo": form})
+    assert repr(told) == repr({
+        "importo": 12, "forse": 1, "rate": [{"cents": 5}, {"cents": 6}], "misura": 7.0, "testo": "prova.modulo",
+        "libero": {"n": 8.0}, "dati": {"importo": 9, "misura": 0.5},
+    })  # fmt: skip
+    whole = {"importo": 12, "testo": "12.0"}
+    assert in_whole_numbers(kind, whole, {}) is whole
 
 
 @pytest.mark.parametrize("body", [{"cf": "x", "righe": [1] * 200_000}, {"cf": "x", "righe": [{"cap": 1}] * 100_000}])
