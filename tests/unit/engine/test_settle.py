@@ -25,7 +25,7 @@ from bus.errors import ConfigError, Conflict, SnodoError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
-from bus.store import Tx
+from bus.store import Row, Tx
 from bus.testing.simulated_system import SETTLE, TIMEOUT
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
@@ -164,22 +164,25 @@ def test_who_has_lost_a_run_forgets_none_of_its_strikes(world: Simulation) -> No
     assert strikes(world, message) == 3, "two are counted, and the claim of who has it would be the third"
 
 
-def test_what_is_parked_is_nobodys(world: Simulation) -> None:
+def claimed(world: Simulation) -> tuple[str, Row]:
+    """A message whose run an engine has, and the row of that run with its fence."""
     message = send(world, "avviso")
     turn(world)
-    row = row_of(world, message)
+    run = row_of(world, message)["id"]
     with world.store.read() as tx:
-        row = tx.one("run", id=row["id"])
+        row = tx.one("run", id=run)
+    assert row is not None
+    return message, row
+
+
+def test_what_is_parked_is_nobodys(world: Simulation) -> None:
+    message, row = claimed(world)
     world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
     assert [row_of(world, message)[name] for name in ("state", "owner", "lease")] == ["dead", None, None]
 
 
 def test_what_somebody_else_has_meanwhile_is_not_parked(world: Simulation) -> None:
-    message = send(world, "avviso")
-    turn(world)
-    row = row_of(world, message)
-    with world.store.read() as tx:
-        row = tx.one("run", id=row["id"])
+    message, row = claimed(world)
     late = {**row, "fence": row["fence"] - 1}
     error = SnodoError("unreadable", code="run.unreadable")
     assert world.store.write(lambda tx: park(tx, late, row["owner"], world.clock.now(), error)).result() is None
