@@ -46,10 +46,9 @@ class _Turns:
 
     def forget(self, before: dt.datetime) -> None:
         """Turns that were promised and that nobody took: another process took the call over."""
-        while self.promised and next(iter(self.promised.values())) < before:
-            del self.promised[next(iter(self.promised))]
-        while self.late and next(iter(self.late.values())) < before:
-            del self.late[next(iter(self.late))]
+        for line in (self.promised, self.late):
+            while line and next(iter(line.values())) < before:
+                del line[next(iter(line))]
 
     def until(self, moment: dt.datetime) -> int:
         """How many turns have been promised until then."""
