@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from adapters.shapes import Unfit
+from bus.message import EXACT
 
 Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -40,8 +41,6 @@ _DEPTH = 16
 _FORMS = 24
 """So many alternatives of one value are told apart."""
 _NULL: Schema = {"type": "null"}
-_EXACT = 2**53
-"""Up to here a number with decimals is every whole one."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -455,7 +454,7 @@ def in_kind(value: Any, *schemas: Any, told: bool) -> Any:
     kinds = [form.get("type") for form in forms if form != _NULL]
     if isinstance(value, float) and value.is_integer() and set(kinds) == {"integer"}:
         return int(value)
-    return float(value) if told and type(value) is int and set(kinds) == {"number"} and abs(value) <= _EXACT else value
+    return float(value) if told and type(value) is int and set(kinds) == {"number"} and abs(value) <= EXACT else value
 
 
 def _field(form: Schema, name: str) -> Any:

@@ -10,7 +10,7 @@ from functools import cached_property
 from bus.expression import Table
 from bus.mapping.compile import CompiledMapping
 from bus.mapping.model import MappingTest
-from bus.mapping.types import Fault, MessageType, in_whole_numbers, validate_whole
+from bus.mapping.types import Fault, MessageType, in_kind, validate_whole
 from bus.message import JsonObject, JsonValue, digest
 from bus.route.compile import plan_of
 from bus.route.model import TestDocument
@@ -102,7 +102,7 @@ class Catalog:
 
     def taken(self, type: str, body: JsonValue) -> JsonValue:
         """The body of a message as rules read it, of one that is of its type."""
-        return in_whole_numbers(self.types[type], body, self.types)
+        return in_kind(self.types[type], body, self.types)
 
     def nearest_type(self, type: str) -> str:
         """``did you mean …?`` for a type that does not exist; empty when nothing is near."""

@@ -25,6 +25,8 @@ JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 MAX_TYPE_LENGTH = 120
+EXACT = 2**53
+"""The largest whole number up to which all are numbers with decimals, too (IEEE 754)."""
 
 
 class Attachment(NamedTuple):
@@ -118,6 +120,30 @@ def as_kept(value: Any) -> JsonValue:
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical form of a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def has_decimals(value: JsonValue) -> bool:
+    """Whether a number of it is written with decimals, be they zeros."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, float):
+            return True
+        todo.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+    return False
+
+
+def in_one_writing(value: JsonValue) -> JsonValue:
+    """The value with its whole numbers as such: 12.0 and 12 are the same number in two writings."""
+    return _in_one_writing(value) if has_decimals(value) else value
+
+
+def _in_one_writing(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _in_one_writing(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_one_writing(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT else value
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:

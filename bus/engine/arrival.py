@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock
-from bus.engine.interpreter import at_the_door, key_texts
+from bus.engine.interpreter import at_the_door, key_text, key_texts
 from bus.engine.names import Names, fact_tokens, key_tokens, names_of
 from bus.engine.projection import Entry, entry
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
 from bus.log.record import LONGEST, Record, as_line
-from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
+from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, in_one_writing, new_id
 from bus.route.plan import Expression, Plan
 from bus.route.tests_check import SERVICES
 from bus.store import Key, Keys
@@ -221,7 +221,7 @@ def _content(submission: Submission) -> str:
     files: list[Any] = [a.sha256 for a in submission.attachments]
     if any(submission.called):
         files = [[sha256, name] for sha256, name in zip(files, submission.called, strict=True)]
-    return digest([submission.type, submission.subject, submission.body, files])
+    return digest([submission.type, submission.subject, in_one_writing(submission.body), files])
 
 
 def _fits(record: Record, submission: Submission) -> None:
@@ -273,6 +273,6 @@ def _intake_keys(
 def _key_text(key: Expression, scope: Mapping[str, Any], whose: str) -> str:
     """The key of a message; nothing where it is null or the empty text, as with keys of the case."""
     try:
-        return "" if (value := key(scope)) is None else str(value)
+        return "" if (value := key(scope)) is None else key_text(value)
     except ExpressionError as error:
         raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold") from error

@@ -21,7 +21,7 @@ from bus.clock import text_of
 from bus.engine import steps
 from bus.engine.asks import Answered, Ask, Call, Event, Failure, StepFailed
 from bus.errors import ExpressionError
-from bus.message import JsonValue, Message, envelope_of
+from bus.message import JsonValue, Message, envelope_of, in_one_writing
 from bus.route.plan import Expression, Plan, Step, Template
 
 
@@ -291,9 +291,14 @@ def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> 
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
 
 
+def key_text(value: JsonValue) -> str:
+    """A key as a text; of a number the same one however it was written: 12 for 12.0."""
+    return str(in_one_writing(value))
+
+
 def key_texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Business keys as texts; nulls and empty texts are no keys. Raises ExpressionError for a text that no database keeps."""
-    texts = {name: str(value) for name, value in values.items() if value is not None and value != ""}
+    texts = {name: key_text(value) for name, value in values.items() if value is not None and value != ""}
     if "\0" in "".join(texts.values()):
         raise ExpressionError("a business key holds the NUL character", code="input.nul", hint="delete it where it comes from")
     return texts

@@ -38,7 +38,7 @@ from bus.mapping import protected as fields
 from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
-from bus.message import JsonObject, JsonValue
+from bus.message import EXACT, JsonObject, JsonValue, canonical, has_decimals
 from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
@@ -126,6 +126,11 @@ class MessageType:
             name: {**one, CODES: sorted(self.codes[name])} for name, one in fields.items() if self.codes.get(name) and isinstance(one, dict)
         }
         return laid({**schema, "properties": {**fields, **coded}} if coded else schema)
+
+    @cached_property
+    def has_decimals(self) -> bool:
+        """Whether a number with decimals may be due somewhere in its body."""
+        return bool(self.forms) or b'"number"' in canonical(self.schema)
 
     @property
     def rules(self) -> JsonObject:
@@ -224,37 +229,35 @@ def validate_whole(declared: MessageType, body: JsonValue, types: Mapping[str, M
     return [fault for name, expression in declared.forms.items() if name in body for fault in _form_faults(name, expression, body, types)]
 
 
-def in_whole_numbers(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> JsonValue:
-    """A good body with its whole numbers as such: a schema takes 12.0 for an integer, and expressions reckon with 12 alone."""
-    return _in_whole_numbers(body, (), partial(_is_whole, declared, body, types)) if _has_decimals(body) else body
+def in_kind(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> JsonValue:
+    """A good body whose numbers are of the kind that its type says: JSON has one kind of them, expressions have two.
+
+    A schema takes 12.0 for an integer and 12 for a number, and expressions reckon with an integer alone or with decimals alone.
+    """
+    return _in_kind(body, (), partial(_kind, declared, body, types)) if declared.has_decimals or has_decimals(body) else body
 
 
-def _has_decimals(body: JsonValue) -> bool:
-    todo = [body]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, float):
-            return True
-        todo.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
-    return False
-
-
-def _in_whole_numbers(value: JsonValue, path: tuple[str, ...], is_whole: Callable[[tuple[str, ...]], bool]) -> JsonValue:
+def _in_kind(value: JsonValue, path: tuple[str, ...], kind: Callable[[tuple[str, ...]], str]) -> JsonValue:
     if isinstance(value, dict):
-        return {name: _in_whole_numbers(inner, (*path, name), is_whole) for name, inner in value.items()}
+        return {name: _in_kind(inner, (*path, name), kind) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_in_whole_numbers(inner, (*path, "[]"), is_whole) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and is_whole(path) else value
+        return [_in_kind(inner, (*path, "[]"), kind) for inner in value]
+    if isinstance(value, float) and value.is_integer() and kind(path) == "integer":
+        return int(value)
+    if type(value) is int and abs(value) <= EXACT and kind(path) == "number":
+        return float(value)
+    return value
 
 
-def _is_whole(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType], path: tuple[str, ...]) -> bool:
-    """Whether what stands at a path of a good body is a whole number, by its type or by that of the form that it stands in."""
+def _kind(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType], path: tuple[str, ...]) -> str:
+    """The one JSON type, null apart, of what stands at a path of a good body, by its type or by that of the form that it stands in."""
     if path and path[0] in declared.forms and isinstance(body, dict):
         form = types[str(declared.forms[path[0]]({"body": body}))]
-        return _is_whole(form, body[path[0]], types, path[1:])
+        return _kind(form, body[path[0]], types, path[1:])
     schema, _ = resolved(schema_at(declared.shape, path), declared.shape)
-    kinds = schema.get("type")
-    return set(kinds if isinstance(kinds, list) else [kinds]) - {"null"} == {"integer"}
+    told = schema.get("type")
+    kinds = [kind for kind in (told if isinstance(told, list) else [told]) if kind not in ("null", None)]
+    return kinds[0] if len(kinds) == 1 else ""
 
 
 def _form_faults(name: str, expression: Expression, body: dict[str, Any], types: Mapping[str, MessageType]) -> list[Fault]:

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from bus.expression import Tables
-from bus.mapping.types import compile_type, in_whole_numbers, schema_at, unknown_field
+from bus.mapping.types import compile_type, in_kind, schema_at, unknown_field
+from bus.message import JsonValue
 from bus.source import Notes
 
 SCHEMA = {
@@ -110,7 +111,7 @@ def test_a_schema_knows_where_a_path_leaves_it() -> None:
     assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
 
 
-def test_a_whole_number_is_one_however_it_is_written_where_its_type_says_so() -> None:
+def test_a_number_is_of_the_kind_that_its_type_says_however_it_is_written() -> None:
     numbers = {
         "type": "object",
         "properties": {
@@ -118,6 +119,7 @@ def test_a_whole_number_is_one_however_it_is_written_where_its_type_says_so() ->
             "forse": {"type": ["integer", "null"]},
             "rate": {"type": "array", "items": {"$ref": "#/$defs/rata"}},
             "misura": {"type": "number"},
+            "misure": {"type": "array", "items": {"type": ["number", "null"]}},
             "testo": {"type": "string"},
             "libero": {"type": "object"},
             "dati": {"type": "object"},
@@ -129,16 +131,18 @@ def test_a_whole_number_is_one_however_it_is_written_where_its_type_says_so() ->
     assert kind is not None
     assert form is not None
     body = {
-        "importo": 12.0, "forse": 1.0, "rate": [{"cents": 5.0}, {"cents": 6}], "misura": 7.0, "testo": "prova.modulo",
-        "libero": {"n": 8.0}, "dati": {"importo": 9.0, "misura": 0.5},
+        "importo": 12.0, "forse": 1.0, "rate": [{"cents": 5.0}, {"cents": 6}], "misura": 7, "misure": [1, None, 2**60], "testo": "prova.modulo",
+        "libero": {"n": 8.0, "m": 8}, "dati": {"importo": 9.0, "misura": 3},
     }  # fmt: skip
-    told = in_whole_numbers(kind, body, {"prova.modulo": form})
+    told = in_kind(kind, body, {"prova.modulo": form})
     assert repr(told) == repr({
-        "importo": 12, "forse": 1, "rate": [{"cents": 5}, {"cents": 6}], "misura": 7.0, "testo": "prova.modulo",
-        "libero": {"n": 8.0}, "dati": {"importo": 9, "misura": 0.5},
+        "importo": 12, "forse": 1, "rate": [{"cents": 5}, {"cents": 6}], "misura": 7.0, "misure": [1.0, None, 2**60], "testo": "prova.modulo",
+        "libero": {"n": 8.0, "m": 8}, "dati": {"importo": 9, "misura": 3.0},
     })  # fmt: skip
-    whole = {"importo": 12, "testo": "12.0"}
-    assert in_whole_numbers(kind, whole, {}) is whole
+    whole: JsonValue = {"cf": "X", "righe": [{"cap": "12.0"}]}
+    without, _ = compiled()
+    assert without is not None
+    assert in_kind(without, whole, {}) is whole
 
 
 @pytest.mark.parametrize("body", [{"cf": "x", "righe": [1] * 200_000}, {"cf": "x", "righe": [{"cap": 1}] * 100_000}])
