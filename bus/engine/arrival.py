@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock
-from bus.engine.interpreter import at_the_door, key_text, key_texts
-from bus.engine.names import Names, fact_tokens, key_tokens, names_of
+from bus.engine.interpreter import at_the_door, key_texts
+from bus.engine.names import Names, fact_tokens, key_text, key_tokens, names_of
 from bus.engine.projection import Entry, entry
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text

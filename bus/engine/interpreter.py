@@ -20,8 +20,9 @@ from weakref import proxy
 from bus.clock import text_of
 from bus.engine import steps
 from bus.engine.asks import Answered, Ask, Call, Event, Failure, StepFailed
+from bus.engine.names import key_text
 from bus.errors import ExpressionError
-from bus.message import JsonValue, Message, envelope_of, in_one_writing
+from bus.message import JsonValue, Message, envelope_of
 from bus.route.plan import Expression, Plan, Step, Template
 
 
@@ -289,11 +290,6 @@ def case_keys(case: Mapping[str, Expression], message: Message, envelope: Mappin
 def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What expressions see of a message that has begun no run yet: it has no case."""
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
-
-
-def key_text(value: JsonValue) -> str:
-    """A key as a text; of a number the same one however it was written: 12 for 12.0."""
-    return str(in_one_writing(value))
 
 
 def key_texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bus.functions import cf_valid
 from bus.log.record import WEAK, Record
+from bus.message import JsonValue, in_one_writing
 from bus.store import Keys
 
 MOST_OF_CODE = 24
@@ -54,6 +55,11 @@ def case_tokens(keys: Keys, record: Record, case: Mapping[str, str] | None) -> d
 def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
     """What a record tells of business keys: tokens of those that name a matter. What names a person stands in the payload alone."""
     return {name: keys.token(value) for name, value in case.items() if name not in WEAK}
+
+
+def key_text(value: JsonValue) -> str:
+    """A key as a text; of a number the same one however it was written: 12 for 12.0."""
+    return str(in_one_writing(value))
 
 
 def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:

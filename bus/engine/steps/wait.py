@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bus import calendar
 from bus.engine.asks import Arrived, Await, Close
+from bus.engine.names import key_text
 from bus.route.plan import GatherStep, WaitStep
 
 if TYPE_CHECKING:
@@ -71,4 +72,4 @@ def key_of(step: WaitStep | GatherStep, strand: Strand) -> tuple[str, str] | Non
     value = strand.scope["case"].get(step.case)
     if value is None:
         strand.fail(step, "case.key-unknown", f"the case has no key {step.case!r} yet, so nothing can be awaited by it")
-    return (step.case, str(value))
+    return (step.case, key_text(value))
