@@ -569,7 +569,8 @@ class Engine:
             live.in_flight.add(asking.call.path)
             if asking.number is not None:
                 self._lanes.has_it(asking.sequence, live.id)
-            self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours)
+            delay = self._around.throttles.delay(asking.call, self._holding.ticks())
+            self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours, delay)
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:
         self._inbox.put(_Home(*claim, result))

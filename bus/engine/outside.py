@@ -112,14 +112,21 @@ class Outside:
             raise Invalid(f"{call.operation} cannot be asked this: {first_of(error)}", code="call.invalid-request") from error
 
     def perform(
-        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Do it in a thread of its adapter; ``done`` is called, mostly from there, always, exactly once.
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None],
+        ours: Callable[[], bool] = lambda: True, delay: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Do it in a thread of its adapter, after ``delay`` seconds; ``done`` is called, mostly from there, always, exactly once.
 
         ``ours`` is asked last of all, in the thread: whether the run's claim still holds. If not, nothing leaves. It MUST NOT raise.
         """
+
+        def work() -> None:
+            if delay > 0:
+                time.sleep(delay)
+            self._perform(asking, message, now, done, ours)
+
         try:
-            self._threads[asking.adapter].run(lambda: self._perform(asking, message, now, done, ours))
+            self._threads[asking.adapter].run(work)
         except RuntimeError as error:  # closed, or the system gives no more threads
             done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
 

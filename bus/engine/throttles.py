@@ -22,6 +22,9 @@ from bus.engine.asks import Call
 SPREAD = 1.05
 """Turns are so much further apart than the limit says: one that is taken a little late need not put off those behind it."""
 
+LATE = 5.0
+"""Seconds by which a call whose turn has come is put off at most: it holds a thread of its adapter meanwhile."""
+
 
 @dataclass
 class _Turns:
@@ -62,6 +65,7 @@ class Throttles:
     workers: int = 1
     rank: int = 0
     _turns: dict[str, _Turns] = field(default_factory=dict)
+    _left: dict[str, deque[float]] = field(default_factory=dict)
 
     def share(self, call: Call) -> int:
         """How many of the calls that its limit allows are this process's; of a call without a limit one."""
@@ -98,6 +102,20 @@ class Throttles:
         line.pop(call.key, None)
         turns.went.append(now)
         return now
+
+    def delay(self, call: Call, ticks: float) -> float:
+        """Seconds for which a call whose turn has come waits still, `LATE` at most: it counts as gone after them, by ``ticks``.
+
+        What was to go out apart comes together where a commit was late.
+        """
+        if call.limit is None:
+            return 0.0
+        left, share = self._left.setdefault(call.place, deque()), max(self.share(call), 1)
+        while left and left[0] <= ticks - call.limit.per:
+            left.popleft()
+        free = left[-share] + call.limit.per if len(left) >= share else ticks
+        left.append(min(max(free, ticks), ticks + LATE))
+        return left[-1] - ticks
 
     def _turns_of(self, place: str, count: int, now: dt.datetime) -> _Turns:
         """As many as the largest limit of this place asks for: other rules may say another one."""

@@ -53,8 +53,9 @@ class SlowOutside(Outside):
         self.pending: list[Pending] = []
 
     def perform(
-        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
-    ) -> None:
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None],
+        ours: Callable[[], bool] = lambda: True, delay: float = 0.0,
+    ) -> None:  # fmt: skip
         self.pending.append(Pending(asking, message, now, done, ours))
 
     def end(self, call: Pending, conduct: Conduct) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from bus.engine.asks import Call
-from bus.engine.throttles import Throttles
+from bus.engine.throttles import LATE, Throttles
 from bus.route.plan import Throttle
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -117,3 +118,18 @@ def test_what_finds_no_room_at_its_turn_since_one_more_process_works_is_left_to_
     assert [throttles.next(call(4, f"k{key}"), at(60)) for key in (4, 5, 6, 7)] == [at(60)] * 2 + [None] * 2
     assert throttles.next(call(4, "new"), at(61)) == at(123 + 63), "behind those that wait"
     assert [throttles.next(call(4, f"k{key}"), at(123)) for key in (8, 9, 10, 11)] == [at(123)] * 2 + [None] * 2
+
+
+def test_calls_that_were_to_go_out_apart_and_come_together_go_out_apart() -> None:
+    """Their intents were durable only when the disk had thought for half a second, or the process had been stopped."""
+    throttles, each = Throttles(), Call("path", "r@1/step", "sys.op", {}, "key", limit=Throttle(2, 1.0))
+    assert [throttles.delay(each, 10.0) for _ in range(5)] == [0.0, 0.0, 1.0, 1.0, 2.0]
+    assert throttles.delay(each, 12.5) == 0.0
+    assert throttles.delay(each, 12.5) == 0.5
+    assert throttles.delay(replace(each, limit=None), 12.5) == 0.0
+    assert throttles.delay(replace(each, place="r@1/other"), 12.5) == 0.0
+    rarely = replace(call(1), place="r@1/rarely")
+    assert [throttles.delay(rarely, ticks) for ticks in (0.0, 1.0)] == [0.0, LATE], "it holds a thread: not for as long as a day"
+    throttles.workers = 3
+    throttles.rank = 2
+    assert throttles.delay(each, 20.0) == 0.0, "decided while there were fewer"
