@@ -70,7 +70,7 @@ CODES: dict[str, Code] = {
     "doctor.store-settings": Code(
         "Settings of the database that decide whether a commit survives a power cut; a warning without TLS to another machine.",
         "it can lose what was accepted, and the bus refuses to start; or others can read it on its way",
-        "PostgreSQL: fsync, full_page_writes and synchronous_commit on, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
+        "PostgreSQL: as docs/sysadmin/production.md says, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),
     "doctor.store-schema": Code(
         "The schema's revision against the one this program speaks; a warning for an empty database.",

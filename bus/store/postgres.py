@@ -39,7 +39,7 @@ from bus.store.postgres_session import (
     connect,
     interrupted,
     passes,
-    refuse_off,
+    refuse_unsafe,
     refuse_without_rights,
     standby,
     told,
@@ -200,7 +200,7 @@ class PostgresConnection(_Asking):
     def _begun(self, facts: Row | None) -> None:
         assert facts is not None
         for name in ("fsync", "full_page_writes"):
-            refuse_off(name, facts[name])
+            refuse_unsafe(name, facts[name])
         self._number = facts["number"]
 
     def _write(self, insert: Insert | Update, rows: Rows) -> None:

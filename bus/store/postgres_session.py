@@ -254,19 +254,28 @@ def refuse_old(session: Session) -> None:
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
 CHANGED = "was it made anew, or migrated, or a table dropped? bus doctor looks at it"
+SAFE = {
+    "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
+    # What could not be written is written again, as if it were still there; a damaged page is taken for an empty one, or for a sound one.
+    "data_sync_retry": "off", "zero_damaged_pages": "off", "ignore_checksum_failure": "off",
+}  # fmt: skip
+"""Settings of the server under which what was accepted is kept."""
 FACTS = """
 SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
+  current_setting('data_sync_retry') AS data_sync_retry, current_setting('zero_damaged_pages') AS zero_damaged_pages,
+  current_setting('ignore_checksum_failure') AS ignore_checksum_failure,
   (SELECT jsonb_object_agg(name, jsonb_build_array(source, sourcefile)) FROM pg_settings
    WHERE sourcefile IS NOT NULL OR source = 'command line') AS sources,
-  (SELECT 'ALTER ' || CASE
-     WHEN s.setrole <> 0 THEN 'ROLE ' || quote_ident(r.rolname) || coalesce(' IN DATABASE ' || quote_ident(d.datname), '')
-     WHEN s.setdatabase <> 0 THEN 'DATABASE ' || quote_ident(d.datname) ELSE 'ROLE ALL' END
-   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
-   WHERE (s.setrole = 0 OR r.rolname = session_user) AND (s.setdatabase = 0 OR d.datname = current_database())
-     AND EXISTS (SELECT 1 FROM unnest(s.setconfig) c WHERE split_part(c, '=', 1) = 'synchronous_commit')
-   ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS altered,
+  (SELECT jsonb_object_agg(name, said) FROM (
+     SELECT DISTINCT ON (split_part(c, '=', 1)) split_part(c, '=', 1) AS name, 'ALTER ' || CASE
+       WHEN s.setrole <> 0 THEN 'ROLE ' || quote_ident(r.rolname) || coalesce(' IN DATABASE ' || quote_ident(d.datname), '')
+       WHEN s.setdatabase <> 0 THEN 'DATABASE ' || quote_ident(d.datname) ELSE 'ROLE ALL' END AS said
+     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+     CROSS JOIN unnest(s.setconfig) c
+     WHERE (s.setrole = 0 OR r.rolname = session_user) AND (s.setdatabase = 0 OR d.datname = current_database())
+     ORDER BY split_part(c, '=', 1), s.setrole <> 0 DESC, s.setdatabase <> 0 DESC) found) AS altered,
   pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid,
   (SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) || ' TO ' || quote_ident(current_user) FROM pg_namespace
    WHERE nspname IN (SELECT replace(trim(both ' "' from said), '$user', current_user)
@@ -276,8 +285,8 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' AND relpersistence = 'u'
      AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS unlogged
 """
-"""``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER said ``synchronous_commit``, if one did (of
-the three, the others are of the whole server); ``closed``: what opens the schema of our search_path where our user may not look in;
+"""``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER of a role or a database said it, if one did;
+``closed``: what opens the schema of our search_path where our user may not look in;
 ``unlogged``: tables of ours that a crash of the server empties."""
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
 _LACKING = """
@@ -316,11 +325,11 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
     if facts["unlogged"]:
         said = f"a crash of the server would empty these tables, which are UNLOGGED: {facts['unlogged']}"
         yield StoreError(said, code="store.unsafe", hint="as their owner, for each: ALTER TABLE … SET LOGGED")
-    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+    for name in SAFE:
         try:
-            refuse_off(name, facts[name], _undoing(name, facts))
-        except StoreError as off:
-            yield off
+            refuse_unsafe(name, facts[name], _undoing(name, facts))
+        except StoreError as unsafe:
+            yield unsafe
 
 
 def standby() -> StoreError:
@@ -330,13 +339,18 @@ def standby() -> StoreError:
 def _undoing(name: str, facts: Mapping[str, Any]) -> str:
     """How to take back a setting, where it was said."""
     source, file = (facts["sources"] or {}).get(name, ("", None))
-    if name == "synchronous_commit" and facts["altered"]:
-        return f"{facts['altered']} RESET {name}; it counts for sessions that begin after it"
+    if altered := (facts["altered"] or {}).get(name):
+        return f"{altered} RESET {name}; it counts for sessions that begin after it"
     if source == "command line":
         return f"take {name} from the command line of the server, and restart it"
     if file and not file.endswith(".auto.conf"):
-        return f"set {name} = on in {file} and reload the server"
-    return f"ALTER SYSTEM RESET {name} and reload the server" if file else ""
+        return f"set {name} = {SAFE[name]} in {file} and {_heeded(name)}"
+    return f"ALTER SYSTEM RESET {name} and {_heeded(name)}" if file else ""
+
+
+def _heeded(name: str) -> str:
+    """What makes a server heed its files."""
+    return f"{'restart' if name == 'data_sync_retry' else 'reload'} the server"
 
 
 def refuse_without_rights(session: Session) -> None:
@@ -346,12 +360,13 @@ def refuse_without_rights(session: Session) -> None:
         raise StoreError(f"the user of the bus lacks rights to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
 
 
-def refuse_off(name: str, value: str, undoing: str = "") -> None:
-    """Raises `StoreError` where a setting is off without which a commit can be lost; ``undoing``: how to take it back, if that is known."""
-    if value == "off":
+def refuse_unsafe(name: str, value: str, undoing: str = "") -> None:
+    """Raises `StoreError` where a setting is as it must not be (`SAFE`); ``undoing``: how to take it back, if that is known."""
+    if (value, SAFE[name]) in (("off", "on"), ("on", "off")):
         raise StoreError(
-            f"the server runs with {name}=off, which can lose what was accepted", code="store.unsafe",
-            hint=undoing or f"set {name} = on in postgresql.conf, or ALTER SYSTEM RESET {name} where that said it; reload the server",
+            f"the server runs with {name}={value}, which can lose what was accepted", code="store.unsafe",
+            hint=undoing
+            or f"set {name} = {SAFE[name]} in postgresql.conf, or ALTER SYSTEM RESET {name} where that said it; {_heeded(name)}",
         )  # fmt: skip
 
 

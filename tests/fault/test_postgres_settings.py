@@ -14,6 +14,7 @@ import pytest
 from bus.errors import StoreError
 from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
+from bus.store.postgres_session import SAFE
 from bus.testing.services import PostgreSQL
 from tests.fault.database import add, numbers, switch, times
 
@@ -24,10 +25,14 @@ from tests.fault.database import add, numbers, switch, times
         ("fsync", "take fsync from the command line"),
         ("full_page_writes", "take full_page_writes from the command line"),
         ("synchronous_commit", "set synchronous_commit = on"),  # our own session says on, and so hides where off comes from
+        ("data_sync_retry", "take data_sync_retry from the command line"),
+        ("zero_damaged_pages", "take zero_damaged_pages from the command line"),
+        ("ignore_checksum_failure", "take ignore_checksum_failure from the command line"),
     ],
 )
 def test_a_server_that_could_lose_commits_is_refused_with_the_remedy(setting: str, remedy: str) -> None:
-    with PostgreSQL({setting: "off"}) as server, pytest.raises(StoreError, match=rf"{setting}=off.*{remedy}"):
+    unsafe = {"on": "off", "off": "on"}[SAFE[setting]]
+    with PostgreSQL({setting: unsafe}) as server, pytest.raises(StoreError, match=rf"{setting}={unsafe}.*{remedy}"):
         PostgresStore(server.new_database())
 
 

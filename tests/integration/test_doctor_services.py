@@ -140,6 +140,11 @@ def test_a_database_that_writes_dates_in_the_italian_way_is_looked_at_as_any_oth
     ("statement", "code", "what"),
     [
         ("ALTER DATABASE ours SET synchronous_commit = off", "store.unsafe", "synchronous_commit=off"),
+        (
+            "ALTER DATABASE ours SET zero_damaged_pages = on",
+            "store.unsafe",
+            "zero_damaged_pages=on",
+        ),  # to save another table, and forgotten
         ("ALTER DATABASE ours SET search_path = nessuno", "store.schema", "no schema of this database is ours"),
         ("ALTER TABLE payloads SET UNLOGGED", "store.unsafe", "UNLOGGED: payloads"),  # to restore faster, and forgotten
     ],
@@ -237,6 +242,9 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "fsync": "on",
         "full_page_writes": "on",
         "synchronous_commit": "on",
+        "data_sync_retry": "off",
+        "zero_damaged_pages": "off",
+        "ignore_checksum_failure": "off",
         "sources": {"fsync": ["command line", None]},
         "altered": None,
         "closed": None,
