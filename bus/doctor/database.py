@@ -16,6 +16,7 @@ from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
+from bus.store.schema import WHOLE
 from bus.store.survey import survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
@@ -79,6 +80,11 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
     store = at.database
     if at.rows("lies_open"):
         yield wrong("doctor.store-schema", "payloads in this database lie open: a migration was interrupted", store.where)
+    elif store.lacking:
+        first, more = ", ".join(store.lacking[:5]), f" and {len(store.lacking) - 5} more" if len(store.lacking) > 5 else ""
+        said = f"keys, indexes or triggers are not there, or switched off: {first}{more}"
+        why = "without keys the bus does not start, without indexes it is slow, without triggers records can be changed"
+        yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE)
     elif store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
     elif store.revision == 0:

@@ -227,6 +227,7 @@ class PostgresConnection(_Asking):
                     schema.prepare_postgres(session)
                 else:
                     schema.refuse_emptied(session)
+                schema.refuse_without_keys(session)
                 refuse_without_rights(session)
                 self._life = _life_of(session)
         except BaseException:

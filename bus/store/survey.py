@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from bus.clock import text_of
 from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION, refuse, revision_of_postgres, revision_of_sqlite
+from bus.store.schema import REVISION, lacking, refuse, refuse_without_keys, revision_of_postgres, revision_of_sqlite
 from bus.store.sqlite_file import address, refuse_strange_log, unreadable
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "key
 class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
 
+    ``lacking``: keys, indexes and triggers of the schema that are not there.
+
     ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema. Both are
     empty for an empty database.
     """
@@ -47,6 +50,7 @@ class Survey:
     now: dt.datetime
     ahead: dt.timedelta | None = None
     user: str = ""
+    lacking: Sequence[str] = ()
     may_change: str = ""
     standbys: Standbys | None = None
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -112,8 +116,8 @@ def _postgresql(url: str) -> Survey:
             [safety] = ask(postgres_session.FACTS)
             with obstacles.looking(raw, "schema_revision"):
                 revision = revision_of_postgres(raw) if safety["schema"] else 0
-            lacking = _refusal(lambda: postgres_session.refuse_without_rights(raw)) if revision == REVISION else None
-            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), lacking]
+            ours = (refuse_without_keys, postgres_session.refuse_without_rights) if revision == REVISION else ()
+            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *(_refusal(partial(look, raw)) for look in ours)]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
@@ -121,7 +125,8 @@ def _postgresql(url: str) -> Survey:
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
                 unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
-                user=facts["user"], may_change=_may_change(ask) if revision else "",
+                user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
+                may_change=_may_change(ask) if revision else "",
                 standbys=obstacles.standbys(raw), figures=figures, missed=missed,
             )  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:

@@ -159,6 +159,26 @@ def test_what_the_start_refuses_of_a_database_is_told_with_the_same_remedy(tmp_p
     assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
 
 
+def test_a_database_that_was_restored_in_part_is_refused_and_told(tmp_path, postgresql_url):
+    """Of a dump the keys come last: the start ended with a traceback then, and without indexes or triggers it said nothing."""
+    open_store(postgresql_url).close()
+    unsafe(postgresql_url, "ALTER TABLE records DISABLE TRIGGER ALL; DROP INDEX runs_state")
+    open_store(postgresql_url).close()
+    [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store-schema"]
+    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, runs_state")
+    unsafe(postgresql_url, "ALTER TABLE marks DROP CONSTRAINT marks_pkey")
+    with pytest.raises(StoreError, match="lack their keys: marks_pkey") as refused:
+        open_store(postgresql_url)
+    found = examined(write(tmp_path, store={"url": postgresql_url}))
+    assert [one.next for code in ("doctor.store-schema", "doctor.store-settings") for one in found[code]] == [refused.value.hint] * 2
+
+
+def test_a_database_that_was_migrated_there_and_back_lacks_nothing(tmp_path, postgresql_url):
+    for to in (REVISION, 1, REVISION):
+        migrate.migrate(postgresql_url, to)
+    assert levels(examined(write(tmp_path, store={"url": postgresql_url})), "doctor.store-schema") == ["ok"]
+
+
 def test_a_server_that_is_too_old_is_refused_as_one_before_it_is_asked_for_what_it_does_not_know(tmp_path, postgresql_url, monkeypatch):
     """PostgreSQL 13 has no `client_connection_check_interval`: it was said to have gone away."""
     monkeypatch.setattr("bus.store.postgres_session.OLDEST", 990000)

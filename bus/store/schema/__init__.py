@@ -6,7 +6,9 @@ SQLite keeps the revision in ``user_version``, PostgreSQL in the table ``schema_
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +25,8 @@ LOCK = 1399745925
 PRESENCE = 1399745926
 """Advisory lock in PostgreSQL that each process of the bus shares while it runs; a migration takes it alone."""
 
+_KEY = "_pkey"
+"""What PostgreSQL adds to the name of a table for that of its key."""
 _BARRED = """
 SELECT current_user AS "user", s.name AS schema, 'as the owner of the schema: GRANT CREATE ON SCHEMA ' || quote_ident(s.name) || ' TO '
   || quote_ident(current_user) || '; or name in store.url, for bus migrate up, a user that may' AS hint
@@ -48,6 +52,42 @@ def refuse(found: int) -> None:
             hint="stop all processes of the bus, then: bus migrate up" if found < REVISION
             else f"run the program that made it, or with that program: bus migrate down --to {REVISION}",
         )  # fmt: skip
+
+
+WHOLE = (
+    "was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; what was dropped or switched off, "
+    "its owner makes again as bus/store/schema/postgres does, or by ALTER TABLE … ENABLE TRIGGER ALL"
+)
+"""What to do where parts of the schema are lacking."""
+_PART = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)? (TABLE|INDEX|TRIGGER)(?: IF (?:NOT )?EXISTS)? (\w+)", re.MULTILINE)
+_THERE = """
+SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND i.indisvalid
+UNION ALL SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND t.tgenabled IN ('O', 'A')
+"""
+
+
+def lacking(session: psycopg.Connection[Any]) -> list[str]:
+    """Keys, indexes and triggers of this revision that are not there, or switched off: each with its name."""
+    there = {row["name"] for row in session.execute(_THERE).fetchall()}
+    return sorted(_parts() - there)
+
+
+def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
+    """Raises `StoreError` where tables lack their keys: they would take twice what must be there once."""
+    if keys := [name for name in lacking(session) if name.endswith(_KEY)]:
+        raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE)
+
+
+@cache
+def _parts() -> frozenset[str]:
+    """What belongs to the tables of this revision."""
+    parts: set[str] = set()
+    for made, kind, name in _PART.findall(_everything("postgres")):
+        part = {name + _KEY if kind == "TABLE" else name}
+        parts = parts | part if made == "CREATE" else parts - part
+    return frozenset(parts - {"schema_revision" + _KEY})
 
 
 def revision_of_sqlite(raw: sqlite3.Connection) -> int:
