@@ -25,6 +25,8 @@ from bus.network import ProxyOrNone
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 Sees = Literal["personal", "sensitive"]
+_HOUR, _DAY, _YEAR = 3600, 86_400, 31_536_000
+"""Seconds: whoever says more has thought of milliseconds."""
 EXAMPLE = "CHANGE-ME"
 """What stands for a secret in the examples of ``deploy/``."""
 
@@ -86,7 +88,9 @@ class Log(_Section):
         default=(), description="Public keys of the log whose files are lost: only then may a key sign that none of them vouches for."
     )
     receipt_key: File = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
-    promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
+    promise: float = Field(
+        default=86_400, gt=0, le=_YEAR, description="Seconds within which a receipt promises that its record is in the tree."
+    )
 
     @field_validator("lost_keys")
     @classmethod
@@ -126,8 +130,10 @@ class Timestamps(_Section):
     url: str = Field(description="Address of the time-stamping authority.", pattern=r"^https?://")
     ca: File = Field(description="File (PEM) of the root certificate of the authority.")
     proxy: ProxyOrNone = None
-    every: float = Field(default=3600, gt=0, description="Seconds between two stamps, while the log grows.")
-    late: float = Field(default=14_400, gt=0, description="Seconds for which a checkpoint may be without a stamp before it is told.")
+    every: float = Field(default=3600, gt=0, le=_YEAR, description="Seconds between two stamps, while the log grows.")
+    late: float = Field(
+        default=14_400, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a stamp before it is told."
+    )
 
 
 class DailyAnchor(_Section):
@@ -144,6 +150,7 @@ class DailyAnchor(_Section):
     late: float = Field(
         default=108_000,
         gt=0,
+        le=_YEAR,
         description="Seconds for which a checkpoint may be without a protocol number before it is told; the default is 30 hours.",
     )
 
@@ -152,8 +159,10 @@ class Anchors(_Section):
     """Who outside vouches for the log's checkpoints."""
 
     witnesses: tuple[WitnessAt, ...] = Field(default=(), description="Witnesses, each asked to cosign the newest checkpoint.")
-    every: float = Field(default=10, gt=0, description="Seconds between two turns in which they are asked, while the log grows.")
-    late: float = Field(default=600, gt=0, description="Seconds for which a checkpoint may be without a cosignature before it is told.")
+    every: float = Field(default=10, gt=0, le=_YEAR, description="Seconds between two turns in which they are asked, while the log grows.")
+    late: float = Field(
+        default=600, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a cosignature before it is told."
+    )
     timestamps: Timestamps | None = Field(default=None, description="Time stamps of checkpoints; without this there are none.")
     daily: DailyAnchor | None = Field(
         default=None, description="The day's last checkpoint in the protocol register; without this it is not."
@@ -257,15 +266,15 @@ class Circuit(_Section):
     after: int = Field(
         default=5, gt=0, description="Calls in a row that nobody answered, after which an adapter is not called for a while."
     )
-    pause: float = Field(default=1, gt=0, description="How long the first while is; each trial in vain makes it twice as long.")
-    longest: float = Field(default=60, gt=0, description="The longest while.")
+    pause: float = Field(default=1, gt=0, le=_DAY, description="How long the first while is; each trial in vain makes it twice as long.")
+    longest: float = Field(default=60, gt=0, le=_DAY, description="The longest while.")
 
 
 class Engine(_Section):
     """How the engine works; seconds."""
 
-    lease: float = Field(default=10, gt=0, description="How long a claim on a run is good for without renewal.")
-    sweep: float = Field(default=1, gt=0, description="How often the sweeper rings for runs whose ticket got lost.")
+    lease: float = Field(default=10, gt=0, le=_HOUR, description="How long a claim on a run is good for without renewal.")
+    sweep: float = Field(default=1, gt=0, le=_HOUR, description="How often the sweeper rings for runs whose ticket got lost.")
     threads: int = Field(
         default=16,
         gt=0,
@@ -281,6 +290,7 @@ class Engine(_Section):
     stop: float = Field(
         default=20,
         gt=0,
+        le=_HOUR,
         description="How long calls in flight may come home when the process is told to stop; the rest is left to its lease.",
     )
 
@@ -345,6 +355,17 @@ class Config(_Section):
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)
     _document: source.Source | None = PrivateAttr(default=None)
+
+    @field_validator("keys")
+    @classmethod
+    def _are_each_of_one_caller(cls, given: tuple[Key, ...]) -> tuple[Key, ...]:
+        """Who comes with a key is who it says: of two entries of one key the log would name the one, whoever it was."""
+        holders: dict[str, str] = {}
+        for key in given:
+            if key.sha256 in holders:
+                raise ValueError(f"of {holders[key.sha256]} and {key.name} are the same key: make one for each (bus keys new)")
+            holders.update({key.sha256: key.name} if key.sha256 else {})  # one that is not read is none
+        return given
 
     @field_validator("adapters")
     @classmethod

@@ -19,6 +19,33 @@ from bus.systems import adapters_of, check_settings
 from tests.small_bus import settings
 
 
+def test_nobody_has_the_key_of_somebody_else(tmp_path: Path) -> None:
+    """The log would have named the one that stands last, with its role."""
+
+    def said(*keys: tuple[str, str]) -> str:
+        given = settings(keys=[{"name": name, "role": "portal", "sha256": digest * 64} for name, digest in keys])
+        with pytest.raises(ConfigError) as refused:
+            config.parse(given, tmp_path / "config.yaml")
+        return refused.value.sentence
+
+    assert "keys of sue and suap are the same key: make one for each (bus keys new)" in said(("sue", "0"), ("suap", "0"))
+    assert "keys of sue and sue are the same key" in said(("sue", "0"), ("sue", "0"))
+    unread = [{"name": name, "role": "portal", "sha256": {"env": "SNODO_UNSET"}} for name in ("sue", "suap")]
+    config.parse(settings(keys=unread), tmp_path / "config.yaml", secrets=False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"engine": {name: 3601}} for name in ("lease", "sweep", "stop")]
+    + [{"engine": {"circuit": {name: 86_401}}} for name in ("pause", "longest")]
+    + [{"log": {"promise": 1e12}}, {"anchors": {"every": 1e12}}],
+)
+def test_seconds_that_were_meant_as_milliseconds_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """With `lease: 1e12` messages were taken, and none was ever worked: the end of the lease was no date."""
+    with pytest.raises(ConfigError, match="may be at most"):
+        config.parse(settings(**wrong), tmp_path / "config.yaml")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

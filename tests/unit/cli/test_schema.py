@@ -182,7 +182,7 @@ def test_a_number_of_the_settings_may_be_told_by_the_environment(ours: dict[str,
     for number in (8080, told, "8080"):
         whole |= {
             "http": {"port": number},
-            "engine": {"lease": number},
+            "engine": {"backlog": number},
             "adapters": {"esterni": {"url": "http://x", "concurrency": number}},
         }
         assert ours["config"].is_valid(whole) == (number != "8080")
