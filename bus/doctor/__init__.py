@@ -19,6 +19,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("limits", here.limits),
     ("settings", here.settings),
     ("secrets", needs_settings(here.secrets)),
+    ("files", needs_settings(here.files)),
     ("shape", needs_settings(here.shape)),
     ("keys", needs_settings(here.keys)),
     ("adapters", needs_settings(systems.adapters)),

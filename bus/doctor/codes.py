@@ -34,6 +34,11 @@ CODES: dict[str, Code] = {
         "whoever reads a secret can act as the bus",
         "chmod 600 it, owned by the user of the bus",
     ),
+    "doctor.files": Code(
+        "Settings, rules, the file of the database and the folder of attachments: not for every user of the machine to write.",
+        "whoever writes them gives himself a key, or changes what the bus does and has",
+        "chmod o-w it",
+    ),
     "doctor.shape": Code(
         "Whether store and channel fit together; a warning when one is for one process and the other for several.",
         "`bus web` and `bus worker` refuse to start with it",

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bus import config as settings_file
+from bus.config import file_of
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.examine import examine
@@ -66,6 +67,32 @@ def secrets(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.secrets", "every user of this machine can read it", str(file))
     if named and not at.lacking and not open_to_all:
         yield ok("doctor.secrets", f"{len(named)} secrets are there, none of their files open to others")
+
+
+def files(at: Surroundings) -> Iterator[Verdict]:
+    """What every user of this machine may write: whoever does has keys, rules and a database of his own making."""
+    rules, database = at.settings.rules, file_of(at.settings.store.url)
+    ours = [at.path, at.settings.attachments.folder, *(part for name in ("routes", "mappings") for part in _all_of(rules / name))]
+    ours += [database, Path(f"{database}-wal"), database.parent] if database else []
+    found = [place for place in ours if _may_all_write(place)]
+    for place in found:
+        yield wrong("doctor.files", "every user of this machine can write it", str(place))
+    if not found:
+        yield ok("doctor.files", "settings, rules, database and files are not for everybody to write")
+
+
+def _all_of(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.rglob("*")
+
+
+def _may_all_write(place: Path) -> bool:
+    """False for what is not there, and for a folder such as /tmp, in which each may take away only his own."""
+    try:
+        mode = place.stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def _has_password(text: str) -> bool:

@@ -140,6 +140,20 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
     assert main(["doctor", "--nonsense"]) == 2
 
 
+@pytest.mark.parametrize("open_to_all", ["config.yaml", "routes", "routes/prova.yaml", "mappings", "snodo.db", "attachments"])
+def test_what_every_user_may_write_is_told(tmp_path, open_to_all):
+    """Whoever writes `config.yaml` gives himself the key of a sysadmin."""
+    path = write(tmp_path, store={"url": f"sqlite:///{tmp_path}/snodo.db"}, attachments={"folder": str(tmp_path / "attachments")})
+    for folder in ("routes", "mappings", "attachments"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    for file in ("routes/prova.yaml", "snodo.db"):
+        (tmp_path / file).touch(0o644)
+    assert levels(examined(path), "doctor.files") == ["ok"]
+    (tmp_path / open_to_all).chmod(0o666 if "." in open_to_all else 0o777)
+    [told] = examined(path)["doctor.files"]
+    assert (told.level, told.where, told.next) == ("wrong", str(tmp_path / open_to_all), "chmod o-w it")
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "what"),
     [
