@@ -12,6 +12,7 @@ from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
 from bus.log.stored import CUT_OFF, cut_off
+from bus.message import parsed
 
 LATE = dt.timedelta(minutes=1)
 SILENT = dt.timedelta(seconds=30)
@@ -80,7 +81,16 @@ def backlog(at: Surroundings) -> Iterator[Verdict]:
     if age <= LATE and not full:
         yield ok("doctor.backlog", what)
     else:
-        yield warning("doctor.backlog", what, next="bus dead: decide or redeliver it" if behind == row["runs"] else "")
+        silent = _silent(at)
+        why = f"systems that do not answer: {', '.join(silent)}; what asks them waits until they do" if silent else ""
+        cure = "bus dead: decide or redeliver it" if behind == row["runs"] else "see that they answer" if silent else ""
+        yield warning("doctor.backlog", what, why=why, next=cure)
+
+
+def _silent(at: Surroundings) -> list[str]:
+    """Systems whose circuit is open in a process: for what waits for them another worker does nothing."""
+    gates = [gate for row in at.rows("gates_at_work") for gate in parsed(row["value"]).items()]
+    return sorted({name for name, gate in gates if gate["circuit"] == "open" and "." not in name})
 
 
 def dead(at: Surroundings) -> Iterator[Verdict]:

@@ -8,6 +8,10 @@ SELECT count(*) AS runs, min(due) AS oldest FROM runs WHERE state = 'ready' AND 
 SELECT count(*) AS behind FROM (SELECT case_id, min(turn) AS turn FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') AND ordered = 1 GROUP BY case_id) AS d
 JOIN runs r ON r.case_id = d.case_id AND r.state = (SELECT 'ready') AND r.turn > d.turn WHERE r.ordered = 1 AND r.due <= :now
 
+-- What processes say of their gates.
+-- name: gates_at_work
+SELECT m.value FROM processes p JOIN marks m ON m.name = 'gates ' || p.id ORDER BY p.id
+
 -- name: dead_by_reason
 SELECT coalesce(reason, '') AS reason, count(*) AS runs, min(changed) AS oldest FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') GROUP BY reason ORDER BY runs DESC, reason
 

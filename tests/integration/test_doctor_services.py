@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import threading
 from pathlib import Path
 from unittest.mock import Mock
@@ -393,6 +394,23 @@ def test_who_waits_for_a_table_for_himself_is_told_with_those_before_him(tmp_pat
         thread.join(20)
     assert f"the table schema_revision is wanted, behind process {before}, by process {pid}" in told.what
     assert f"pg_terminate_backend({before})" in told.next
+
+
+def test_a_system_that_does_not_answer_is_named_where_its_runs_are_what_waits(tmp_path, postgresql_url):
+    """It was said that nobody works on them, and to start another worker."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        now = text_of(dt.datetime.now(dt.UTC))
+        raw.execute("INSERT INTO processes VALUES ('p', 'worker', 'macchina', 7, '0.9', 'abc', %s, %s)", [now, now])
+        gates = {"anagrafe": {"circuit": "open"}, "anagrafe.certifica": {"circuit": "open"}, "sito": {"circuit": "closed"}}
+        raw.execute("INSERT INTO marks VALUES ('gates p', %s)", [json.dumps(gates)])
+        raw.execute(
+            "INSERT INTO runs (id, message, route, version, digest, entry, ordered, case_id, state, place, due, opened, changed) VALUES"
+            " ('r', 'm', 'prova', 1, 'd', '', 1, 'c', 'ready', 'prova@1', '2020-01-01T00:00:00.000000Z', %s, %s)", [now, now]
+        )  # fmt: skip
+    [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.backlog"]
+    assert (told.level, told.next) == ("warning", "see that they answer")
+    assert told.why == "systems that do not answer: anagrafe; what asks them waits until they do"
 
 
 @pytest.mark.parametrize("revision", [REVISION - 1, REVISION + 1])
