@@ -141,7 +141,8 @@ CODES: dict[str, Code] = {
         "mount the same folder on all machines, with its file .snodo-folder",
     ),
     "doctor.processes": Code(
-        "The processes at work; a warning when they differ in version or rules, or one has been silent for 30 seconds.",
+        "The processes at work; a warning when they differ in version or rules, when one has been silent for 30 seconds or, on this "
+        "machine, is no more, and where there are doors and no worker.",
         "a message is worked on under the rules of whoever takes it, and a silent process may hang",
         "restart those that lag behind; see `systemctl list-units 'snodo-*'`",
     ),

@@ -11,6 +11,7 @@ from bus.anchors.lateness import ahead, expected, standing
 from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
+from bus.engine.presence import gone
 from bus.log.stored import CUT_OFF, cut_off
 from bus.message import parsed
 
@@ -46,7 +47,12 @@ def all_attachments(at: Surroundings) -> Iterator[Verdict]:
 
 def processes(at: Surroundings) -> Iterator[Verdict]:
     """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
-    rows = at.rows("processes_at_work")
+    said = at.rows("processes_at_work")
+    for row in (row for row in said if gone(row["id"])):
+        what = f"{row['role']} on {row['host']} (process {row['pid']}) ended without a word"
+        cure = "start it again: it, or another one on this machine, goes on with its work at once"
+        yield warning("doctor.processes", what, why="what it held waits for the end of its leases", next=cure)
+    rows = [row for row in said if not gone(row["id"])]
     for row in rows:
         silent = _age(at, row["seen"])
         if silent > SILENT:
@@ -61,6 +67,10 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
             "doctor.processes", f"{at_work} processes are at work on this store, and channel.url is heard in one process alone",
             why="what one of them rings the others find late, when they sweep", next="give all of them one amqp:// channel",
         )  # fmt: skip
+    if rows and at.settings.store.shared and all(row["role"] == "web" for row in rows):
+        yield warning(
+            "doctor.processes", "there is no worker", why="messages are taken, and nobody works on them", next="start one: bus worker"
+        )
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
     none = (
         "no bus web, no bus worker"

@@ -23,7 +23,7 @@ SELECT owner, count(*) AS runs, min(lease) AS lease FROM runs
 WHERE state = 'ready' AND state IN ('ready', 'dead') AND owner IS NOT NULL AND lease < :now GROUP BY owner ORDER BY owner
 
 -- name: processes_at_work
-SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host, pid
+SELECT id, role, host, pid, version, rules, seen FROM processes ORDER BY role, host, pid
 
 -- name: folder_of_attachments
 SELECT value FROM marks WHERE name = 'attachments'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import threading
 from pathlib import Path
 from unittest.mock import Mock
@@ -18,6 +19,7 @@ from bus import doctor
 from bus.clock import text_of
 from bus.doctor import database
 from bus.doctor.verdict import Surroundings
+from bus.engine.presence import new_identity
 from bus.errors import StoreError
 from bus.store import migrate
 from bus.store.obstacles import Standbys
@@ -411,6 +413,23 @@ def test_a_system_that_does_not_answer_is_named_where_its_runs_are_what_waits(tm
     [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.backlog"]
     assert (told.level, told.next) == ("warning", "see that they answer")
     assert told.why == "systems that do not answer: anagrafe; what asks them waits until they do"
+
+
+def test_doors_without_a_worker_and_a_process_that_is_no_more_are_told(tmp_path, postgresql_url):
+    """`at work: 1 web`, and all was well, while nobody worked; and so it was when that was killed, too."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        now = text_of(dt.datetime.now(dt.UTC))
+        raw.execute(
+            "INSERT INTO processes VALUES (%s, 'web', 'macchina', %s, '0.9', 'abc', %s, %s)", [new_identity(), os.getpid(), now, now]
+        )
+        told = examined(write(tmp_path, store={"url": postgresql_url}, channel={"url": "amqp://127.0.0.1:1/v"}))["doctor.processes"]
+        assert [(one.level, one.what) for one in told] == [("warning", "there is no worker"), ("ok", "at work: 1 web")]
+        raw.execute("UPDATE processes SET id = regexp_replace(id, '[0-9]+$', '1')")  # another process of that number
+        told = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.processes"]
+    assert [(one.level, one.what) for one in told] == [
+        ("warning", f"web on macchina (process {os.getpid()}) ended without a word"), ("ok", "at work: no bus web, no bus worker"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("revision", [REVISION - 1, REVISION + 1])
