@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 def set_(step: SetStep, strand: Strand) -> StepCode:
-    for name, value in step.values.items():
-        strand.define(name, strand.evaluate(value, step, name))
+    made = {name: strand.evaluate(value, step, name) for name, value in step.values.items()}
+    for name, value in made.items():  # only now: no value sees another of the same step
+        strand.define(name, value)
     yield from ()

@@ -55,6 +55,13 @@ def test_steps_run_in_order_and_answers_are_seen_by_later_steps() -> None:
     assert run.answer("reply", Noted(T)) == [] and run.finished and run.failure is None
 
 
+def test_the_values_of_one_set_do_not_see_each_other() -> None:
+    both = p.SetStep("both", "r@1/both", values={"a": lambda s: 2, "b": lambda s: s["a"]})
+    run = walk(put("a", lambda s: 1), both, reply(lambda s: [s["a"], s["b"]]))
+    (asked,) = run.start()
+    assert isinstance(asked, Reply) and asked.body == [2, 1]
+
+
 def test_a_run_that_rests_is_gone_as_soon_as_nobody_has_it() -> None:
     """One that refers to itself stays, with its message, until cycles are looked for: in the midst of another message."""
     branches = p.ParallelStep("both", "r@1/both", branches={"a": (call("one"),), "b": (call("two"),)})
