@@ -293,9 +293,9 @@ def _made(node: Any) -> dict[str, Any]:
 
 
 def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
-    """The values, written out, between which ``? :`` chooses, or that `orValue` gives for none."""
-    if calls(node, "_?_:_", "orValue"):
-        for side in node.call.args[1:] if node.call.function == "_?_:_" else node.call.args:
+    """The values, written out, between which ``? :`` chooses, or that ``default`` or `orValue` gives for none."""
+    if calls(node, "_?_:_", "default", "orValue"):
+        for side in node.call.args if node.call.function == "orValue" else node.call.args[1:]:
             if word := _basic(side, of_none=False):
                 yield Told(getattr(side.const, word), positions[side.id])
             yield from _chosen(side, positions)
