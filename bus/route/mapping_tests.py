@@ -8,7 +8,7 @@ from typing import Any
 from bus.mapping.compile import CompiledMapping
 from bus.mapping.model import MappingTest
 from bus.mapping.types import BUILT_IN
-from bus.route.tests_check import check_body, may_be_misspelt, patched
+from bus.route.tests_check import check_body, check_fields, may_be_misspelt, patched
 from bus.route.world import World
 from bus.source import Pointer, Reporter, suggestion, validated
 
@@ -46,6 +46,7 @@ def _test(mapping: CompiledMapping, written: Any, world: World, report: Reporter
             hint = "write it under `given`, of this test or of all"
             report.report(pointer, "test.no-body", f"the test does not say what `{name}` holds", hint)
     _end(test, report, pointer)
+    check_fields(mapping.document.to, test.expect, world, report, (*pointer, "expect"))
     return test.model_copy(update={"given": given})
 
 

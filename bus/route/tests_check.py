@@ -19,6 +19,8 @@ _WORDS = {
     "operation": ("asks", "operation.unknown", "test.not-asked"),
     "message type": ("sends", "type.unknown", "test.not-sent"),
 }
+_BY_NAME = frozenset({"tries", "case"})
+"""Expectations that look at the names written there, and at nothing where there is none."""
 
 Found = tuple[tuple[int, TestDocument], ...]
 """Tests with their positions in their file."""
@@ -92,6 +94,17 @@ def check_body(
             continue
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
         report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}", key=fault.strange)
+
+
+def check_fields(name: str, expected: Any, world: World, report: Reporter, place: Pointer) -> None:
+    """Fields that an operation is asked for, or a message holds: of one that there is not, null would always be so."""
+    schema = target_schema(name, world)
+    for path in _paths(expected) if schema else ():
+        if found := unknown_field(schema, ["[]" if isinstance(piece, int) else piece for piece in path]):
+            position, known = found
+            hint = suggestion(str(path[position]), known) or "it has " + ", ".join(known)
+            sentence = f"`{name}` has no field `{path[position]}`"
+            report.report((*place, *path[: position + 1]), "test.unknown-field", sentence, hint, key=True)
 
 
 @dataclass(slots=True)
@@ -255,7 +268,7 @@ class _Checker:
         if not expect.model_fields_set:
             self.report.report(place, "test.expects-nothing", "the test expects nothing, so it cannot fail", "say at least `state`")
         for name in sorted(expect.model_fields_set - {"reply"}):  # of which null says that there was none
-            if getattr(expect, name) is None:
+            if getattr(expect, name) is None or (name in _BY_NAME and not getattr(expect, name)):
                 listed = name in ("replies", "calls", "sent", "records", "late")
                 hint = EMPTY + ("; [] expects that there is none" if listed else "")
                 self.report.report((*place, name), "field.invalid", f"`{name}` says nothing", hint)
@@ -268,22 +281,12 @@ class _Checker:
         for part, entries in (("calls", expect.calls), ("sent", expect.sent)):
             for position, entry in enumerate(entries or ()):
                 for name, fields in entry.items() if isinstance(entry, dict) else ():
-                    self._fields(name, fields, (*place, part, position, name))
+                    check_fields(name, fields, self.world, self.report, (*place, part, position, name))
         self._keys(expect.case or {}, (*place, "case"))
         dead = expect.dead
         if dead is not None and dead.step is not None and dead.step not in self.steps and self.parsed.complete:
             hint = suggestion(dead.step, self.steps)
             self.report.report((*place, "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
-
-    def _fields(self, name: str, expected: Any, place: Pointer) -> None:
-        """Fields that an operation is asked for, or a message holds: of one that there is not, null would always be so."""
-        schema = target_schema(name, self.world)
-        for path in _paths(expected) if schema else ():
-            if found := unknown_field(schema, ["[]" if isinstance(piece, int) else piece for piece in path]):
-                position, known = found
-                hint = suggestion(str(path[position]), known) or "it has " + ", ".join(known)
-                sentence = f"`{name}` has no field `{path[position]}`"
-                self.report.report((*place, *path[: position + 1]), "test.unknown-field", sentence, hint, key=True)
 
     def _known(self, name: str, here: set[str], everywhere: Mapping[str, Any], what: str, pointer: Pointer) -> None:
         """A name that the test expects: one that exists, and that this route uses."""
