@@ -22,7 +22,7 @@ from bus.engine.outcome import Done, Outcome, Retry
 from bus.log.record import WEAK
 from bus.message import Attachment, JsonValue, Message
 from bus.route.model import File
-from bus.route.plan import Plan
+from bus.route.plan import CallStep, Plan
 from bus.testing.script import End, Script, TrialError
 
 PATIENCE = 10_000
@@ -206,8 +206,11 @@ class Trial:
         """The event of an ask that is answered at once, else None."""
         match ask:
             case Call():
+                try:
+                    self.script.check(ask.operation, ask.place, ask.request)
+                except TrialError as unfit:
+                    return self._unfit(run, ask, unfit)
                 self.calls.append((ask.operation, ask.request))
-                self.script.check(ask.operation, ask.place, ask.request)
                 return self._try(run, ask)
             case Await():
                 self._record("waiting", ask, type=ask.type)
@@ -242,6 +245,17 @@ class Trial:
             raise TrialError(f"{ask.place}: what it sends is not a {ask.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
 
     # -- calls: the same fates as live, with scripted ends -------------------------------------------------------------
+
+    def _unfit(self, run: TestRun, ask: Call, unfit: TrialError) -> Event:
+        """A request that the operation does not take is not asked. Raises ``unfit`` where the route does not speak of that."""
+        step = next(one for one in self.plan.walk() if one.place == ask.place)
+        conditions = [clause.when for clause in step.on_error] if isinstance(step, CallStep) else []
+        compared = [one for when in conditions for one in getattr(when, "comparisons", ())]
+        if not any((one.path, one.text) == (("error", "kind"), "invalid") for one in compared):
+            raise unfit
+        run.tries.setdefault(ask.path, Tries())
+        error = fate.error_of(ask, 0, "invalid", "call.invalid-request", unfit.sentence)
+        return self._note(run, ask, Failed(self.now, error))
 
     def _try(self, run: TestRun, ask: Call) -> Event | None:
         tries = run.tries.setdefault(ask.path, Tries())

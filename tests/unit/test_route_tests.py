@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel, Field
 
+from bus.adapter import Operation
 from bus.examine import examine
 from bus.testing.routes import run_folder
 from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
@@ -66,6 +68,27 @@ def test_an_effect_ends_as_its_class_promises(judged, operation, given, expected
     reply: {{codice: scritto.codice}}
 """
     assert faults(judged(steps, f"  - {{name: prova, given: {{{operation}: {given}}}, expect: {expected}}}")) == []
+
+
+class Corto(BaseModel):
+    codice: str = Field(max_length=2)
+
+
+def test_a_request_that_does_not_fit_is_the_routes_affair_only_where_it_speaks_of_that(judged, monkeypatch):
+    monkeypatch.setitem(OPERATIONS, "sys.corta", Operation("corta", "keyed", Corto, Corto, timeout=5, method="corta"))
+    steps = """
+  - id: corta
+    call: sys.corta
+    with: {codice: body.codice}
+    on_error: [{when: 'error.kind == "invalid"', steps: [{id: lungo, reply: {esito: error.code}}]}]
+  - {id: altra, when: has(body.importo), call: sys.corta, with: {codice: body.codice}}
+"""
+    given = f"given: {{sys.corta: {ANSWER}}}, but: {{codice: ABC"
+    expect = "reply: {esito: call.invalid-request}, calls: [], records: [received, {unanswered: {attempt: 0}}, replied, done]"
+    good, wrong = f"{given}}}, expect: {{{expect}}}", f"{given}, importo: 1}}, expect: {{calls: [sys.corta]}}"
+    verdicts = judged(steps, f"  - {{name: one, {good}}}\n  - {{name: two, {wrong}}}\n")
+    assert faults(verdicts) == ["prova.percorso@1/altra: sys.corta cannot be asked this: codice may have at most 2 characters"]
+    assert "corta.on_error[0]" in verdicts[0].branches
 
 
 def test_the_records_of_a_run_are_told_in_order(judged):
