@@ -426,6 +426,16 @@ def test_a_signature_that_stands_twice_in_the_seal_is_found(exported):
     assert verdict(rewritten(raw, {"seal.json": written}), key) == ["uncovered"]
 
 
+@pytest.mark.parametrize("proof", ["proof", "consistency"])
+def test_what_is_said_beside_the_steps_of_a_proof_is_found(exported, proof):
+    """No log and no manifest covers the seal: were its proofs objects, a text could stand under each step."""
+    raw, key = exported
+    seal = json.loads(verify.unpacked(raw)["seal.json"])
+    for said in (dict.fromkeys(seal[proof], "falso"), "".join(seal[proof])):
+        written = json.dumps({**seal, proof: said}, sort_keys=True, indent=1, ensure_ascii=False).encode()
+        assert "uncovered" in verdict(rewritten(raw, {"seal.json": written}), key)
+
+
 def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported):
     """Its ciphertext as its text would fit the commitment."""
     raw, key = exported
