@@ -225,7 +225,7 @@ class Note:
         """The names of the keys that signed it, and of those in whose name it was signed falsely."""
         good, false = list[str](), list[str]()
         for name, id, value in self.signatures:
-            for key in keys:
+            for key in {key.said: key for key in keys}.values():  # one that is given twice has signed once
                 if (key.name, key.id) == (name, id):
                     (good if key.signed(self.text, value) else false).append(name)
         return good, false

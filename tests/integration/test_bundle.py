@@ -426,6 +426,16 @@ def test_a_signature_that_stands_twice_in_the_seal_is_found(exported):
     assert verdict(rewritten(raw, {"seal.json": written}), key) == ["uncovered"]
 
 
+def test_a_signature_in_the_seal_that_nobody_can_verify_is_found(exported):
+    """Also where the log's key is told twice, by the auditor and by the bundle."""
+    raw, key = exported
+    seal = json.loads(verify.unpacked(raw)["seal.json"])
+    seal["checkpoint"] += f"\u2014 testimone.example {base64.b64encode(b'che nessuno copre').decode()}\n"
+    written = json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode()
+    for given in (key, ""):
+        assert verdict(rewritten(raw, {"seal.json": written}), given) == ["uncovered"]
+
+
 @pytest.mark.parametrize("proof", ["proof", "consistency"])
 def test_what_is_said_beside_the_steps_of_a_proof_is_found(exported, proof):
     """No log and no manifest covers the seal: were its proofs objects, a text could stand under each step."""
