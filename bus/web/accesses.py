@@ -20,6 +20,8 @@ IDLE = 900.0
 """Seconds without a request after which an access is over."""
 EVERY = 60.0
 """Seconds in which refusals of one address make one line."""
+LOOK = 5.0
+"""Seconds between two looks for what is to be told though nobody comes in or is refused."""
 MOST = 1000
 """Addresses whose refusals are kept apart; the rest is counted together."""
 
@@ -67,6 +69,12 @@ class Accesses:
             self._refused[known] = self._refused.get(known, 0) + 1
         return self._clock() - self._told >= EVERY
 
+    def due(self) -> bool:
+        """Whether refusals have waited for their minute, or somebody has gone."""
+        now = self._clock()
+        with self._lock:
+            return (bool(self._refused) and now - self._told >= EVERY) or any(now - seen.last > IDLE for seen in self._present.values())
+
     def tell(self, idle: float = IDLE) -> None:
         """Write what was refused and who has gone; what cannot be written now is counted on."""
         events = [*self._take_refused(), *self._gone(idle)]
@@ -93,7 +101,8 @@ class Accesses:
 
     def _take_refused(self) -> list[Access]:
         with self._lock:
-            taken, self._refused, self._told = self._refused, {}, self._clock()
+            taken, self._refused = self._refused, {}
+            self._told = self._clock() if taken else self._told
         return [Access("refused", "", "", address, times) for address, times in taken.items()]
 
     def _gone(self, idle: float = IDLE) -> list[Access]:

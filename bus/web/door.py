@@ -10,6 +10,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain
 
@@ -20,6 +21,7 @@ from bus import diagnostics
 from bus.app import App
 from bus.errors import Busy, Forbidden, Malformed, NotFound, StoreError, TooMany, Unauthorized, Unknown
 from bus.web import bodies, inbound
+from bus.web.accesses import LOOK
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
 from bus.web.auth import Caller
@@ -181,10 +183,20 @@ class HttpDoor:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        telling = asyncio.create_task(self._tell())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        telling.cancel()
         await asyncio.to_thread(self.close)  # threads that wait for a database must not keep the last answers from being sent
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _tell(self) -> None:
+        """Who has gone, and who was refused, is told also when nobody comes any more."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if self.house.accesses.due():
+                with suppress(StoreError):  # it is told later
+                    await self.house.enter(self.house.accesses.tell)
 
     def close(self) -> None:
         self.house.close()

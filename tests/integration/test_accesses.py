@@ -14,6 +14,7 @@ import pytest
 from bus.cli import main
 from bus.log import log
 from bus.web.serve import Server
+from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, own_key, running, settings
 
 WHAT_FOR = {"Snodo-Purpose": "reclamo 44: perché?"}
@@ -294,3 +295,18 @@ def test_who_opens_a_message_learns_which_files_came_with_it(server: Server, cal
     assert [text for text in (file, "pianta") if text in masked] == []
     assert main(["message", message, "--purpose", "prova", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
     assert f"attachment    {file}  application/pdf  pianta.pdf" in capsys.readouterr().out
+
+
+def test_all_who_were_refused_are_in_the_log_though_nobody_comes_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed much later would lose them."""
+    monkeypatch.setattr("bus.web.door.LOOK", 0.05)
+    monkeypatch.setattr("bus.web.accesses.EVERY", 0.5)
+    with running(tmp_path) as server:
+        call = Caller(server.port)
+        assert [call("GET", "/reports", name="nessuno").status for _ in range(3)] == [401] * 3
+
+        def told() -> list[int]:
+            with server.app.store.read() as tx:
+                return [record.data["times"] for _, record in log.everything(tx) if record.data.get("event") == "refused"]
+
+        until(lambda: told() == [1, 2], "the first at once, the others together")

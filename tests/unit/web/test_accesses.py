@@ -43,6 +43,23 @@ def test_refusals_are_told_at_once_and_then_together_each_minute() -> None:
     assert sum(event.times for event in scene.kept) == 200
 
 
+def test_what_waited_is_due_after_its_time_though_nobody_comes_any_more() -> None:
+    scene = Scene()
+    scene.accesses.enter(REVIEWER, "192.0.2.1")
+    scene.refuse(3)
+    assert not scene.accesses.due()
+    scene.now += EVERY
+    assert scene.accesses.due()
+    scene.accesses.tell()
+    assert [event.times for event in scene.kept if event.event == "refused"] == [1, 2]
+    assert not scene.accesses.due()
+    scene.now += IDLE + 1
+    assert scene.accesses.due()
+    scene.accesses.tell()
+    assert scene.kept[-1].event == "left"
+    assert scene.accesses.refuse("192.0.2.1"), "the first one is told at once, also when something else was told just now"
+
+
 def test_what_could_not_be_written_is_counted_on() -> None:
     scene = Scene()
     scene.fails = True
