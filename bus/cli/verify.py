@@ -64,6 +64,9 @@ def verify_log(
     as_json = json or format is Plain.json
     trust = _trust(key, witness_key, from_checkpoint, timestamp_ca)
     start = State.decode(resume.read_bytes()) if resume is not None and resume.exists() else None
+    if start is not None and trust.keys and not start.keys:
+        said = f"what {resume} remembers was found right by the log's own word for its key, which is not the word of --key"
+        raise EvidenceError(said, code="evidence.own-word", hint="name another file for --resume: everything is read again, once")
     began = time.monotonic()
     try:
         url = store or store_of(config)

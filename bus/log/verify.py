@@ -54,10 +54,10 @@ class Trust(NamedTuple):
 class State(NamedTuple):
     """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
 
-    ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
-    ``absent``: of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`); ``row``: the
-    first row of a table that says something else than the records, as a fault; ``lost``: keys that were lost, and sign nothing any more;
-    ``traces``: how many searches must find of the records up to number ``traced``.
+    ``vouched``: the last size whose root somebody outside vouched for. ``keys``: none where the log's own word was taken for them;
+    ``tiles``: the open tiles of the tree, level by level; ``absent``: of each message the first payload that is gone, as a fault, unless a
+    record that comes says why (`GONE`); ``row``: the first row of a table that says something else than the records, as a fault; ``lost``:
+    keys that were lost, and sign nothing any more; ``traces``: how many searches must find of the records up to number ``traced``.
     """
 
     origin: str
@@ -170,7 +170,8 @@ class _Walk:
         if not begun:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
-        self._keys = set(trust.keys) or _announced(first)
+        given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
+        self._own_word, self._keys = not given, given or _announced(first)
         self._origin = _origin(self._newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
@@ -178,7 +179,7 @@ class _Walk:
         self._strange: Fault | None = None
         if start is not None:
             self._lost = set(map(note.verifier, start.lost))
-            self._keys = (self._keys | set(map(note.verifier, start.keys))) - self._lost
+            self._keys -= self._lost
             self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
             self._edge, self._seq = Edge(start.size, self._open), start.seq
             self._agreed, self._vouched = start.size, start.vouched
@@ -230,7 +231,7 @@ class _Walk:
             origin=self._origin, size=self._edge.size, root=self._edge.root(), start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._counts.payloads,
             messages=self._counts.messages, runs=self._counts.runs, erased=self._counts.gone, waiting=waiting["records"],
-            own_word=not self._trust.keys, vouched=self._vouched, ask=self._to_ask(),
+            own_word=self._own_word, vouched=self._vouched, ask=self._to_ask(),
         )  # fmt: skip
 
     def _to_ask(self) -> tuple[str, ...]:
@@ -241,7 +242,7 @@ class _Walk:
         """At any moment, also when it is interrupted: what is half done is not in it."""
         kept = self._kept
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in kept.tiles)
-        known, lost = (tuple(sorted(map(str, some))) for some in (kept.keys, kept.lost))
+        known, lost = (tuple(sorted(map(str, some))) for some in (() if self._own_word else kept.keys, kept.lost))
         absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
         row, traced = tuple(self._row or ()), min(self._traced, kept.seq)
         return State(self._origin, kept.size, kept.seq, kept.vouched, known, tiles, absent, row, lost, traced, kept.traces)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from contextlib import nullcontext
+import random
+import sqlite3
+from contextlib import closing, nullcontext
 
 from bus.cli import verify
 from bus.log import examine
 from bus.log.tiles import Edge
 from tests.integration.auditing import change
+from tests.tamper.on_records import a_record_and_everything_signed_by_a_stranger
 
 
 def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
@@ -77,6 +80,29 @@ def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_
         change(file, f"DELETE FROM {table} WHERE {column} > ?", size)
     code, shown = auditor.shows("--resume", resume)
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", size)
+
+
+def test_what_was_right_by_the_logs_own_word_alone_is_read_again_when_its_key_is_given(auditor, file, small, tmp_path):
+    """The operator signed another history with a key of his own, and the log names that one."""
+    change(file, "SELECT 1")
+    with closing(sqlite3.connect(file)) as raw, raw:
+        a_record_and_everything_signed_by_a_stranger(raw, random.Random(7), small)
+        raw.execute("DELETE FROM anchors")
+    auditor.keys = auditor.keys[:2]
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume, keys=False)[0] == 0
+    code, said = auditor.says("--resume", resume)
+    assert (code, "evidence.own-word" in said) == (2, True)
+    assert auditor.says("--resume", tmp_path / "other.json")[0] == 5
+
+
+def test_the_keys_that_were_given_once_count_without_giving_them_again_and_the_logs_own_word_does_not(auditor, tmp_path):
+    resume = tmp_path / "verify.json"
+    assert auditor.shows("--resume", resume)[1]["own_word"] is False
+    kept = json.loads(resume.read_bytes())["keys"]
+    code, shown = auditor.shows("--resume", resume, keys=False)
+    assert (code, shown["own_word"], json.loads(resume.read_bytes())["keys"]) == (0, False, kept)
+    assert auditor.says("--resume", resume)[0] == 0
 
 
 def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
