@@ -7,7 +7,7 @@ before GPD's answer already finds its position. See README.md for the effect of 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -89,12 +89,15 @@ class Pagopa(Adapter):
     @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO, echoes=frozenset({"STATO_NON_AMMESSO"}))
     def pubblica_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
         """Make a draft payable; idempotent by nature: published already is success."""
-        return self._cambia(request, ctx, "publish", ("VALID", "PUBLISHED"))
+        return self._cambia(request, ctx, "publish", {"VALID": "VALID", "PUBLISHED": "PUBLISHED"})
 
     @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO, echoes=frozenset({"STATO_NON_AMMESSO"}))
     def annulla_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
-        """Make a position not payable any more; idempotent by nature: annulled already is success. A paid one is refused."""
-        return self._cambia(request, ctx, "invalidate", ("INVALID",))
+        """Make a position not payable any more; idempotent by nature: annulled already is success. A paid one is refused.
+
+        GPD does not invalidate what has expired (409): nobody can pay it, so it is as good as annulled, and remembered so.
+        """
+        return self._cambia(request, ctx, "invalidate", {"INVALID": "INVALID", "EXPIRED": "INVALID"})
 
     def endpoints(self) -> Sequence[Endpoint]:
         """``/in/pagopa``."""
@@ -121,7 +124,8 @@ class Pagopa(Adapter):
         """One exchange under the creditor's positions; only the creditor's code and our iupd ever stand in the URL."""
         return self._client.send(ctx, effect, method, f"/organizations/{self.settings.id_pa}/debtpositions{path}", **more)
 
-    def _cambia(self, request: RichiestaPosizione, ctx: Call, verbo: str, arrivo: tuple[Stato, ...]) -> StatoPosizione:
+    def _cambia(self, request: RichiestaPosizione, ctx: Call, verbo: str, arrivo: Mapping[Stato, Stato]) -> StatoPosizione:
+        """``arrivo``: the states of GPD that are success, and what each is remembered as for the node."""
         path = f"/{quote(request.iupd)}/{verbo}"
         reply = self._send(ctx, "keyed", "POST", path, expect=(200, 404, 409), refusals=RIFIUTI_STATO)
         if reply.is_absent("GPD"):
@@ -130,7 +134,7 @@ class Pagopa(Adapter):
         if trovata is None or trovata.status not in arrivo:
             raise _rifiuto("STATO_NON_AMMESSO", trovata.status if trovata else "")
         avviso = letta(trovata, self.settings.aux_digit).numero_avviso
-        ctx.remember(STATO, avviso, {"stato": trovata.status, "iupd": request.iupd})
+        ctx.remember(STATO, avviso, {"stato": arrivo[trovata.status], "iupd": request.iupd})
         return StatoPosizione(iupd=request.iupd, stato=trovata.status)
 
     def _confrontata(self, corpo: dict[str, object], iupd: str, ctx: Call) -> Stato:

@@ -2,7 +2,8 @@
 
 Each effect is one line of the ledger: ``posizione`` (key iupd), ``pubblicazione``, ``annullamento`` and ``pagamento``.
 ``POST /organizations/{cf}/paymentoptions/{iuv}/pay`` marks a position paid, as pagoPA does inside. The fault ``refuse`` takes an HTTP
-status as its code. As in the real one, GET does not show the debtor, and one status, 409, means other things by operation.
+status as its code. As in the real one, GET does not show the debtor, one status, 409, means other things by operation, and a position
+that switches to expired does so when it is looked at after its due date.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class SimulatoreGpd(Simulator):
             return self._crea(cf, request)
         if request.method == "GET" and iupd and verbo is None:
             posizione = self.ledger.state("posizione", f"{cf}/{iupd}")
-            return _assente() if posizione is None else Reply.json(_mostrata(posizione, cf))
+            return _assente() if posizione is None else Reply.json(_mostrata(_invecchiata(posizione), cf))
         if request.method == "POST" and iupd and verbo:
             return self._cambia(cf, iupd, verbo)
         return _problema(405, "Method Not Allowed")
@@ -82,7 +83,7 @@ class SimulatoreGpd(Simulator):
             posizione = self.ledger.state("posizione", f"{cf}/{iupd}")
             if posizione is None:
                 return _assente()
-            if posizione["status"] not in partenza:
+            if _invecchiata(posizione)["status"] not in partenza:
                 return _problema(409, f"The debt position is not in a state that allows {verbo}")
             posizione["status"] = arrivo
             self.ledger.effect(tipo, iupd, {"status": arrivo})
@@ -126,6 +127,17 @@ def _presenti(valori: Mapping[str, Any], nomi: tuple[str, ...]) -> None:
     mancanti = [nome for nome in nomi if valori.get(nome) in (None, "")]
     if mancanti:
         raise ValueError(f"{', '.join(mancanti)}: must not be blank")
+
+
+def _invecchiata(posizione: dict[str, Any]) -> dict[str, Any]:
+    """The position as it is now: VALID becomes EXPIRED after the due date, where it was asked for."""
+    fine = max(dt.datetime.fromisoformat(opzione["dueDate"]) for opzione in posizione["paymentOption"])
+    scaduta = posizione["switchToExpired"] and posizione["status"] == "VALID" and dt.datetime.now(dt.UTC) > _in_utc(fine)
+    return posizione | ({"status": "EXPIRED"} if scaduta else {})
+
+
+def _in_utc(momento: dt.datetime) -> dt.datetime:
+    return momento if momento.tzinfo else momento.replace(tzinfo=dt.UTC)
 
 
 def _mostrata(posizione: Mapping[str, Any], cf: str) -> dict[str, Any]:

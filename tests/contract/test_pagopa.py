@@ -151,6 +151,13 @@ class TestPagopa(AdapterContract):
             ("stato", risposta["numero_avviso"], {"stato": "INVALID", "iupd": risposta["iupd"]})
         ]
 
+    def test_a_position_that_has_expired_is_annulled_by_that(self, adapter: Adapter) -> None:
+        """GPD answers 409 there, as for a paid one; nobody paid it, and nobody can."""
+        risposta, _ = call(adapter, "crea-posizione", fresh(NUOVA) | {"scadenza": "2026-01-31"})
+        done = attempt(adapter, "annulla-posizione", risposta.model_dump(mode="json"))
+        assert (done.error, done.answer and done.answer.stato) == (None, "EXPIRED")
+        assert [fatto.value for fatto in done.ctx.facts] == [{"stato": "INVALID", "iupd": risposta.iupd}]
+
     def test_without_the_key_of_the_subscription_gpd_refuses(self, adapter: Adapter, simulator: RunningSimulator) -> None:
         settings = PagopaSettings.model_validate(self.settings(simulator.url, {}))
         senza = Pagopa("pagopa", settings.model_copy(update={"subscription_key": ""}))
