@@ -69,7 +69,7 @@ class SoapService:
         operation = self._operation(opened, soap_action)
         if operation is None or operation.name not in self._handlers:
             return self._fault(opened.version, SoapFault("Client", "no such operation"))
-        errors = self._wsdl.errors(opened.child) if len(opened.body) == 1 else ["the body has more than one element"]
+        errors = self._wsdl.errors(opened.child) if len(opened.body) == 1 else ["the body has not exactly one element"]
         if errors:
             return self._invalid(opened.version, operation, errors)
         return self._served(opened, operation)
@@ -96,9 +96,7 @@ class SoapService:
 
     def _operation(self, opened: Opened, soap_action: str) -> SoapOperation | None:
         """The body decides; when it is strange, SOAPAction tells which operation was misspelt."""
-        if opened.child is None:
-            return None
-        return self._wsdl.operation_for(opened.child) or self._by_action(soap_action)
+        return (opened.child is not None and self._wsdl.operation_for(opened.child)) or self._by_action(soap_action)
 
     def _by_action(self, soap_action: str) -> SoapOperation | None:
         action = soap_action.strip().strip('"')

@@ -72,6 +72,9 @@ def test_a_contract_that_says_no_in_band_does_so_for_a_bad_request():
     assert told[0][0] == "ricercaSoggetto"
     assert "pattern" in told[0][1][0]
     service(on_invalid=on_invalid).handle(b"<!DOCTYPE a><a/>", soap_action='"ricercaSoggetto"')
+    empty = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>'
+    assert service(on_invalid=on_invalid).handle(empty, soap_action='"ricercaSoggetto"').status == 200
+    assert told.pop() == ("ricercaSoggetto", ["the body has not exactly one element"])
     assert told[1][0] == "ricercaSoggetto"
     assert fault_of(service(on_invalid=on_invalid).handle(b"<!DOCTYPE a><a/>")).endswith("Client")
     assert told[2][0] is None
