@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 app = family()
 why_not = family()
-Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), or of a message that started one.")]
+Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), of a message that started one or more, or a key of a case.")]
+Found: TypeAlias = "tuple[Account, Mapping[str, Any], list[str]]"
+"""A run, what was found out about it for a program, and the same in lines."""
 
 
 @app.command()
@@ -28,9 +31,11 @@ def why(
 ) -> None:
     """Walk a run again from its journal, under the rules it had; values are shown with --purpose, which the running bus writes down."""
     granted = announced(url, key, config, "why", purpose, what=run)
+    found: list[Found] = []
     for told in _accounts(run, config, store, granted):
         reasons = told.why()
-        _show(told, {"reasons": [one.as_json() for one in reasons]}, (line for one in reasons for line in one.lines()), json)
+        found.append((told, {"reasons": [one.as_json() for one in reasons]}, [line for one in reasons for line in one.lines()]))
+    _show(found, json)
 
 
 @why_not.command()
@@ -39,23 +44,34 @@ def why_not_(
     config: Settings = CONFIG, store: Store = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Walk a run again from its journal, and say what kept it from a step."""
+    granted = announced(url, key, config, "why", purpose, what=run)
+    accounts = _accounts(run, config, store, granted)
+    found: list[Found] = []
+    for told in accounts:
+        with suppress(KeyError):
+            reason = told.why_not(step)
+            found.append((told, reason.as_json(), list(reason.lines())))
+    if not found:
+        raise _no_step(step, accounts)
+    _show(found, json)
+
+
+def _no_step(step: str, accounts: list[Account]) -> NotFound:
     from bus.source import suggestion
 
-    granted = announced(url, key, config, "why", purpose, what=run)
-    for told in _accounts(run, config, store, granted):
-        try:
-            reason = told.why_not(step)
-        except KeyError:
-            known = [one.id for one in told.plan.walk()]
-            hint = suggestion(step, known) or "its steps are " + ", ".join(known)
-            sentence = f"{told.plan.name} has no step {step!r} under the rules of this run ({told.past.rules[:12]})"
-            raise NotFound(sentence, code="why.unknown-step", hint=hint) from None
-        _show(told, reason.as_json(), reason.lines(), json)
+    known = list(dict.fromkeys(one.id for told in accounts for one in told.plan.walk()))
+    hint = suggestion(step, known) or "its steps are " + ", ".join(known)
+    missed = dict.fromkeys(
+        f"{told.plan.name} has no step {step!r} under the rules of this run ({told.past.rules[:12]})" for told in accounts
+    )
+    return NotFound("; ".join(missed), code="why.unknown-step", hint=hint)
 
 
-def _show(told: Account, found: Mapping[str, Any], lines: Iterable[str], json: bool) -> None:
-    """What was found out about a run, for a program or for a person."""
-    show({"run": told.opening.run, "rules": told.past.rules, **found}, json, lambda _: print(told.head(), *lines, sep="\n"))
+def _show(found: list[Found], json: bool) -> None:
+    """What was found out about each run, for a program or for a person."""
+    said = [{"run": told.opening.run, "rules": told.past.rules, **reasons} for told, reasons, _ in found]
+    words = (line for told, _, lines in found for line in (told.head(), *lines))
+    show(said if len(said) > 1 else said[0], json, lambda _: print(*words, sep="\n"))
 
 
 def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> list[Account]:

@@ -127,6 +127,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
             "id"
         ]
         messages["rami"] = call("POST", "/messages", {"type": "prova.bivio", "data": {"nome": "Dina"}}, {"Idempotency-Key": "b"}).json["id"]
+        call("POST", "/messages", {"type": "prova.domanda", "data": {"nome": "Dina", "numero": 1}}, {"Idempotency-Key": "Dina"})
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"})
         assert wait_reply(server.app, messages["Ada"], 60)["reply"] == {"esito": "ok"}
         call("POST", "/messages", {"type": "prova.ritardo", "data": {"nome": "Eva"}}, {"Idempotency-Key": "e"})
@@ -291,6 +292,21 @@ def test_both_speak_json_and_know_the_steps(worked, capsys: pytest.CaptureFixtur
     told = capsys.readouterr().err
     assert "prova.smista@3 has no step 'fin' under the rules of this run (" in told, "the file may have it by now"
     assert "did you mean fine?" in told
+
+
+def test_several_runs_of_a_case_are_one_document_and_those_without_the_step_are_passed_over(
+    worked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--config", str(worked[0])]
+    assert 0 == main(["why", "istanza:Dina", "--json", *settings])
+    assert [["reasons", "rules", "run"]] * 2 == [sorted(one) for one in json.loads(capsys.readouterr().out)]
+    for step in ("dopo-prima", "urgente"):
+        assert 0 == main(["why-not", "istanza:Dina", step, *settings])
+        assert 1 == capsys.readouterr().out.count("  rules "), step
+    assert 0 != main(["why-not", "istanza:Dina", "fin", *settings])
+    told = capsys.readouterr().err
+    assert "prova.rami@1 has no step 'fin'" in told
+    assert "prova.smista@3 has no step 'fin'" in told
 
 
 def test_what_a_terminal_would_obey_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
