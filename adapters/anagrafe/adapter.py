@@ -83,6 +83,9 @@ class AnagrafeSettings(LinkSettings):
     credenziali: dict[str, str] = Field(default_factory=dict, repr=False, description="names the dialect's templates use, such as token")
     comune: str = Field(default="000000", pattern="^[0-9]{6}$", description="ISTAT code of the comune, six digits")
     tipo_invio: Text = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
+    id_iniziale: int = Field(
+        default=0, ge=0, description="added to each idOperazioneComune: the last one that other software of the comune used"
+    )
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
@@ -135,7 +138,9 @@ class Anagrafe(Adapter):
         question = self._dialect.certificato
         if question is None:
             raise Refused("this registry issues no certificates", outside_code="NON_PREVISTO")
-        names = {**request.model_dump(), "codice_fiscale": codice, "numero": ctx.number}
+        if ctx.number is None:
+            raise ValueError("emetti-certificato needs a number of the sequence idOperazioneComune")
+        names = {**request.model_dump(), "codice_fiscale": codice, "numero": self.settings.id_iniziale + ctx.number}
         found = dig(self._ask(question, names, ctx, effect="keyed"), question.risultato)
         content = dig(found, question.campi["file"])
         if not isinstance(content, bytes):

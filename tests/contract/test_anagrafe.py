@@ -98,6 +98,13 @@ class TestOurs(_People, AdapterContract):
         done = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=lower)
         assert done.error.outside_code == "ID_INFERIORE"
 
+    def test_ids_can_begin_after_those_of_other_software(self, simulator):
+        theirs, next_one = int(unique()), int(unique())
+        adapter = self.build({**self.settings(simulator.url, {}), "id_iniziale": theirs})
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=next_one - theirs)
+        adapter.close()
+        assert done.answer.numero.endswith(str(next_one))
+
     def test_an_id_used_for_somebody_else_is_refused_and_nothing_is_kept(self, adapter):
         number = int(unique())
         call(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=number)
