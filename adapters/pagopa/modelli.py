@@ -169,7 +169,7 @@ class PagopaSettings(RestSettings):
     segregation_code: str = Field("00", pattern=r"^[0-9]{2}$", description="aux digit 3: our generation point")
     application_code: str = Field("00", pattern=r"^[0-9]{2}$", description="aux digit 0: our generation point")
     iuv_iniziale: int = Field(0, ge=0, description="added to each number: where to begin when other software issued IUVs in this space")
-    scadenza_giorni: int = Field(30, ge=1, le=3650, description="days to pay when a request has no due date")
+    scadenza_giorni: int = Field(30, ge=1, le=3650, description="days to pay when a request has no due date; the shipped routes say one")
     ritenzione_giorni: int | None = Field(None, ge=1, description="days after the due date in which the position stays payable")
     switch_to_expired: bool = Field(True, description="after the due date the position cannot be paid any more")
     wsdl: LocalFileOrNone = Field(None, description="the official paForNode.wsdl instead of ours")
