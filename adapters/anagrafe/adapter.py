@@ -292,12 +292,12 @@ def _plain(codice: str) -> str:
 
 
 def _born(codice: str) -> str:
+    """It has two digits for the year: read as 1930 to 2029, as expressions do."""
     from stdnum.it import codicefiscale
 
-    return "" if len(codice) != 16 else str(codicefiscale.get_birth_date(codice).isoformat())
+    return "" if len(codice) != 16 else str(codicefiscale.get_birth_date(codice, minyear=1930).isoformat())
 
 
 def _sex(codice: str) -> str:
-    from stdnum.it import codicefiscale
-
-    return "" if len(codice) != 16 else str(codicefiscale.get_gender(codice))
+    """Women have 40 added to their day, which omocodia may write in letters (stdnum does not read them)."""
+    return "" if len(codice) != 16 else "F" if int(codice[9:11].translate(_DIGITS)) > 40 else "M"

@@ -253,6 +253,18 @@ def test_the_first_day_of_the_first_year_is_no_birthday(monkeypatch, nothing):
     assert answer.data_nascita == "1945-09-09"
 
 
+@pytest.mark.parametrize(
+    ("code", "sex", "born"),
+    [("BNCNNA80AQMB429I", "F", "1980-01-01"), ("BNCNNA80ALMB429D", "M", "1980-01-01"), ("RSSMRA23A01B429W", "M", "2023-01-01")],
+)
+def test_what_a_registry_does_not_say_is_read_in_a_code_of_letters_or_of_a_child(monkeypatch, code, sex, born):
+    person = {"CODICEFISCALE": code, "NOMINATIVO": "BIANCHI", "NOME": "ANNA"}
+    adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9", dialetto="wsanagrafe2", contratto="mai-letto.wsdl"))
+    monkeypatch.setattr(adapter, "_ask", lambda *_: {"getPersonaFisicaResult": person})
+    answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": code})
+    assert (answer.sesso, answer.data_nascita) == (sex, born)
+
+
 def test_a_registry_moment_of_midnight_in_rome_is_that_day():
     import datetime as dt
 
