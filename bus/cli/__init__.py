@@ -89,6 +89,6 @@ def overview() -> str:
     width = shutil.get_terminal_size((140, 24)).columns
     lines = ["Usage: bus COMMAND ...", "", "The interoperability bus of a municipality."]
     for title, names in GROUPS.items():
-        told = (f"{name:<10}{COMMANDS[name][1]}" for name in names.split())
-        lines += ["", title, *(textwrap.fill(one, width, initial_indent=" " * 2, subsequent_indent=" " * 12) for one in told)]
+        told = (f"{name:<11}{COMMANDS[name][1]}" for name in names.split())
+        lines += ["", title, *(textwrap.fill(one, width, initial_indent=" " * 2, subsequent_indent=" " * 13) for one in told)]
     return "\n".join([*lines, "", "bus COMMAND --help says more. Reading commands take --json."])

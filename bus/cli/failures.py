@@ -44,7 +44,9 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     """Run a family of commands; every error becomes a block, or an object, and an exit code."""
     as_json = wants_json(arguments)
     try:
-        code = app(args=list(arguments), prog_name=name, standalone_mode=False)
+        command = typer.main.get_command(app)
+        _flags_take_no_value(command)
+        code = command(args=list(arguments), prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
@@ -68,6 +70,15 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return USAGE
     except OSError as error:
         return _of_a_file(error, name, as_json)
+
+
+def _flags_take_no_value(command: Any) -> None:
+    """In the help of a command and of those below it: typer would show ``--json <bool>``, and ``--json true`` is refused."""
+    for one in command.get_params(typer.Context(command)):
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _flags_take_no_value(below)
 
 
 def let_output_go() -> None:

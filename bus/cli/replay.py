@@ -27,7 +27,7 @@ def code_of(result: str) -> int:
 
 @app.command()
 def replay(
-    what: Annotated[str, typer.Argument(metavar="[RUN|MESSAGE|CASE]", help="Id of a run or a message, or a key of a case.")] = "",
+    what: Annotated[str, typer.Argument(metavar="RUN|MESSAGE|CASE", help="Id of a run or a message, or a key of a case.")] = "",
     since: Since = "",
     until: Until = "",
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,
@@ -45,8 +45,7 @@ def replay(
 ) -> None:
     """Recompute runs from the log under the rules they had, and compare; without any effect.
 
-    Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased;
-    5: the bundle does not verify.
+    Exit code 0: all equal; 1: a run is different, or lacks an answer in the log; 4: nothing worse than erased data; 5: a false bundle.
     """
     from bus.cli.rules import offered, offline, proven, recomputing
 

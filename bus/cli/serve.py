@@ -34,19 +34,19 @@ worker = family()
 
 @app.command("serve")
 def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = None, watch: Watch = False, json: Json = False) -> None:
-    """Run the bus, door and engine, until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    """Run the bus, door and engine, until it is told to stop; says in one line where it listens (with --json: `{"url": ...}`)."""
     _serve("all", config, host, port, json=json, watch=watch)
 
 
 @web.command("web")
 def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = None, json: Json = False) -> None:
-    """Take messages until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    """Take messages until told to stop; says in one line where it listens (with --json: `{"url": ...}`)."""
     _serve("web", config, host, port, json=json)
 
 
 @worker.command("worker")
 def work(config: Settings = CONFIG, metrics_port: MetricsPort = None, json: Json = False) -> None:
-    """Work until told to stop; says in one line that it works (with --json: ``{"worker": ...}``, the name of its claims)."""
+    """Work until told to stop; says in one line that it works (with --json: `{"worker": ...}`, the name of its claims)."""
     from bus import config as settings
     from bus import worker as workers
     from bus.app import App

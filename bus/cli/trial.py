@@ -120,8 +120,9 @@ def new_test(
 ) -> None:
     """Cut a test out of the log, with invented people in the place of real ones.
 
-    It shows what was said: that takes a purpose, which the running bus writes down, and a key that sees everything. After that nothing
-    leaves this process, no secret is read.
+    It shows what was said: that takes a purpose, which the running bus writes down, and a key that sees everything.
+
+    After that nothing leaves this process, no secret is read.
     """
     from bus.cli.rules import offered, offline, proven, recomputing
     from bus.engine.accesses import Looker, needs_all, purpose_of

@@ -22,7 +22,7 @@ CONFIG = Path("witness.yaml")
 
 @app.command()
 def serve(config: Config = CONFIG, json: Json = False) -> None:
-    """Cosign until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    """Cosign until told to stop; says in one line where it listens (with --json: `{"url": ...}`)."""
     from bus.cli.serve import announce
     from bus.witness.serve import run
 

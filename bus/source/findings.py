@@ -144,7 +144,8 @@ def _with_places(first: Finding, others: list[Finding]) -> Finding:
     if not others:
         return first
     places = [f"{f'{one.file}:' if one.file != first.file else ''}{one.line}:{one.column}" for one in others]
-    shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more places" if len(places) > 5 else "")
+    more = len(places) - 5
+    shown = ", ".join(places[:5]) + (f" and {more} more {'place' if more == 1 else 'places'}" if more > 0 else "")
     hint = f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}"
     everywhere = tuple(place for one in others for place in (Place(one.file, one.line, one.column), *one.others))
     return replace(first, hint=hint, others=everywhere)

@@ -260,6 +260,11 @@ def test_a_name_that_several_places_miss_is_one_finding_which_says_where_and_two
     found = in_order([again, missed(9, 3, "x"), other, missed(7, 1, "x", "did you mean ax?"), missed(8, 4, "x"), missed(7, 5, "z")])
     assert found == [missed(7, 1, "x", "did you mean ax? (also at 8:4, 9:3)"), missed(7, 5, "z"), again, other]
     assert in_order(found) == found
+    for places, told in ((7, " and 1 more place"), (8, " and 2 more places"), (6, "")):
+        assert (
+            in_order([missed(line, 1, "x") for line in range(1, places + 1)])[0].hint.removeprefix("also at 2:1, 3:1, 4:1, 5:1, 6:1")
+            == told
+        )
 
 
 def test_what_several_files_miss_because_one_other_is_wrong_is_one_finding_which_says_where() -> None:

@@ -90,6 +90,7 @@ def test_help_names_every_command_once_and_fits_the_terminal(monkeypatch, capsys
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sorted(COMMANDS) == sorted(line.split()[0] for line in lines if re.match(r"  \S", line))
+    assert all(re.match(r"  \S+  ", line) for line in lines if re.match(r"  \S", line))
     assert max(map(len, lines)) <= width
 
 
@@ -118,6 +119,14 @@ def test_help_of_a_command_begins_with_what_it_does(bus, name):
     """Not with an exit code, nor with the rest of a sentence that stands in another list."""
     told = " ".join(bus(name, "--help")[1].replace("Usage:", "").split("[OPTIONS]")[1].split())
     assert COMMANDS[name][1].split()[0] in told.split("╭")[0].split()[:4], told[:200]
+
+
+@pytest.mark.parametrize("name", ["validate", "log export", "log key new", "retention apply"])
+def test_help_shows_no_value_at_a_flag_that_takes_none(bus, name):
+    """``--json <bool>`` would be written ``--json true``, which is refused."""
+    told = bus(*name.split(), "--help")[1]
+    assert "--help" in told
+    assert "<bool>" not in told
 
 
 def test_apply_is_not_said_to_change_nothing_unless_it_is_told_so(bus):
