@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,3 +86,13 @@ def test_portals_are_told_how_long_an_answer_may_take():
     told = (Path(__file__).parents[3] / "docs/portal-developer.md").read_text("utf-8")
     assert PATIENCE > writer.PATIENCE
     assert f"An answer may take {PATIENCE:g} seconds" in told
+
+
+def test_portals_are_told_what_to_do_with_each_status_of_an_error():
+    """Those of the list of codes, and the one of a mistake of the bus."""
+    docs = Path(__file__).parents[3] / "docs"
+    named = re.findall(r"^\| `[^`]+` \| ([\d, ]+) \|", (docs / "reference/errors.md").read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([45]\d\d[^|]*) \|", (docs / "portal-developer.md").read_text("utf-8"), re.MULTILINE)
+    told = set(re.findall(r"\d{3}", " ".join(rows)))
+    assert {"400", "503"} <= set(re.findall(r"\d{3}", " ".join(named)))
+    assert set(re.findall(r"\d{3}", " ".join(named))) | {"500"} <= told
