@@ -49,7 +49,8 @@ def fmt(
             else:
                 _replace(path, after)
                 print(f"laid out: {path}")
-    print(f"{counted(len(changed), 'file')} {'would change' if check else 'changed'}, {len(refused)} left alone")
+    alone = f", {counted(len(refused), 'file')} left alone" if refused else ""
+    print(f"{counted(len(changed), 'file')} {'would change' if check else 'changed'}{alone}")
     raise typer.Exit(1 if refused or (check and changed) else 0)
 
 

@@ -115,7 +115,8 @@ def service(
     known, catalog = _house(config)
     _absent(code, catalog.services, "service")
     if (offices := catalog.tables.get("uffici")) is not None and office not in offices:
-        raise Invalid(f"there is no office {office!r} in the table uffici", code="new.unknown", hint=suggestion(office, offices))
+        named = "its offices are " + ", ".join(sorted(offices))
+        raise Invalid(f"there is no office {office!r} in the table uffici", code="new.unknown", hint=suggestion(office, offices) or named)
     word, office = _word(code), _word(office)
     if GENERIC_ROUTE in catalog.routes and "servizi.modulo-semplice" in catalog.types:
         about = "served by the generic route; another form: `modulo`; a route of its own: `percorso` in its place"

@@ -126,6 +126,12 @@ def test_a_file_that_stands_in_braces_as_a_whole_is_told_so() -> None:
         laid_out("{a: 1}\n")
 
 
+def test_the_shipped_rules_are_laid_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever tries `bus fmt --check` on them sees what it says of good ones."""
+    assert 0 == main(["fmt", "--check", str(PROJECT / "routes"), str(PROJECT / "mappings")])
+    assert "0 files would change\n" == capsys.readouterr().out
+
+
 def test_the_digest_of_the_rules_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "rules"
     shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

@@ -152,6 +152,8 @@ def test_what_would_be_wrong_is_not_written(project: Path, capsys: pytest.Captur
     assert "there is no office 'ambente'" in said
     assert "did you mean ambiente?" in said
     assert "routes/servizi.yaml" not in said, "no place in a file that was not written"
+    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "x", "--ufficio", "zzz"])
+    assert "its offices are ambiente, anagrafe" in capsys.readouterr().err
     assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "", "--ufficio", "ambiente"])
     assert 1 == capsys.readouterr().err.count("`titolo` may not be empty")
     assert before == contents(project)
