@@ -71,7 +71,7 @@ def _whole(value: Any) -> Any:
 def _checked(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object":
         raise ValueError("a request or an answer is an object: type: object")
-    shape_of("checked", schema, closed=True)
+    shape_of("schema", schema, closed=True)
     return schema
 
 
@@ -129,7 +129,7 @@ def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool, json:
 
 def _refuse_unknown(place: str, schema: dict[str, Any]) -> None:
     if unknown := sorted(set(schema) - _KNOWN):
-        raise ValueError(f"{place}: keyword not known here: {', '.join(unknown)}")
+        raise ValueError(f"{place}: keyword not known here: {', '.join(unknown)}; known: {', '.join(sorted(_KNOWN))}")
 
 
 Shape = Annotated[dict[str, Any], AfterValidator(_checked)]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.config import file_of
-from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
+from bus.doctor.verdict import Surroundings, Verdict, counted, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.examine import examine
 from bus.message import texts_in
@@ -51,7 +51,7 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
             yield wrong("doctor.settings", error.sentence, why=error.code, next=error.hint)
             return
         at.config = settings_file.load(at.path, secrets=False)
-    yield ok("doctor.settings", f"{len(at.config.adapters)} adapters, {len(at.config.keys)} API keys", str(at.path))
+    yield ok("doctor.settings", f"{counted(len(at.config.adapters), 'adapter')}, {counted(len(at.config.keys), 'API key')}", str(at.path))
 
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
@@ -66,7 +66,7 @@ def secrets(at: Surroundings) -> Iterator[Verdict]:
     for file in open_to_all:
         yield wrong("doctor.secrets", "every user of this machine can read it", str(file))
     if named and not at.lacking and not open_to_all:
-        yield ok("doctor.secrets", f"{len(named)} secrets are there, none of their files open to others")
+        yield ok("doctor.secrets", f"{counted(len(named), 'secret')} at hand, in no file that is open to others")
 
 
 def files(at: Surroundings) -> Iterator[Verdict]:
@@ -121,20 +121,22 @@ def keys(at: Surroundings) -> Iterator[Verdict]:
         what, next = f"there is no key for a sysadmin, only for: {', '.join(roles)}", "bus keys new NAME --role sysadmin"
         yield warning("doctor.keys", what, why="nobody could look at dead letters", next=next)
     else:
-        yield ok("doctor.keys", f"{len(at.settings.keys)} API keys, for: {', '.join(roles)}")
+        yield ok("doctor.keys", f"{counted(len(at.settings.keys), 'API key')}, for: {', '.join(roles)}")
 
 
 def rules(at: Surroundings) -> Iterator[Verdict]:
-    classes = {name: class_of(at.settings, name) for name in at.settings.adapters}  # also where settings of an adapter are wrong
-    catalog, findings = examine(at.settings.rules, operations_of(classes))
+    offering = {
+        name: at.adapters.get(name) or class_of(at.settings, name) for name in at.settings.adapters
+    }  # the class: its settings are wrong
+    catalog, findings = examine(at.settings.rules, operations_of(offering))
     errors = sum(finding.severity == "error" for finding in findings)
     where = str(at.settings.rules)
     if errors or catalog is None:
-        yield wrong("doctor.rules", f"errors: {errors}", where)
+        yield wrong("doctor.rules", counted(errors, "error"), where)
         return
-    what = f"{len(catalog.routes)} routes, fingerprint {catalog.digest[:12]}"
+    what = f"{counted(len(catalog.routes), 'route')}, fingerprint {catalog.digest[:12]}"
     if findings:
-        yield warning("doctor.rules", f"{what}, {len(findings)} warnings", where, why="they may not do what was meant")
+        yield warning("doctor.rules", f"{what}, {counted(len(findings), 'warning')}", where, why="they may not do what was meant")
     else:
         yield ok("doctor.rules", what, where)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from bus.anchors import outside
 from bus.anchors.lateness import ahead, expected, standing
 from bus.clock import moment_of
-from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.doctor.verdict import Surroundings, Verdict, counted, ok, warning, wrong
 from bus.engine.attachments import NAME
 from bus.engine.presence import gone
 from bus.log.stored import CUT_OFF, cut_off
@@ -84,7 +84,7 @@ def backlog(at: Surroundings) -> Iterator[Verdict]:
     [row] = at.rows("backlog") or [{"runs": 0, "oldest": None}]
     age = _age(at, row["oldest"])
     behind = at.value("count_behind_dead", "behind") or 0
-    what = f"{row['runs']:,} runs are due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
+    what = f"{counted(row['runs'], 'run')} due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
     what += f", {behind:,} of them behind a dead letter of their case" if behind else ""
     full = row["runs"] - behind >= at.settings.engine.backlog
     what += "; doors refuse more (engine.backlog)" if full else ""
@@ -110,8 +110,8 @@ def dead(at: Surroundings) -> Iterator[Verdict]:
         yield ok("doctor.dead", "no dead letters")
         return
     reasons = ", ".join(f"{row['runs']:,} {row['reason']}" for row in rows)
-    noun, oldest = "dead letter" if total == 1 else "dead letters", _words(_age(at, min(row["oldest"] for row in rows)))
-    yield warning("doctor.dead", f"{total:,} {noun} ({reasons}), the oldest for {oldest}")
+    oldest = _words(_age(at, min(row["oldest"] for row in rows)))
+    yield warning("doctor.dead", f"{counted(total, 'dead letter')} ({reasons}), the oldest for {oldest}")
 
 
 def lanes(at: Surroundings) -> Iterator[Verdict]:
@@ -124,7 +124,7 @@ def lanes(at: Surroundings) -> Iterator[Verdict]:
 def leases(at: Surroundings) -> Iterator[Verdict]:
     for row in at.rows("expired_leases"):
         if (late := _age(at, row["lease"])) > LATE:
-            what = f"{row['runs']:,} runs are still claimed by {row['owner']}, whose lease ended {_words(late)} ago"
+            what = f"{counted(row['runs'], 'run')} still claimed by {row['owner']}, whose lease ended {_words(late)} ago"
             yield warning("doctor.leases", what)
 
 
@@ -172,4 +172,4 @@ def _words(age: dt.timedelta) -> str:
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}s"
-    return f"{seconds:.0f} seconds"
+    return counted(round(seconds), "second")

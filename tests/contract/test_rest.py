@@ -523,6 +523,13 @@ def test_each_configured_system_has_its_own_operations():
     assert Rest.operations == {}
 
 
+def test_a_word_of_json_schema_that_shapes_have_not_is_told_with_those_that_they_have():
+    shape = {"type": "object", "properties": {"nome": {"type": "string", "format": "date"}}}
+    apri = {"method": "POST", "path": "/", "effect": "once", "request": shape, "answer": {"type": "object"}}
+    with pytest.raises(ValidationError, match=r"schema\.nome: keyword not known here: format; known: description, enum, items, maxItems, "):
+        Rest.Settings.model_validate({"url": "http://127.0.0.1:9", "operations": {"apri": apri}})
+
+
 @pytest.mark.parametrize("made", [partial(shape_of, closed=False), partial(model_of, closed=False)])
 def test_a_list_of_wrong_items_costs_no_more_than_its_first_one(made):
     """A reply within the limit took gigabytes, a fault for each item."""

@@ -21,7 +21,7 @@ from bus import config, doctor
 from bus.app import App
 from bus.cli import main
 from bus.clock import text_of
-from bus.doctor import database, here
+from bus.doctor import database, here, work
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings
 from bus.errors import ConfigError, StoreError
@@ -30,7 +30,7 @@ from bus.log.note import read_signer
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import doubts, open_store
-from tests.small_bus import Caller, Process, running, settings, wait_reply, write
+from tests.small_bus import Caller, Process, own_key, running, settings, wait_reply, write
 from tests.unit.examining import examined, levels
 from tests.unit.sources import PYTHON
 
@@ -322,6 +322,26 @@ def test_all_secrets_that_lack_are_told_at_once_and_the_rest_is_looked_at(tmp_pa
     assert levels(found, "doctor.rules") == ["ok"]
 
 
+@pytest.mark.parametrize(("url", "expected"), [("http://127.0.0.1:1", "ok"), ({"env": "SNODO_PROVA"}, "ok"), ("ftp://127.0.0.1", "wrong")])
+def test_routes_may_call_systems_that_the_settings_describe(tmp_path, monkeypatch, url, expected):
+    """Their operations are in no class; of settings that are wrong nobody knows them."""
+    monkeypatch.delenv("SNODO_PROVA", raising=False)
+    shape = {"type": "object", "properties": {"nome": {"type": "string"}}, "required": ["nome"]}
+    leggi = {"method": "GET", "path": "/{nome}", "effect": "read", "request": shape, "answer": shape}
+    path = write(tmp_path, adapters={"archivio": {"use": "rest", "url": url, "operations": {"leggi": leggi}}})
+    route = tmp_path / "routes/prova/saluta.yaml"
+    call = "steps:\n  - {id: leggi, call: archivio.leggi, with: {nome: body.nome}, as: letto}\n"
+    route.write_text(route.read_text("utf-8").replace("steps:\n", call), "utf-8")
+    assert levels(examined(path), "doctor.rules") == [expected]
+
+
+def test_one_of_a_kind_is_told_as_one(tmp_path):
+    found = examined(write(tmp_path, keys=[own_key("sistemista", "sysadmin")]))
+    told = {code: one.what for code in ("doctor.settings", "doctor.keys") for one in found[code]}
+    assert told == {"doctor.settings": "0 adapters, 1 API key", "doctor.keys": "1 API key, for: sysadmin"}
+    assert [work._words(dt.timedelta(seconds=age)) for age in (1, 2, 119, 120)] == ["1 second", "2 seconds", "119 seconds", "2 minutes"]
+
+
 def test_a_secret_with_which_the_bus_does_not_start_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("SNODO_PROVA", "CHANGE-ME")
     (tmp_path / "segreto").write_bytes(b"\xff")
@@ -486,7 +506,7 @@ def test_runs_behind_a_dead_letter_want_a_person_and_no_other_worker(tmp_path):
         raw.execute("UPDATE runs SET due = '2020-01-01T00:00:00.000000Z'")
     [told] = examined(tmp_path / "config.yaml")["doctor.backlog"]
     assert told.level == "warning"
-    assert told.what.startswith("2 runs are due, the oldest for ")
+    assert told.what.startswith("2 runs due, the oldest for ")
     assert told.what.endswith(", 2 of them behind a dead letter of their case")
     assert told.next.startswith("bus dead")
 
