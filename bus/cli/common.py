@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -107,6 +108,13 @@ def address(config: Path) -> str:
         return LOCAL
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 - the bus listens everywhere, we ask here
     return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+
+
+def unused(path: Path) -> Path:
+    """The place of a file that is not there yet; raises FileExistsError: what was written down once is not lost under a second one."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    return path
 
 
 def given(values: Mapping[str, T]) -> dict[str, T]:

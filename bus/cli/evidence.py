@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show
+from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
 from bus.cli.verify import reading
 from bus.disk import whole
 
@@ -19,7 +19,9 @@ keys = family("The keys that sign the log.")
 
 def export(
     purpose: Annotated[str, typer.Option(help="Why: which request, which audit. The log keeps it with your name.")],
-    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle.")] = Path("fascicolo.zip"),
+    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle: a file that is not there yet.")] = Path(
+        "fascicolo.zip"
+    ),
     case: Annotated[str, typer.Option(help="A key of a case.")] = "",
     message: Annotated[str, typer.Option(help="Id of a message.")] = "",
     since: Since = "",
@@ -33,7 +35,7 @@ def export(
     from bus.message import parsed
 
     scope = given({"case": case, "message": message, "from": since, "to": until})
-    with whole(out) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
+    with whole(unused(out)) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
         content = bus.export(scope, purpose, payloads=payloads)
         file.write(content)
     files = verify.unpacked(content)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
-import errno
 import io
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -16,7 +14,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from bus.cli.common import Key, Url, client, family, show
+from bus.cli.common import Key, Url, client, family, show, unused
 from bus.client import Client
 from bus.disk import whole
 from bus.jsontext import dumps
@@ -58,9 +56,7 @@ def report(
 @contextlib.contextmanager
 def _anew(path: Path) -> Iterator[IO[str]]:
     """A new file, which has its name once the report is whole: half of one looks like a whole. Raises FileExistsError."""
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    with whole(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+    with whole(unused(path)) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         yield text
 
 

@@ -60,7 +60,7 @@ def judged_by_files(folder: Path, text: str, door: Sequence[Verifier], log: Sequ
 
 
 def _included(promise: receipt.Receipt, index: int, size: int) -> Judged:
-    return Judged(0, f"included: message {promise.message} is record {index} of the {size} that are signed")
+    return Judged(0, f"included: message {promise.message} is record {index:,} of the {size:,} that are signed")
 
 
 def _absent(promise: receipt.Receipt, size: int, newest: Sequence[bytes]) -> Judged:
