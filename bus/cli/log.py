@@ -56,6 +56,6 @@ def _of(bus: Client, id: str) -> dict[str, Any]:
 
 
 def _records(shown: dict[str, Any]) -> None:
-    from bus.cli.timeline import print_table, timeline
+    from bus.cli.timeline import print_timeline
 
-    print_table(timeline(shown["records"]))
+    print_timeline(shown["records"])

@@ -92,13 +92,13 @@ def _values(path: Path | None) -> dict[str, Any]:
 def _print(shown: dict[str, Any], find: str) -> None:
     from rich.table import Table
 
-    from bus.cli.timeline import console, print_runs, print_table, timeline
+    from bus.cli.timeline import console, print_runs, print_table, print_timeline
 
     found = shown["found"]
     if not found:
         console().print(f"no {find}")
     elif find == "records":
-        print_table(timeline(found))
+        print_timeline(found)
     elif find == "runs":
         print_runs(found)
     else:

@@ -38,7 +38,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
         out.print(Text.assemble(f"  {key['name']:<14}", (key["value"], "cyan")))
     out.print()
     types = {message["id"]: message["type"] for message in shown["messages"]}
-    print_table(timeline(shown["timeline"], types))
+    print_timeline(shown["timeline"], types)
     counts = (("message", "messages"), ("run", "runs"), ("record", "timeline"))
     out.print(Text.assemble("\n", (", ".join(counted(len(shown[where]), noun) for noun, where in counts), "dim")))
     for run in shown["runs"]:
@@ -56,7 +56,7 @@ def print_run(shown: Mapping[str, Any]) -> None:
         until = f" until {when(wait['deadline'])}" if wait["deadline"] else ""
         out.print(f"  wait          {wait['type'] or 'time'}{until}: {wait['state']}")
     out.print()
-    print_table(timeline(shown["journal"]))
+    print_timeline(shown["journal"])
 
 
 def print_message(shown: Mapping[str, Any]) -> None:
@@ -100,7 +100,15 @@ def print_table(table: Table, *, whole: bool = False) -> None:
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None) -> Table:
+def print_timeline(records: Sequence[Mapping[str, Any]], types: Mapping[str, str] | None = None) -> None:
+    """As wide as it is. In a narrower terminal a route is named where it is another one than above, and the step stands below it."""
+    table, out = timeline(records, types), console()
+    if out.is_terminal and out.measure(table, options=out.options.update(max_width=WIDEST)).maximum > out.width:
+        table = timeline(records, types, narrow=True)
+    print_table(table)
+
+
+def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False) -> Table:
     """One line for each record; a new day has a line of its own."""
     known = dict(types or {})
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -108,7 +116,7 @@ def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | No
     table.add_column("sign", no_wrap=True)
     table.add_column("what", overflow="fold")
     table.add_column("place", style="dim", overflow="fold")
-    day = ""
+    day = above = ""
     for record in records:
         if record["kind"] == "received" and record.get("message"):
             known[record["message"]] = record.get("data", {}).get("type", "")
@@ -117,6 +125,10 @@ def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | No
             table.add_row(day)
         style = "red" if record["kind"] in BAD else "green" if record["kind"] in GOOD else ""
         place = record.get("place", "") + items_of(record.get("path") or "")
+        route, _, step = place.partition("/")
+        if narrow and step:
+            place = f"/{step}" if route == above else f"{route}\n/{step}"
+        above = route or above
         table.add_row(clock_of(record["time"]), Text(sign(record["kind"]), style), Text(sentence(record, known), style), place)
     return table
 

@@ -145,7 +145,8 @@ class Planned:
         for group in self.groups:
             what = " ".join(part for part in (group.subject, ", ".join(group.fields)) if part)
             yield f"{group.count:>7,} × {WORDS[group.kind]}{what and ': '}{what}"
-            yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
+            places = "  ".join(dict.fromkeys((self.at(group), group.place)))  # a type whose file was not edited has but its name
+            yield f"          {'in force ' if group.old else ''}{places}"
             if group.kind in ("wait added", "wait changed") and group.subject in otherwise:
                 yield "          your rules send that otherwise, too: what other runs would send is not followed into this wait"
             for message, before, after in group.examples:

@@ -454,6 +454,25 @@ def test_a_timeline_says_of_which_item_of_an_each_a_record_tells(capsys):
     assert told == ["prova.giro@1/registra, item 3 of mappali", "prova.giro@1/registra", "prova.giro@1/registra"]
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (200, ["{0}/apri", "{0}/registra-pagamento", "{1}/apri", "{1}"]),
+        (80, ["{0}", "/apri", "/registra-pagamento", "{1}", "/apri", "{1}"]),
+    ],
+)
+def test_a_narrow_terminal_breaks_no_name_in_a_timeline(monkeypatch, capsys, width, shown):
+    """Eighty columns are what most terminals have: a route is named where it is another one than above."""
+    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=width, highlight=False, color_system=None))
+    routes = "edilizia.presenta-pratica@1", "pagamenti.ricevuta@1"
+    one = {"kind": "answered", "time": "2026-11-29T01:05:29Z", "data": {"operation": "edilizia.registra-pagamento"}}
+    places = f"{routes[0]}/apri", f"{routes[0]}/registra-pagamento", f"{routes[1]}/apri", routes[1]
+    timeline.print_timeline([one | {"place": place} for place in places])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[-1] for line in lines if line and line[-1].startswith(("/", *routes))] == [name.format(*routes) for name in shown]
+    assert sum("edilizia.registra-pagamento" in line for line in lines) == len(places)
+
+
 def test_a_narrow_terminal_cuts_no_name_or_figure_of_top(bus, monkeypatch):
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=30, highlight=False, color_system=None))
     out = bus("top", "--once")[1]
