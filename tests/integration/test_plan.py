@@ -192,6 +192,8 @@ def test_messages_that_would_be_refused_at_the_door_are_told(worked, edited):
     line = (edited / "mappings/types/ufficio.pratica.yaml").read_text().splitlines()[int(place.split(":")[1]) - 1]
     assert place.startswith("          mappings/types/ufficio.pratica.yaml:")
     assert "maximum: 15" in line
+    elsewhere = replace(made, edits=[])  # a service or a table was edited, of which the type knows its codes
+    assert "\n          ufficio.pratica\n" in elsewhere.as_text()
 
 
 def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
