@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bus.source import suggestion
-
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -487,15 +485,6 @@ CODES: dict[str, Code] = {
         "There is no such route.", "percorso: anagrafe.certificati", "Correct it; without `percorso` servizi.istanza-generica serves it."
     ),
 }
-
-
-def explain(code: str) -> str:
-    """The page of a code as text; for an unknown code, which one may be meant."""
-    found = CODES.get(code)
-    if found is None:
-        return f"There is no finding {code}. {suggestion(code, CODES)}".rstrip()
-    example = "\n".join(f"    {line}" for line in found.example.split("\n"))
-    return f"{code}\n\n{found.meaning}\n\nFor example:\n\n{example}\n\nWhat to do: {found.cure}"
 
 
 def as_markdown() -> str:

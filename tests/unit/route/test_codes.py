@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.route.codes import CODES, as_markdown, explain
+from bus.route.codes import CODES, as_markdown
 
 PROJECT = Path(__file__).parents[3]
 RULES = [
@@ -46,12 +46,6 @@ def test_the_page_of_findings_is_the_table_of_codes() -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_an_explanation_has_sentence_example_and_cure(code: str) -> None:
-    text = explain(code)
-    assert text.startswith(code)
+    assert CODES[code].example
     for part in (CODES[code].meaning, CODES[code].cure):
-        assert part in text
         assert part.endswith((".", "`."))
-
-
-def test_an_unknown_code_is_met_with_the_nearest() -> None:
-    assert "did you mean yaml.leading-zero?" in explain("yaml.leading-zeros")
