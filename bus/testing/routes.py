@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from bus import calendar
 from bus.adapter import Operation
 from bus.catalog import Catalog, Route
 from bus.clock import moment_of
 from bus.errors import SnodoError
-from bus.faults import first_of
 from bus.message import JsonObject, JsonValue
 from bus.route.branches import branches_of, faults_of, watched
 from bus.route.model import Arrival, Happening, TestDocument
@@ -76,26 +73,10 @@ def passes(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping
     return not _play(plan, test, catalog, operations)[0]
 
 
-def run(
-    plan: Plan, tests: Iterable[TestDocument | Mapping[str, Any]], catalog: Catalog, operations: Mapping[str, Operation]
-) -> list[Verdict]:
-    """Run tests that need not stand in a file; as maps they are read as if they did."""
-    return [_judge(plan, test, catalog, operations) for test in tests]
-
-
-def _judge(
-    plan: Plan, written: TestDocument | Mapping[str, Any], catalog: Catalog, operations: Mapping[str, Operation], file: str = "",
-    line: int = 0,
-) -> Verdict:  # fmt: skip
+def _judge(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation], file: str, line: int) -> Verdict:
     ways: set[str] = set()
-    failures: frozenset[str] = frozenset()
-    try:
-        test = written if isinstance(written, TestDocument) else TestDocument.model_validate(written)
-        faults, failures = _play(watched(plan, ways.add), test, catalog, operations)
-        name = test.name
-    except ValidationError as error:
-        name, faults = str(dict(written).get("name", "")), (first_of(error),)
-    return Verdict(plan.route, name, faults, frozenset(ways), file, line, failures)
+    faults, failures = _play(watched(plan, ways.add), test, catalog, operations)
+    return Verdict(plan.route, test.name, faults, frozenset(ways), file, line, failures)
 
 
 def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> tuple[tuple[str, ...], frozenset[str]]:

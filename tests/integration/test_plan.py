@@ -17,6 +17,7 @@ import pytest
 
 from bus import config
 from bus.app import App
+from bus.catalog import Route
 from bus.cli.common import Granted
 from bus.cli.layout import laid_out
 from bus.cli.trial import _add
@@ -29,9 +30,10 @@ from bus.message import canonical
 from bus.planning.planning import planned
 from bus.replay import window
 from bus.replay.evidence import Rulebook, pages
+from bus.route.model import TestDocument
 from bus.source import read
 from bus.testing.cutting import Cut, as_yaml, cut
-from bus.testing.routes import run, run_folder
+from bus.testing.routes import run_folder, run_route
 from bus.testing.script import TrialError
 from bus.web.serve import Server
 from tests.integration.planning import OPERATIONS, edit, found, looking, plan
@@ -338,6 +340,13 @@ def cut_from(worked: Path, number: int, *, rules: Path | None = None, **how: str
         return cut(page.openings[0], page, load(rules or worked, OPERATIONS), OPERATIONS, **how)
 
 
+def verdict_of(test, catalog):
+    """What becomes of a test that no file holds."""
+    plan = catalog.routes["ufficio.pratica"].plan
+    [verdict] = run_route(Route(plan, "", (TestDocument.model_validate(test),)), catalog, OPERATIONS)
+    return verdict
+
+
 @pytest.mark.parametrize(("number", "state"), [(2, "done"), (12, "done"), (1, "waiting"), (13, "dead")])
 def test_a_test_is_cut_out_of_the_log_and_passes_with_nobody_real_in_it(worked, number, state):
     made = cut_from(worked, number, name="as it was")
@@ -346,9 +355,7 @@ def test_a_test_is_cut_out_of_the_log_and_passes_with_nobody_real_in_it(worked, 
     text = as_yaml(made.test)
     assert not {CF, OTHER} & set(text.split('"'))
     catalog = load(worked, OPERATIONS)
-    [verdict] = run(
-        catalog.routes["ufficio.pratica"].plan, [read(f"tests:\n{text}".encode(), "cut.yaml").plain()["tests"][0]], catalog, OPERATIONS
-    )
+    verdict = verdict_of(read(f"tests:\n{text}".encode(), "cut.yaml").plain()["tests"][0], catalog)
     assert verdict.passed, verdict.faults
     file = f"{ROUTE.lstrip()}tests:\n{text}"
     assert laid_out(file) == file, "as `bus fmt` would write it"
@@ -407,8 +414,7 @@ def test_a_test_that_is_cut_can_fail(worked, edited):
     made = cut_from(worked, 12)
     edit(edited, "body.numero >= 10", "body.numero >= 15")
     catalog = load(edited, OPERATIONS)
-    [verdict] = run(catalog.routes["ufficio.pratica"].plan, [made.test], catalog, OPERATIONS)
-    assert not verdict.passed
+    assert not verdict_of(made.test, catalog).passed
 
 
 def test_a_test_with_which_the_rules_would_not_load_is_never_in_their_file(edited):

@@ -17,6 +17,7 @@ import pytest
 
 from bus import config
 from bus.bundle.verify import unpacked
+from bus.catalog import Route
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
 from bus.clock import text_of
@@ -28,9 +29,10 @@ from bus.message import canonical
 from bus.replay import window
 from bus.replay.bundle import Bundle
 from bus.replay.report import Report
+from bus.route.model import TestDocument
 from bus.store.opening import hosts_of, open_reader
 from bus.testing.cutting import cut
-from bus.testing.routes import run as run_tests
+from bus.testing.routes import run_route
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 
 
@@ -298,7 +300,7 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     made = cut(opening, evidence, catalog, {})
     assert made.test["expect"]["state"] == "done"
     assert [one["arrive"] for one in made.test["then"]] == ["prova.sveglia"]
-    [verdict] = run_tests(catalog.routes["prova.aspetta"].plan, [made.test], catalog, {})
+    [verdict] = run_route(Route(catalog.routes["prova.aspetta"].plan, "", (TestDocument.model_validate(made.test),)), catalog, {})
     assert verdict.passed, verdict.faults
     late = [one._replace(time=one.time + dt.timedelta(days=3)) if one.kind == "matched" else one for one in evidence.journals[opening.run]]
     assert [{"pass": "3d"}, *made.test["then"]] == cut(opening, replace(evidence, journals={opening.run: late}), catalog, {}).test["then"]

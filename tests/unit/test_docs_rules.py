@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import Catalog
+from bus.catalog import Catalog, Route
 from bus.cli.rules import Declared
 from bus.examine import examine
+from bus.route.model import TestDocument
 from bus.route.parse import parse_route
 from bus.source import read, render
-from bus.testing.routes import run, run_folder
+from bus.testing.routes import run_folder, run_route
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
@@ -117,7 +118,7 @@ def test_a_new_service_is_one_entry_and_works(folder, known):
             ],
         },
     }
-    [verdict] = run(route.plan, [test], catalog, known.operations)
+    [verdict] = run_route(Route(route.plan, "", (TestDocument.model_validate(test),)), catalog, known.operations)
     assert verdict.faults == ()
 
 

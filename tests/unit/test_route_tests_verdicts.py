@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from bus.catalog import Catalog
+from bus.catalog import Catalog, Route
 from bus.examine import examine
 from bus.route.branches import branches_of
+from bus.route.model import TestDocument
 from bus.source import Finding
-from bus.testing.routes import as_json, run, summary, untested, untried
+from bus.testing.routes import as_json, run_route, summary, untested, untried
 from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
 
 
@@ -190,12 +191,11 @@ def plain(tmp_path) -> Catalog:
         ({"send": {"codice": 1}}, "send: the body is not a prova.inizio: /codice"),
         ({}, "the test does not say what prova.inizio holds"),
         ({"send": {"codice": "A1"}, "then": [{"arrive": "prova.nulla", "body": {}}], "given": {"sys.leggi": {"refuses": "IGNOTO"}}}, ""),
-        ({"send": {"codice": "A1"}, "atteso": 1}, "atteso is not one of the fields"),
     ],
 )
 def test_the_driver_says_what_is_wrong_with_a_test_that_no_file_holds(plain, test, said):
-    plan = plain.routes["prova.percorso"].plan
-    [verdict] = run(plan, [{"name": "prova", "expect": {"state": "done"}, **test}], plain, OPERATIONS)
+    document = TestDocument.model_validate({"name": "prova", "expect": {"state": "done"}, **test})
+    [verdict] = run_route(Route(plain.routes["prova.percorso"].plan, "", (document,)), plain, OPERATIONS)
     assert said in verdict.faults[0]
 
 
