@@ -249,11 +249,6 @@ class World:
         doubled = [run for run in kept if self.trouble and self.dice.random() < 0.2]
         self.dice.choice(self.processes).engine.ring(kept + doubled)
 
-    def deliver_all(self) -> None:
-        """Every ticket reaches the first engine."""
-        taken, self.tickets = self.tickets, []
-        self.processes[0].engine.ring(taken)
-
     def end_call(self) -> None:
         """A call comes home, well or badly."""
         waiting = [(process, call) for process in self.processes for call in process.outside.pending]

@@ -19,8 +19,9 @@ def send(world: Simulation, kind: str, **body: object) -> str:
 
 
 def turn(world: Simulation, *conducts: str) -> None:
-    """One turn; then the calls that are out end, each in its way."""
-    world.deliver_all()
+    """One turn, which every ticket reaches; then the calls that are out end, each in its way."""
+    taken, world.tickets = world.tickets, []
+    world.processes[0].engine.ring(taken)
     world.processes[0].engine.turn(patient=False)
     outside = world.processes[0].outside
     for call, conduct in zip(list(outside.pending), conducts, strict=False):
