@@ -80,6 +80,7 @@ def status(
     Exit code 0: the files are what runs, everywhere; 1: they differ, have errors, or a process works under others or needs a restart.
     """
     from bus.cli.rules import declared
+    from bus.rulefiles import files_of, fingerprints
 
     with client(url, key, config) as bus:
         if history:
@@ -87,8 +88,8 @@ def status(
             return
         active = bus.get("/rules")
     known = declared(config)
-    restart = _restart(active["settings"], known.config.fingerprints)
-    unchanged = not restart and _as_in_force(active, known)
+    restart = _differing(active["settings"], known.config.fingerprints)
+    unchanged = not restart and active["files"] == fingerprints(files_of(known.config.rules))  # byte for byte: not to be read as rules
     changes, wrong = ([], None) if unchanged else _against(active, known)
     found = {
         **{name: active[name] for name in ("rules", "edition", "act", "time", "actor", "as", "reason", "earlier", "carried")},
@@ -133,13 +134,6 @@ def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | No
         return None, error
 
 
-def _as_in_force(active: Mapping[str, Any], known: Declared) -> bool:
-    """Whether the files are those in force, byte for byte: then they need not be read as rules."""
-    from bus.rulefiles import files_of, fingerprints
-
-    return bool(fingerprints(files_of(known.config.rules)) == active["files"])
-
-
 def _test(catalog: Catalog, known: Declared) -> None:
     from bus.testing.mappings import run_mappings
     from bus.testing.routes import run_folder, summary
@@ -156,24 +150,20 @@ def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Itera
 
     told = list(_otherwise(active["parts"], catalog.parts))
     yield from told
-    here = fingerprints(files)
-    if not told and here != active["files"]:
-        yield from (
-            f"{path}: only comments or tests" for path in sorted({*here, *active["files"]}) if here.get(path) != active["files"].get(path)
-        )
+    if not told:
+        yield from (f"{path}: only comments or tests" for path in _differing(active["files"], fingerprints(files)))
 
 
 def _otherwise(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """The routes, mappings, types, tables and services that are new, gone or changed, by their fingerprints."""
     for kind, now in after.items():
         then = before[kind]
-        for name in sorted({*now, *then}):
-            if now.get(name) != then.get(name):
-                yield f"{kind.removesuffix('s')} {name}: {'new' if name not in then else 'gone' if name not in now else 'changed'}"
+        for name in _differing(then, now):
+            yield f"{kind.removesuffix('s')} {name}: {'new' if name not in then else 'gone' if name not in now else 'changed'}"
 
 
-def _restart(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Sections of the settings that are not as they were when the process that answered was started."""
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names whose fingerprint is not as it was."""
     return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
 
 
