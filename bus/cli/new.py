@@ -69,6 +69,7 @@ def mapping(
 ) -> None:
     """A mapping that gives every field which its target needs, with its test; fields of the same name and kind are taken over."""
     from bus.cli.starts import MAPPING, MAPPING_TEST, filled
+    from bus.route.world import World, target_schema
     from bus.source import suggestion
 
     _fit(NAME, name, "edilizia.pratica-a-segnatura")
@@ -76,7 +77,7 @@ def mapping(
     _absent(name, catalog.mappings, "mapping")
     if source not in catalog.types:
         raise Invalid(f"there is no message type {source!r}", code="new.unknown", hint=suggestion(source, catalog.types))
-    schema = _target_of(target, known, catalog)
+    schema = target_schema(target, World(known.operations, catalog.types, catalog.mappings))
     if schema is None:
         hint = suggestion(target, [*known.operations, *catalog.types])
         raise Invalid(f"{target!r} is neither an operation nor a type", code="new.unknown", hint=hint)
@@ -335,14 +336,6 @@ def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
             return None
     tries = [one for one in (*_TRIES, "x" * here.get("minLength", 0), "0" * here.get("minLength", 0)) if not outside(one, here)]
     return tries[0] if tries else "x"
-
-
-def _target_of(target: str, known: Declared, catalog: Catalog) -> dict[str, Any] | None:
-    from bus.route.target import shape_of
-
-    if target in known.operations:
-        return shape_of(known.operations[target].request)
-    return catalog.types[target].shape if target in catalog.types else None
 
 
 def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
