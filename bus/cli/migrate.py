@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +18,10 @@ app = family("The schema of the database: show its revision, change it.")
 To = Annotated[int | None, typer.Option("--to", help="The revision to go to.", show_default=False)]
 
 
-def _url(config: Any) -> str:
-    return settings.load(config, secrets=True).store.url
-
-
 @app.command()
 def status(config: Settings = CONFIG, json: Json = False) -> None:
     """Show the revision of the database and the one this program speaks, and whether a migration across revision 5 did not end."""
-    url = _url(config)
+    url = settings.load(config).store.url
     found, speaks = migrate.status(url)
     open_ = found >= protecting.SEALED and bool(migrate.lies_open(url))
     show({"revision": found, "speaks": speaks, "open": open_}, json, _told)
@@ -39,7 +36,7 @@ def _told(status: dict[str, Any]) -> None:
 @app.command()
 def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
     """Bring the database up to date. Refused while a process of the bus runs."""
-    found = migrate.status(_url(config))[0]
+    found = migrate.status(settings.load(config).store.url)[0]
     if to is not None and to < found:
         raise StoreError(f"the database has revision {found}, which is above {to}", code="store.schema", hint=f"bus migrate down --to {to}")
     _go(config, schema.REVISION if to is None else to, json)
@@ -48,14 +45,14 @@ def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
 @app.command()
 def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
     """Take the database back, one revision when no other is said, for an older program. Refused while a process of the bus runs."""
-    found = migrate.status(_url(config))[0]
+    found = migrate.status(settings.load(config).store.url)[0]
     to = max(found - 1, 1) if to is None else to
     if to > found:
         raise StoreError(f"the database has revision {found}, which is below {to}", code="store.schema", hint=f"bus migrate up --to {to}")
     _go(config, to, json)
 
 
-def _go(config: Any, to: int, json: bool) -> None:
+def _go(config: Path, to: int, json: bool) -> None:
     from bus.app import unlock
 
     before, after = protecting.change(settings.load(config), to, partial(unlock, changing=True))
