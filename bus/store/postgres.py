@@ -481,11 +481,8 @@ class PostgresStore:
     def lull(self, most: float) -> None:
         self._writer.lull(most)
 
-    def read(self) -> AbstractContextManager[Tx]:
-        return self._reader()
-
     @contextmanager
-    def _reader(self) -> Iterator[PostgresReader]:
+    def read(self) -> Iterator[PostgresReader]:
         reader = self._idle.get()
         try:
             if self._closing.is_set():
@@ -496,12 +493,12 @@ class PostgresStore:
             self._idle.put(reader)
 
     def now(self) -> dt.datetime:
-        with self._reader() as reader:
+        with self.read() as reader:
             moment: dt.datetime = reader.ask("SELECT clock_timestamp() AS now", {})[0]["now"]
         return moment.astimezone(dt.UTC)
 
     def describe(self) -> Mapping[str, Any]:
-        with self._reader() as reader:
+        with self.read() as reader:
             [server] = reader.ask("SELECT current_setting('server_version') AS version", {})
             [counts] = reader.all("count_everything")
         return {
@@ -510,7 +507,7 @@ class PostgresStore:
         }  # fmt: skip
 
     def failing(self) -> StoreError | None:
-        with self._reader() as reader:
+        with self.read() as reader:
             if reader.ask("SELECT pg_is_in_recovery() AS standby", {})[0]["standby"]:
                 return standby()
         return self._writer.failing()

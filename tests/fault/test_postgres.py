@@ -346,7 +346,7 @@ def test_a_session_whose_prepared_statements_are_gone_is_replaced_unseen(postgre
             store.write(lambda tx, name=f"{name}{turn}": add(tx, name)).result(60)  # type: ignore[misc]
             assert times(store, f"{name}{turn}") == 1
         store.write(lambda tx: tx._later.append((FORGET, {}))).result(60)  # type: ignore[attr-defined]
-        with store._reader() as reader:
+        with store.read() as reader:
             reader.one("highest_fence")
             reader.ask(FORGET, {})
     assert len(numbers(store)) == 6
