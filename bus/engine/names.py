@@ -76,7 +76,7 @@ def about(message: Mapping[str, Any]) -> list[str]:
 
 
 def persons_in(body: Any) -> list[str]:
-    """Each text of a body that is the codice fiscale of a person and nothing else, wherever it stands; in capitals."""
+    """Each text of a body that is the codice fiscale of a person and nothing else, wherever it stands, also as a name; in capitals."""
     found: set[str] = set()
     left = [body]
     for value in left:  # which grows
@@ -84,6 +84,7 @@ def persons_in(body: Any) -> list[str]:
             if 16 <= len(value) <= MOST_OF_CODE and cf_valid(code := value.strip().upper()):
                 found.add(code)
         elif isinstance(value, Mapping):
+            left.extend(value)
             left.extend(value.values())
         elif isinstance(value, list | tuple):
             left.extend(value)

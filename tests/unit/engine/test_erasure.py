@@ -6,12 +6,13 @@ import datetime as dt
 
 from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
+from bus.engine.names import persons_in
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.testing.simulation import Simulation
 from tests.unit.engine.kit import send, turn
 
-WHO = "BLLDAA71E43B429M"
+WHO, OTHER = "BLLDAA71E43B429M", "BNCNNA80A41B429E"
 
 
 def ask(world: Simulation) -> str:
@@ -53,3 +54,9 @@ def test_what_a_run_sends_is_about_whom_its_message_was_about(world: Simulation)
         found, sent = erasure.holdings(tx, WHO).messages, [one["message"] for one in tx.all("all_holders")]
     assert len(found) == 2
     assert sorted(sent) == sorted(found), "the notice names them, though only within a sentence"
+
+
+def test_a_person_is_found_wherever_a_body_names_them() -> None:
+    """As the name of a member, too: whoever keeps people by their codice fiscale sends them so."""
+    body = {"persone": {WHO: {"quota": 1}}, "altre": [{"chi": f" {OTHER.lower()} "}], "testo": f"di {WHO}"}
+    assert persons_in(body) == sorted([WHO, OTHER])
