@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ class End:
     """How one try ends: with an ``error`` or an ``answer``, after so many seconds (``delay``).
 
     When it is in doubt, ``happened`` says what a probe will see (None: the probe gets no answer), and ``answer`` what it finds; the first
-    ``unseen`` probes get no answer, nor does one before the moment ``done`` see anything.
+    ``unseen`` probes get no answer, nor does one before the moment ``done`` see anything. ``lasting``: so ends each try of the call.
     """
 
     answer: JsonValue = None
@@ -36,15 +36,19 @@ class End:
     delay: float = 0.0
     unseen: int = 0
     done: dt.datetime | None = None
+    lasting: bool = False
 
 
 @dataclass(slots=True)
 class Script:
-    """The ends that a test gives. An operation's list is gone through try by try; its last entry is kept to."""
+    """The ends that a test gives. An operation's list is gone through try by try, but one that never answers lasts for all tries of its
+    call; the last entry is kept to.
+    """
 
     given: Mapping[str, Any]
     operations: Mapping[str, Operation]
     _turns: dict[str, Iterator[End]] = field(default_factory=dict)
+    _lasting: dict[Hashable, End] = field(default_factory=dict)
 
     def operation(self, name: str, place: str) -> Operation:
         """Raises `TrialError` for an operation nobody declares."""
@@ -60,8 +64,10 @@ class Script:
         except ValidationError as error:
             raise TrialError(f"{place}: {name} cannot be asked this: {first_of(error)}") from error
 
-    def end(self, name: str, place: str) -> End:
-        """How the next try of an operation ends."""
+    def end(self, name: str, place: str, call: Hashable) -> End:
+        """How the next try of an operation ends, in one ``call``."""
+        if call in self._lasting:
+            return self._lasting[call]
         if name not in self.given:
             raise TrialError(
                 f"{place} asks {name}, and the test does not say what that does", hint=f"given: {{{name}: {{answers: {{…}}}}}}"
@@ -71,6 +77,8 @@ class Script:
         end = next(self._turns[name], None)
         if end is None:
             raise TrialError(f"{place} asks {name} once more than the test says what it does", hint="add `answers` to its last entry")
+        if end.lasting:
+            self._lasting[call] = end
         return end
 
     def _ends(self, name: str, operation: Operation) -> Iterator[End]:
@@ -86,11 +94,11 @@ class Script:
             code = str(entry["refuses"])
             always = End(error=Refused(operation.refusals.get(code, "refused"), outside_code=code))
         elif entry.get("silent"):
-            always = End(error=InDoubt(f"{name} does not answer"))
+            always = End(error=InDoubt(f"{name} does not answer"), lasting=True)
         elif entry.get("unreachable") is True:
-            always = End(error=Unreachable(f"{name} is down"))
+            always = End(error=Unreachable(f"{name} is down"), lasting=True)
         elif entry.get("faults") is True:
-            always = End(error=InDoubt(f"{name} failed"), happened=False)
+            always = End(error=InDoubt(f"{name} failed"), happened=False, lasting=True)
         else:
             yield from _before(name, operation, entry, answer)
             if "answers" not in entry:

@@ -265,7 +265,7 @@ class Trial:
         operation = self.script.operation(ask.operation, ask.place)
         if operation.effect != "read":
             self._record("asked", ask, operation=ask.operation, attempt=tries.count)
-        end = self.script.end(ask.operation, ask.place)
+        end = self.script.end(ask.operation, ask.place, (id(run), ask.path))
         if end.delay <= 0:
             return self._home(run, ask, end)
         timeout = ask.timeout or operation.timeout

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.functions import cf_birth_date, cf_valid
 from bus.source import read
-from bus.testing.cutting import as_yaml, duration
+from bus.testing.cutting import _Cutting, as_yaml, duration
 from bus.testing.invented import Invented
 
 BODY = {
@@ -83,3 +86,10 @@ def test_what_is_written_as_yaml_is_read_as_it_was(value):
 
 def test_durations_are_said_in_the_largest_unit_that_is_exact():
     assert [duration(seconds) for seconds in (30 * 86400, 7200, 90, 61)] == ["30d", "2h", "90s", "61s"]
+
+
+@pytest.mark.parametrize(("kind", "conduct"), [("unreachable", {"unreachable": True}), ("in_doubt", {"silent": True})])
+def test_a_call_that_is_still_tried_is_cut_as_it_has_ended_until_then(kind: str, conduct: dict) -> None:
+    nothing: Any = None
+    records: Any = [SimpleNamespace(kind="unanswered", data={"kind": kind, "again": "2026-03-02T08:00:01Z"})]
+    assert _Cutting(nothing, [], nothing, {})._conduct("sys.leggi", records) == conduct

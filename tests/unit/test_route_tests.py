@@ -70,6 +70,16 @@ def test_an_effect_ends_as_its_class_promises(judged, operation, given, expected
     assert faults(judged(steps, f"  - {{name: prova, given: {{{operation}: {given}}}, expect: {expected}}}")) == []
 
 
+@pytest.mark.parametrize("first", ["unreachable: true", "silent: true", "faults: true"])
+def test_one_that_never_answers_does_so_for_all_tries_of_its_call_and_no_longer(judged, first):
+    again = (
+        READ
+        + "  - {id: ancora, call: sys.leggi, with: {codice: body.codice}, dead_on: any, as: poi}\n  - {id: poi, reply: {poi: poi.codice}}\n"
+    )
+    given, expect = f"[{{{first}}}, {{answers: {{codice: B2}}}}]", "replies: [{esito: unreachable}, {poi: B2}], tries: {sys.leggi: 6}"
+    assert faults(judged(again, f"  - {{name: x, given: {{sys.leggi: {given}}}, expect: {{state: done, {expect}}}}}")) == []
+
+
 class Corto(BaseModel):
     codice: str = Field(max_length=2)
 
