@@ -272,6 +272,8 @@ class Trial:
         if end.delay > timeout:  # it is done all the same, when its time has come
             late = self.now + dt.timedelta(seconds=end.delay)
             end = replace(end, delay=timeout, error=InDoubt(f"{ask.operation} did not answer within {timeout:g} s"), done=late)
+        elif end.answer is None:
+            raise TrialError(f"{ask.operation} answers in time: the test must say what", hint="add `answers`")
         run.coming[ask.path] = end
         self._dues.append((self.now + dt.timedelta(seconds=end.delay), self._count(), run, ask.path))
         return None

@@ -188,6 +188,7 @@ def plain(tmp_path) -> Catalog:
             "sys.leggi never answers this: codice is missing",
         ),
         ({"send": {"codice": "A1"}, "given": {"sys.leggi": {"answers": {"codice": "A"}}}}, "what it sends is not a prova.avviso: /testo"),
+        ({"send": {"codice": "A1"}, "given": {"sys.leggi": {"delays": "2s"}}}, "sys.leggi answers in time: the test must say what"),
         ({"send": {"codice": 1}}, "send: the body is not a prova.inizio: /codice"),
         ({}, "the test does not say what prova.inizio holds"),
         ({"send": {"codice": "A1"}, "then": [{"arrive": "prova.nulla", "body": {}}], "given": {"sys.leggi": {"refuses": "IGNOTO"}}}, ""),
