@@ -96,11 +96,17 @@ class Evidence:
 
     def message(self, identity: str) -> Message | None:
         """None: erased."""
+        stored = self._stored(identity)
+        return None if stored is None else message_of(stored["envelope"], stored["body"])
+
+    def keys(self, identity: str) -> Mapping[str, str] | None:
+        """The business keys of a message; None: erased, or of before they were kept with it."""
+        stored = self._stored(identity)
+        return None if stored is None or "keys" not in stored else stored["keys"]["case"]
+
+    def _stored(self, identity: str) -> Any:
         content = self.content(self.messages[identity]) if identity in self.messages else None
-        if content is None:
-            return None
-        stored = parsed(content)
-        return message_of(stored["envelope"], stored["body"])
+        return None if content is None else parsed(content)
 
 
 def gathered(

@@ -332,6 +332,16 @@ class _Life:
         if record.kind == "waiting":
             self._compare_data(ask, record, deadline=None if ask.deadline is None else text_of(ask.deadline))
             self._compare_payload(ask, record, "key", list(ask.key) if ask.key else None)
+        if record.kind == "matched":
+            self._compare_arrival(ask, record.data["arrival"])
+
+    def _compare_arrival(self, ask: Await, arrival: str) -> None:
+        """Whether the message that was given is one that is waited for: by its type, and by its key where there is one."""
+        message, keys = self.evidence.message(arrival), self.evidence.keys(arrival)
+        if message is not None and message.type != ask.type:
+            self._say("different", "the message that came is of another type", ask.place, ask.path, "type")
+        if keys is not None and ask.key is not None and keys.get(ask.key[0]) != ask.key[1]:
+            self._say("different", "the message that came has another key", ask.place, ask.path, "key")
 
     def _compare_data(self, ask: Ask, record: Record, **recomputed: Any) -> None:
         for name, value in recomputed.items():

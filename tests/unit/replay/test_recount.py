@@ -75,6 +75,27 @@ def test_a_message_that_was_exchanged_shows_in_all_that_came_of_it(log: Log) -> 
     assert len(verdict.differences) > 2
 
 
+@pytest.mark.parametrize("part", ["type", "key"])
+def test_a_message_that_was_given_to_a_run_that_waited_for_another_is_told(part: str) -> None:
+    """Whoever changed the tables by which they find each other, and changed them back, is found by it."""
+    for seed in SEEDS:
+        log = simulated(seed)
+        keyed = {(one.run, one.path) for one in log.records if one.kind == "waiting" and one.payload("key")}
+        for matched in (one for one in log.records if one.kind == "matched" and (one.run, one.path) in keyed):
+            arrival = next(one for one in log.records if one.kind == "received" and one.message == matched.data["arrival"])
+            identity = arrival.payload("message")
+            stored = parsed(log.payloads[identity])
+            if part == "type":
+                stored["envelope"]["type"] = "altro.tipo"
+            else:
+                stored["keys"]["case"] = dict.fromkeys(stored["keys"]["case"], "altro")
+            log.payloads[identity] = canonical(stored)
+            found = [one for one in log.verdicts()[matched.run].differences if one.fields == (part,)]
+            assert [(one.result, one.place) for one in found] == [("different", matched.place)]
+            return
+    pytest.fail("no run was given what it waited for")
+
+
 def test_a_call_without_an_answer_in_the_log_is_unknown(log: Log) -> None:
     record = first(log, "answered")
     log.records = [one for one in log.records if not (one.run == record.run and one.path == record.path)]
