@@ -41,7 +41,7 @@ REGISTERED = {"message", "giorno", "reply", "sha256"}
 SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d0109100104")
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 MOST = 100
-"""Signatures in a note, keys of a log: more would only keep us busy."""
+"""Signatures in a note, keys of a log, files in `anchors/`: more would only keep us busy."""
 PLACE = re.compile(r"(?:[\w-](?:[\w.-]*[\w-])?(?:/(?!$)|$))+", re.ASCII)
 """How files in a bundle are called: an unpacked one lies in its own folder, also where capital letters are no difference."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
@@ -394,8 +394,9 @@ class Bundle:
 
     def _anchors(self) -> None:
         """Who gave stamps and numbers is for others to verify; here, that they are of a checkpoint of this log."""
-        for name in sorted(name for name in self.files if name.startswith("anchors/")):
-            if (match := ANCHOR.fullmatch(name)) and name != "anchors/consistency":
+        names = sorted(name for name in self.files if name.startswith("anchors/"))
+        for name in names:
+            if (match := ANCHOR.fullmatch(name)) and name != "anchors/consistency" and len(names) <= MOST:
                 self._try(name, self._anchor, name, *match.groups())
             else:
                 self.say("uncovered", name=name)

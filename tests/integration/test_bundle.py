@@ -355,7 +355,9 @@ def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported):
     many = [base64.b64encode(base64.b64decode(value)[:-2] + number.to_bytes(2, "big")).decode() for number in range(20_000)]
     signed = "".join(f"\u2014 {lines.split()[1]} {one}\n" for one in many)
     manifest = json.loads(files["manifest.json"])
+    hundred = f"{head}\n\n{signed[: 100 * len(signed) // 20_000]}".encode()
     for changed in (
+        {f"anchors/{number}/checkpoint": hundred for number in range(1, 500)},
         {"checkpoint": f"{head}\n\n{signed}".encode()},
         {"checkpoint": f"{head}\n\n{lines * 20_000}".encode()},
         {"manifest.json": json.dumps({**manifest, "keys": manifest["keys"] * 20_000}).encode()},
