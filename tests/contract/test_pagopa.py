@@ -41,12 +41,12 @@ def chiedi(url: str, corpo: Mapping[str, Any]) -> Any:
         return json.load(risposta)
 
 
-def bozza(adapter: Adapter) -> dict[str, str]:
+def bozza(adapter: Adapter, scade: str = "2030-01-31T22:59:59Z") -> dict[str, str]:
     """A draft that somebody else loaded into GPD."""
     token = unique()
     trasferimento = {"idTransfer": "1", "amount": 100, "remittanceInformation": "x", "category": "y", "iban": IMPOSTAZIONI["iban"]}
     opzione = {"iuv": f"9{token:0>16}", "amount": 100, "description": "bozza", "isPartialPayment": False,
-               "dueDate": "2030-01-31T22:59:59Z", "transfer": [trasferimento]}  # fmt: skip
+               "dueDate": scade, "transfer": [trasferimento]}  # fmt: skip
     posizione = {"iupd": f"bozza-{token}", "type": "F", "fiscalCode": "RSSMRA80A01H501U", "fullName": "Rossi Maria",
                  "companyName": "Comune", "switchToExpired": False, "paymentOption": [opzione]}  # fmt: skip
     chiedi(f"{adapter.settings.url}/organizations/77777777777/debtpositions", posizione)
@@ -79,6 +79,11 @@ class TestPagopa(AdapterContract):
         letta, _ = call(adapter, "leggi-posizione", {"iupd": risposta["iupd"]})
         assert letta.stato == risposta["stato"] == "VALID"
         assert {nome: letta.model_dump(mode="json")[nome] for nome in risposta} == risposta
+
+    def test_a_position_that_somebody_else_let_fall_due_on_the_last_of_all_days_is_read(self, adapter: Adapter) -> None:
+        nome = bozza(adapter, "9999-12-31T23:59:59Z")
+        letta, _ = call(adapter, "leggi-posizione", nome)
+        assert letta.scadenza == dt.date(9999, 12, 31)
 
     def test_the_fact_is_there_before_and_after_the_answer(self, adapter: Pagopa) -> None:
         adesso = dt.datetime(2026, 12, 31, 23, 30, tzinfo=dt.UTC)
