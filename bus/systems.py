@@ -67,7 +67,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             refused.append(f"{config.place_of('adapters', name, key=True)}adapters.{name}: {error.in_words}")
         else:
             made[name].concurrency = _concurrency(settings)
-    _refuse(refused)
+    _refuse([*refused, *_at_one_address(config, made)])
     return made
 
 
@@ -100,6 +100,16 @@ def class_of(config: Config, name: str) -> type[Adapter]:
     except ConfigError as error:
         place = config.place_of("adapters", name, "use") if "use" in own else config.place_of("adapters", name, key=True)
         raise ConfigError(place + error.sentence, code=error.code, hint=error.hint) from error
+
+
+def _at_one_address(config: Config, made: Mapping[str, Adapter]) -> Iterator[str]:
+    """Adapters that systems would call where another one is called already: only one of them would ever hear."""
+    owners: dict[str, str] = {}
+    for name, path in ((name, endpoint.path.strip("/")) for name, adapter in made.items() for endpoint in adapter.endpoints()):
+        first = owners.setdefault(path, name)
+        if first != name:
+            place = config.place_of("adapters", name, key=True)
+            yield f"{place}adapters.{name}: systems call it at /{path}, where they call adapters.{first}: one bus serves one of them"
 
 
 def _crowded(config: Config, name: str) -> Iterator[str]:

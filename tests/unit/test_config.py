@@ -17,6 +17,7 @@ from bus.errors import ConfigError
 from bus.log.note import COSIGNATURE, Signer
 from bus.systems import adapters_of, check_settings
 from tests.small_bus import settings
+from tests.unit.pagopa_settings import SETTINGS as PAGOPA
 
 
 def test_nobody_has_the_key_of_somebody_else(tmp_path: Path) -> None:
@@ -289,6 +290,14 @@ def test_how_many_calls_are_made_at_once_may_be_told_by_the_environment(tmp_path
         monkeypatch.setenv("SNODO_AT_ONCE", wrong)
         with pytest.raises(ConfigError, match="concurrency: must be a whole number from 1 to 256"):
             adapters_of(config.load(path))
+
+
+def test_two_adapters_that_would_be_called_at_one_address_are_refused(tmp_path: Path) -> None:
+    """The second one took the first one's calls, and said nothing."""
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(adapters={"pagopa": PAGOPA, "unione": {"use": "pagopa", **PAGOPA}}), indent=1), "utf-8")
+    with pytest.raises(ConfigError, match=r"yaml:\d+:\d+: adapters.unione: systems call it at /in/pagopa, where they call adapters.pagopa"):
+        adapters_of(config.load(path))
 
 
 def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
