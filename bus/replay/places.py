@@ -24,7 +24,7 @@ class Places:
         self._route = next((source for source in sources if source.name("route")), None)
         self._mappings = {name: source for source in sources if (name := source.name("mapping"))}
         parsed = parse_route(self._route.plain(), self._route) if self._route and self._route.root else None
-        self._steps: dict[str, Parsed] = {step.model.id: step for step in parsed.walk()} if parsed else {}
+        self._steps: dict[str, Parsed] = {step.model.id: step for step in parsed.every} if parsed else {}
 
     def of(self, place: str, fields: Sequence[str] = (), than: Places | None = None) -> str:
         """Where ``route@version/step-id`` is written; with ``fields`` (``request.oggetto``) as near to the first of them as can be told.

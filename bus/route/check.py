@@ -46,7 +46,7 @@ class _Checker:
         self.wrong = set(compiled.spoilt)  # and the conditions that are found to be wrong
         self.doubts = Doubts(set(compiled.unasked), self.wrong)
         self.endings: dict[str, frozenset[int]] = {}
-        put = {name for step in compiled.parsed.walk() if step.kind == "set" for name, _ in step.gives}
+        put = {name for step in compiled.parsed.every if step.kind == "set" for name, _ in step.gives}
         names = (name for name in compiled.unread if not name_problem(name))
         unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in names}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
@@ -58,7 +58,7 @@ class _Checker:
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.given = Given(self.by_pointer, self.wrong)
-        self.later = {name: (step.model.id, place) for step in compiled.parsed.walk() for name, place in step.gives}
+        self.later = {name: (step.model.id, place) for step in compiled.parsed.every for name, place in step.gives}
 
     def run(self) -> None:
         self.body = started_by = self._type(self.model.on, ("on",))
@@ -75,7 +75,7 @@ class _Checker:
 
     def _unread(self, parsed: ParsedRoute) -> None:
         """Names that a step gives and nothing reads, while another one like it is read; not where that is missing, which was told."""
-        for step in parsed.walk() if parsed.complete else ():
+        for step in parsed.every if parsed.complete else ():
             for name, pointer in step.gives:
                 near = self.misspelt.get(name)
                 if near is not None and near not in self.undefined:
@@ -332,7 +332,7 @@ class _Checker:
 
     def _within(self, name: str) -> Parsed | None:
         """The `each` that defines a name for its own steps alone."""
-        for step in (one for one in self.compiled.parsed.walk() if one.kind == "each"):
+        for step in (one for one in self.compiled.parsed.every if one.kind == "each"):
             if name in {step.model.item, "index"} or any(name == given for inner in walk(step.block("steps")) for given, _ in inner.gives):
                 return step
         return None
@@ -358,7 +358,7 @@ class _Checker:
         made, before = {name}, 0
         while len(made) > before:
             before = len(made)
-            for step in self.compiled.parsed.walk():
+            for step in self.compiled.parsed.every:
                 if step.gives and any(made & one.expression.names for one in self.compiled.used.get(step.pointer, ())):
                     made |= {given for given, _ in step.gives}
         return made

@@ -61,7 +61,7 @@ class CompiledRoute:
     @cached_property
     def unread(self) -> frozenset[str]:
         """The names that its steps give and nothing reads."""
-        given = (name for step in self.parsed.walk() for name, _ in step.gives)
+        given = (name for step in self.parsed.every for name, _ in step.gives)
         return frozenset(given) - self.reads
 
     @cached_property
@@ -72,7 +72,7 @@ class CompiledRoute:
     @cached_property
     def looked_at(self) -> frozenset[tuple[str, ...]]:
         """The paths that it asks about, and those of `match`, under the name of what its wait takes."""
-        waits = [step for step in self.parsed.walk() if step.kind == "wait" and step.model.as_]
+        waits = [step for step in self.parsed.every if step.kind == "wait" and step.model.as_]
         used = ((step.model.as_, one) for step in waits for one in self.used.get(step.pointer, ()) if part_of(one.pointer) == "match")
         read = ((name, reference.path) for name, one in used for reference in one.expression.references)
         return self.asked.union((name, *path[1:]) for name, path in read if path[0] == "arrival")
@@ -123,7 +123,7 @@ def _plan(
 
 def _by_step(used: list[Used], parsed: ParsedRoute) -> dict[Pointer, list[Used]]:
     """Expressions by the step they belong to (() for the head); a step's nested steps are steps of their own."""
-    owners = {step.pointer for step in parsed.walk()}
+    owners = {step.pointer for step in parsed.every}
     found: dict[Pointer, list[Used]] = {}
     for one in used:
         pointer = one.pointer
@@ -173,7 +173,7 @@ class _Builder:
     def __init__(self, parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], report: Reporter, environment: Environment) -> None:
         self.name = f"{parsed.model.route}@{parsed.model.version}"
         self.mappings = mappings
-        given = (name for step in parsed.walk() for name, _ in step.gives)
+        given = (name for step in parsed.every for name, _ in step.gives)
         self.shop = Workshop(environment, report, misnamed=frozenset(name for name in given if name_problem(name)))
         self.shop.offered = self.always = BUILT_IN | parsed.lost
         self.applied: dict[str, CompiledMapping] = {}

@@ -46,7 +46,7 @@ class Outline:
 
 def outline_of(compiled: CompiledRoute) -> Outline:
     """The outline of a route that was compiled."""
-    model, steps = compiled.parsed.model, list(compiled.parsed.walk())
+    model, steps = compiled.parsed.model, compiled.parsed.every
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
     sent = [step.model.send for step in steps if step.kind == "send"]
     surely = frozenset(step.model.send for step in surely_sending(compiled.parsed))

@@ -85,10 +85,6 @@ class ParsedRoute:
     lost: frozenset[str] = frozenset()
     lost_keys: frozenset[str] = frozenset()
 
-    def walk(self) -> Iterator[Parsed]:
-        """All steps in file order, nested ones after their parent."""
-        return iter(self.every)
-
     @cached_property
     def names(self) -> frozenset[str]:
         """All names that some expression of the route may see beside those that are always there."""
@@ -101,6 +97,7 @@ class ParsedRoute:
 
     @cached_property
     def every(self) -> tuple[Parsed, ...]:
+        """All steps in file order, nested ones after their parent."""
         return tuple(walk(self.steps))
 
 

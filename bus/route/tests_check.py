@@ -128,7 +128,7 @@ class _Checker:
     def __post_init__(self) -> None:
         """What the route does, for all its tests."""
         self.keys |= self.parsed.model.case.keys()
-        for step in self.parsed.walk():
+        for step in self.parsed.every:
             model = step.model
             self.steps.add(model.id)
             if step.kind == "call":

@@ -34,7 +34,7 @@ def document(path: Path) -> dict[str, Any]:
 def ids(route: dict[str, Any]) -> list[str]:
     parsed = parse_route(route, Notes("x"))
     assert parsed is not None
-    return [step.model.id for step in parsed.walk()]
+    return [step.model.id for step in parsed.every]
 
 
 def boxes(element: ET.Element, x: float = 0.0, y: float = 0.0) -> list[tuple[float, float, float, float]]:
