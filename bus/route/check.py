@@ -27,20 +27,20 @@ from bus.route.paths import Paths
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
-from bus.route.world import NO_CASE, World, check_applied, target_schema
+from bus.route.world import NO_CASE, World, doubts_in, target_schema
 from bus.source import Pointer, Reporter, Severity, nearest, suggestion
 
 _MISSED = "there is no `{}` here"
 """Also what is said of a name by which an expression does not compile."""
 
 
-def check_route(compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None = None) -> None:
+def check_route(compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter]) -> None:
     """A whole route; findings go to ``report``, those in mappings that it applies to what ``applied`` gives for their names."""
     _Checker(compiled, world, report, applied).run()
 
 
 class _Checker:
-    def __init__(self, compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None) -> None:
+    def __init__(self, compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter]) -> None:
         self.compiled, self.world, self.report, self.applied = compiled, world, report, applied
         self.model = compiled.parsed.model
         self.wrong = set(compiled.spoilt)  # and the conditions that are found to be wrong
@@ -439,8 +439,9 @@ class _Checker:
             hint = f"correct its `from` if it is made for `{self.body.name}`, or apply another one"
             self.report.report(pointer, "mapping.wrong-source", sentence, hint)
         given, sure = self._given_to(found, name, pointer, scope)
-        if given and self.applied is not None and (self.body is None or source == self.body.name):
-            check_applied(found, given, sure - self.doubts.misread, self.compiled.looked_at, self.world, self.applied(name))
+        if given and (self.body is None or source == self.body.name):
+            doubts = doubts_in(found, given, self.compiled.looked_at, self.world, self.applied(name))
+            doubts.tell(sure - self.doubts.misread)
         return found
 
     def _given_to(self, mapping: CompiledMapping, name: str, pointer: Pointer, scope: Scope) -> tuple[dict[str, Known], set[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -115,23 +115,15 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
         near = nearest(document.to, [*world.operations, *world.types])
         hint = (near in world.operations and world.no_system(document.to)) or (f"did you mean {near}?" if near else "")
         report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
-    _doubts(mapping, {}, world.asked.get(mapping.name, frozenset()), world, report).tell()
+    doubts_in(mapping, {}, world.asked.get(mapping.name, frozenset()), world, report).tell()
 
 
-def check_applied(
-    mapping: CompiledMapping, given: Mapping[str, Known], sure: Container[str], asked: frozenset[tuple[str, ...]], world: World,
-    report: Reporter,
-) -> None:  # fmt: skip
-    """A mapping with what a step gives it beside the message, as far as that is ``sure`` to be there; ``asked`` are the paths that the
-    route asks about.
-    """
-    _doubts(mapping, given, asked, world, report).tell(sure)
-
-
-def _doubts(
+def doubts_in(
     mapping: CompiledMapping, given: Mapping[str, Known], asked: frozenset[tuple[str, ...]], world: World, report: Reporter
 ) -> Doubts:
-    """Report what is wrong in a mapping where these names are ``given``, and return what may be missing."""
+    """Report what is wrong in a mapping that is ``given`` these names beside the message, and return what may be missing; ``asked`` are the
+    paths that the route asks about.
+    """
     document = mapping.document
     other = mapping.name in world.messages and document.from_ not in world.messages[mapping.name]  # told where it is applied
     source = None if other else world.types.get(document.from_)

@@ -61,7 +61,7 @@ def world() -> World:
 def check(kind: str, document: Any, notes: Notes) -> None:
     assert CATALOG is not None
     if kind == "route" and (parsed := parse_route(document, notes)):
-        check_route(compile_route(parsed, CATALOG.mappings, CATALOG.tables, notes), world(), notes)
+        check_route(compile_route(parsed, CATALOG.mappings, CATALOG.tables, notes), world(), notes, lambda _: notes)
         check_tests(parsed, world(), notes)
     elif kind == "mapping" and (made := compile_mapping(document, CATALOG.tables, notes)):
         check_mapping(made, world(), notes)
