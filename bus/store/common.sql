@@ -161,9 +161,6 @@ SELECT case_id FROM case_keys WHERE name = :name AND value = :value AND strong =
 -- name: cases_by_value
 SELECT DISTINCT case_id, name, strong FROM case_keys WHERE value = :value AND (:name IS NULL OR name = :name)
 
--- name: keys_of_case
-SELECT name, value, strong FROM case_keys WHERE case_id = :case_id ORDER BY name, value
-
 -- name: add_case_key buffered
 INSERT INTO case_keys (name, value, case_id, strong) VALUES (:name, :value, :case_id, :strong) ON CONFLICT DO NOTHING
 
@@ -203,9 +200,6 @@ ORDER BY id DESC LIMIT :most
 -- name: runs_waiting_or_cancelled
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
 WHERE state = :state AND state IN ('waiting', 'cancelled') AND (:route IS NULL OR route = :route) ORDER BY id DESC LIMIT :most
-
--- name: count_runs
-SELECT state, count(*) AS runs FROM runs GROUP BY state
 
 -- name: move_runs
 UPDATE runs SET case_id = :into WHERE case_id = :gone

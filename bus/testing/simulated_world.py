@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -374,7 +375,8 @@ class World:
 
     def states(self) -> str:
         with self.store.read() as tx:
-            return ", ".join(f"{row['state']} {row['runs']}" for row in tx.all("count_runs"))
+            counts = Counter(row["state"] for row in tx.all("all_runs"))
+        return ", ".join(f"{state} {runs}" for state, runs in counts.items())
 
 
 def own(catalog: Catalog) -> Catalog:
