@@ -114,7 +114,7 @@ def _models(models: Iterable[type[BaseModel]], vocabulary: Vocabulary) -> dict[s
                 _without_null(inner)
             if what := _NAMED.get((owner, name)):
                 if names := getattr(vocabulary, what):
-                    schema["properties"][name] = _enumerated(inner, names)
+                    _texts(inner, _one_of(names))
             elif name in _DURATIONS:
                 _texts(inner, {"pattern": _DURATIONS[name]})
     return definitions
@@ -127,22 +127,17 @@ def _without_null(schema: Schema) -> None:
         schema.pop("default", None)
 
 
-def _enumerated(schema: Schema, names: Names) -> Schema:
-    """A text as one of the names that there are."""
-    return _texts(schema, _one_of(names))
-
-
 def _one_of(names: Names) -> Schema:
+    """That a text is one of the names that there are."""
     known = sorted(names)
     return {"enum": known, "enumDescriptions": [names[one] for one in known]}
 
 
-def _texts(schema: Schema, more: Schema) -> Schema:
-    """The schema with its text alternative narrowed."""
+def _texts(schema: Schema, more: Schema) -> None:
+    """Narrow the text among the alternatives of a schema."""
     for one in [schema, *schema.get("anyOf", ())]:
         if one.get("type") == "string":
             one.update(more)
-    return schema
 
 
 def _document(model: type[BaseModel], vocabulary: Vocabulary, description: str) -> Schema:
@@ -274,7 +269,7 @@ def _mapping(vocabulary: Vocabulary) -> Schema:
 def _type(vocabulary: Vocabulary) -> Schema:
     made = _document(TypeDocument, vocabulary, "A message type: the shape of its body, and what of it tells the case.")
     if vocabulary.tables:
-        made["properties"]["codes"]["additionalProperties"] = _enumerated({"type": "string"}, vocabulary.tables)
+        made["properties"]["codes"]["additionalProperties"] = {"type": "string", **_one_of(vocabulary.tables)}
     made["$defs"]["Schema"] = schema_of_schemas(_ref("Schema"))
     made["properties"]["schema"] = {
         "allOf": [_ref("Schema"), {"type": "object"}],
