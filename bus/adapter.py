@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
+from typing import IO, Annotated, Any, ClassVar, Literal, Protocol, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic.json_schema import GenerateJsonSchema
@@ -52,7 +52,6 @@ __all__ = [
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
-M = TypeVar("M", bound=BaseModel)
 
 
 class Contract(BaseModel):
