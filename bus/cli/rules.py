@@ -127,7 +127,7 @@ def _keystore_of(reader: Reader) -> str:
 
 
 @contextmanager
-def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> Iterator[tuple[Config, Reader]]:
+def recomputing(path: Path, store: str, granted: Granted | None = None) -> Iterator[tuple[Config, Reader]]:
     """Settings without their secrets, and the database to read; from here on nothing leaves this process.
 
     Raises `ConfigError` when what was ``granted`` was written in the log of another database.

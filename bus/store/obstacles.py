@@ -60,7 +60,7 @@ def standbys(raw: Session) -> Standbys | None:
 
 
 @contextmanager
-def looking(raw: Session, query: str = "") -> Iterator[None]:
+def looking(raw: Session, query: str) -> Iterator[None]:
     """Say who holds the tables of a query that had to be given up, as `StoreError`. Who has waited once waits no more."""
     try:
         yield
