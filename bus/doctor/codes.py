@@ -78,7 +78,7 @@ CODES: dict[str, Code] = {
         "PostgreSQL: as docs/sysadmin/production.md says, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),
     "doctor.store-schema": Code(
-        "The schema's revision against the one this program speaks, and whether its keys, indexes and triggers are there (PostgreSQL); "
+        "The schema's revision against the one this program speaks, and whether its keys, indexes and triggers are there; "
         "a warning for an empty database.",
         "the bus does not start with another one",
         "bus migrate up",

@@ -84,7 +84,7 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
         first, more = ", ".join(store.lacking[:5]), f" and {len(store.lacking) - 5} more" if len(store.lacking) > 5 else ""
         said = f"keys, indexes or triggers are not there, or switched off: {first}{more}"
         why = "without keys the bus does not start, without indexes it is slow, without triggers records can be changed"
-        yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE)
+        yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE[store.kind])
     elif store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
     elif store.revision == 0:

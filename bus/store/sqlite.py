@@ -267,7 +267,12 @@ class SqliteStore:
         self._readers: list[SqliteConnection] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._writer = Writer(self._open_writer)
+        try:
+            self._writer = Writer(self._open_writer)
+        except BaseException:
+            for held in self._locks:
+                held.close()
+            raise
         if exclusive and path.exists():
             try:
                 self._locks.append(own_file(path))

@@ -18,6 +18,8 @@ LITTLE = 1 << 20
 MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
 """Errors of `sqlite3` that say something of what was asked; all others say something of the database."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+MENDING = "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
+"""What to do with a damaged file."""
 
 
 def kind_of(error: BaseException | None) -> int:
@@ -51,7 +53,7 @@ def _remedy(error: Exception, path: Path) -> str:
     if kind == sqlite3.SQLITE_READONLY or number == errno.EROFS:
         return f"is {path} yours to write? a disk that fails becomes read-only: look at dmesg, mend it, mount it again, start again"
     if kind in DAMAGED:
-        return "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
+        return MENDING
     if number in (errno.EMFILE, errno.ENFILE) or (kind == sqlite3.SQLITE_CANTOPEN and not _may_open()):
         return "this process has no file descriptor left: raise LimitNOFILE (ulimit -n)"
     return ""
@@ -123,6 +125,7 @@ def own(path: Path) -> IO[bytes]:
     Raises `StoreError` when another has it, or when the ``-wal`` beside it is another file's. MUST be called before it is opened.
     """
     path = path.resolve()
+    refuse_folder(path)
     if path.exists() and path.stat().st_nlink > 1:
         raise StoreError(
             f"{path} has another name, under which another bus may work on it", code="store.taken",
@@ -145,6 +148,14 @@ def own(path: Path) -> IO[bytes]:
         held.truncate(0)
         held.write(str(os.getpid()).encode())
     return held
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises `StoreError` for what can be no database."""
+    if path.is_dir():
+        raise StoreError(
+            f"{path} is a folder", code="store.unreachable", hint="name a file in store.url, such as sqlite:////var/lib/snodo/snodo.db"
+        )
 
 
 def refuse_strange_log(path: Path) -> None:

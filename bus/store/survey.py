@@ -16,14 +16,16 @@ from bus.clock import text_of
 from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION, lacking, refuse, refuse_without_keys, revision_of_postgres, revision_of_sqlite
-from bus.store.sqlite_file import address, refuse_strange_log, unreadable
+from bus.store.schema import REVISION, lacking, lacking_in_sqlite, refuse, refuse_without_keys, revision_of_postgres, revision_of_sqlite
+from bus.store.sqlite_file import MENDING, address, refuse_folder, refuse_strange_log, unreadable
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
+LOOKED_THROUGH = 500_000_000
+"""Bytes of the largest file of which each page is looked at: that takes seconds."""
 _COPY = "no WAL yet, as in each copy that SQLite made: the bus sets it at its start, and refuses to start where the disk cannot"
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
@@ -74,10 +76,12 @@ def survey(url: str) -> Survey:
 
 
 def _sqlite(path: Path) -> Survey:
+    refuse_folder(path)
     refuse_strange_log(path)
     try:
         with closing(sqlite3.connect(address(path, "ro"), uri=True)) as raw:
             raw.row_factory = sqlite3.Row
+            _refuse_damaged(raw, path)
             revision = revision_of_sqlite(raw)
             mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
             now = dt.datetime.now(dt.UTC)
@@ -85,16 +89,26 @@ def _sqlite(path: Path) -> Survey:
             def ask(query: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
                 return raw.execute(query, parameters).fetchall()
 
+            lost = lacking_in_sqlite(raw) if revision == REVISION else []
             figures, missed = _figures(ask, now, revision, sqlite3.OperationalError)
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability=f"{'WAL' if mode == 'wal' else _COPY}; the bus asserts synchronous=FULL at its start",
-                unsafe=(), revision=revision, speaks=REVISION, now=now,
+                unsafe=(), lacking=lost, revision=revision, speaks=REVISION, now=now,
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
         hint = unreadable(error, path).hint  # the place is told apart
         raise StoreError(f"cannot read the database: {error}", code="store.unreachable", hint=hint) from error
+
+
+def _refuse_damaged(raw: sqlite3.Connection, path: Path) -> None:
+    """Raises `StoreError` for a file whose pages do not hold together: the bus meets that where it needs them, perhaps much later.
+
+    Only what is said of pages counts, which comes first: of tables without rowid SQLite 3.40 tells values that are not NULL as NULL.
+    """
+    if path.stat().st_size <= LOOKED_THROUGH and (said := raw.execute("PRAGMA quick_check(1)").fetchone()[0]).startswith("***"):
+        raise StoreError(f"the database is damaged: {' '.join(said.split())}", code="store.unreachable", hint=MENDING)
 
 
 def _postgresql(url: str) -> Survey:

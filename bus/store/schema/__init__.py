@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,10 +55,11 @@ def refuse(found: int) -> None:
         )  # fmt: skip
 
 
-WHOLE = (
-    "was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; what was dropped or switched off, "
-    "its owner makes again as bus/store/schema/postgres does, or by ALTER TABLE … ENABLE TRIGGER ALL"
-)
+WHOLE = {
+    "SQLite": "another program dropped them: restore the backup, or make them again as bus/store/schema/sqlite does",
+    "PostgreSQL": "was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; what was dropped or "
+    "switched off, its owner makes again as bus/store/schema/postgres does, or by ALTER TABLE … ENABLE TRIGGER ALL",
+}
 """What to do where parts of the schema are lacking."""
 _PART = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)? (TABLE|INDEX|TRIGGER)(?: IF (?:NOT )?EXISTS)? (\w+)", re.MULTILINE)
 _THERE = """
@@ -77,7 +79,7 @@ def lacking(session: psycopg.Connection[Any]) -> list[str]:
 def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
     """Raises `StoreError` where tables lack their keys: they would take twice what must be there once."""
     if keys := [name for name in lacking(session) if name.endswith(_KEY)]:
-        raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE)
+        raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE["PostgreSQL"])
 
 
 @cache
@@ -91,8 +93,32 @@ def _parts() -> frozenset[str]:
 
 
 def revision_of_sqlite(raw: sqlite3.Connection) -> int:
-    """0 for an empty database."""
-    return int(raw.execute("PRAGMA user_version").fetchone()[0])
+    """0 for an empty database; raises `StoreError` where tables of ours say none."""
+    revision = int(raw.execute("PRAGMA user_version").fetchone()[0])
+    if revision == 0 and raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone():
+        raise StoreError(
+            "the tables of a bus are there, and not the revision of their schema: was it made from the .dump of another file?",
+            code="store.schema", hint="copy that file by VACUUM INTO; else say the revision of the program that made it, such as "
+            f"this one's: PRAGMA user_version = {REVISION}",
+        )  # fmt: skip
+    return revision
+
+
+def lacking_in_sqlite(raw: sqlite3.Connection) -> list[str]:
+    """Indexes and triggers of this revision that are not there. Raises `StoreError` where it is a table."""
+    there = {row[0] for row in raw.execute("SELECT name FROM sqlite_master").fetchall()}
+    if tables := sorted(name for name, kind in _made().items() if kind in ("table", "view") and name not in there):
+        hint = "another program changed it: restore the backup, with no -wal of this file beside it"
+        raise StoreError(f"tables of the bus are not there: {', '.join(tables)}", code="store.schema", hint=hint)
+    return sorted(_made().keys() - there)
+
+
+@cache
+def _made() -> dict[str, str]:
+    """What an empty database of SQLite is given, each with its kind."""
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.executescript(_everything("sqlite"))
+        return dict(raw.execute("SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"))
 
 
 def prepare_sqlite(raw: sqlite3.Connection) -> None:
@@ -100,6 +126,7 @@ def prepare_sqlite(raw: sqlite3.Connection) -> None:
     if revision_of_sqlite(raw) == 0:
         raw.executescript(f"BEGIN IMMEDIATE;\n{_everything('sqlite')}\nCOMMIT;")
     refuse(revision_of_sqlite(raw))
+    lacking_in_sqlite(raw)
 
 
 def revision_of_postgres(session: psycopg.Connection[Any]) -> int:

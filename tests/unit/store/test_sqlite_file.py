@@ -21,7 +21,8 @@ from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.survey import survey
 from tests.fault.disk import Disk
-from tests.small_bus import no_descriptors
+from tests.small_bus import no_descriptors, write
+from tests.unit.examining import examined
 from tests.unit.store.sequences import names, put
 
 
@@ -337,3 +338,61 @@ def test_a_reader_that_met_a_text_that_is_none_goes_on_with_what_is_written_sinc
             raw.commit()
             with store.read() as tx:
                 assert [row["content"] for row in tx.all("payloads_named", ids='["x"]')] == [found]
+
+
+def _dumped(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        script = "\n".join(raw.iterdump())
+    path.unlink()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(script)
+
+
+def _without(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute(statement)
+
+    return change
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said", "remedy"),
+    [
+        (_dumped, "store.schema", "the tables of a bus are there, and not the revision", "PRAGMA user_version = "),
+        (_without("DROP TABLE waits"), "store.schema", "tables of the bus are not there: waits", "restore the backup"),
+        (_folder, "store.unreachable", " is a folder", "name a file in store.url"),
+    ],
+)
+def test_what_another_hand_made_of_a_file_is_refused_and_told_as_what_it_is(
+    tmp_path: Path, change: Callable[[Path], None], code: str, said: str, remedy: str
+) -> None:
+    """That it is empty was said of the first, and nothing of the second, until a run waited."""
+    path = tmp_path / "snodo.db"
+    open_store(f"sqlite:///{path}").close()
+    change(path)
+    with pytest.raises(StoreError) as refused:
+        open_store(f"sqlite:///{path}", exclusive=True)
+    [told] = examined(write(tmp_path, store={"url": f"sqlite:///{path}"}))["doctor.store"]
+    assert (refused.value.code, told.level, told.what, told.next) == (code, "wrong", refused.value.sentence, refused.value.hint)
+    assert (said in told.what, remedy in told.next) == (True, True)
+
+
+def test_indexes_and_triggers_that_are_gone_and_damage_that_no_question_meets_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "snodo.db"
+    open_store(f"sqlite:///{path}").close()
+    settings_path = write(tmp_path, store={"url": f"sqlite:///{path}"})
+    _without("DROP TRIGGER records_are_never_changed")(path)
+    _without("DROP INDEX runs_state")(path)
+    [told] = examined(settings_path)["doctor.store-schema"]
+    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, runs_state")
+    with path.open("r+b") as file:
+        file.seek(60_000)
+        file.write(b"\xff" * 20_000)
+    [told] = examined(settings_path)["doctor.store"]
+    assert (told.level, told.what.startswith("the database is damaged: ")) == ("wrong", True)
