@@ -99,7 +99,8 @@ CODES: dict[str, Code] = {
         "start the standby, or take it out of synchronous_standby_names and reload the server",
     ),
     "doctor.store-disk": Code(
-        "Where the SQLite file lies: a local disk (a warning in memory, wrong on the network), with 1 GB (wrong below 100 MB).",
+        "Where the SQLite file lies: a local disk (a warning in memory or in a container's own layer, wrong on the network), "
+        "with 1 GB (wrong below 100 MB).",
         "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",
         "put the file on a local disk with space",
     ),

@@ -143,6 +143,9 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.store-disk", refused.sentence, str(folder), why=FORGETFUL, next=refused.hint)
     for said in doubts(at.settings.store.url):
         yield warning("doctor.store-disk", said, str(folder), why=FORGETFUL, next="put the file on a local disk")
+    if filesystem(folder) == "overlay":
+        said, why = "the database is in the layer of this container alone", "it goes with the container, as at the next version"
+        yield warning("doctor.store-disk", said, str(folder), why=why, next="mount a volume there, and others for keys and attachments")
     yield from space("doctor.store-disk", folder, f"{filesystem(folder) or 'disk'}, ")
 
 

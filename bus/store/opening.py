@@ -13,8 +13,15 @@ from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
-DOUBTFUL = {"tmpfs": "in memory", "ramfs": "in memory", "9p": "another machine's"}
+NETWORK = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone",
+})  # fmt: skip
+DOUBTFUL = {
+    "tmpfs": "in memory",
+    "ramfs": "in memory",
+    **dict.fromkeys(("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse"), "another machine's"),
+}
 """File systems of which nobody knows whether they keep what they say they wrote."""
 CLEAR = frozenset({"disable", "allow", "prefer"})
 """Where `sslmode` is one of these, a server that speaks no TLS is spoken to without."""

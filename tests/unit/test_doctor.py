@@ -257,7 +257,9 @@ def test_what_the_start_refuses_of_keys_and_of_a_database_without_them_is_told_w
     assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
 
 
-@pytest.mark.parametrize(("kind", "level"), [("nfs4", "wrong"), ("cifs", "wrong"), ("tmpfs", "warning"), ("9p", "warning"), ("ext4", "ok")])
+@pytest.mark.parametrize(("kind", "level"), [
+    ("nfs4", "wrong"), ("cifs", "wrong"), ("fuse.s3fs", "wrong"), ("tmpfs", "warning"), ("9p", "warning"), ("vboxsf", "warning"), ("ext4", "ok"),
+])  # fmt: skip
 def test_a_file_on_the_network_is_refused_and_in_memory_doubted(tmp_path, monkeypatch, kind, level):
     for room in ("bus.store.opening", "bus.doctor.database"):
         monkeypatch.setattr(f"{room}.filesystem", lambda folder: kind)
@@ -271,6 +273,12 @@ def test_a_file_on_the_network_is_refused_and_in_memory_doubted(tmp_path, monkey
         assert (told[0].what, told[0].next) == (refused.value.sentence, refused.value.hint)
     else:
         assert [one.what for one in told if one.level == "warning"] == doubts(config.load(path).store.url)
+
+
+def test_a_database_that_goes_with_its_container_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("bus.doctor.database.filesystem", lambda folder: "overlay")
+    [told] = [one for one in examined(write(tmp_path))["doctor.store-disk"] if "container" in one.what]
+    assert (told.level, told.next) == ("warning", "mount a volume there, and others for keys and attachments")
 
 
 def test_records_that_nobody_seals_are_told_while_workers_are_there(tmp_path, monkeypatch):
