@@ -20,6 +20,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("settings", here.settings),
     ("secrets", needs_settings(here.secrets)),
     ("files", needs_settings(here.files)),
+    ("places", needs_settings(here.places)),
     ("shape", needs_settings(here.shape)),
     ("keys", needs_settings(here.keys)),
     ("adapters", needs_settings(systems.adapters)),

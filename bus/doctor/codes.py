@@ -39,6 +39,11 @@ CODES: dict[str, Code] = {
         "whoever writes them gives himself a key, or changes what the bus does and has",
         "chmod o-w it",
     ),
+    "doctor.places": Code(
+        "Where keys and attachments lie; a warning in memory, and in a container's own layer.",
+        "they go with this boot of the machine, or with the container, and without the keys no payload can be opened",
+        "put them on a disk: in a container, a volume",
+    ),
     "doctor.shape": Code(
         "Whether store and channel fit together; a warning when one is for one process and the other for several.",
         "`bus web` and `bus worker` refuse to start with it",

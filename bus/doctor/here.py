@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.config import file_of
+from bus.disk import filesystem
 from bus.doctor.verdict import Surroundings, Verdict, counted, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.examine import examine
@@ -21,6 +22,7 @@ from bus.message import texts_in
 from bus.systems import class_of, operations_of
 
 FEWEST_FILES = 4096
+FLEETING = {"tmpfs": "in memory", "ramfs": "in memory", "overlay": "in the layer of this container alone"}
 LITTLE, TOO_LITTLE = 1e9, 1e8
 """Bytes of free space below which it is a warning, and wrong."""
 
@@ -93,6 +95,18 @@ def _may_all_write(place: Path) -> bool:
     except OSError:
         return False
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
+def places(at: Surroundings) -> Iterator[Verdict]:
+    """Folders that must outlive this boot and this container; that of the database is looked at for itself."""
+    config = at.settings
+    folders = {config.keystore.folder: "keys", config.keystore.master.parent: "the master key", config.log.key.parent: "the log's key"}
+    folders |= {config.attachments.folder: "attachments"}
+    found = [(what, folder, FLEETING[kind]) for folder, what in folders.items() if (kind := filesystem(folder)) in FLEETING]
+    for what, folder, where in found:
+        yield warning("doctor.places", f"the folder of {what} is {where}", str(folder))
+    if not found:
+        yield ok("doctor.places", "keys and attachments outlive a restart")
 
 
 def _has_password(text: str) -> bool:

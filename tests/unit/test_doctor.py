@@ -281,6 +281,13 @@ def test_a_database_that_goes_with_its_container_is_told(tmp_path, monkeypatch):
     assert (told.level, told.next) == ("warning", "mount a volume there, and others for keys and attachments")
 
 
+@pytest.mark.parametrize("kind", ["tmpfs", "overlay", "ext4"])
+def test_keys_and_attachments_that_do_not_outlive_a_restart_are_told(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "keys" else "nfs4")
+    [told] = examined(write(tmp_path))["doctor.places"]
+    assert (told.level, "keys" in told.what) == ("ok" if kind == "ext4" else "warning", True)
+
+
 def test_records_that_nobody_seals_are_told_while_workers_are_there(tmp_path, monkeypatch):
     path = write(tmp_path)
     monkeypatch.setattr("bus.engine.sequencer.Sequencer.turn", lambda self: 0)
