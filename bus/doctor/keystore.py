@@ -40,6 +40,11 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         said = f"the key store is older than the database, and lacks keys of payloads: {lacking:,} of the blocks that these name"
         cure = "put a newer copy of it there before the start; where there is none, what is due is parked: bus dead"
         yield warning(CODE, said, str(folder), why="what was sealed since cannot be opened", next=cure)
+    elif folder.resolve() in master.resolve().parents:
+        said, cure = "the master key lies in the key store that it wraps", "move it out, and name its place in keystore.master"
+        yield warning(
+            CODE, said, str(master), why="a copy of the one is a copy of both, and reads everything with one of the database", next=cure
+        )
     else:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
 

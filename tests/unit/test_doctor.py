@@ -281,6 +281,12 @@ def test_a_database_that_goes_with_its_container_is_told(tmp_path, monkeypatch):
     assert (told.level, told.next) == ("warning", "mount a volume there, and others for keys and attachments")
 
 
+def test_a_master_key_in_the_key_store_that_it_wraps_is_told(tmp_path):
+    with running(tmp_path, keystore={"folder": "var/keys", "master": "var/keys/master.key"}):
+        [told] = examined(tmp_path / "config.yaml")["doctor.keystore"]
+    assert (told.level, told.what) == ("warning", "the master key lies in the key store that it wraps")
+
+
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "ext4"])
 def test_keys_and_attachments_that_do_not_outlive_a_restart_are_told(tmp_path, monkeypatch, kind):
     monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "keys" else "nfs4")
