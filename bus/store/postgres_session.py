@@ -283,11 +283,14 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
      AND NOT has_schema_privilege(oid, 'USAGE') LIMIT 1) AS closed,
   (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' AND relpersistence = 'u'
-     AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS unlogged
+     AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS unlogged,
+  (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
+   WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' AND row_security_active(oid)
+     AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS hiding
 """
 """``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER of a role or a database said it, if one did;
 ``closed``: what opens the schema of our search_path where our user may not look in;
-``unlogged``: tables of ours that a crash of the server empties."""
+``unlogged``: tables of ours that a crash of the server empties; ``hiding``: those of which our user sees only some rows."""
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
@@ -325,6 +328,9 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
     if facts["unlogged"]:
         said = f"a crash of the server would empty these tables, which are UNLOGGED: {facts['unlogged']}"
         yield StoreError(said, code="store.unsafe", hint="as their owner, for each: ALTER TABLE … SET LOGGED")
+    if facts["hiding"]:
+        said = f"policies hide rows of these tables from the user of the bus: {facts['hiding']}"
+        yield StoreError(said, code="store.unsafe", hint="as their owner, for each: ALTER TABLE … DISABLE ROW LEVEL SECURITY")
     for name in SAFE:
         try:
             refuse_unsafe(name, facts[name], _undoing(name, facts))

@@ -224,6 +224,27 @@ def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_tha
             raw.execute("DROP ROLE povero")
 
 
+def test_tables_that_hide_their_rows_are_refused_with_the_remedy(tmp_path, postgresql_url):
+    """Some services switch it on for each table: doors and workers would find nothing, and say that all is well."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE cieco LOGIN")
+        try:
+            raw.execute("GRANT USAGE ON SCHEMA public TO cieco")
+            raw.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO cieco")
+            raw.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO cieco")
+            raw.execute("ALTER TABLE runs ENABLE ROW LEVEL SECURITY")
+            url = postgresql_url.replace("snodo@", "cieco@")
+            with pytest.raises(StoreError, match="hide rows of these tables from the user of the bus: runs") as refused:
+                open_store(url)
+            [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
+            assert (told.next, "DISABLE ROW LEVEL SECURITY" in told.next) == (refused.value.hint, True)
+            open_store(postgresql_url).close()  # whom it does not concern
+        finally:
+            raw.execute("DROP OWNED BY cieco")
+            raw.execute("DROP ROLE cieco")
+
+
 @pytest.mark.parametrize("name", ["Snodo", "snodo-prod"])
 def test_a_schema_whose_name_wants_quotes_is_a_schema_as_any_other(tmp_path, postgresql_url, name):
     with psycopg.connect(postgresql_url, autocommit=True) as raw:
@@ -272,6 +293,7 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "altered": None,
         "closed": None,
         "unlogged": None,
+        "hiding": None,
     }
     assert list(refusals(facts, 7)) == []
     [pooled] = refusals(facts, 8)
