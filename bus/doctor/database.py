@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from bus.clock import moment_of, text_of
 from bus.config import file_of
 from bus.disk import filesystem
 from bus.doctor.here import space
+from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
@@ -141,6 +143,9 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
         refuse_network(path)
     except StoreError as refused:
         yield wrong("doctor.store-disk", refused.sentence, str(folder), why=FORGETFUL, next=refused.hint)
+    for part in (folder, path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", ".lock"))):
+        if part.exists() and not os.access(part, os.W_OK):
+            yield wrong("doctor.store-disk", "this is not ours to write", str(part), why="the bus cannot keep anything there", next=OURS)
     for said in doubts(at.settings.store.url):
         yield warning("doctor.store-disk", said, str(folder), why=FORGETFUL, next="put the file on a local disk")
     if filesystem(folder) == "overlay":

@@ -13,6 +13,7 @@ from bus.log.keyring import BLOCK
 from bus.log.keystore import blocks, left, look, refuse_used
 
 CODE = "doctor.keystore"
+OURS = "chown it to the user of the bus: was the bus run as root once?"
 
 
 def keystore(at: Surroundings) -> Iterator[Verdict]:
@@ -33,6 +34,8 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         yield warning(CODE, "there is no key store yet; the first start makes it", str(folder), next="back it up then")
     elif not os.access(folder, os.W_OK):
         yield wrong(CODE, "the folder is not ours to write", str(folder))
+    elif closed := [part for part in folder.rglob("*") if not os.access(part, os.R_OK | os.W_OK)]:
+        yield wrong(CODE, f"not ours to read and write: {len(closed):,} of its files", str(closed[0]), next=OURS)
     elif again := left(folder, _destroyed(at)):
         why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
         yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
@@ -80,6 +83,8 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
             keys.at(path, name, makes=False)
         except ConfigError as error:
             yield wrong("doctor.secrets", error.sentence, str(path), next=error.hint)
+        except OSError as error:
+            yield wrong("doctor.secrets", f"cannot be read: {error.strerror}", str(path), why="the bus does not start", next=OURS)
 
 
 def authority(at: Surroundings) -> Iterator[Verdict]:
@@ -108,6 +113,8 @@ def signs(at: Surroundings) -> Iterator[Verdict]:
     try:
         ours = [keys.at(path, log.origin, makes=False) for path in files if path is not None]
         keys.follows(history, log.origin, ours, log.lost_keys)
+    except OSError:  # told by `signers`
+        return
     except ConfigError as error:
         if lost or error.code == "config.log-key":
             yield wrong("doctor.secrets", error.sentence, str(log.key), next=error.hint)
