@@ -225,9 +225,9 @@ class PostgresConnection(_Asking):
                 session.execute(_PRESENT)
                 if self._life is None:
                     schema.prepare_postgres(session)
+                    schema.refuse_without_keys(session)
                 else:
                     schema.refuse_emptied(session)
-                schema.refuse_without_keys(session)
                 refuse_without_rights(session)
                 self._life = _life_of(session)
         except BaseException:

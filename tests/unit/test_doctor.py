@@ -24,12 +24,12 @@ from bus.clock import text_of
 from bus.doctor import database, here, work
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings
-from bus.errors import ConfigError, StoreError
+from bus.errors import ConfigError
 from bus.log import keys, log
 from bus.log.note import read_signer
 from bus.log.record import Record
 from bus.message import new_id
-from bus.store.opening import doubts, open_store
+from bus.store.opening import open_store
 from tests.small_bus import Caller, Process, own_key, running, settings, wait_reply, write
 from tests.unit.examining import examined, levels
 from tests.unit.sources import PYTHON
@@ -140,20 +140,6 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
     assert main(["doctor", "--nonsense"]) == 2
 
 
-@pytest.mark.parametrize("open_to_all", ["config.yaml", "routes", "routes/prova.yaml", "mappings", "snodo.db", "attachments"])
-def test_what_every_user_may_write_is_told(tmp_path, open_to_all):
-    """Whoever writes `config.yaml` gives himself the key of a sysadmin."""
-    path = write(tmp_path, store={"url": f"sqlite:///{tmp_path}/snodo.db"}, attachments={"folder": str(tmp_path / "attachments")})
-    for folder in ("routes", "mappings", "attachments"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-    for file in ("routes/prova.yaml", "snodo.db"):
-        (tmp_path / file).touch(0o644)
-    assert levels(examined(path), "doctor.files") == ["ok"]
-    (tmp_path / open_to_all).chmod(0o666 if "." in open_to_all else 0o777)
-    [told] = examined(path)["doctor.files"]
-    assert (told.level, told.where, told.next) == ("wrong", str(tmp_path / open_to_all), "chmod o-w it")
-
-
 @pytest.mark.parametrize(
     ("changes", "code", "what"),
     [
@@ -257,43 +243,6 @@ def test_what_the_start_refuses_of_keys_and_of_a_database_without_them_is_told_w
     assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
 
 
-@pytest.mark.parametrize(("kind", "level"), [
-    ("nfs4", "wrong"), ("cifs", "wrong"), ("fuse.s3fs", "wrong"), ("tmpfs", "warning"), ("9p", "warning"), ("vboxsf", "warning"), ("ext4", "ok"),
-])  # fmt: skip
-def test_a_file_on_the_network_is_refused_and_in_memory_doubted(tmp_path, monkeypatch, kind, level):
-    for room in ("bus.store.opening", "bus.doctor.database"):
-        monkeypatch.setattr(f"{room}.filesystem", lambda folder: kind)
-    monkeypatch.setattr(here, "LITTLE", 0)
-    path = write(tmp_path)
-    told = examined(path)["doctor.store-disk"]
-    assert told[0].level == level
-    if level == "wrong":
-        with pytest.raises(StoreError) as refused:
-            App(config.load(path), adapters={})
-        assert (told[0].what, told[0].next) == (refused.value.sentence, refused.value.hint)
-    else:
-        assert [one.what for one in told if one.level == "warning"] == doubts(config.load(path).store.url)
-
-
-def test_a_database_that_goes_with_its_container_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("bus.doctor.database.filesystem", lambda folder: "overlay")
-    [told] = [one for one in examined(write(tmp_path))["doctor.store-disk"] if "container" in one.what]
-    assert (told.level, told.next) == ("warning", "mount a volume there, and others for keys and attachments")
-
-
-def test_a_master_key_in_the_key_store_that_it_wraps_is_told(tmp_path):
-    with running(tmp_path, keystore={"folder": "var/keys", "master": "var/keys/master.key"}):
-        [told] = examined(tmp_path / "config.yaml")["doctor.keystore"]
-    assert (told.level, told.what) == ("warning", "the master key lies in the key store that it wraps")
-
-
-@pytest.mark.parametrize("kind", ["tmpfs", "overlay", "ext4"])
-def test_keys_and_attachments_that_do_not_outlive_a_restart_are_told(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "keys" else "nfs4")
-    [told] = examined(write(tmp_path))["doctor.places"]
-    assert (told.level, "keys" in told.what) == ("ok" if kind == "ext4" else "warning", True)
-
-
 def test_records_that_nobody_seals_are_told_while_workers_are_there(tmp_path, monkeypatch):
     path = write(tmp_path)
     monkeypatch.setattr("bus.engine.sequencer.Sequencer.turn", lambda self: 0)
@@ -373,16 +322,6 @@ def test_a_secret_with_which_the_bus_does_not_start_is_told(tmp_path, monkeypatc
         "SNODO_PROVA is still the example's, which everybody knows",
         "cannot read the secret in 'segreto': it is no text in UTF-8",
     ]
-
-
-def test_a_secret_that_everybody_can_read_is_wrong(tmp_path):
-    secret = tmp_path / "segreto"
-    secret.write_text("sqlite:///var/snodo.db")
-    path = write(tmp_path, store={"url": {"file": "segreto"}})
-    secret.chmod(0o644)
-    assert levels(examined(path), "doctor.secrets") == ["wrong"]
-    secret.chmod(0o600)
-    assert levels(examined(path), "doctor.secrets") == ["ok"]
 
 
 def test_a_password_in_an_open_config_is_wrong_and_never_shown(tmp_path, capsys):
@@ -486,25 +425,6 @@ def test_a_folder_for_attachments_that_is_a_file_is_wrong(tmp_path):
     (tmp_path / "var").mkdir()
     (tmp_path / "var/attachments").write_text("")
     assert levels(examined(path), "doctor.attachments") == ["wrong"]
-
-
-def test_free_space_has_two_bounds(tmp_path, monkeypatch):
-    monkeypatch.setattr(here, "LITTLE", 1e30)
-    assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["warning"]
-    monkeypatch.setattr(here, "TOO_LITTLE", 1e29)
-    assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["wrong"]
-
-
-def test_each_doubt_of_a_disk_says_its_own_reason_and_remedy(tmp_path, monkeypatch):
-    monkeypatch.setattr("bus.store.opening.filesystem", lambda folder: "tmpfs")
-    monkeypatch.setattr(here, "LITTLE", 1e30)
-    memory, full = examined(write(tmp_path))["doctor.store-disk"]
-    assert (memory.level, memory.why, memory.next) == (
-        "warning",
-        "network folders and memory do not keep what they say they wrote",
-        "put the file on a local disk",
-    )
-    assert (full.level, full.why, full.next) == ("warning", "a full disk refuses messages", "make room on it, or move to a larger one")
 
 
 def test_a_record_of_later_than_now_is_a_doubt_of_the_clock(tmp_path):

@@ -105,7 +105,8 @@ def test_an_outline_tells_the_ways() -> None:
     text = as_text(document(PROJECT / "tests/corpus/world/routes/buona.yaml"))
     assert "│  ├─ after 10wd, 2 times\n│  │  └─ sollecita: send prova.ricevuta\n│  └─ one that comes late\n" in text
     waits = as_text(document(PROJECT / "routes/edilizia/presenta-pratica.yaml"))
-    assert "─ ultimo-termine: wait pagopa.ricevuta for 30d  (if" in waits, "a deadline without steps of its own is one too"
+    assert "─ pagata-in-extremis: wait pagopa.ricevuta for 7d\n" in waits, "a deadline without steps of its own is one too"
+    assert '─ ultimo-termine: wait pagopa.ricevuta until date_add(posizione.scadenza, "7d")  (if' in waits
     assert "├─ righe: each riga of body.righe  (if has(body.righe))\n│  └─ riga: set cap\n" in text
 
 
