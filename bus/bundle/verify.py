@@ -363,7 +363,7 @@ class Bundle:
             self.keys = [Key(said) for said in self.own_keys]
         self._trust("checkpoint", self.checkpoint)
         self.witnessed = self._by("checkpoint", self.checkpoint, self.witnesses)
-        for key in (key for key in self.witnesses if key.name not in self.witnessed):
+        for key in (key for key in self.witnesses if not self.checkpoint.by([key])[0]):
             self.say("witness", key=key.said, by=self.checkpoint.signers)
 
     def _trust(self, name: str, checkpoint: Checkpoint) -> list[str]:

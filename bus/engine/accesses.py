@@ -50,8 +50,9 @@ def purpose_of(text: str) -> str:
     """A purpose that says something, and names nobody; raises `Invalid`."""
     told = one_line(text)
     if not SHORTEST <= len(told) <= LONGEST:
+        amiss = "without a purpose" if not told else f"for a purpose that is too {'long' if len(told) > LONGEST else 'short'}"
         raise Invalid(
-            "what was said is not shown without a purpose",
+            f"what was said is not shown {amiss}",
             code="purpose.missing",
             hint=f"{SHORTEST} to {LONGEST} characters: --purpose '…'; over HTTP `purpose` in the body, or the header Snodo-Purpose",
         )

@@ -16,6 +16,7 @@ from bus.route.svg import TITLE, Picture, cut, document
 _TYPE, _ROUTE, _SYSTEM, _APART = 250.0, 262.0, 240.0, 190.0
 _ROUTES, _SYSTEMS = _TYPE + _APART, _TYPE + _ROUTE + 2 * _APART
 _LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#a06a00"}
+_DASHED = {"waits for": ' stroke-dasharray="5 4"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
         whole.text(x, 40, word, "purpose")
     for position, (word, colour) in enumerate(_LINES.items()):
         x = legend + 90 * position
-        whole.parts.append(f'<path d="M{x} 12 h22" stroke="{colour}" stroke-width="1.6"/>')
+        whole.parts.append(f'<path d="M{x} 12 h22" stroke="{colour}" stroke-width="1.6"{_DASHED.get(word, "")}/>')
         whole.text(x + 27, 16, word, "label")
     for link in found:
         _curve(whole, link, left, middle, right)
@@ -185,10 +186,9 @@ def _curve(whole: Picture, link: Link, left: Mapping[str, Any], middle: Mapping[
             start, end = (_TYPE, _centre(left, link.target) - 5), (_ROUTES - 2, _centre(middle, link.source) - 9)
     (x1, y1), (x2, y2) = start, end
     bend = (x2 - x1) / 2
-    dashed = ' stroke-dasharray="5 4"' if link.does == "waits for" else ""
     whole.parts.append(
         f'<path d="M{x1:.1f} {y1:.1f} C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}" fill="none"'
-        f' stroke="{_LINES[link.does]}" stroke-opacity="0.55" stroke-width="1.3"{dashed} marker-end="url(#arrow)">'
+        f' stroke="{_LINES[link.does]}" stroke-opacity="0.55" stroke-width="1.3"{_DASHED.get(link.does, "")} marker-end="url(#arrow)">'
         f"<title>{escape(f'{link.source} {link.does} {link.target}')}</title></path>"
     )
 

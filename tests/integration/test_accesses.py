@@ -118,7 +118,7 @@ def test_who_did_not_send_a_message_reads_it_for_a_purpose_only(server: Server, 
     assert (shown.json["body"], shown.json["reply"]) == (BODY, {"saluto": f"ciao {NAME}", "tanti": 5, "altro": 5})
     assert reads(server)[len(before) :] == [("revisore", "message", WHAT_FOR["Snodo-Purpose"])]
     too_short = call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "x"}, name="revisore")
-    assert (too_short.status, too_short.json["code"]) == (422, "purpose.missing")
+    assert (too_short.status, too_short.json["code"], "too short" in too_short.json["detail"]) == (422, "purpose.missing", True)
     assert call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "curiosità"}, name="altro").status == 404, "another portal"
 
 

@@ -47,6 +47,9 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path, authority)
     bundle = verify.Bundle(second.content, witnesses=[verify.Key(str(witness.verifier))])
     assert (bundle.found, bundle.witnessed) == ([], ["testimone.example/uno"])
     other = note.Signer.new("altro.example/due", note.COSIGNATURE).verifier
+    namesake = note.Signer.new("testimone.example/uno", note.COSIGNATURE).verifier
+    both = [verify.Key(str(one)) for one in (witness.verifier, namesake)]
+    assert [word for word, _ in verify.Bundle(second.content, witnesses=both).found] == ["witness"], "of each key that is given"
     [(word, told)] = verify.Bundle(second.content, witnesses=[verify.Key(str(other))]).found
     assert (word, told["key"]) == ("witness", str(other))
     assert f"testimone.example/uno+{witness.verifier.key_id.hex()}" in told["by"], "who changed its key is found by the one of then"
