@@ -32,6 +32,7 @@ class NotificheSettings(RestSettings):
 
     chiave: Text = Field(description="subscription key of our service on App IO")
     ente: str | None = Field(None, pattern=r"^[0-9]{11}$", description="codice fiscale of the municipality, as payee of notices")
+    avvisi_scadono: bool = Field(True, description="notices cannot be paid after their due date: the same as switch_to_expired of pagopa")
     smtp_host: Text = Field(description="mail server")
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
@@ -154,7 +155,8 @@ class Notifiche(Adapter):
         return {"fiscal_code": request.codice_fiscale, "content": content}
 
     def _payment(self, notice: Avviso) -> dict[str, Any]:
-        payment: dict[str, Any] = {"notice_number": notice.numero_avviso, "amount": notice.importo, "invalid_after_due_date": False}
+        expires = self.settings.avvisi_scadono and notice.scadenza is not None
+        payment: dict[str, Any] = {"notice_number": notice.numero_avviso, "amount": notice.importo, "invalid_after_due_date": expires}
         if self.settings.ente:
             payment["payee"] = {"fiscal_code": self.settings.ente}
         return payment

@@ -58,10 +58,18 @@ class TestNotifiche(AdapterContract):
         assert content["payment_data"] == {
             "notice_number": "302000100000019421",
             "amount": 5000,
-            "invalid_after_due_date": False,
+            "invalid_after_due_date": True,
             "payee": {"fiscal_code": "01234567890"},
         }
         assert content["due_date"] == "2026-07-31T21:59:59.000Z"
+
+    @pytest.mark.parametrize(("when", "expires"), [({"scadenza": None}, True), ({}, False)])
+    def test_a_notice_that_can_always_be_paid_is_told_so(self, simulator, when, expires):
+        adapter = self.build({**self.settings(simulator.url, simulator.facts), "avvisi_scadono": expires})
+        call(adapter, "messaggio-io", {**MESSAGGIO, "avviso": {**AVVISO, **when}})
+        adapter.close()
+        told = simulator.ledger("messaggio-io")[-1]["detail"]["content"]["payment_data"]
+        assert told["invalid_after_due_date"] is False
 
     @pytest.mark.parametrize(
         "wrong",
