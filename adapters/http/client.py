@@ -31,7 +31,7 @@ from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
 from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
 from adapters.shapes import WebAddress, faults_of
-from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable
+from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
 
 M = TypeVar("M", bound=BaseModel)
@@ -212,9 +212,9 @@ class RestClient:
             wanted.update(hook(method, path, content, ctx))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
-        ctx.wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
+        asked = Wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
-        reply = self._exchange(ctx, effect, method, address, content, wanted, line)
+        reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
         if reply.status not in expect:
             raise _ended_badly(reply, ctx, refusals or {}, line)
         return reply
@@ -223,14 +223,18 @@ class RestClient:
         self._link.close()
 
     def _exchange(
-        self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
+        self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], asked: Wire
     ) -> RestReply:
-        limit = self.settings.max_bytes
+        """``asked`` is kept as evidence where a byte of it left."""
+        limit, line = self.settings.max_bytes, asked.note
         with crossing(ctx.timeout) as going:
             try:
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:
                 raise no_answer(effect if going.left else "read", f"{line}: {reason(error)}") from None
+            finally:
+                if going.left:
+                    ctx.exchanges.append(asked)
         transaction = reply.headers.get("govway-transaction-id")
         note = f"{reply.status} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
         ctx.wire("in", reply.body, reply.headers.get("content-type", "application/octet-stream"), note)

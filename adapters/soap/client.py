@@ -99,7 +99,6 @@ class SoapClient:
     def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> Reply:
         """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(operation)}
-        ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
         limit = self._max_reply_bytes
         with crossing(ctx.timeout) as going:
             try:
@@ -108,6 +107,9 @@ class SoapClient:
                 if not going.left:
                     raise Unreachable(f"{operation.name}: {reason(error)}, and nothing was sent") from None
                 raise no_answer(effect, f"{operation.name}: {reason(error)}") from None
+            finally:
+                if going.left:
+                    ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
         refuse_cut(reply, limit, effect, operation.name)
         return reply

@@ -368,6 +368,7 @@ class AdapterContract:
         done = attempt(nowhere, play.example.operation, play.request, files=play.example.files)
         nowhere.close()
         assert isinstance(done.error, Unreachable), repr(done.error or done.answer)
+        assert [wire for wire in done.ctx.exchanges if wire.direction == "out"] == [], "nothing left"
 
     @_for(refusing=True)
     def test_a_refusal_has_a_declared_code_and_no_effect(self, play: Play) -> None:
