@@ -128,7 +128,8 @@ def test_a_file_that_stands_in_braces_as_a_whole_is_told_so() -> None:
 
 def test_the_shipped_rules_are_laid_out(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever tries `bus fmt --check` on them sees what it says of good ones."""
-    assert 0 == main(["fmt", "--check", str(PROJECT / "routes"), str(PROJECT / "mappings")])
+    folders = ("routes", "mappings", "docs/patterns")
+    assert 0 == main(["fmt", "--check", *(str(PROJECT / folder) for folder in folders)])
     assert "0 files would change\n" == capsys.readouterr().out
 
 
