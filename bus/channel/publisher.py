@@ -184,7 +184,7 @@ class Flight:
                 self.confirmed = True
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        raise TicketLost("the broker refused a ticket")
+        raise TicketLost("the broker refused a ticket: is its queue full (rabbitmqctl list_policies, list_queues), or without a leader?")
 
     def _on_return(self, *told: Any) -> None:
         """Comes before the confirmation of the same ticket, which is therefore still in flight."""
