@@ -15,13 +15,12 @@ from bus.cli.verify import reading
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
+BUNDLE = Path("fascicolo.zip")
 
 
 def export(
     purpose: Annotated[str, typer.Option(help="Why: which request, which audit. The log keeps it with your name.")],
-    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle: a file that is not there yet.")] = Path(
-        "fascicolo.zip"
-    ),
+    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle: a file that is not there yet.")] = BUNDLE,
     case: Annotated[str, typer.Option(help="A key of a case.")] = "",
     message: Annotated[str, typer.Option(help="Id of a message.")] = "",
     since: Since = "",

@@ -139,9 +139,8 @@ def keys(at: Surroundings) -> Iterator[Verdict]:
 
 
 def rules(at: Surroundings) -> Iterator[Verdict]:
-    offering = {
-        name: at.adapters.get(name) or class_of(at.settings, name) for name in at.settings.adapters
-    }  # the class: its settings are wrong
+    # of an adapter whose settings are wrong there is only the class
+    offering = {name: at.adapters.get(name) or class_of(at.settings, name) for name in at.settings.adapters}
     catalog, findings = examine(at.settings.rules, operations_of(offering))
     errors = sum(finding.severity == "error" for finding in findings)
     where = str(at.settings.rules)

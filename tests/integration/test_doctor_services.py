@@ -196,53 +196,51 @@ def test_a_server_that_is_too_old_is_refused_as_one_before_it_is_asked_for_what_
     assert not found.get("doctor.store-schema"), "there will be no first start that makes the tables"
 
 
+@contextlib.contextmanager
+def user_of(raw, name):
+    """A user who may do with all tables of the bus what is done with rows."""
+    raw.execute(f"CREATE ROLE {name} LOGIN")
+    try:
+        raw.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
+        raw.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
+        raw.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}")
+        yield
+    finally:
+        raw.execute(f"DROP OWNED BY {name}")
+        raw.execute(f"DROP ROLE {name}")
+
+
 def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_that_gives_them(tmp_path, postgresql, postgresql_url):
     """The commonest mistake of an upgrade: `bus migrate up` without the grants after it."""
     open_store(postgresql_url).close()
-    with psycopg.connect(postgresql_url, autocommit=True) as raw:
-        raw.execute("CREATE ROLE povero LOGIN")
-        try:
-            raw.execute("GRANT USAGE ON SCHEMA public TO povero")
-            raw.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO povero")
-            raw.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO povero")
-            raw.execute("REVOKE UPDATE, DELETE ON records, payloads, rules, checkpoints, receipts, anchors FROM povero")
-            raw.execute("REVOKE DELETE ON tiles FROM povero")
-            url = postgresql_url.replace("snodo@", "povero@")
-            open_store(url).close()
-            for right, table in (("INSERT", "anchors"), ("UPDATE", "runs"), ("DELETE", "processes"), ("SELECT", "schema_revision")):
-                code = "doctor.store" if table == "schema_revision" else "doctor.store-settings"
-                raw.execute(f"REVOKE {right} ON {table} FROM povero")
-                with pytest.raises(StoreError) as refused:
-                    open_store(url)
-                [told] = [one for one in examined(write(tmp_path, store={"url": url}))[code] if one.level == "wrong"]
-                assert (refused.value.code, refused.value.hint) == ("store.rights", told.next)
-                assert "deploy/postgresql/grants.sql" in told.next
-                assert table in told.what
-                raw.execute(f"GRANT {right} ON {table} TO povero")
-        finally:
-            raw.execute("DROP OWNED BY povero")
-            raw.execute("DROP ROLE povero")
+    with psycopg.connect(postgresql_url, autocommit=True) as raw, user_of(raw, "povero"):
+        raw.execute("REVOKE UPDATE, DELETE ON records, payloads, rules, checkpoints, receipts, anchors FROM povero")
+        raw.execute("REVOKE DELETE ON tiles FROM povero")
+        url = postgresql_url.replace("snodo@", "povero@")
+        open_store(url).close()
+        for right, table in (("INSERT", "anchors"), ("UPDATE", "runs"), ("DELETE", "processes"), ("SELECT", "schema_revision")):
+            code = "doctor.store" if table == "schema_revision" else "doctor.store-settings"
+            raw.execute(f"REVOKE {right} ON {table} FROM povero")
+            with pytest.raises(StoreError) as refused:
+                open_store(url)
+            [told] = [one for one in examined(write(tmp_path, store={"url": url}))[code] if one.level == "wrong"]
+            assert (refused.value.code, refused.value.hint) == ("store.rights", told.next)
+            assert "deploy/postgresql/grants.sql" in told.next
+            assert table in told.what
+            raw.execute(f"GRANT {right} ON {table} TO povero")
 
 
 def test_tables_that_hide_their_rows_are_refused_with_the_remedy(tmp_path, postgresql_url):
     """Some services switch it on for each table: doors and workers would find nothing, and say that all is well."""
     open_store(postgresql_url).close()
-    with psycopg.connect(postgresql_url, autocommit=True) as raw:
-        raw.execute("CREATE ROLE cieco LOGIN")
-        try:
-            raw.execute("GRANT USAGE ON SCHEMA public TO cieco")
-            raw.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO cieco")
-            raw.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO cieco")
-            raw.execute("ALTER TABLE runs ENABLE ROW LEVEL SECURITY")
-            url = postgresql_url.replace("snodo@", "cieco@")
-            with pytest.raises(StoreError, match="hide rows of these tables from the user of the bus: runs") as refused:
-                open_store(url)
-            [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
-            assert (told.next, "DISABLE ROW LEVEL SECURITY" in told.next) == (refused.value.hint, True)
-            open_store(postgresql_url).close()  # whom it does not concern
-        finally:
-            raw.execute("DROP OWNED BY cieco")
-            raw.execute("DROP ROLE cieco")
+    with psycopg.connect(postgresql_url, autocommit=True) as raw, user_of(raw, "cieco"):
+        raw.execute("ALTER TABLE runs ENABLE ROW LEVEL SECURITY")
+        url = postgresql_url.replace("snodo@", "cieco@")
+        with pytest.raises(StoreError, match="hide rows of these tables from the user of the bus: runs") as refused:
+            open_store(url)
+        [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
+        assert (told.next, "DISABLE ROW LEVEL SECURITY" in told.next) == (refused.value.hint, True)
+        open_store(postgresql_url).close()  # whom it does not concern
 
 
 @pytest.mark.parametrize("name", ["Snodo", "snodo-prod"])
