@@ -14,7 +14,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -135,15 +135,20 @@ def has_decimals(value: JsonValue) -> bool:
 
 def in_one_writing(value: JsonValue) -> JsonValue:
     """The value with its whole numbers as such: 12.0 and 12 are the same number in two writings."""
-    return _in_one_writing(value) if has_decimals(value) else value
+    return with_numbers(value, lambda path: "integer") if has_decimals(value) else value
 
 
-def _in_one_writing(value: JsonValue) -> JsonValue:
+def with_numbers(value: JsonValue, kind: Callable[[tuple[str, ...]], str], path: tuple[str, ...] = ()) -> JsonValue:
+    """The value, whose whole numbers are of the kind that ``kind`` says of their paths: ``integer``, ``number`` (with decimals), or any."""
     if isinstance(value, dict):
-        return {name: _in_one_writing(inner) for name, inner in value.items()}
+        return {name: with_numbers(inner, kind, (*path, name)) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_in_one_writing(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT else value
+        return [with_numbers(inner, kind, (*path, "[]")) for inner in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT and kind(path) == "integer":
+        return int(value)
+    if type(value) is int and abs(value) <= EXACT and kind(path) == "number":
+        return float(value)
+    return value
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:

@@ -224,8 +224,9 @@ class Note:
     def by(self, keys: Sequence[Key]) -> tuple[list[str], list[str]]:
         """The names of the keys that signed it, and of those in whose name it was signed falsely."""
         good, false = list[str](), list[str]()
+        once = {key.said: key for key in keys}.values()  # one that is given twice has signed once
         for name, id, value in self.signatures:
-            for key in {key.said: key for key in keys}.values():  # one that is given twice has signed once
+            for key in once:
                 if (key.name, key.id) == (name, id):
                     (good if key.signed(self.text, value) else false).append(name)
         return good, false

@@ -19,7 +19,7 @@ Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
@@ -38,7 +38,7 @@ from bus.mapping import protected as fields
 from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
-from bus.message import EXACT, JsonObject, JsonValue, canonical, has_decimals
+from bus.message import JsonObject, JsonValue, canonical, has_decimals, with_numbers
 from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
@@ -234,19 +234,7 @@ def in_kind(declared: MessageType, body: JsonValue, types: Mapping[str, MessageT
 
     A schema takes 12.0 for an integer and 12 for a number, and expressions reckon with an integer alone or with decimals alone.
     """
-    return _in_kind(body, (), partial(_kind, declared, body, types)) if declared.has_decimals or has_decimals(body) else body
-
-
-def _in_kind(value: JsonValue, path: tuple[str, ...], kind: Callable[[tuple[str, ...]], str]) -> JsonValue:
-    if isinstance(value, dict):
-        return {name: _in_kind(inner, (*path, name), kind) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_in_kind(inner, (*path, "[]"), kind) for inner in value]
-    if isinstance(value, float) and value.is_integer() and kind(path) == "integer":
-        return int(value)
-    if type(value) is int and abs(value) <= EXACT and kind(path) == "number":
-        return float(value)
-    return value
+    return with_numbers(body, partial(_kind, declared, body, types)) if declared.has_decimals or has_decimals(body) else body
 
 
 def _kind(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType], path: tuple[str, ...]) -> str:

@@ -87,8 +87,8 @@ def _parts() -> frozenset[str]:
     """What belongs to the tables of this revision."""
     parts: set[str] = set()
     for made, kind, name in _PART.findall(_everything("postgres")):
-        part = {name + _KEY if kind == "TABLE" else name}
-        parts = parts | part if made == "CREATE" else parts - part
+        change = parts.add if made == "CREATE" else parts.discard
+        change(name + _KEY if kind == "TABLE" else name)
     return frozenset(parts - {"schema_revision" + _KEY})
 
 

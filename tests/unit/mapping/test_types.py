@@ -139,6 +139,8 @@ def test_a_number_is_of_the_kind_that_its_type_says_however_it_is_written() -> N
         "importo": 12, "forse": 1, "rate": [{"cents": 5}, {"cents": 6}], "misura": 7.0, "misure": [1.0, None, 2**60], "testo": "prova.modulo",
         "libero": {"n": 8.0, "m": 8}, "dati": {"importo": 9, "misura": 3.0},
     })  # fmt: skip
+    large: JsonValue = {"importo": 1e20}
+    assert repr(in_kind(kind, large, {})) == repr(large), "beyond what JSON of ours can say as a whole one"
     whole: JsonValue = {"cf": "X", "righe": [{"cap": "12.0"}]}
     without, _ = compiled()
     assert without is not None
