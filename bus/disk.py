@@ -15,6 +15,8 @@ OWNER_ONLY = 0o600
 """The mode of a file that nobody else may read."""
 FOLDER_OWNER_ONLY = 0o700
 """The mode of a folder that nobody else may enter."""
+IN_MEMORY = {"tmpfs": "in memory", "ramfs": "in memory"}
+"""File systems that keep nothing, each with where it is."""
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\(\d{3})")
 """How it writes blanks and the like: by three octal digits."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.config import file_of
-from bus.disk import filesystem
+from bus.disk import IN_MEMORY, filesystem
 from bus.doctor.verdict import Surroundings, Verdict, counted, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.examine import examine
@@ -22,7 +22,7 @@ from bus.message import texts_in
 from bus.systems import class_of, operations_of
 
 FEWEST_FILES = 4096
-FLEETING = {"tmpfs": "in memory", "ramfs": "in memory", "overlay": "in the layer of this container alone"}
+FLEETING = {**IN_MEMORY, "overlay": "in the layer of this container alone"}
 LITTLE, TOO_LITTLE = 1e9, 1e8
 """Bytes of free space below which it is a warning, and wrong."""
 

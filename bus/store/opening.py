@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bus.config import SCHEMES, file_of
-from bus.disk import filesystem, make_folder, sync_folder
+from bus.disk import IN_MEMORY, filesystem, make_folder, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
 
@@ -18,8 +18,7 @@ NETWORK = frozenset({
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone",
 })  # fmt: skip
 DOUBTFUL = {
-    "tmpfs": "in memory",
-    "ramfs": "in memory",
+    **IN_MEMORY,
     **dict.fromkeys(("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse"), "another machine's"),
 }
 """File systems of which nobody knows whether they keep what they say they wrote."""
