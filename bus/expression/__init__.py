@@ -35,7 +35,7 @@ from bus.message import JsonValue
 from bus.source import line_and_column
 
 __all__ = [
-    "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal", "name_problem",
+    "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem",
     "needs_extensions", "new_environment", "table_functions",
 ]  # fmt: skip
 
@@ -53,8 +53,10 @@ MAX_LENGTH = 10_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
-_JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
-_NAMED = {"INT": "integer", "DOUBLE": "number", "BOOL": "boolean", **dict.fromkeys(("STRING", "TIMESTAMP", "DURATION", "BYTES"), "string")}
+_NAMED = {
+    "INT": "integer", "DOUBLE": "number", "BOOL": "boolean", "NULL": "null",
+    **dict.fromkeys(("STRING", "TIMESTAMP", "DURATION", "BYTES"), "string"),
+}  # fmt: skip
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -75,30 +77,30 @@ def literal(text: str) -> str:
     return f'"{escaped}"'
 
 
-def json_type(name: str) -> str:
-    """CEL's name of a type as JSON Schema's; empty when it may be several."""
-    if name.startswith("LIST"):
-        return "array"
-    return "object" if name.startswith(("MAP", "snodo.")) else _NAMED.get(name, "")
+def shape_named(name: str) -> dict[str, Any]:
+    """CEL's name of a type as a JSON Schema, as deep as lists go; {} of what may be of several types."""
+    if name.startswith("LIST<"):
+        return {"type": "array", "items": shape_named(name.removeprefix("LIST<").removesuffix(">"))}
+    kind = "object" if name.startswith(("MAP", "snodo.")) else _NAMED.get(name, "")
+    return {"type": kind} if kind else {}
 
 
 class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
-    ``text`` is its source, ``names`` the names of the scope it reads, ``returns`` the JSON type of its value where the text alone
-    tells (else empty), ``in_cel`` whether it is an expression of CEL (neither a plain path nor a literal). What it reads is said as in
-    `bus.expression.tree.Reading`. Immutable, thread-safe.
+    ``text`` is its source, ``names`` the names of the scope it reads, ``in_cel`` whether it is an expression of CEL (neither a plain
+    path nor a literal). What it reads is said as in `bus.expression.tree.Reading`. Immutable, thread-safe.
 
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
     __slots__ = (
         "_evaluate", "arguments", "cells", "compared", "comparisons", "in_cel", "literals", "lookups", "made", "mixed", "names",
-        "pairs", "references", "results", "returns", "sifted", "text",
+        "pairs", "references", "results", "sifted", "text",
     )  # fmt: skip
 
-    def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading, returns: str = "") -> None:
-        self.text, self.returns, self._evaluate = text, returns, evaluate
+    def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
+        self.text, self._evaluate = text, evaluate
         self.in_cel = isinstance(evaluate, _Program | plain.Plain)
         self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
         self.comparisons, self.compared, self.pairs, self.mixed = reading.comparisons, reading.compared, reading.pairs, reading.mixed
@@ -244,7 +246,7 @@ class Environment:
             raise ExpressionError("a type stands where a value should", line=line, column=column, hint=hint)
         program = _Program(compiled, reading)
         value = plain.compiled(checked.expr, self.tables.functions)
-        return Expression(text, program if value is None else plain.Plain(value, program), reading, json_type(returned))
+        return Expression(text, program if value is None else plain.Plain(value, program), reading)
 
     def _compiled(self, text: str, offered: frozenset[str]) -> tuple[Any, Any, Reading]:
         """What CEL makes of it, its tree and what it reads; what is wrong is told with these names alone, whatever others use."""
@@ -276,7 +278,7 @@ def _plain_literal(text: str) -> Expression | None:
         return None
     double, single, number, word = match.groups()
     value: JsonValue = _WORDS[word] if word else int(number) if number else double if double is not None else single
-    return Expression(text, lambda scope: value, Reading(), _JSON[value.__class__])
+    return Expression(text, lambda scope: value, Reading())
 
 
 class _Path:
@@ -433,7 +435,8 @@ def new_environment(
     from cel_expr_python import cel
 
     known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
-    functions = [_declaration(cel, name, [function]) for name, function in known.items()]
+    functions = [_declaration(cel, name, [function]) for name, function in known.items() if name != "sum"]
+    functions.append(_sums(cel) if pool else _declaration(cel, "sum", [FUNCTIONS["sum"]]))
     row, cell = _lookups(tables)
     found = [replace(row, returns=dict[str, str]), replace(cell, returns=str)] if texts else [row, cell]
     functions.append(_declaration(cel, "lookup", found))
@@ -453,6 +456,19 @@ def _declared_type(cel: Any, said: tuple[int, str, bool] | None) -> Any:
 
 def _declaration(cel: Any, name: str, overloads: Sequence[Function]) -> Any:
     return cel.FunctionDecl(name, [_overload(cel, function) for function in overloads])
+
+
+def _sums(cel: Any) -> Any:
+    """`sum` for a checker of types: whole of whole numbers, and of no texts.
+
+    The first takes what nobody has. It is for lists of which nothing is known: where several may be meant, CEL gives the first's type.
+    """
+    kinds = (cel.Type.TIMESTAMP, cel.Type.DYN), (cel.Type.INT, cel.Type.INT), (cel.Type.DOUBLE, cel.Type.DOUBLE)
+
+    def overload(item: Any, returned: Any) -> Any:
+        return cel.Overload(f"sum_{item.name()}", return_type=returned, parameters=[cel.Type.List(item)], impl=FUNCTIONS["sum"].call)
+
+    return cel.FunctionDecl("sum", [overload(*one) for one in kinds])
 
 
 def _overload(cel: Any, function: Function) -> Any:

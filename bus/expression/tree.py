@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from bus.expression.made import Made
 from bus.expression.nodes import (
     binds,
     calls,
@@ -48,7 +49,7 @@ _FIELDS = {
     "Abstract": "name:1:string",
     "ListOf": "item:1:Type",
     "MapOf": "value:2:Type",
-    "Type": "dyn:1:Empty list:6:ListOf map:7:MapOf type:11:Type abstract:14:Abstract",
+    "Type": "dyn:1:Empty primitive:3:int32 list:6:ListOf map:7:MapOf type:11:Type abstract:14:Abstract",
     "TypeOf": "key:1:int64 value:2:Type",
     "Position": "key:1:int64 value:2:int32",
     "SourceInfo": "positions:4:Position*",
@@ -56,7 +57,6 @@ _FIELDS = {
 }
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
-_JSON_KINDS = {"int64_value": "integer", "double_value": "number", "string_value": "string", "bool_value": "boolean"}
 COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
@@ -217,7 +217,7 @@ class Reading:
     mixed: list[int] = field(default_factory=list)
     """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
     made: Mapping[str, Any] = field(default_factory=dict)
-    """The schema of an object that it writes out, or of a list of such; {} where it does not."""
+    """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
     sifted: tuple[tuple[str, ...], ...] = ()
     """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
     loose_optional: int | None = None
@@ -264,32 +264,10 @@ def read(checked: Any) -> Reading:
     if _looked_up(checked.expr)[0] is not None:  # it is noted before those that its key is looked up by
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
-    walker.reading.made = _made(checked.expr)
+    walker.reading.made = Made(walker.types).shape(checked.expr)
     if path_of(checked.expr, {}) is None:
         walker.reading.sifted = tuple(items_of(checked.expr))
     return walker.reading
-
-
-def _made(node: Any) -> dict[str, Any]:
-    """The schema of an object that is written out, or of the list that ``map`` makes, as far as the text tells; {} of anything else."""
-    kind = kind_of(node)
-    if kind == "struct":
-        entries = [(written_in(entry.map_key), entry) for entry in node.struct.entries]
-        if any(name is None for name, _ in entries):
-            return {}
-        sure = [name for name, entry in entries if not entry.optional_entry]
-        fields = {name: _made(entry.value) for name, entry in entries}
-        return {"type": "object", "properties": fields, "required": sure, "additionalProperties": False}
-    if kind != "comprehension":
-        basic = _basic(node, of_none=False)
-        return {"type": _JSON_KINDS[basic]} if basic else {}
-    step = node.comprehension.loop_step
-    while calls(step, "_?_:_"):  # map(x, condition, value)
-        step = step.call.args[1]
-    if not calls(step, "_+_") or is_binding(node.comprehension):
-        return {}
-    added = step.call.args[1]
-    return {"type": "array", "items": _made(added.list.elements[0])} if len(added.list.elements) == 1 else {}
 
 
 def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:

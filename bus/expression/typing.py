@@ -18,7 +18,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
 
 from bus.errors import ExpressionError
-from bus.expression import Lookup, Tables, json_type, needs_extensions, new_environment, wording
+from bus.expression import Lookup, Tables, needs_extensions, new_environment, shape_named, wording
 from bus.expression.rows import shape_of_rows
 from bus.expression.unions import referred
 from bus.message import canonical
@@ -40,9 +40,11 @@ _DEPTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What CEL says of an expression: its JSON type (empty: not known) and each reason why it cannot be right, with its place (from 1)."""
+    """What CEL says of an expression: the schema of its value ({}: not known) and each reason why it cannot be right, with its
+    place (from 1).
+    """
 
-    returns: str = ""
+    returns: dict[str, Any] = field(default_factory=dict)
     faults: tuple[ExpressionError, ...] = ()
 
 
@@ -117,7 +119,7 @@ class Types:
 
     def _compiled(self, whole: str, text: str, texts: bool) -> Checked:
         try:
-            return Checked(json_type(self._environment(texts, needs_extensions(text)).compile(whole).return_type().name()))
+            return Checked(shape_named(self._environment(texts, needs_extensions(text)).compile(whole).return_type().name()))
         except RuntimeError as error:
             return Checked(faults=wording.type_errors(str(error), text))
 

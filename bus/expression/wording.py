@@ -142,6 +142,8 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None  # what lists hold does not matter where they are joined
         if function == "_[_]" and (item := _item(*parts)) is not None:
             return (*item, "")
+        if function == "sum":
+            return *_no_sum(types), function
         if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts) and not _of_scalars(function, parts):
             return None
         return *_inapplicable(function, types), "" if function.startswith(("_", "@", "!", "-")) else function
@@ -161,6 +163,15 @@ def _of_scalars(function: str, parts: list[str]) -> bool:
     """Whether a function of ours gets an object where it takes a text or a whole number."""
     takes = FUNCTIONS[function].parameters if function in FUNCTIONS else ()
     return any("snodo." in one and kind in (str, int) for one, (_, kind) in zip(parts, takes, strict=False))
+
+
+def _no_sum(kind: str) -> tuple[str, str]:
+    """(sentence, hint) for what `sum` gets and cannot add up; of lists CEL has looked at what they hold."""
+    item = kind.removeprefix("list(").removesuffix(")")
+    if item == kind:
+        return f"sum takes a list of numbers, this is {_shown(kind)}", ""
+    hint = "sum(list.map(x, number(x)))" if item in _TEXTS else "name what is added up: sum(list.map(x, x.…))"
+    return f"sum takes a list of numbers, each item of this one is {_shown(item)}", hint
 
 
 def _may_be_condition(kind: str) -> bool:

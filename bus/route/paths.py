@@ -11,13 +11,14 @@ from typing import Any
 from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
+from bus.expression.made import OF_PATH
 from bus.expression.tree import COMPARISONS, OF_DATES, as_written
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import choices_of
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
+from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, resolve, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
 from bus.route.doubts import Doubts, kept_nulls
 from bus.route.known import SCALARS, Known, Schema, definitions, either, type_of
@@ -149,12 +150,21 @@ class Paths:
         if found := self._looked_up(used) or self._sifted(used):
             return found
         checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
-        returns = "" if checked.faults else expression.returns or checked.returns
-        if not returns or is_bare_date(expression):
+        if not checked.returns or is_bare_date(expression):
             return Known()
-        if schema := SCALARS.get(returns):
+        if schema := SCALARS.get(checked.returns["type"]):
             return self._declared(schema)
-        return Known(schema=dict(expression.made) or {"type": returns})
+        return Known(schema=self._filled(dict(expression.made) or checked.returns, checked.returns, used))
+
+    def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
+        """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
+        if path := made.get(OF_PATH):
+            return _outline(self._below(self._named(path[0], used), path[1:]).schema) or returns
+        if "items" in made:
+            return {**made, "items": self._filled(made["items"], returns.get("items", {}), used)}
+        if "properties" in made:
+            return {**made, "properties": {name: self._filled(one, {}, used) for name, one in made["properties"].items()}}
+        return made or returns
 
     def null(self, used: Used) -> bool:
         """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
@@ -495,6 +505,13 @@ class Paths:
         )
         hint = "name the field that tells one from the other: body.…"
         self.report.report(used.pointer, "key.constant", sentence, hint, "error" if intake else "warning")
+
+
+def _outline(schema: Schema) -> Schema:
+    """What a schema says of a value without its fields, which may have names that stand for something else in another schema."""
+    inner = resolve(schema, schema)
+    said = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
+    return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said
 
 
 def _is_moment(value: Any) -> bool:

@@ -200,8 +200,9 @@ class Target:
 
     def _given_fields(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         have, take = given.get("properties", {}), wanted.get("properties", {})
-        for name in have.keys() & take.keys():
-            self._given(have[name], root, take[name], pointer, (*path, name), f"{text}.{name}")
+        others = wanted.get("additionalProperties")
+        for name in have if isinstance(others, dict) else have.keys() & take.keys():
+            self._given(have[name], root, take.get(name, others), pointer, (*path, name), f"{text}.{name}")
         closed = given.get("additionalProperties") is False
         missing = [name for name in wanted.get("required", ()) if name not in have] if closed else []
         strange = [name for name in have if name not in take] if wanted.get("additionalProperties") is False else []
