@@ -86,12 +86,13 @@ def _branches(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[
 
 
 def _decided(way: Way) -> dict[str, set[str]]:
-    """Which ways were taken at each step that has more than one."""
+    """Which ways were taken at each step that has more than one; what comes to a wait is a change of its own (`_arrivals`)."""
     found: dict[str, set[str]] = {}
-    for name in way.branches:
+    taken = [name for name in way.branches if not name.endswith(".message")]
+    for name in taken:
         if match := _DECISIONS.fullmatch(name):
             found.setdefault(match[1], set()).add(match[2].lstrip(".!"))
-    for name in way.branches:
+    for name in taken:
         if not _DECISIONS.fullmatch(name) and name not in found:
             found[name] = {"straight on"}
     return found

@@ -58,7 +58,8 @@ class Places:
         """Where one of the ways of a route (`bus.route.branches`) begins: a step, its condition when it does not hold, or a branch."""
         step, passed_over, _ = way.partition("!")
         step, _, branch = step.partition(".")
-        return self.part(f"/{step}", "when" if passed_over else branch or "id")
+        part = "wait" if branch == "message" else branch or "id"
+        return self.part(f"/{step}", "when" if passed_over else part)
 
     def at(self, pointer: Pointer, mapping: str = "") -> str:
         """Where a value of the route's document, or of a mapping's, is written."""

@@ -1,7 +1,7 @@
 """Which ways a test goes through a route: a plan that notes them, and the list of all there are.
 
 Names of ways: ``step`` (it ran), ``step!passed-over`` (its ``when`` did not hold), ``step.on_error[0]``, ``step.choose[1]``,
-``step.otherwise``, ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing of this: the plan is rebuilt with conditions
+``step.otherwise``, ``step.message`` (what a ``wait`` is for came), ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing of this: the plan is rebuilt with conditions
 that note that they were asked. The digest stays, and with it every key.
 """
 
@@ -50,6 +50,7 @@ def _names(step: Step) -> Iterator[str]:
                 yield f"{step.id}.otherwise"
         case WaitStep() | GatherStep():
             if (step.deadline or step.by) and step.type:  # without a type there is only one way out of a wait
+                yield from [f"{step.id}.message"] if isinstance(step, WaitStep) else []
                 yield f"{step.id}.on_deadline"
             if step.on_late:
                 yield f"{step.id}.on_late"
@@ -68,13 +69,15 @@ def _step(step: Step, note: Note) -> Step:
             inner["clauses"] = _clauses(step.clauses, f"{step.id}.choose", note)
             inner["otherwise"] = _branch(f"{step.id}.otherwise", step.otherwise, note)
         case WaitStep() | GatherStep():
+            if isinstance(step, WaitStep):
+                inner["match"] = _noting(step.match, note, f"{step.id}.message")
             inner["on_deadline"] = _branch(f"{step.id}.on_deadline", step.on_deadline, note)
             inner["on_late"] = _branch(f"{step.id}.on_late", step.on_late, note) if step.on_late else ()
         case EachStep():
             inner["steps"] = _steps(step.steps, note)
         case ParallelStep():
             inner["branches"] = {name: _steps(branch, note) for name, branch in step.branches.items()}
-    return replace(step, when=_noting(step, note), **inner)
+    return replace(step, when=_noting(step.when, note, step.id, f"{step.id}!passed-over"), **inner)
 
 
 def _clauses(clauses: tuple[Clause, ...], name: str, note: Note) -> tuple[Clause, ...]:
@@ -91,10 +94,13 @@ def _branch(name: str, steps: tuple[Step, ...], note: Note) -> tuple[Step, ...]:
     return (SetStep("", "", when=entered), *_steps(steps, note))
 
 
-def _noting(step: Step, note: Note) -> Expression:
+def _noting(condition: Expression | None, note: Note, held: str, passed_over: str = "") -> Expression:
+    """A condition, or none, that notes whether it held; what did not hold has no name where nothing follows from it."""
+
     def asked(scope: Any) -> Any:
-        held = True if step.when is None else step.when(scope)
-        note(step.id if held is True else f"{step.id}!passed-over")
-        return held
+        said = True if condition is None else condition(scope)
+        if way := held if said is True else passed_over:
+            note(way)
+        return said
 
     return asked

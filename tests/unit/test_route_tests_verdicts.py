@@ -128,6 +128,24 @@ def test_every_way_of_every_kind_has_a_name(judged):
 
 
 @pytest.mark.parametrize(
+    ("thens", "left"),
+    [
+        (["{arrive: prova.ricevuta}"], "attendi.on_deadline"),
+        (["{pass: 3d}", "{arrive: prova.ricevuta, but: {codice: B2}}, {pass: 3d}"], "attendi.message"),
+        (["{pass: 3d}", "{arrive: prova.ricevuta}"], ""),
+    ],
+)
+def test_both_ends_of_a_wait_want_a_test(judged, thens, left):
+    steps = """
+  - {id: attendi, wait: prova.ricevuta, match: arrival.codice == "A1", deadline: 1d}
+  - {id: fine, reply: {}}
+"""
+    tests = "".join(f"  - {{name: prova {number}, then: [{then}], expect: {{state: done}}}}\n" for number, then in enumerate(thens))
+    verdicts = judged(steps, tests)
+    assert untested(judged.catalog, verdicts) == ({"prova.percorso": [left]} if left else {})
+
+
+@pytest.mark.parametrize(
     ("test", "code"),
     [
         ("{name: prova, given: {sys.legi: {silent: true}}, expect: {state: done}}", "operation.unknown"),

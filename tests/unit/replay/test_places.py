@@ -38,6 +38,7 @@ MAPPING = "mapping: prova.campi\nfrom: prova.istanza\nto: sistema.registra\nfiel
         ("scegli.choose[0]", "13:47"),
         ("scegli.otherwise", "13:5"),
         ("uno", "13:75"),
+        ("attendi.message", "15:11"),
         ("attendi.on_deadline", "14:5"),
         ("attendi.on_late", "17:14"),
     ],
