@@ -1,8 +1,8 @@
 """Which ways a test goes through a route: a plan that notes them, and the list of all there are.
 
 Names of ways: ``step`` (it ran), ``step!passed-over`` (its ``when`` did not hold), ``step.on_error[0]``, ``step.choose[1]``,
-``step.otherwise``, ``step.message`` (what a ``wait`` is for came), ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing of this: the plan is rebuilt with conditions
-that note that they were asked. The digest stays, and with it every key.
+``step.otherwise``, ``step.message`` (what a ``wait`` is for came), ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing
+of this: the plan is rebuilt with conditions that note that they were asked. The digest stays, and with it every key.
 """
 
 from __future__ import annotations
