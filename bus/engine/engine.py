@@ -568,7 +568,7 @@ class Engine:
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
             if asking.number is not None:
-                self._lanes.has_it(asking.sequence, live.id)
+                self._lanes.has_it(self._outside.sequence(asking.call.operation), live.id)
             delay = self._around.throttles.delay(asking.call, self._holding.ticks())
             self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours, delay)
 

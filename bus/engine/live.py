@@ -349,7 +349,7 @@ class Live:
         attempt = tries.count if tries.probe else tries.count + 1
         if operation.sequence is not None and tries.number is None:
             outside.check(call)
-            self.decided.numbered.append(Numbered(call, f"{call.adapter}.{operation.sequence}", attempt, now))
+            self.decided.numbered.append(Numbered(call, outside.sequence(call.operation), attempt, now))
             return
         asking = outside.prepare(call, self.message, tries.prepares(now), tries.number, attempt)
         if tries.probe:
@@ -363,10 +363,10 @@ class Live:
         """The record that stands before an irreversible call."""
         call = asking.call
         data: dict[str, object] = {
-            "operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": asking.adapter,
+            "operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": call.adapter,
         }  # fmt: skip
         if asking.number is not None:
-            data.update(number=asking.number, sequence=asking.sequence, lane=asking.operation.in_lane)
+            data.update(number=asking.number, sequence=self.around.outside.sequence(call.operation), lane=asking.operation.in_lane)
             if asking.operation.in_lane:
                 data["rests"] = (call.timeout or asking.operation.timeout) + asking.operation.settle
         values: dict[str, Any] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}

@@ -49,15 +49,6 @@ class Asking:
     probe: bool = False
     attempt: int = 1
 
-    @property
-    def adapter(self) -> str:
-        return self.call.adapter
-
-    @property
-    def sequence(self) -> str:
-        """The name, in the log and the store, of the sequence that gave its number; if it is ordered that of its lane too."""
-        return f"{self.adapter}.{self.operation.sequence}"
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -94,6 +85,10 @@ class Outside:
         adapter, _, operation = name.partition(".")
         return self.adapters[adapter].operations[operation]
 
+    def sequence(self, name: str) -> str:
+        """The name, in the log and the store, of an operation's sequence; if it is ordered that of its lane too."""
+        return f"{name.partition('.')[0]}.{self.operation(name).sequence}"
+
     def prepare(self, call: Call, message: Message, now: dt.datetime, number: int | None, attempt: int) -> Asking:
         """Validate the request and let the adapter prepare it. Pure but for the adapter's settings. Raises `Invalid`."""
         operation, request = self.operation(call.operation), self.check(call)
@@ -126,7 +121,7 @@ class Outside:
             self._perform(asking, message, now, done, ours)
 
         try:
-            self._threads[asking.adapter].run(work)
+            self._threads[asking.call.adapter].run(work)
         except RuntimeError as error:  # closed, or the system gives no more threads
             done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
 
@@ -136,7 +131,7 @@ class Outside:
         done(self._ask(asking, message, now) if ours() else Result(asking, lost=True))
 
     def _ask(self, asking: Asking, message: Message, now: dt.datetime) -> Result:
-        adapter, operation = self.adapters[asking.adapter], asking.operation
+        adapter, operation = self.adapters[asking.call.adapter], asking.operation
         method = operation.probe if asking.probe else operation.method
         ctx, begun = self._context(asking, message, now), self._ticks()
         answer: JsonValue = None
@@ -148,7 +143,7 @@ class Outside:
         except OutsideError as outside:
             error = outside
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
-            error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+            error = InDoubt(f"the adapter {asking.call.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
         if isinstance(error, InDoubt) and operation.effect == "read":
             error = _not_had(error)
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")

@@ -125,7 +125,7 @@ class Settling:
         """Tell which lanes were left by one of these and taken by none."""
         for live, one in both:
             ended = [made.record.data["operation"] for made in live.decided.entries if not one.lost and ends_lane(made.record)]
-            names = {f"{name.partition('.')[0]}.{live.around.outside.operation(name).sequence}" for name in ended}
+            names = {live.around.outside.sequence(name) for name in ended}
             one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
 
     @staticmethod
