@@ -21,6 +21,7 @@ from bus import config
 from bus.app import App
 from bus.message import JsonObject
 from bus.web.serve import Server
+from tests.files import put
 
 KEYS = {"portale": "portal", "altro": "portal", "sistemista": "sysadmin", "revisore": "auditor"}
 RULES = {
@@ -125,10 +126,7 @@ def write(folder: Path, **changes: Any) -> Path:
         f"mappings/types/prova.{name}.yaml": TYPE.format(name=f"prova.{name}")
         for name in ("saluto", "attesa", "sveglia", "silenzio", "guasto", "orfano")
     }
-    for name, text in {**RULES, **types}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+    put(folder, {**RULES, **types})
     path = folder / "config.yaml"
     path.write_text(json.dumps(settings(**changes)), "utf-8")
     return path

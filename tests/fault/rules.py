@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.files import put
+
 Effect = Literal["keyed", "queryable", "once"]
 RETRY = "retry: {attempts: 400, wait: 1s, factor: 1, most: 1s}"
 TYPE = """
@@ -157,22 +159,16 @@ def gathering(name: str) -> Iterator[Sending]:
 
 def write(folder: Path) -> None:
     """The rules as files."""
-    for name in TYPES:
-        _file(folder / "mappings/types" / f"prova.{name}.yaml", TYPE.format(name=name))
+    put(folder, {f"mappings/types/prova.{name}.yaml": TYPE.format(name=name) for name in TYPES})
     for (name, order), steps in ROUTES.items():
-        _file(folder / "routes" / f"{name}.yaml", ROUTE.format(name=name, order=order) + steps.replace("RETRY", RETRY))
-    _file(folder / "mappings/traduci.yaml", MAPPING)
+        put(folder, {f"routes/{name}.yaml": ROUTE.format(name=name, order=order) + steps.replace("RETRY", RETRY)})
+    put(folder, {"mappings/traduci.yaml": MAPPING})
 
 
 def write_together(folder: Path) -> None:
     """A type of message that opens five runs, each of one keyed call."""
-    _file(folder / "mappings/types/prova.insieme.yaml", TYPE.format(name="insieme"))
+    put(folder, {"mappings/types/prova.insieme.yaml": TYPE.format(name="insieme")})
     for step in TOGETHER:
         call = f"  - {{id: scrivi, call: beta.scrivi, with: {{chi: '\"{step} \" + body.chi'}}, {RETRY}}}\n"
         head = ROUTE.format(name="insieme", order="case").replace("route: prova.insieme", f"route: prova.insieme-{step}")
-        _file(folder / "routes" / f"insieme-{step}.yaml", head + call)
-
-
-def _file(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+        put(folder, {f"routes/insieme-{step}.yaml": head + call})

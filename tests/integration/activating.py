@@ -12,6 +12,7 @@ import pytest
 from bus import config
 from bus.app import App
 from bus.web.serve import Server
+from tests.files import edit
 from tests.small_bus import Caller, key_of, wait_reply, write
 
 SALUTA = "routes/prova/saluta.yaml"
@@ -38,10 +39,7 @@ class Bus:
         self.start()
 
     def edit(self, path: str, old: str, new: str) -> None:
-        file = self.folder / path
-        text = file.read_text("utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new), "utf-8")
+        edit(self.folder / path, old, new)
 
     def put(self, path: str, text: str) -> None:
         """A file in the place of another, in one act: who looks on sees the one or the other."""

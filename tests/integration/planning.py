@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bus import config
 from bus.adapter import Adapter, Call, Contract, Refused, operation
+from bus.app import App
 from bus.cli import rules
 from bus.planning.planning import planned
 from bus.planning.report import Planned
 from bus.replay import window
 from bus.store.opening import Reader, open_reader
+from tests import files
+from tests.small_bus import settings
 
 TYPE = """
 type: ufficio.{name}
@@ -54,17 +59,24 @@ OPERATIONS = {f"ufficio.{name}": one for name, one in Ufficio.operations.items()
 
 
 def edit(folder: Path, old: str, new: str, file: str = "routes/pratica.yaml") -> None:
-    text = (folder / file).read_text("utf-8")
-    assert old in text
-    (folder / file).write_text(text.replace(old, new), "utf-8")
+    files.edit(folder / file, old, new)
+
+
+def office(folder: Path, routes: Mapping[str, str], types: Iterable[str], type: str = TYPE, **changes: Any) -> App:
+    """A bus with these routes, by the names of their files, and types, by name, whose only system is an `Ufficio`; not started."""
+    files.put(folder, {f"routes/{name}.yaml": text for name, text in routes.items()})
+    files.put(folder, {f"mappings/types/ufficio.{name}.yaml": type.format(name=name) for name in types})
+    told = settings(adapters={"ufficio": {"use": "tests.integration.planning:Ufficio"}}, **changes)
+    files.put(folder, {"config.yaml": json.dumps(told)})
+    return App(config.load(folder / "config.yaml"))
 
 
 @contextlib.contextmanager
 def looking(worked: Path) -> Iterator[Reader]:
     """The store of the settings of that folder, to read."""
-    settings = config.load(worked / "config.yaml")
-    with contextlib.closing(open_reader(settings.store.url)) as reader:
-        rules.give_keys(reader, settings)
+    loaded = config.load(worked / "config.yaml")
+    with contextlib.closing(open_reader(loaded.store.url)) as reader:
+        rules.give_keys(reader, loaded)
         yield reader
 
 

@@ -14,6 +14,7 @@ import pytest
 from bus.cli import main
 from bus.log import log
 from bus.web.serve import Server
+from tests.files import put
 from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, own_key, running, settings
 
@@ -64,9 +65,7 @@ ASKS = [own_key(name, "auditor", sees=sees) for name, sees in (("cieca", []), ("
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("accesses")
-    for name, text in (("routes/prova/domanda.yaml", ROUTE), ("mappings/types/prova.domanda.yaml", TYPE)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    put(folder, {"routes/prova/domanda.yaml": ROUTE, "mappings/types/prova.domanda.yaml": TYPE})
     with running(folder, keys=[*settings()["keys"], *ASKS]) as made:
         yield made
 

@@ -19,6 +19,7 @@ from bus.log.checkpoint import checkpoint_of
 from bus.log.verify import Trust, verify
 from bus.testing.ports import free_port
 from bus.testing.simulators import start
+from tests.files import put
 from tests.integration.anchoring import bus
 from tests.integration.kit import until
 
@@ -29,9 +30,7 @@ SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.
 @contextmanager
 def with_a_register(folder: Path, url: str):
     """A bus with the route as it ships, and the adapter of a register at that address."""
-    for name in SHIPPED:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text((PROJECT / name).read_text("utf-8"), "utf-8")
+    put(folder, {name: (PROJECT / name).read_text("utf-8") for name in SHIPPED})
     settings = ProtocolloSettings(
         url=url, ente="COMUNE", utente="snodo", password="segreta-di-prova", amministrazione="c_b429", aoo="AOO1",
         denominazione="Comune di prova", uo="PROTOCOLLO",

@@ -13,6 +13,7 @@ from bus import config
 from bus.adapter import Adapter, Call, Contract, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
 from bus.engine.arrival import Submission
+from tests.files import put
 from tests.integration.kit import ShiftedClock, until
 
 ROUTE = """
@@ -75,9 +76,7 @@ class House:
     """A bus on one folder, which may be stopped and started with what the outside system has kept."""
 
     def __init__(self, folder: Path, attempts: int) -> None:
-        for name, text in {"routes/posizione.yaml": ROUTE % attempts, "mappings/types/prova.posizione.yaml": TYPE}.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8")
+        put(folder, {"routes/posizione.yaml": ROUTE % attempts, "mappings/types/prova.posizione.yaml": TYPE})
         self._settings = config.parse(
             {"organization": {"name": "Prova", "fiscal_code": "00000000000"}, "log_level": "error", "engine": {"sweep": 0.1}},
             folder / "config.yaml",

@@ -10,6 +10,7 @@ import pytest
 
 from bus import activation, cli
 from bus.engine import editions
+from tests.files import put
 from tests.integration.activating import SALUTA, Bus, here, reply_of
 from tests.integration.kit import until
 from tests.small_bus import RULES
@@ -90,11 +91,7 @@ def test_what_is_carried_is_let_go_when_no_run_needs_it(bus: Bus, monkeypatch: p
 
 
 def test_an_earlier_run_sends_to_the_route_that_took_it(tmp_path: Path) -> None:
-    bus = Bus(tmp_path)
-    (bus.folder / "routes/prova/aspetta.yaml").unlink()
-    for path, text in SENDER.items():
-        (bus.folder / path).write_text(text, "utf-8")
-    bus.activate()
+    bus = to_manda(tmp_path)
     old = bus.send("prova.attesa", "Berto")["id"]
     (bus.folder / "routes/prova/manda.yaml").unlink()
     (bus.folder / SALUTA).unlink()
@@ -111,8 +108,7 @@ def test_an_earlier_run_sends_to_the_route_that_took_it_also_where_later_rules_s
     """Each of them goes in an activation of its own: what waits, what it sends to, and what that sends to in turn."""
     bus = Bus(tmp_path)
     (bus.folder / "routes/prova/aspetta.yaml").unlink()
-    for path, text in SENDER.items():
-        (bus.folder / path).write_text(text, "utf-8")
+    put(bus.folder, SENDER)
     bus.edit(SALUTA, "steps:\n", "steps:\n  - {id: poi, send: prova.silenzio, with: {nome: body.nome}}\n")
     bus.activate()
     old = bus.send("prova.attesa", "Berto")["id"]
@@ -136,9 +132,8 @@ SALUTO = "mappings/types/prova.saluto.yaml"
 def to_manda(folder: Path, **changes: Any) -> Bus:
     """A bus with `SENDER` in the place of the route that waits."""
     bus = Bus(folder, **changes)
-    (bus.folder / "routes/prova/aspetta.yaml").unlink()
-    for path, text in SENDER.items():
-        (bus.folder / path).write_text(text, "utf-8")
+    (folder / "routes/prova/aspetta.yaml").unlink()
+    put(folder, SENDER)
     assert bus.activate().status == 200
     return bus
 

@@ -10,6 +10,7 @@ from bus import doctor
 from bus.engine import projection
 from bus.engine.names import holder
 from bus.store import listed
+from tests.files import put
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.integration.kit import until
 from tests.small_bus import Caller, running, wait_reply
@@ -52,12 +53,8 @@ PERSONS = "type: prova.{}\ntitle: x\ncase: {{codice_fiscale: body.cf}}\nschema: 
 
 
 def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes_with_the_person(tmp_path):
-    for name, text in [
-        ("routes/prova/persona.yaml", FOLLOWS),
-        *((f"mappings/types/prova.{n}.yaml", PERSONS.format(n)) for n in ("persona", "segue")),
-    ]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, "utf-8")
+    types = {f"mappings/types/prova.{name}.yaml": PERSONS.format(name) for name in ("persona", "segue")}
+    put(tmp_path, {"routes/prova/persona.yaml": FOLLOWS, **types})
     with running(tmp_path, keys=two_sysadmins()) as server:
         [database] = tmp_path.rglob("*.db")
         tokens = [server.app.store.keys.token(one).encode() for one in (WHO, holder(WHO))]

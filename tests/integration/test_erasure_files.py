@@ -17,6 +17,7 @@ from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.payload import key_number
+from tests.files import put
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins, uploaded
 from tests.small_bus import Caller, key_of, running, wait_reply
 
@@ -91,8 +92,7 @@ class Archivio(Adapter):
 
 
 def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_others(tmp_path, capsys):
-    (tmp_path / "routes/prova").mkdir(parents=True)
-    (tmp_path / "routes/prova/rilascia.yaml").write_text(RELEASES, "utf-8")
+    put(tmp_path, {"routes/prova/rilascia.yaml": RELEASES})
     with running(tmp_path, adapters={"archivio": Archivio("archivio", None)}, keys=two_sysadmins()) as server:
         messages = [sent(server, "prova.orfano", {"nome": name, "numero": who}) for name, who in ((NAME, WHO), ("Mario", OTHER))]
         mine, another = [wait_reply(server.app, message, 60)["reply"]["file"] for message in messages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.files import put
 from tests.small_bus import Caller, running, wait_reply
 
 FILES = {
@@ -29,9 +30,7 @@ schema:
 
 
 def test_a_number_is_one_and_the_same_however_it_is_written(tmp_path):
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    put(tmp_path, FILES)
     with running(tmp_path) as server:
         call = Caller(server.port)
         head = {"Idempotency-Key": "uno", "Content-Type": "application/json"}

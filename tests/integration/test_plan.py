@@ -36,8 +36,8 @@ from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run_folder, run_route
 from bus.testing.script import TrialError
 from bus.web.serve import Server
-from tests.integration.planning import OPERATIONS, edit, found, looking, plan
-from tests.small_bus import key_of, settings, wait_reply
+from tests.integration.planning import OPERATIONS, edit, found, looking, office, plan
+from tests.small_bus import key_of, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 ROUTE = """
@@ -89,17 +89,8 @@ MANY = 20
 def worked(tmp_path_factory) -> Path:
     """A bus that took twenty messages and has stopped: one run waits, one is dead."""
     folder = tmp_path_factory.mktemp("planned")
-    made = {
-        "routes/pratica.yaml": ROUTE,
-        "routes/altro.yaml": ROUTE.replace("ufficio.pratica", "ufficio.altra"),
-    }
-    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in ("pratica", "fine", "altra")}
-    for name, text in made.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
-    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
-    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
-    work(App(config.load(folder / "config.yaml")))
+    routes = {"pratica": ROUTE, "altro": ROUTE.replace("ufficio.pratica", "ufficio.altra")}
+    work(office(folder, routes, ("pratica", "fine", "altra"), TYPE))
     return folder
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from bus import config
-from bus.app import App
 from bus.engine.arrival import Submission
 from bus.message import canonical
-from tests.integration.planning import NAME, TYPE, edit, found, plan
-from tests.small_bus import settings
+from tests.integration.planning import NAME, edit, found, office, plan
 
 SENDS = """
 route: ufficio.pratica
@@ -59,14 +55,7 @@ MANY = 10
 def worked(tmp_path_factory) -> Path:
     """A bus that took ten messages, of which nine were sent on, and on again; it has stopped."""
     folder = tmp_path_factory.mktemp("followed")
-    made = {"routes/pratica.yaml": SENDS, "routes/altra.yaml": TAKES, "routes/fine.yaml": ENDS}
-    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in ("pratica", "altra", "fine")}
-    for name, text in made.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
-    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
-    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
-    app = App(config.load(folder / "config.yaml"))
+    app = office(folder, {"pratica": SENDS, "altra": TAKES, "fine": ENDS}, ("pratica", "altra", "fine"))
     app.start()
     try:
         for number in range(MANY):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from bus import config
-from bus.app import App
 from bus.engine.arrival import Submission
 from bus.message import canonical
 from bus.planning.planning import planned as plans
 from bus.replay import window
 from tests.integration.activating import Bus
 from tests.integration.kit import until
-from tests.integration.planning import NAME, TYPE, edit, found, looking, plan
-from tests.small_bus import RULES, settings
+from tests.integration.planning import NAME, edit, found, looking, office, plan
+from tests.small_bus import RULES
 
 HEAD = """
 route: ufficio.{name}
@@ -80,15 +77,9 @@ def worked(request, tmp_path_factory) -> Path:
     """A bus that took four messages; each woke two runs, of which one sent on what it had gathered, unless a part was missing, and came too
     late for a third; two more wait, or waited, for what nobody sends."""
     folder = tmp_path_factory.mktemp("woken")
-    made = {f"routes/{name}.yaml": HEAD.format(name=name) + steps for name, steps in ROUTES.items()}
-    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in (*ROUTES, "avviso", "parte", "sollecito")}
-    for name, text in made.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    routes = {name: HEAD.format(name=name) + steps for name, steps in ROUTES.items()}
     url = request.getfixturevalue("_postgresql").new_database() if request.param == "postgresql" else f"sqlite:///{folder}/var/snodo.db"
-    adapters = {"ufficio": {"use": "tests.integration.planning:Ufficio"}}
-    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters, store={"url": url})), "utf-8")
-    app = App(config.load(folder / "config.yaml"))
+    app = office(folder, routes, (*ROUTES, "avviso", "parte", "sollecito"), store={"url": url})
     app.start()
     try:
         for kind in ("attesa", "somma", "tardi", "scaduta", "sollecitata", "conteggio", "pratica"):

@@ -22,6 +22,7 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
 from bus.web.serve import Server
+from tests.files import put
 from tests.integration.workshop import Workshop, workshop
 from tests.small_bus import Caller, key_of, own_key, running, settings, wait_reply
 
@@ -424,9 +425,7 @@ WHAT_FOR = "reclamo 44: perché?"
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Five applications of one person and one of another; auditors who see everything, names only, and nothing."""
     folder = tmp_path_factory.mktemp("people")
-    for name, text in (("routes/prova/domanda.yaml", ROUTE), ("mappings/types/prova.domanda.yaml", TYPE)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    put(folder, {"routes/prova/domanda.yaml": ROUTE, "mappings/types/prova.domanda.yaml": TYPE})
     more = [own_key("mezza", "auditor", sees=["personal"]), own_key("cieca", "auditor", sees=[])]
     with running(folder, keys=[*settings()["keys"], *more]) as made:
         portal = Caller(made.port)

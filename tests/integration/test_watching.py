@@ -12,6 +12,7 @@ import pytest
 
 from bus import cli
 from bus.web.serve import Server
+from tests.files import put
 from tests.integration.eco import Eco
 from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply
@@ -29,8 +30,7 @@ steps:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Any:
-    (tmp_path / "routes").mkdir()
-    (tmp_path / "routes/chiede.yaml").write_text(ROUTE, "utf-8")
+    put(tmp_path, {"routes/chiede.yaml": ROUTE})
     with running(tmp_path, {"eco": Eco("eco", Eco.Settings())}) as made:
         yield made
 
@@ -229,8 +229,7 @@ tests:
 def test_a_test_of_a_route_expects_the_records_that_the_bus_writes(tmp_path: Path) -> None:
     from bus.testing.routes import run_folder
 
-    (tmp_path / "routes").mkdir()
-    (tmp_path / "routes/racconta.yaml").write_text(RECORDS, "utf-8")
+    put(tmp_path, {"routes/racconta.yaml": RECORDS})
     with running(tmp_path, {"eco": (eco := Eco("eco", Eco.Settings()))}) as server:
         (tmp_path / "routes/prova/aspetta.yaml").unlink()
         assert server.app.activate(None, "sistemista", "the other route waits too")["changed"]

@@ -16,6 +16,7 @@ from bus.errors import NotFound
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
 from bus.replay.why import Reason, Values, _shown, _waits, masked
+from tests.files import put
 from tests.integration.kit import until
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
@@ -105,18 +106,11 @@ fields: {nome: '"ok"'}
 def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The settings of a bus that has stopped, and messages by name; the file of the route has been written anew since."""
     folder = tmp_path_factory.mktemp("why")
-    file = folder / "routes/prova/smista.yaml"
-    file.parent.mkdir(parents=True)
-    file.write_text(ROUTE, "utf-8")
-    (file.parent / "righe.yaml").write_text(ITEMS, "utf-8")
-    (file.parent / "rami.yaml").write_text(BRANCHES, "utf-8")
-    (file.parent / "ritardi.yaml").write_text(LATE, "utf-8")
-    (folder / "mappings/types").mkdir(parents=True)
-    for name in ("prova.elenco", "prova.bivio", "prova.altra-sveglia", "prova.ritardo", "prova.terza-sveglia"):
-        (folder / f"mappings/types/{name}.yaml").write_text(TYPE.format(name=name), "utf-8")
-    (folder / "mappings/prova").mkdir()
-    (folder / "mappings/prova/esito.yaml").write_text(MAPPING, "utf-8")
-    (folder / "mappings/types/prova.domanda.yaml").write_text(TYPE.format(name="prova.domanda"), "utf-8")
+    routes = {"smista": ROUTE, "righe": ITEMS, "rami": BRANCHES, "ritardi": LATE}
+    types = ("elenco", "bivio", "altra-sveglia", "ritardo", "terza-sveglia", "domanda")
+    put(folder, {f"routes/prova/{name}.yaml": text for name, text in routes.items()})
+    put(folder, {f"mappings/types/prova.{name}.yaml": TYPE.format(name=f"prova.{name}") for name in types})
+    put(folder, {"mappings/prova/esito.yaml": MAPPING})
     messages: dict[str, str] = {}
     with running(folder) as server:
         call = Caller(server.port)
@@ -142,7 +136,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
         [given_up] = [one["id"] for one in server.app.runs("waiting") if one["message"] == messages["Dario"]]
         assert call("POST", f"/dead/{given_up}/discard", {"reason": "ritirata"}, name="sistemista").status == 200
-    file.write_text("# something else by now\n" + ROUTE, "utf-8")
+    put(folder, {"routes/prova/smista.yaml": "# something else by now\n" + ROUTE})
     return folder / "config.yaml", messages
 
 
