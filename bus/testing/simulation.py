@@ -83,7 +83,7 @@ class Simulation(World):
         with self.store.read() as tx:
             faults = simulation_judge.faults(tx, text_of(self.clock.now()), self.system.ledger, [a for a, _ in self.accepted])
             self.note(simulation_judge.summary(tx, self.system.ledger, self.name))
-        faults += simulation_judge.rebuilt(self.store)
+        faults += self.store.write(simulation_judge.rebuilt).result()
         if faults:
             raise SimulationError("\n".join(faults))
 

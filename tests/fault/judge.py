@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from bus.engine import projection
 from bus.log import log
 from bus.log.record import Record, as_line
 from bus.store import Store, Tx
+from bus.testing.simulation_judge import rebuilt
 from tests.fault.portal import Promise
 from tests.fault.rules import EFFECTS, ORDERED
 
@@ -173,12 +173,7 @@ def _rebuilt(store: Store) -> list[str]:
     found: list[str] = []
 
     def work(tx: Tx) -> None:
-        before = projection.snapshot(tx)
-        projection.rebuild(tx)
-        after = projection.snapshot(tx)
-        found.extend(
-            f"table {name} differs from the log: {_difference(before[name], after[name])}" for name in before if before[name] != after[name]
-        )
+        found.extend(rebuilt(tx))
         raise _Undo
 
     future = store.write(work)
@@ -187,7 +182,3 @@ def _rebuilt(store: Store) -> list[str]:
     except _Undo:
         pass
     return found
-
-
-def _difference(before: list[dict[str, object]], after: list[dict[str, object]]) -> str:
-    return f"{[row for row in before if row not in after][:2]} became {[row for row in after if row not in before][:2]}"

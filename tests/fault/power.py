@@ -260,7 +260,7 @@ def _inside(path: Path, before: list[Note], keys: Keyring = KEYS) -> list[str]:
         intents = {entry.data["key"] for entry in records if entry.kind == "asked"}
         faults += [f"message {message} was accepted and is lost" for message in lost]
         faults += [f"the effect {n.value} has no intent" for n in before if n.kind == "effect" and n.value not in intents]
-        return faults + simulation_judge.rebuilt(store)
+        return faults + store.write(simulation_judge.rebuilt).result()
 
 
 def faults_inside(path: Path, accepted: Sequence[str], keys: Keyring = KEYS) -> list[str]:

@@ -20,10 +20,10 @@ from bus.store import Tx, writer
 from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.survey import survey
+from bus.testing.store_contract import names, put
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors, write
 from tests.unit.examining import examined
-from tests.unit.store.sequences import names, put
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Tx
 from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
 from bus.store.writer import MOST, Writer
-from tests.unit.store.sequences import names, put
+from bus.testing.store_contract import names, put
 
 
 class Torn:
