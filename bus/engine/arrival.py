@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock
-from bus.engine.interpreter import at_the_door, key_texts
+from bus.engine.interpreter import at_the_door, case_keys
 from bus.engine.names import Names, fact_tokens, key_text, key_tokens, names_of
 from bus.engine.projection import Entry, entry
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
@@ -184,7 +184,11 @@ def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValu
 
 def _known_by(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission) -> dict[str, Any]:
     """What is sealed with the message, beside itself: its business keys, its names if it came again, its content, whom it is about."""
-    case, names = _keys(declared, plans, scope), _intake_keys(declared.key, plans, scope, submission)
+    try:
+        case = case_keys(scope, declared, *plans)
+    except ExpressionError as error:
+        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
+    names = _intake_keys(declared.key, plans, scope, submission)
     _refuse_nul(submission, names)
     told: dict[str, Any] = {"case": case, "intake": names, "content": _content(submission)}
     if submission.about:
@@ -243,18 +247,6 @@ def _message(submission: Submission, identity: str, clock: Clock) -> Message:
         correlationid=submission.correlationid or identity, causationid=submission.causationid, key=submission.key,
         traceparent=submission.traceparent, attachments=submission.attachments,
     )  # fmt: skip
-
-
-def _keys(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any]) -> dict[str, str]:
-    """All business keys a message carries: those of its type and those of the routes it starts."""
-    told: list[Mapping[str, Expression]] = [declared.case, *[plan.case for plan in plans]]
-    keys: dict[str, str] = {}
-    try:
-        for expressions in told:
-            keys |= key_texts({name: expression(scope) for name, expression in expressions.items()})
-    except ExpressionError as error:
-        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
-    return keys
 
 
 def _intake_keys(

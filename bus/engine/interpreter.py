@@ -14,7 +14,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 from weakref import proxy
 
 from bus.clock import text_of
@@ -24,6 +24,9 @@ from bus.engine.names import key_text
 from bus.errors import ExpressionError
 from bus.message import JsonValue, Message, envelope_of
 from bus.route.plan import Expression, Plan, Step, Template
+
+if TYPE_CHECKING:
+    from bus.mapping.types import MessageType
 
 
 @dataclass(slots=True)
@@ -219,7 +222,7 @@ class Walk:
 
     def _first_strand(self) -> Strand:
         envelope = envelope_of(self.message)
-        keys = {} if self.entry else case_keys(self.plan.case, self.message, envelope)
+        keys = {} if self.entry else case_keys(at_the_door(self.message, envelope), self.plan)
         scope = {"body": self.message.body, "message": envelope, "case": keys}
         return Strand(proxy(self), scope, Instant(self.message.time))
 
@@ -281,14 +284,16 @@ class Walk:
             self.finished = True
 
 
-def case_keys(case: Mapping[str, Expression], message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The business keys that expressions read in a message; raises ExpressionError. ``envelope`` is the message's, if at hand."""
-    scope = at_the_door(message, envelope)
-    return key_texts({name: expression(scope) for name, expression in case.items()})
+def case_keys(scope: Mapping[str, Any], *told: Plan | MessageType) -> dict[str, str]:
+    """The business keys that its type and routes read in a message, seen as `at_the_door`; raises ExpressionError."""
+    keys: dict[str, str] = {}
+    for one in told:
+        keys |= key_texts({name: expression(scope) for name, expression in one.case.items()})
+    return keys
 
 
 def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What expressions see of a message that has begun no run yet: it has no case."""
+    """What expressions see of a message that has begun no run yet: it has no case. ``envelope`` is the message's, if at hand."""
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
 
 

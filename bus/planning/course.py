@@ -20,7 +20,7 @@ from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import MISSING, changes
 from bus.replay.people import named
-from bus.route.plan import Expression, GatherStep, Plan, WaitStep
+from bus.route.plan import GatherStep, Plan, WaitStep
 
 
 @dataclass(slots=True)
@@ -320,12 +320,9 @@ class Course:
     def _given(self, message: Message) -> Mapping[str, str]:
         """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
         declared = self.after.types.get(message.type)
-        told: list[Mapping[str, Expression]] = [
-            declared.case if declared else {},
-            *(plan.case for plan in self.after.plans_for(message.type, sent=True)),
-        ]
+        plans = self.after.plans_for(message.type, sent=True)
         try:
-            return {name: value for expressions in told for name, value in case_keys(expressions, message).items()}
+            return case_keys(at_the_door(message), *((declared,) if declared else ()), *plans)
         except ExpressionError:
             return {}
 
@@ -393,7 +390,7 @@ def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Cha
 def _keys_of(plan: Plan | MessageType, message: Message) -> dict[str, JsonValue]:
     """Where they cannot be told the way says so: the door would refuse the message."""
     try:
-        return {**case_keys(plan.case, message)}
+        return {**case_keys(at_the_door(message), plan)}
     except ExpressionError:
         return {}
 

@@ -17,7 +17,7 @@ from bus.catalog import Catalog
 from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
-from bus.engine.interpreter import Walk, case_keys
+from bus.engine.interpreter import Walk, at_the_door, case_keys
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.log.record import WEAK
 from bus.message import Attachment, JsonValue, Message
@@ -89,7 +89,7 @@ class Trial:
     def start(self, body: JsonValue, files: Iterable[File] = ()) -> None:
         """Send the message that starts the run."""
         message = self._message(self.plan.on, body, "send", tuple(map(_attachment, files)))
-        self._learn({**self._keys(message), **case_keys(self.plan.case, message)})
+        self._learn({**self._keys(message), **case_keys(at_the_door(message), self.plan)})
         self._record("received", None, type=message.type)
         self._begin(Walk(self.plan, message))
 
@@ -125,10 +125,7 @@ class Trial:
 
     def _keys(self, message: Message) -> dict[str, str]:
         """The business keys a message carries: those of its type and those of the routes it starts."""
-        keys = case_keys(self.catalog.types[message.type].case, message)
-        for plan in self.catalog.plans_for(message.type):
-            keys |= case_keys(plan.case, message)
-        return keys
+        return case_keys(at_the_door(message), self.catalog.types[message.type], *self.catalog.plans_for(message.type))
 
     def _learn(self, keys: Mapping[str, str]) -> None:
         """The case is known by these keys, too: a name may have several values (`bus.engine.cases`)."""
