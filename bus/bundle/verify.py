@@ -221,14 +221,13 @@ class Note:
             self.signatures.append((name, unbase64(value)[:4], unbase64(value)[4:]))
         self.signers = ", ".join(f"{name}+{id.hex()}" for name, id, _ in self.signatures)
 
-    def by(self, keys: Sequence[Key]) -> tuple[list[str], list[str]]:
-        """The names of the keys that signed it, and of those in whose name it was signed falsely."""
-        good, false = list[str](), list[str]()
+    def by(self, keys: Sequence[Key]) -> tuple[list[Key], list[Key]]:
+        """The keys that signed it, and those in whose name it was signed falsely."""
+        good, false = list[Key](), list[Key]()
         once = {key.said: key for key in keys}.values()  # one that is given twice has signed once
         for name, id, value in self.signatures:
-            for key in once:
-                if (key.name, key.id) == (name, id):
-                    (good if key.signed(self.text, value) else false).append(name)
+            for key in (key for key in once if (key.name, key.id) == (name, id)):
+                (good if key.signed(self.text, value) else false).append(key)
         return good, false
 
 
@@ -363,22 +362,23 @@ class Bundle:
             self.own_keys = list(self.manifest["keys"])[:MOST]
             self.keys = [Key(said) for said in self.own_keys]
         self._trust("checkpoint", self.checkpoint)
-        self.witnessed = self._by("checkpoint", self.checkpoint, self.witnesses)
-        for key in (key for key in self.witnesses if not self.checkpoint.by([key])[0]):
+        signed = self._by("checkpoint", self.checkpoint, self.witnesses)
+        self.witnessed = [key.name for key in signed]
+        for key in (key for key in self.witnesses if key.said not in {one.said for one in signed}):
             self.say("witness", key=key.said, by=self.checkpoint.signers)
 
-    def _trust(self, name: str, checkpoint: Checkpoint) -> list[str]:
+    def _trust(self, name: str, checkpoint: Checkpoint) -> list[Key]:
         if not (known := self._by(name, checkpoint, self.keys)):
             self.say("key", name=name, by=checkpoint.signers)
         if checkpoint.origin != self.manifest["origin"]:
             self.say("origin", name=name, found=checkpoint.origin)
         return known
 
-    def _by(self, name: str, checkpoint: Checkpoint, keys: Sequence[Key]) -> list[str]:
-        """The names of those of the keys that signed it; a false signature is a finding."""
+    def _by(self, name: str, checkpoint: Checkpoint, keys: Sequence[Key]) -> list[Key]:
+        """Those of the keys that signed it; a false signature is a finding."""
         good, false = checkpoint.by(keys)
         for key in false:
-            self.say("false", name=name, key=key)
+            self.say("false", name=name, key=key.name)
         return good
 
     def _records(self) -> None:
