@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, ClassVar, Protocol
 
 import pytest
 
 from bus.channel import MOST, Channel, KombuChannel
+from bus.testing.patience import until
 
 SECONDS = 60.0
 AGAIN = 2.0
@@ -179,10 +180,10 @@ class SharedContract(ChannelContract):
         channels = [processes.another() for _ in heard]
         for channel, listener in zip(channels, heard, strict=True):
             channel.consume(listener.ring)
-        wait_until(lambda: all(channel.describe()["connected"] for channel in channels))
+        until(lambda: all(channel.describe()["connected"] for channel in channels))
         wanted = {f"run-{n}" for n in range(50 * MOST)}
         processes.another().publish(sorted(wanted))
-        wait_until(lambda: wanted <= {*heard[0].heard, *heard[1].heard})
+        until(lambda: wanted <= {*heard[0].heard, *heard[1].heard})
         assert len(heard[0].heard) + len(heard[1].heard) == len(wanted)
         assert min(len(listener.heard) for listener in heard) >= len(wanted) // 5
 
@@ -197,9 +198,9 @@ class SharedContract(ChannelContract):
         processes.another().consume(free.ring)
         wanted = {f"run-{n}" for n in range(50 * MOST)}
         processes.another().publish(sorted(wanted))
-        wait_until(lambda: len(free.heard) >= 30 * MOST)
+        until(lambda: len(free.heard) >= 30 * MOST)
         go_on.set()
-        wait_until(lambda: wanted <= {*busy.heard, *free.heard})
+        until(lambda: wanted <= {*busy.heard, *free.heard})
 
     def test_news_reach_every_process(self, processes: Processes) -> None:
         heard = [Listener(), Listener()]
@@ -211,7 +212,7 @@ class SharedContract(ChannelContract):
             teller.publish_news(["message-1"])
             return all("message-1" in listener.heard for listener in heard)
 
-        wait_until(told_to_all)  # again and again: who has just begun to listen has missed some
+        until(told_to_all)  # again and again: who has just begun to listen has missed some
 
     def test_what_waits_is_published_before_closing(self, processes: Processes) -> None:
         teller, listener = processes.another(), Listener()
@@ -244,7 +245,7 @@ class BrokerContract(SharedContract):
         listener.wait_for({"before"})
         broker.kill()
         teller.publish(["while it was away"])
-        wait_until(lambda: not teller.describe()["connected"] and not hearer.describe()["connected"])
+        until(lambda: not teller.describe()["connected"] and not hearer.describe()["connected"])
         broker.start()
         listener.wait_for({"while it was away"})
 
@@ -253,11 +254,11 @@ class BrokerContract(SharedContract):
         channel, listener = processes.another(), Listener()
         channel.consume(listener.ring)
         channel.publish(["early"])
-        wait_until(lambda: channel.describe()["outages"] == 1)
+        until(lambda: channel.describe()["outages"] == 1)
         assert channel.describe()["connected"] is False
         broker.start()
         listener.wait_for({"early"})
-        wait_until(lambda: channel.describe()["connected"])
+        until(lambda: channel.describe()["connected"])
 
     def test_a_broker_that_says_nothing_blocks_no_sender(self, processes: Processes, broker: Broker) -> None:
         channel, listener = processes.another(), Listener()
@@ -271,11 +272,3 @@ class BrokerContract(SharedContract):
         assert time.monotonic() - begun < SECONDS / 3
         broker.resume()
         listener.wait_for({f"run-{n}" for n in range(1000)})
-
-
-def wait_until(true: Callable[[], object], seconds: float = SECONDS) -> None:
-    """Look again and again; fails after ``seconds``."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "never came true"
-        time.sleep(0.02)

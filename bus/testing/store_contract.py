@@ -17,6 +17,7 @@ from bus.engine import claims
 from bus.engine.gates import Crowd
 from bus.errors import StoreError
 from bus.store import Row, Store, Tx, listed
+from bus.testing.patience import until
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 LEASE = dt.timedelta(seconds=30)
@@ -217,9 +218,8 @@ class StoreContract:
             assert cancelled.cancel()
         store.write(put("after")).result(30)
         assert names(store) == {"after"}
-        until = time.monotonic() + 30
-        while store.write(lambda tx: threading.get_ident(), here=True).result(30) != threading.get_ident():
-            assert time.monotonic() < until, "it still counts as work that is to be done"
+        here = threading.get_ident()
+        until(lambda: store.write(lambda tx: threading.get_ident(), here=True).result(30) == here, "it is no work that is to be done")
 
     def test_records_are_followed_by_numbers_that_go_up(self, store: Store) -> None:
         for name in "ab":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from psycopg import errors
+
+from bus.testing.patience import until
 
 Session = psycopg.Connection
 
@@ -125,9 +126,7 @@ def test_who_stops_behind_a_sync_is_ended_and_who_stops_before_one_is_not(sessio
             if synced:
                 entered.sync()
             pids.append(other.info.backend_pid)
-        until = time.monotonic() + 60
-        while session.execute(alive, [pids[:1]]).fetchone() != (0,):
-            assert time.monotonic() < until, "the one behind a Sync is ended"
+        until(lambda: session.execute(alive, [pids[:1]]).fetchone() == (0,), "the one behind a Sync is ended")
         assert session.execute(alive, [pids[1:]]).fetchone() == (1,)
         assert session.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [pids[1]]).fetchone() == ("ClientRead",)
 
@@ -148,14 +147,12 @@ def test_who_waits_for_the_lock_sees_what_the_one_before_committed_and_numbers_a
             other.execute("INSERT INTO t (name) VALUES (%s)", [name])
             other.execute("COMMIT")
 
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7 AND NOT granted"
     with ThreadPoolExecutor(3) as threads:
         writers = []
         for number in range(3):
             writers.append(threads.submit(write, f"w{number}"))
-            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7 AND NOT granted"
-            until = time.monotonic() + 60
-            while session.execute(waiting).fetchone() != (number + 1,):
-                assert time.monotonic() < until
+            until(lambda wanted=number + 1: session.execute(waiting).fetchone() == (wanted,), "it waits")  # type: ignore[misc]
         session.execute("INSERT INTO t (name) VALUES ('first')")
         session.execute("COMMIT")
         for writer in writers:
@@ -168,9 +165,7 @@ def test_a_lock_of_a_session_ends_with_it(session: Session, postgresql_url: str)
     other.execute("SELECT pg_advisory_lock_shared(8, 8)")
     assert session.execute("SELECT pg_try_advisory_lock(8, 8)").fetchone() == (False,)
     other.close()
-    until = time.monotonic() + 60
-    while session.execute("SELECT pg_try_advisory_lock(8, 8)").fetchone() != (True,):
-        assert time.monotonic() < until
+    until(lambda: session.execute("SELECT pg_try_advisory_lock(8, 8)").fetchone() == (True,), "it is to be had")
 
 
 def test_no_text_holds_a_nul_and_bytes_may(session: Session) -> None:

@@ -11,6 +11,7 @@ import amqp
 import kombu
 import pytest
 
+from bus.testing.patience import until
 from bus.testing.services import RabbitMQ
 from tests.contract.proxy import Proxy
 
@@ -77,9 +78,7 @@ def test_under_the_memory_alarm_an_unconfirmed_publish_succeeds_and_does_not_arr
         queue = kombu.Queue("tickets", channel=looking.channel())
         assert queue.queue_declare(passive=True).message_count == 0
         rabbitmq.clear_alarm()
-        end = time.monotonic() + 60
-        while queue.queue_declare(passive=True).message_count == 0:
-            assert time.monotonic() < end
+        until(lambda: queue.queue_declare(passive=True).message_count, "it came")
 
 
 def test_a_queue_of_another_kind_is_told_by_its_own_error(rabbitmq_url: str) -> None:

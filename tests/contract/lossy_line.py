@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bus.channel import KombuChannel
-from bus.testing.channel_contract import Listener, wait_until
+from bus.testing.channel_contract import Listener
+from bus.testing.patience import until
 from bus.testing.services import RabbitMQ
 from tests.contract.proxy import Proxy
 
@@ -28,7 +29,7 @@ def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambd
         then()
         proxy.swallow()
         teller.publish([f"run-{n}" for n in range(1000)])
-        wait_until(lambda: teller.describe()["waiting"] == 0)
+        until(lambda: teller.describe()["waiting"] == 0)
         assert "before" in listener.heard
         assert len(listener.heard) == 1
         proxy.cut()

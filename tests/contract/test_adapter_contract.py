@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from argparse import Namespace
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
 from adapters.simulator import Fault, Ledger, Reply, Request, Simulator
 from bus.adapter import Call, InDoubt, Refused, operation
 from bus.testing.adapter_contract import AdapterContract, Example, Play, fresh
+from bus.testing.patience import until
 from bus.testing.simulators import SimulatorFailed, start
 from tests.contract.desk import RICHIESTA
 
@@ -202,9 +202,7 @@ def test_a_lost_reply_has_its_effect_and_a_late_one_has_it_later(echo):
     assert echo.serve(Request("POST", "/1", {}, {}, b"")) is None
     assert echo.serve(Request("POST", "/2", {}, {}, b"")) is None
     assert [one["key"] for one in echo.ledger.effects()] == ["/1"]
-    until = time.monotonic() + 60
-    while len(echo.ledger.effects()) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: len(echo.ledger.effects()) == 2, "both had their effect")
     assert [one["key"] for one in echo.ledger.effects()] == ["/1", "/2"]
 
 

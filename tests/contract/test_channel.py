@@ -17,7 +17,8 @@ from bus.channel.line import Line
 from bus.channel.publisher import Flight
 from bus.channel.refusal import RIGHTS
 from bus.errors import ConfigError
-from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener, wait_until
+from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener
+from bus.testing.patience import until
 from bus.testing.services import RabbitMQ
 from tests.contract.lossy_line import into_the_void, opened
 
@@ -60,7 +61,7 @@ def test_what_others_leave_in_our_queue_ends_no_line(rabbitmq_url: str) -> None:
     channel.consume(listener.ring)
     channel.on_news(news.ring)
     try:
-        wait_until(lambda: channel.describe()["connected"])
+        until(lambda: channel.describe()["connected"])
         with kombu.Connection(rabbitmq_url) as other:
             out = other.channel()
             for body, headers in (
@@ -128,11 +129,11 @@ def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: Rab
     told: list[str] = []
     teller, listener = opened(rabbitmq_url, told), Listener()
     teller.publish(["before"])
-    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    until(lambda: teller.describe()["confirmed"] == 1)
     with kombu.Connection(rabbitmq_url) as connection:
         kombu.Queue("snodo.runs", channel=connection.channel()).delete()
     teller.publish(["after"])
-    wait_until(lambda: teller.describe()["confirmed"] == 2)
+    until(lambda: teller.describe()["confirmed"] == 2)
     assert teller.describe()["returned"] == 1
     teller.consume(listener.ring)
     listener.wait_for({"after"})
@@ -148,10 +149,10 @@ def test_a_deleted_exchange_of_news_is_made_again_and_they_are_heard(rabbitmq_ur
         teller.publish_news([message])
         return message in listener.heard
 
-    wait_until(lambda: told("before"))
+    until(lambda: told("before"))
     with kombu.Connection(rabbitmq_url) as connection:
         kombu.Exchange("snodo.news", channel=connection.channel()).delete()
-    wait_until(lambda: told("after"))
+    until(lambda: told("after"))
     assert hearer.describe()["outages"] == 0
     hearer.close()
     teller.close()
@@ -183,11 +184,11 @@ def test_a_queue_that_died_with_the_broker_is_made_anew(rabbitmq: RabbitMQ, rabb
     told: list[str] = []
     teller, listener = opened(rabbitmq_url, told), Listener()
     teller.publish(["before"])
-    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    until(lambda: teller.describe()["confirmed"] == 1)
     rabbitmq.restart()
     teller.publish(["after"])
     teller.consume(listener.ring)
-    wait_until(lambda: "after" in listener.heard, 60)
+    until(lambda: "after" in listener.heard)
     teller.close()
 
 
@@ -199,7 +200,7 @@ def test_the_memory_alarm_keeps_tickets_here_and_blocks_nobody(rabbitmq: RabbitM
     listener.wait_for({"before"})
     rabbitmq.raise_alarm()
     teller.publish(["first"])  # RabbitMQ says that it is blocked when somebody publishes
-    wait_until(lambda: teller.describe()["blocked"] is True)
+    until(lambda: teller.describe()["blocked"] is True)
     teller.publish(["second"])
     assert teller.describe()["waiting"] == 1
     rabbitmq.clear_alarm()
@@ -212,7 +213,7 @@ def test_the_memory_alarm_keeps_tickets_here_and_blocks_nobody(rabbitmq: RabbitM
 def test_an_alarm_does_not_keep_a_channel_from_closing(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
     teller = opened(rabbitmq_url, [])
     teller.publish(["before"])
-    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    until(lambda: teller.describe()["confirmed"] == 1)
     rabbitmq.raise_alarm()
     teller.publish(["never"])
     teller.close()
@@ -231,9 +232,9 @@ def test_a_right_that_is_taken_away_while_it_runs_is_told(rabbitmq: RabbitMQ, ra
     rights = 'rabbit_auth_backend_internal:set_permissions(<<"snodo">>, <<"{}">>, {}, <<"t">>)'
     rabbitmq.evaluate(rights.format(vhost, nothing))
     rabbitmq.close_connections()
-    wait_until(lambda: any("set_permissions" in line for line in told))
+    until(lambda: any("set_permissions" in line for line in told))
     rabbitmq.evaluate(rights.format(vhost, ", ".join(['<<".*">>'] * 3)))
-    wait_until(lambda: any(line.startswith("channel.restored") for line in told))
+    until(lambda: any(line.startswith("channel.restored") for line in told))
     channel.close()
     assert told[0].startswith("channel.lost the broker ended the line: CONNECTION_FORCED - test; is the broker up")
     lost = [line for line in told if line.startswith("channel.lost")]
@@ -244,7 +245,7 @@ def test_a_right_that_is_taken_away_while_it_runs_is_told(rabbitmq: RabbitMQ, ra
 def test_the_queue_is_a_bounded_quorum_queue(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
     teller = opened(rabbitmq_url, [])
     teller.publish(["one"])
-    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    until(lambda: teller.describe()["confirmed"] == 1)
     vhost = rabbitmq_url.rpartition("/")[2]
     rows = rabbitmq.evaluate(f"""lists:flatten(io_lib:format("~p", [rabbit_amqqueue:list(<<"{vhost}">>)]))""")
     assert all(word in rows for word in ("quorum", "x-max-length", "drop-head", "x-message-ttl", "x-delivery-limit"))
@@ -315,7 +316,7 @@ class TestRefusal:
         other.on_news(news.ring)
         channel.publish(["run-1"])
         tickets.wait_for({"run-1"})
-        wait_until(lambda: channel.publish_news(["message-1"]) or "message-1" in news.heard)
+        until(lambda: channel.publish_news(["message-1"]) or "message-1" in news.heard)
         assert told == []
         channel.close()
         other.close()
@@ -328,9 +329,9 @@ class TestRefusal:
         rabbitmq.evaluate(f'rabbit_vhost_limit:set(<<"{vhost}">>, [{{<<"{limit}">>, 0}}], <<"test">>)')
         channel = opened(rabbitmq_url, told)
         channel.check()
-        wait_until(lambda: told != [])
+        until(lambda: told != [])
         rabbitmq.evaluate(f'rabbit_vhost_limit:clear(<<"{vhost}">>, <<"test">>)')
-        wait_until(lambda: channel.describe()["connected"] is True)
+        until(lambda: channel.describe()["connected"] is True)
         channel.close()
         assert told[0].startswith("channel.lost the broker ended the line: ")
         assert "is reached; a limit of the broker is used up: rabbitmqctl list_vhost_limits" in told[0]

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from adapters.database import Database, DatabaseSettings
 from adapters.edilizia.adapter import SCHEMA, Edilizia, uuid_of
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, fresh, unique
+from bus.testing.patience import until
 from bus.testing.simulators import start
 
 RICHIESTA = {
@@ -154,10 +154,7 @@ def test_no_postgres_outlives_its_simulator(tmp_path, how):
             os.kill(running.facts["pid"], signal.SIGKILL)
         else:
             running.stop()
-        until = time.monotonic() + 60
-        while Path(f"/proc/{old}/cmdline").exists() and Path(f"/proc/{old}/cmdline").read_bytes():
-            assert time.monotonic() < until, "the server still runs"
-            time.sleep(0.02)
+        until(lambda: not (Path(f"/proc/{old}/cmdline").exists() and Path(f"/proc/{old}/cmdline").read_bytes()), "the server has ended")
 
 
 @pytest.fixture(scope="module")

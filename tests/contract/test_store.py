@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bus.store.postgres import FILES, IN_LIST, PostgresConnection, PostgresStore
 from bus.store.postgres_session import _PARAMETER
 from bus.store.sqlite import SqliteStore
 from bus.testing.looks_contract import LooksContract
+from bus.testing.patience import until
 from bus.testing.store_contract import StoreContract, names, put
 
 
@@ -73,11 +73,7 @@ def test_the_fate_of_a_commit_is_known_in_the_end_whatever_became_of_its_session
         assert asking._fate(number) is None
         with pytest.raises(psycopg.OperationalError):
             stopped.execute("SELECT 1")
-    until = time.monotonic() + 30
-    while (fate := asking._fate(number)) is None:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    assert fate == "aborted"
+    assert until(lambda: asking._fate(number), "its fate is known", every=0.05) == "aborted"
     assert asking._fate(str(int(number) + 1_000_000)) == "aborted", "a number that the server has not given yet"
 
 

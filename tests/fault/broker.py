@@ -7,7 +7,7 @@ import json
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -114,13 +114,3 @@ def done(house: House) -> int:
     book = house.systems["beta"].folder / "sistema.sqlite"
     with contextlib.closing(sqlite3.connect(f"file:{book}?mode=ro", uri=True)) as ledger:
         return int(ledger.execute("SELECT count(*) FROM effects WHERE kind = 'scrivi'").fetchone()[0])
-
-
-def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
-    """Look again and again; fails after ``seconds``."""
-    waiting = threading.Event()
-    for _ in range(int(seconds / 0.1)):
-        if true():
-            return
-        waiting.wait(0.1)
-    raise AssertionError("never came true")

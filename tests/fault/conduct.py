@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,13 +64,6 @@ def send(app: App, system: str, count: int) -> None:
     coming = [app.send(Submission(f"prova.{system}", {"a": f"{system}-{n}"}, "prova")) for n in range(count)]
     for one in coming:
         one.result(60)
-
-
-def until(what: Callable[[], bool], within: float = 100) -> None:
-    end = time.monotonic() + within
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def gate(app: App, name: str) -> Any:

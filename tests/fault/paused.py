@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
+from bus.testing.patience import until
 from tests.fault.house import LEASE, House, Member
 from tests.fault.judge import Verdict, judge
 from tests.fault.portal import Portal
@@ -34,10 +34,8 @@ def stop_in_the_midst(house: House, portal: Portal, member: Member, name: str) -
     sending = threading.Thread(target=portal.send_all, args=(many(name),))
     before = len(portal.promises())
     sending.start()
-    until = time.monotonic() + 100
-    while len(portal.promises()) < before + COUNT // 2 or not all(system.status()["pending"] for system in house.systems.values()):
-        assert time.monotonic() < until, "nothing is in the air"
-        time.sleep(0.01)
+    until(lambda: len(portal.promises()) >= before + COUNT // 2, "half is sent")
+    until(lambda: all(system.status()["pending"] for system in house.systems.values()), "calls are in the air", every=0.01)
     member.signal(signal.SIGSTOP)
     return sending
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.testing.patience import until
 from bus.testing.services import RabbitMQ
-from tests.fault.broker import Meddler, done, jobs, judged, many_jobs, send, wait_until
+from tests.fault.broker import Meddler, done, jobs, judged, many_jobs, send
 from tests.fault.house import House
 from tests.fault.rules import TOGETHER, write_together
 
@@ -26,7 +27,7 @@ def test_a_broker_killed_restarted_and_wiped_while_ten_thousand_runs_are_pending
         broker.wipe()  # ten thousand runs are pending, and no ticket is left
         house.start()
         for n, blow in enumerate([broker.restart, broker.wipe, broker.kill], 1):
-            wait_until(lambda n=n: done(house) >= n * PENDING // 5, 240)
+            until(lambda n=n: done(house) >= n * PENDING // 5, within=240)
             blow()
         broker.start()
         house.drained(400)

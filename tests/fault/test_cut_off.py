@@ -15,10 +15,10 @@ from bus.bundle.verify import Bundle
 from bus.log import log
 from bus.log.note import Signer, read_signer
 from bus.log.verify import Trust, verify
+from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.fault import cut_off
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, two_sysadmins
-from tests.integration.kit import until
 from tests.nursery import Born
 from tests.small_bus import Caller, running, write
 

@@ -26,9 +26,9 @@ from bus.errors import StoreError
 from bus.log.keyring import Keyring
 from bus.log.keystore import open_keyring
 from bus.store.sqlite import ROOM, SqliteStore
+from bus.testing.patience import until
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_system import rules
-from tests.fault.broker import wait_until
 from tests.fault.disk import Disk
 from tests.fault.power import FILE, KEYS, faults_inside, folder
 from tests.small_bus import Caller, Process, Reply, running
@@ -154,7 +154,7 @@ def test_a_bus_without_room_says_so_also_when_nobody_sends_and_is_well_again_by_
             assert (reply.status, reply.json["code"]) == (503, "store.failed")
             assert "retry-after" in reply.headers
         resource.prlimit(bus.process.pid, resource.RLIMIT_FSIZE, unlimited)
-        wait_until(lambda: call("GET", "/status", name=None).status == 200)
+        until(lambda: call("GET", "/status", name=None).status == 200)
         accepted.append(send(len(accepted)).json["id"])
     finally:
         bus.stop()

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from bus.adapter import Unreachable
-from tests.fault.conduct import Sistema, bus, gate, send, until
+from bus.testing.patience import until
+from tests.fault.conduct import Sistema, bus, gate, send
 
 HANGING, WELL = 5_000, 500
 

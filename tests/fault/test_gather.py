@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pytest
 
+from bus.testing.patience import until
 from tests.fault.house import House, opened
 from tests.fault.portal import Portal
 from tests.fault.rules import RETRY, TYPE, Sending
-from tests.integration.kit import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CASES, SEED = 30, 20261126

@@ -14,7 +14,8 @@ from bus.engine import engine, lanes
 from bus.engine.arrival import Submission
 from bus.engine.engine import LANE, Engine, Pace
 from bus.engine.outside import Outside
-from tests.fault.conduct import Cosa, Sistema, bus, gate, send, until
+from bus.testing.patience import until
+from tests.fault.conduct import Cosa, Sistema, bus, gate, send
 
 MESSAGES = 100
 

@@ -11,7 +11,8 @@ from bus.app import App, Role
 from bus.engine.arrival import Submission
 from bus.engine.engine import Engine, Pace
 from bus.engine.outside import Outside
-from tests.fault.conduct import IN_ORDER, Sistema, bus, until
+from bus.testing.patience import until
+from tests.fault.conduct import IN_ORDER, Sistema, bus
 from tests.integration.workshop import write_rules
 
 CASES, EACH, ENGINES = 100, 4, 3

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bus.client import Client, ClientError
-from tests.fault.conduct import until
+from bus.testing.patience import until
 from tests.integration.workshop import write_rules
 from tests.nursery import Born
 from tests.small_bus import key_of, settings

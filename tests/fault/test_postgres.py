@@ -22,6 +22,7 @@ from bus.errors import StoreError
 from bus.message import new_id
 from bus.store import Store, Tx, postgres, writer
 from bus.store.postgres import PostgresStore
+from bus.testing.patience import until
 from bus.testing.services import PostgreSQL
 from tests.fault.database import WITHOUT_LOCK, add, numbers, times
 
@@ -271,9 +272,7 @@ def test_a_table_that_stays_locked_is_told_for_as_long_as_it_is(postgresql_url: 
             store.write(lambda tx: add(tx, "kept out")).result(60)
         assert [getattr(store.failing(), "code", None) for _ in range(2)] == ["store.interrupted"] * 2
         admin.rollback()
-    until = time.monotonic() + 30
-    while store.failing() is not None:
-        assert time.monotonic() < until
+    until(lambda: store.failing() is None, "the table is to be had")
     store.close()
 
 
@@ -291,10 +290,7 @@ def test_a_server_that_became_a_standby_is_told_though_it_can_be_read_and_nobody
             store.write(lambda tx: add(tx, "meanwhile")).result(60)
         signal_file.unlink()
         server.restart()
-        until = time.monotonic() + 30
-        while store.failing() is not None:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: store.failing() is None, "it takes writes again", every=0.1)
         store.close()
 
 
@@ -384,10 +380,8 @@ def test_a_server_killed_again_and_again_keeps_every_acknowledged_write_once(pos
             number += 1
 
     def more(count: int) -> None:
-        wanted, end = len(acknowledged) + count, time.monotonic() + 60
-        while len(acknowledged) < wanted:
-            assert time.monotonic() < end, "nothing is written any more"
-            time.sleep(0.01)
+        wanted = len(acknowledged) + count
+        until(lambda: len(acknowledged) >= wanted, "more is written")
 
     with ThreadPoolExecutor(4) as threads:
         writers = [threads.submit(write, n) for n in range(4)]

@@ -15,6 +15,7 @@ from bus.errors import StoreError
 from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import SAFE
+from bus.testing.patience import until
 from bus.testing.services import PostgreSQL
 from tests.fault.database import add, numbers, switch, times
 
@@ -46,12 +47,12 @@ def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() 
             with pytest.raises(StoreError, match=rf"{setting}=off.*set {setting} = on"):
                 _write_until_refused(store)
             switch(url, setting, "on")
-            until = time.monotonic() + 30
+            end = time.monotonic() + 30
             while True:
                 with contextlib.suppress(StoreError):
                     store.write(lambda tx, name=f"after {setting}": add(tx, name)).result(30)  # type: ignore[misc]
                     break
-                assert time.monotonic() < until
+                assert time.monotonic() < end
             assert times(store, f"after {setting}") == 1
         store.close()
 
@@ -94,17 +95,13 @@ def _write_until_it_waits(store: Store, admin: psycopg.Connection[Any]) -> tuple
 
 def _waiting(admin: psycopg.Connection[Any], query: str) -> int:
     """The session that waits for a standby with this query; it MUST come within half a minute."""
-    until = time.monotonic() + 30
-    while (row := admin.execute(_WAITING, [query]).fetchone()) is None:
-        assert time.monotonic() < until, query
-        time.sleep(0.02)
-    return int(row[0])
+    return int(until(lambda: admin.execute(_WAITING, [query]).fetchone(), query, 30)[0])
 
 
 def _write_until_refused(store: Store) -> None:
     """A session hears of a change of settings some moments after it."""
-    until, number = time.monotonic() + 30, 0
-    while time.monotonic() < until:
+    end, number = time.monotonic() + 30, 0
+    while time.monotonic() < end:
         number += 1
         store.write(lambda tx, name=f"meanwhile {number}": add(tx, name)).result(30)  # type: ignore[misc]
 

@@ -7,14 +7,14 @@ import io
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
 from adapters.anagrafe.simulator import people
 from bus.client import Client
+from bus.testing.patience import until
 from bus.testing.ports import free_port
 from bus.testing.town import Town as TownOfOne
 from bus.testing.town import key_of
@@ -29,7 +29,6 @@ STRANGER = "RSSMRA80A01H501U"
 BUILDING, CERTIFICATE, SERVICE = "edilizia.pratica.presentata", "anagrafe.certificato.richiesto", "servizi.istanza.presentata"
 HASTE = {"engine": {"lease": 3, "sweep": 0.2}, "adapters": {"protocollo": {"assestamento": 2.5}}}
 """Settings under which a crash and a doubt are over in seconds."""
-T = TypeVar("T")
 
 
 class Town(TownOfOne):
@@ -68,17 +67,6 @@ class ShiftedClock:
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC) + self.ahead
-
-
-def until(found: Callable[[], T | None], what: str, within: float = 60.0, every: float = 0.03) -> T:
-    """The first value that is not None (nor false); fails when none comes in time."""
-    end = time.monotonic() + within
-    while True:
-        value = found()
-        if value:
-            return value
-        assert time.monotonic() < end, f"after {within:g} s still not so: {what}"
-        time.sleep(every)
 
 
 def hasty_rules(folder: Path) -> Path:

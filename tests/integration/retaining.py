@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any
 
 from bus.app import App
@@ -14,6 +13,7 @@ from bus.engine.retention import Kind
 from bus.errors import Erased
 from bus.log import log
 from bus.log.verify import Trust, verify
+from bus.testing.patience import until
 from tests.integration.workshop import Workshop
 
 
@@ -33,11 +33,8 @@ def looked(shop: Workshop, kind: Kind) -> dict[str, int]:
 
 def verified(shop: Workshop) -> int:
     """The log verifies; how many payloads it misses."""
-    end = time.monotonic() + 60
-    while (report := verify(shop.app.store.read, Trust())).waiting:
-        assert time.monotonic() < end, report
-        time.sleep(0.1)
-    return report.erased
+    until(lambda: not verify(shop.app.store.read, Trust()).waiting, "everything is sealed")
+    return verify(shop.app.store.read, Trust()).erased
 
 
 def readable(shop: Workshop, message: str) -> bool:

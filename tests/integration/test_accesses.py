@@ -13,9 +13,9 @@ import pytest
 
 from bus.cli import main
 from bus.log import log
+from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.files import put
-from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, own_key, running, settings
 
 WHAT_FOR = {"Snodo-Purpose": "reclamo 44: perché?"}

@@ -21,9 +21,9 @@ from bus.errors import RulesError
 from bus.log import log
 from bus.rulefiles import Files
 from bus.source import Finding
+from bus.testing.patience import until
 from tests.integration.activating import SALUTA, Bus, here
 from tests.integration.eco import Eco
-from tests.integration.kit import until
 from tests.small_bus import RULES, running, write
 
 

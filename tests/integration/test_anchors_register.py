@@ -17,11 +17,11 @@ from bus.log import log
 from bus.log import note as notes
 from bus.log.checkpoint import checkpoint_of
 from bus.log.verify import Trust, verify
+from bus.testing.patience import until
 from bus.testing.ports import free_port
 from bus.testing.simulators import start
 from tests.files import put
 from tests.integration.anchoring import bus
-from tests.integration.kit import until
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.sigillo.giornaliero.yaml")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bus.client import ClientError
+from bus.testing.patience import until
 from tests.integration.kit import (
     ADA,
     BUILDING,
@@ -25,7 +26,6 @@ from tests.integration.kit import (
     practices,
     present,
     registrations,
-    until,
 )
 
 REASON = {"reason": "verificato con l'ufficio"}

@@ -28,10 +28,10 @@ from bus.log import note, payload
 from bus.log.keyring import Keyring
 from bus.log.record import KINDS, Record
 from bus.message import new_id
+from bus.testing.patience import until
 from bus.testing.ports import free_port
 from tests.integration.bundles import fitting, verdict
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
-from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tamper.logs import NOW
 

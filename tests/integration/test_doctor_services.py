@@ -26,7 +26,7 @@ from bus.store.obstacles import Standbys
 from bus.store.opening import open_store
 from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupted, refusals, unreachable
 from bus.store.schema import REVISION
-from bus.testing.channel_contract import wait_until
+from bus.testing.patience import until
 from tests.small_bus import write
 from tests.unit.examining import examined, levels
 
@@ -323,14 +323,14 @@ def test_what_loses_commits_is_told_with_where_it_was_said(tmp_path, postgresql,
         raw.execute("ALTER SYSTEM SET full_page_writes = off")
         try:
             raw.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("off",))
+            until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("off",))
             with pytest.raises(StoreError) as refused:
                 open_store(postgresql_url)
             assert refused.value.hint == "ALTER SYSTEM RESET full_page_writes and reload the server"
         finally:
             raw.execute("ALTER SYSTEM RESET full_page_writes")
             raw.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("on",))
+            until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("on",))
 
 
 @pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", 'role "affollato"'), ("DATABASE ours", "database")])
@@ -410,7 +410,7 @@ def test_who_waits_for_a_table_for_himself_is_told_with_those_before_him(tmp_pat
         thread = threading.Thread(target=lambda: wanting.execute("LOCK TABLE schema_revision") if wanting.execute("BEGIN") else None)
         thread.start()
         asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
-        wait_until(lambda: reader.execute(asked, [pid]).fetchone() == (1,))
+        until(lambda: reader.execute(asked, [pid]).fetchone() == (1,))
         [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store"]
         reader.rollback()
         thread.join(20)
@@ -476,12 +476,12 @@ def standby_named(postgresql, postgresql_url):
         raw.execute("ALTER SYSTEM SET synchronous_standby_names = 'gemello'")
         try:
             raw.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: raw.execute(name, ["gemello"]).fetchone())
+            until(lambda: raw.execute(name, ["gemello"]).fetchone())
             yield raw
         finally:
             raw.execute("ALTER SYSTEM RESET synchronous_standby_names")
             raw.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: raw.execute(name, [""]).fetchone())
+            until(lambda: raw.execute(name, [""]).fetchone())
 
 
 def test_a_standby_that_is_to_confirm_commits_and_is_not_there_is_told(tmp_path, postgresql_url, standby_named):
@@ -491,7 +491,7 @@ def test_a_standby_that_is_to_confirm_commits_and_is_not_there_is_told(tmp_path,
         thread = threading.Thread(target=writer.execute, args=["INSERT INTO marks (name, value) VALUES ('prova', '')"])
         thread.start()
         waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
-        wait_until(lambda: standby_named.execute(waits, [writer.info.backend_pid]).fetchone())
+        until(lambda: standby_named.execute(waits, [writer.info.backend_pid]).fetchone())
         [told] = examined(path)["doctor.store-standby"]
         standby_named.execute("SELECT pg_cancel_backend(%s)", [writer.info.backend_pid])
         thread.join(20)

@@ -13,8 +13,9 @@ from bus import config
 from bus.adapter import Adapter, Call, Contract, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
 from bus.engine.arrival import Submission
+from bus.testing.patience import until
 from tests.files import put
-from tests.integration.kit import ShiftedClock, until
+from tests.integration.kit import ShiftedClock
 
 ROUTE = """
 route: prova.posizione

@@ -10,9 +10,9 @@ import pytest
 
 from bus import activation, cli
 from bus.engine import editions
+from bus.testing.patience import until
 from tests.files import put
 from tests.integration.activating import SALUTA, Bus, here, reply_of
-from tests.integration.kit import until
 from tests.small_bus import RULES
 
 SENDER = {

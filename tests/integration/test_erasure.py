@@ -29,8 +29,8 @@ from bus.engine.names import holder
 from bus.errors import Erased
 from bus.log import log, requests
 from bus.log.payload import key_number
+from bus.testing.patience import until
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
-from tests.integration.kit import until
 from tests.small_bus import Caller, Process, key_of, own_key, running, wait_reply
 
 

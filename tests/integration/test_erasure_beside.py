@@ -10,9 +10,9 @@ from bus import doctor
 from bus.engine import projection
 from bus.engine.names import holder
 from bus.store import listed
+from bus.testing.patience import until
 from tests.files import put
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
-from tests.integration.kit import until
 from tests.small_bus import Caller, running, wait_reply
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bus import config
 from bus.app import App, Role
 from bus.engine.arrival import Submission
-from tests.integration.kit import until
+from bus.testing.patience import until
 from tests.integration.workshop import write_rules
 from tests.small_bus import wait_reply
 

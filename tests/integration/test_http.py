@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import log
+from bus.testing.patience import until
 from bus.web.served import PROBLEMS
-from tests.integration.kit import until
 from tests.integration.sportello import saluto
 from tests.small_bus import Caller, Process, key_of, running
 
@@ -146,9 +146,7 @@ def test_a_question_whose_route_never_replies_is_not_waited_for(call):
 def test_a_reply_that_comes_while_the_asker_waits_is_given(call):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(call, "POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Nino"}}, {"Prefer": "wait=25"})
-        until = time.monotonic() + 60
-        while call("GET", "/cases/istanza:Nino").status == 404 and time.monotonic() < until:
-            pass
+        until(lambda: call("GET", "/cases/istanza:Nino").status != 404, "it waits")
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Nino"}})
         assert asked.result().json["reply"] == {"svegliato": "Nino"}
 
@@ -442,9 +440,7 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": " "}, name="sistemista").json["code"] == "dead.reason-missing"
     again = call("POST", f"/dead/{run['id']}/redeliver", {"reason": "riprovo", "current_rules": True}, name="sistemista")
     assert again.status == 200
-    until = time.monotonic() + 60
-    while call("GET", f"/runs/{run['id']}", name="sistemista").json["state"] != "dead" and time.monotonic() < until:
-        pass
+    until(lambda: call("GET", f"/runs/{run['id']}", name="sistemista").json["state"] == "dead", "it is dead again")
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": "basta"}, name="sistemista").json["state"] == "cancelled"
     kinds = [record["kind"] for record in call("GET", f"/log?run={run['id']}", name="revisore").json["records"]]
     assert [kind for kind in kinds if kind in ("dead", "redelivered", "discarded")] == ["dead", "redelivered", "dead", "discarded"]

@@ -6,11 +6,11 @@ import base64
 import hashlib
 import http.client
 import socket
-import time
 
 import pytest
 
 from bus.log import log
+from bus.testing.patience import until
 from tests.integration.sportello import saluto
 from tests.small_bus import key_of
 
@@ -22,12 +22,8 @@ def test_a_sender_that_hangs_up_leaves_no_file_behind(server):
             f"POST /attachments?name=x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Length: 500000\r\n\r\n".encode()
             + b"x" * 1000
         )
-        until = time.monotonic() + 60
-        while not list(folder.glob(".coming-*")) and time.monotonic() < until:
-            time.sleep(0.01)
-    while list(folder.glob(".coming-*")) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert list(folder.glob(".coming-*")) == []
+        until(lambda: list(folder.glob(".coming-*")), "it is coming")
+    until(lambda: not list(folder.glob(".coming-*")), "it is gone")
 
 
 def test_who_sends_a_file_that_is_too_large_is_not_told_to_send_it_as_a_file(call):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from bus.errors import Interrupted, StoreError
+from bus.testing.patience import until
 from tests.integration.sportello import saluto
 from tests.small_bus import Caller, Reply, no_descriptors, running
 
@@ -90,9 +91,8 @@ def test_a_bus_whose_database_ends_no_transaction_is_not_well(server, call, monk
     monkeypatch.setattr("bus.app.STUCK", 0.05)
     gate = threading.Event()
     held = server.app.store.write(lambda tx: gate.wait(60))
-    until = time.monotonic() + 30
-    while (reply := call("GET", "/status", name=None)).status == 200:
-        assert time.monotonic() < until
+    until(lambda: call("GET", "/status", name=None).status != 200, "it is told")
+    reply = call("GET", "/status", name=None)
     gate.set()
     assert (reply.status, reply.json["code"], held.result(30)) == (503, "store.stuck", True)
     monkeypatch.undo()

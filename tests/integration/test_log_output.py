@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from tests.integration.kit import until
+from bus.testing.patience import until
 from tests.small_bus import Caller, Process, write
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
-from bus.testing.channel_contract import wait_until
+from bus.testing.patience import until
 from tests.small_bus import write
 
 
@@ -19,7 +19,7 @@ def test_a_reply_settled_by_a_worker_wakes_who_waits_at_a_door(tmp_path: Path, p
     told = threading.Event()
     try:
         doors.start()
-        wait_until(lambda: doors.channel.describe()["connected"])
+        until(lambda: doors.channel.describe()["connected"])
         accepted = doors.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", role="portal", key="uno")).result(60)
         with doors.news.listen(accepted.id, lambda _: told.set()):
             worker.start()

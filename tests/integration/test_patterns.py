@@ -19,7 +19,7 @@ from bus.adapter import Adapter, Call, Settings, operation
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.errors import SnodoError
-from tests.integration.kit import until
+from bus.testing.patience import until
 from tests.small_bus import wait_reply
 
 PATTERNS = Path(__file__).parents[2] / "docs/patterns"

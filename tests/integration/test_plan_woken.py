@@ -10,8 +10,8 @@ from bus.engine.arrival import Submission
 from bus.message import canonical
 from bus.planning.planning import planned as plans
 from bus.replay import window
+from bus.testing.patience import until
 from tests.integration.activating import Bus
-from tests.integration.kit import until
 from tests.integration.planning import NAME, edit, found, looking, office, plan
 from tests.small_bus import RULES
 

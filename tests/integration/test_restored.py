@@ -19,9 +19,9 @@ from bus.engine import projection
 from bus.engine.arrival import Submission
 from bus.engine.named import compare
 from bus.log.diagnosis import Broken
+from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.integration.erasing import WHO, asked, confirmed, sent, two_sysadmins
-from tests.integration.kit import until
 from tests.small_bus import Caller, running, wait_reply
 
 ROUTE = """

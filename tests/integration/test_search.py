@@ -21,6 +21,7 @@ from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
+from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.files import put
 from tests.integration.workshop import Workshop, workshop
@@ -284,16 +285,14 @@ def test_a_cursor_of_another_question_or_of_nobody_is_refused(shop: Workshop) ->
 def test_traces_are_made_by_the_sequencer_and_hold_nobodys_data(tmp_path: Path) -> None:
     with workshop(tmp_path) as shop:
         shop.send("legame", a="Bianchi-Anna", b="BNCNNA80A41B429E")
-        end = time.monotonic() + 60
-        while True:
+
+        def traced() -> int | None:
             with shop.app.store.read() as tx:
-                newest, until = tx.one("newest_record"), search.traced_until(tx)
-            if newest is not None and until == newest["seq"]:
-                break
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        rest = shop.rest()
-        assert len(rest["traces"]) >= until
+                newest, last = tx.one("newest_record"), search.traced_until(tx)
+            return last if newest is not None and last == newest["seq"] else None
+
+        last, rest = until(traced, "all are traced"), shop.rest()
+        assert len(rest["traces"]) >= last
         assert not any("Bianchi" in str(row) or "BNCNNA" in str(row) for row in (*rest["traces"], *rest["facets"]))
 
 

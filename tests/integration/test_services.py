@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from bus.testing import services
+from bus.testing.patience import until
 from bus.testing.ports import free_port
 from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 
@@ -61,10 +61,7 @@ def test_a_killed_owner_leaves_no_process_behind(rabbitmq: RabbitMQ, postgresql:
     assert [bool(processes_of(folder)) for folder in folders] == [True, True]
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    until = time.monotonic() + 60
-    while any(processes_of(folder) for folder in folders) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert [processes_of(folder) for folder in folders] == [[], []]
+    until(lambda: not any(map(processes_of, folders)), "they have ended")
     owner.stdin.close()
     owner.stdout.close()
     services._sweep_folders()

@@ -12,6 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from bus.client import ClientError
+from bus.testing.patience import until
 from tests.integration.kit import (
     ADA,
     CERTIFICATE,
@@ -30,7 +31,6 @@ from tests.integration.kit import (
     practices,
     present,
     registrations,
-    until,
 )
 
 PDF = b"%PDF-1.7 relazione tecnica asseverata"

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from bus.testing.patience import until
 from bus.testing.services import PostgreSQL, RabbitMQ
-from tests.integration.kit import Town, until
+from tests.integration.kit import Town
 from tests.integration.test_story import (
     test_a_free_service_goes_to_the_office_of_its_catalogue_entry,
     test_a_paid_application_leaves_one_effect_in_each_system_and_one_timeline,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bus import cli
+from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.files import put
 from tests.integration.eco import Eco
-from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply
 
 ROUTE = """

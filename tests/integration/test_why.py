@@ -16,8 +16,8 @@ from bus.errors import NotFound
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
 from bus.replay.why import Reason, Values, _shown, _waits, masked
+from bus.testing.patience import until
 from tests.files import put
-from tests.integration.kit import until
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
 ROUTE = """\

@@ -20,7 +20,7 @@ from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
 from bus.log import log
 from bus.log.record import Record
-from tests.integration.kit import until
+from bus.testing.patience import until
 
 TYPES = {
     "prova.inizio": "case: {a: body.a}",

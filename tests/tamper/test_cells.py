@@ -21,8 +21,8 @@ from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from bus.store.opening import open_reader
 from bus.store.sqlite import SqliteConnection
+from bus.testing.patience import until
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, sent, two_sysadmins
-from tests.integration.kit import until
 from tests.small_bus import Caller, running, wait_reply
 from tests.tamper.logs import TRIGGERS, WITNESS
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from bus.cli import COMMANDS, explain, main, timeline
 from bus.cli.trial import _untried
 from bus.client import ClientError
-from tests.integration.kit import until
+from bus.testing.patience import until
 from tests.small_bus import key_of, running, write
 
 ROOT = Path(__file__).parents[3]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from bus.testing.patience import until
 from bus.testing.store_contract import do
 from tests.small_bus import Caller, running
 
@@ -14,10 +13,7 @@ def test_runs_of_each_state_are_listed_newest_first(tmp_path):
 
         def sent(name: str, who: str) -> str:
             message = Caller(server.port)("POST", "/messages", {"type": f"prova.{name}", "data": {"nome": who}}).json["id"]
-            until = time.monotonic() + 20
-            while app.message(message)["runs"][0]["state"] in ("ready", "running"):
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            until(lambda: app.message(message)["runs"][0]["state"] not in ("ready", "running"), f"{name} waits or has ended")
             return app.message(message)["runs"][0]["id"]
 
         ids = {name: [sent(name, f"{name} {number}") for number in range(2)] for name in ("attesa", "guasto", "silenzio")}
@@ -37,10 +33,7 @@ def test_of_runs_that_are_ready_and_running_as_many_are_told_as_were_asked_for(t
         call, store = Caller(server.port, "sistemista"), server.app.store
         for number in range(3):
             call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": f"Ida {number}"}})
-        until = time.monotonic() + 20
-        while len(server.app.runs("waiting")) < 3:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        until(lambda: len(server.app.runs("waiting")) == 3, "all of them wait")
         new, middle, old = [run["id"] for run in server.app.runs()]
         later = "2999-01-01T00:00:00.000000Z"
         for run in (new, middle, old):

@@ -20,6 +20,7 @@ from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring
 from bus.log.keystore import rekey
 from bus.log.payload import Text, matches, opened, payload_key, seal, verify_opening
 from bus.store import Key
+from bus.testing.patience import until
 
 
 @pytest.fixture
@@ -63,10 +64,7 @@ def test_who_needs_a_key_does_not_wait_for_the_disk_while_some_are_left(monkeypa
     add = keys._blocks.add
     monkeypatch.setattr(keys._blocks, "add", lambda content: (makers.append(threading.current_thread().name), add(content))[1])
     made = [keys.fresh() for _ in range(BLOCK - FEW)]
-    until = time.monotonic() + 10
-    while not keys._ahead:
-        assert time.monotonic() < until
-        time.sleep(0.001)
+    until(lambda: keys._ahead, "the next block is made", every=0.001)
     made += [keys.fresh() for _ in range(BLOCK - 1)]
     assert makers == [threading.current_thread().name, "snodo-keys"]
     assert len({one.id for one in made}) == len({one.secret for one in made}) == 2 * BLOCK - FEW - 1

@@ -16,6 +16,7 @@ from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Tx
 from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
 from bus.store.writer import MOST, Writer
+from bus.testing.patience import until
 from bus.testing.store_contract import names, put
 
 
@@ -142,19 +143,13 @@ def test_what_was_taken_before_closing_is_in_the_file(tmp_path: Path) -> None:
 def test_between_commits_the_log_is_moved_into_the_database_a_little_at_a_time(store: SqliteStore, tmp_path: Path) -> None:
     for number in range(SOME):
         store.write(put(f"n{number}")).result()
-    until = time.monotonic() + 10
-    while moved(store, tmp_path) < SOME:
-        assert time.monotonic() < until, "nothing was moved though nobody asked for anything"
-        time.sleep(0.01)
+    until(lambda: moved(store, tmp_path) >= SOME, "they are moved though nobody asks for anything", 10)
 
 
 def test_who_never_pauses_has_it_moved_too(store: SqliteStore, tmp_path: Path) -> None:
     for number in range(MANY):
         store.write(put(f"n{number}"), here=number != MANY - 1).result()
-    until = time.monotonic() + 10
-    while moved(store, tmp_path) < MANY:
-        assert time.monotonic() < until
-        store.write(lambda tx: None, here=True).result()
+    until(lambda: store.write(lambda tx: None, here=True).result() or moved(store, tmp_path) >= MANY, "they are moved", 10, every=0)
 
 
 def moved(store: SqliteStore, folder: Path) -> int:
