@@ -65,7 +65,7 @@ class HttpDoor:
             methods = self._fixed.setdefault(served.path, {})
         else:
             path = _PARAMETERS.get(served.path, served.path)
-            _, methods = self._routes.setdefault(path, (compile_path(path)[0], {}))
+            _, methods = self._routes.setdefault(path, (_pattern(path), {}))
         methods[served.method] = served
         if served.method == "GET":
             methods["HEAD"] = served
@@ -156,10 +156,10 @@ class HttpDoor:
 
     def _match(self, scope: Scope) -> tuple[dict[str, Served], dict[str, str]]:
         for pattern, methods in self._routes.values():
-            if found := pattern.match(scope["path"]):
+            if found := pattern.fullmatch(scope["path"]):
                 return methods, found.groupdict()
         filled = _EMPTY.sub("/0", scope["path"])
-        lacks = filled != scope["path"] and any(pattern.match(filled) for pattern, _ in self._routes.values())
+        lacks = filled != scope["path"] and any(pattern.fullmatch(filled) for pattern, _ in self._routes.values())
         said = "there is nothing at this address" + (": the id in it is empty" if lacks else "")
         raise NotFound(said, hint="GET /openapi.json lists all addresses")
 
@@ -200,6 +200,11 @@ class HttpDoor:
 
     def close(self) -> None:
         self.house.close()
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """What finds an address by all of it: a line end in it, or behind it, is a character like others."""
+    return re.compile(compile_path(path)[0].pattern, re.DOTALL)
 
 
 def _hangs_up(scope: Scope, answer: Answer) -> bool:

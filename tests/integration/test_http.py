@@ -8,6 +8,7 @@ import json
 import re
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -426,6 +427,14 @@ def test_a_case_is_found_by_a_key_with_a_slash(call):
     call("POST", "/messages", saluto("2026/0000123"))
     assert call("GET", "/cases/2026%2F0000123").json["keys"] == [{"name": "istanza", "value": "2026/0000123"}]
     assert call("GET", "/cases/istanza:2026/0000123").status == 200
+
+
+def test_a_line_end_is_a_character_of_a_key_like_others(call):
+    keys = ("riga", "riga\n", "riga\nseconda")
+    told = [call("POST", "/messages", saluto(one)).json["id"] for one in keys]
+    for address, one in zip(map(quote, keys), told, strict=True):
+        assert [message["id"] for message in call("GET", f"/cases/istanza:{address}").json.get("messages", ())] == [one]
+    assert call("GET", f"/messages/{told[0]}%0A").status == 404
 
 
 def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
