@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,9})\s*(?=$|[,;])", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d+)\s*(?=$|[,;])", re.IGNORECASE)
 
 
 def wait_of(header: str | None, most: float) -> float:
