@@ -128,6 +128,17 @@ class MessageType:
         return laid({**schema, "properties": {**fields, **coded}} if coded else schema)
 
     @cached_property
+    def told(self) -> dict[str, Any]:
+        """The schema as it is told to who sends: a text that must be a code names the codes in use."""
+        fields = self.schema.get("properties", {})
+        coded = {
+            name: {**fields[name], "enum": [code for code in sorted(table) if code in fields[name].get("enum", table)]}
+            for name, table in self.codes.items()
+            if table and isinstance(fields[name], dict) and fields[name].get("type") == "string"
+        }
+        return {**self.schema, "properties": {**fields, **coded}} if coded else self.schema
+
+    @cached_property
     def has_decimals(self) -> bool:
         """Whether a number with decimals may be due somewhere in its body."""
         return bool(self.forms) or b'"number"' in canonical(self.schema)

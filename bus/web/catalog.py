@@ -38,7 +38,7 @@ def _shown(one: Servizio, known: Catalog) -> dict[str, Any]:
 
 
 async def type_schema(call: Call) -> Answer:
-    """The JSON Schema of a message type."""
+    """The JSON Schema of a message type, with the codes in use."""
     known = call.house.app.catalog()
     name = call.path["type"]
     found = known.types.get(name)
@@ -48,5 +48,5 @@ async def type_schema(call: Call) -> Answer:
             code="type.missing",
             hint=known.nearest_type(name) or "GET /catalog names the type of each service: `messaggio`",
         )
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": found.title, **found.schema}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": found.title, **found.told}
     return json_answer(schema, media_type=b"application/schema+json")

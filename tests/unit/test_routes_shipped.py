@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +16,7 @@ from bus.errors import Invalid
 from bus.examine import examine
 from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
+from bus.web.catalog import type_schema
 
 PROJECT = Path(__file__).parents[2]
 
@@ -130,3 +134,13 @@ def test_a_refused_application_is_told_which_type_asks_for_its_service(catalog, 
     with pytest.raises(Invalid) as caught:
         check(catalog, Submission("servizi.istanza.presentata", body, "portale", role="portal"), True)
     assert caught.value.hint.startswith(hint)
+
+
+def test_whoever_asks_for_the_schema_of_a_type_is_told_the_codes_in_use(catalog):
+    house = SimpleNamespace(app=SimpleNamespace(catalog=lambda: catalog))
+    for type, field, table in (
+        ("edilizia.pratica.presentata", "procedimento", "procedimenti-edilizi"),
+        ("servizi.istanza.presentata", "servizio", "servizi"),
+    ):
+        told = json.loads(asyncio.run(type_schema(SimpleNamespace(house=house, path={"type": type}))).content)
+        assert told["properties"][field]["enum"] == sorted(catalog.tables[table])

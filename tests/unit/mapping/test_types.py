@@ -67,6 +67,20 @@ def test_of_a_code_that_is_none_the_nearest_are_told(code: str, near: str) -> No
     assert [f"the value is not one of the codes in use: {near}"] == [fault.sentence for fault in kind.validate({"cf": code})]
 
 
+def test_who_sends_is_told_the_codes_in_use() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string", "enum": ["CILA", "X"]}, "n": {"type": "integer"}},
+    }
+    tables = {"titoli": {"SCIA": {"codice": "SCIA"}, "CILA": {"codice": "CILA"}}, "anni": {"2026": {"codice": "2026"}}}
+    codes = {"a": "titoli", "b": "titoli", "n": "anni"}
+    kind = compile_type({"type": "prova.tipo", "schema": schema, "codes": codes}, Notes("x"), Tables(tables))
+    assert kind is not None
+    told = kind.told["properties"]
+    assert ({"type": "string", "enum": ["CILA", "SCIA"]}, {"type": "string", "enum": ["CILA"]}, {"type": "integer"}) == tuple(told.values())
+    assert schema == kind.schema
+
+
 def test_a_pointer_escapes_what_json_pointer_escapes() -> None:
     kind, _ = compiled(schema={"type": "object", "additionalProperties": {"type": "string"}})
     assert kind is not None
