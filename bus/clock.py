@@ -89,6 +89,14 @@ def _text_of_utc(moment: dt.datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def text_of_posix(seconds: int) -> str:
+    """RFC 3339 in UTC of a time that somebody else told, to the second; in words where it is beyond all years that are written so."""
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:,} seconds after 1970"
+
+
 def moment_of(text: str) -> dt.datetime:
     """The inverse of `text_of`; takes any RFC 3339 text with an offset."""
     moment = dt.datetime.fromisoformat(text)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bus.anchors import outside
 from bus.anchors.lateness import DAILY, REGISTER, TIMESTAMP, WITNESS, Standing, standing
-from bus.clock import ROME, Clock, moment_of, text_of
+from bus.clock import ROME, Clock, moment_of, text_of, text_of_posix
 from bus.config import Anchors, DailyAnchor, Timestamps, WitnessAt
 from bus.diagnostics import logger
 from bus.engine.arrival import Submission
@@ -33,7 +33,7 @@ from bus.store import Row, Store, Tx
 DUTY = "anchors"
 LATE, FAILED = "late", "failed"
 APART = dt.timedelta(hours=1)
-"""How far the time of a stamp may be from ours."""
+"""How far the time of a stamp, or of a cosignature, may be from ours."""
 AGAIN = dt.timedelta(hours=1)
 """After which what is late, or fails as before, is told of again."""
 
@@ -119,6 +119,7 @@ class Anchoring:
             return
         signed = note.parse(newest.note)
         signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size), at.proxy)
+        self._look_at_time(f"the witness {key.name}", "cosignature", signature.time)
         self._keep(WITNESS, key.name, newest.size, signed.signed(signature).encode())
         self._asked.add(key.name)
 
@@ -131,12 +132,17 @@ class Anchoring:
         if row is not None and (row["size"] == newest.size or now - moment_of(row["time"]) < dt.timedelta(seconds=at.every)):
             return
         answer, time = outside.stamp(at.url, newest.note, at.ca.read_bytes(), at.proxy)
-        if abs(time - (now := self._clock.now())) > APART:
-            raise EvidenceError(
-                f"the authority's time is {text_of(time)}, ours {text_of(now)}", code="evidence.timestamp",
-                hint="one of the clocks is wrong, and so are times of records or stamps; no such stamp is kept",
-            )  # fmt: skip
+        self._look_at_time("the authority", "stamp", int(time.timestamp()))
         self._keep(TIMESTAMP, at.url, newest.size, answer)
+
+    def _look_at_time(self, whose: str, what: str, time: int) -> None:
+        """Raises `EvidenceError` where their time (POSIX) is not ours: what is kept is kept for ever."""
+        now = self._clock.now()
+        if abs(time - int(now.timestamp())) > APART.total_seconds():
+            raise EvidenceError(
+                f"the time of {whose} is {text_of_posix(time)}, ours {text_of(now)}", code="evidence.timestamp",
+                hint=f"one of the clocks is wrong, and so are times of records or of each {what}; no such {what} is kept",
+            )  # fmt: skip
 
     # -- the day's last checkpoint -----------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ import typer
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.failures import NOT_VERIFIED
 from bus.cli.words import counted
+from bus.clock import text_of_posix
 from bus.disk import save
 from bus.errors import ConfigError, EvidenceError
 
@@ -210,13 +210,9 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 def _verified(report: Report, seconds: float) -> dict[str, Any]:
     return {
         "verified": True, **report._asdict(), "root": base64.b64encode(report.root).decode(), "seconds": round(seconds, 3),
-        **{what: {name: {"size": size, "time": _moment(at)} for name, (size, at) in getattr(report, what).items()}
+        **{what: {name: {"size": size, "time": text_of_posix(at)} for name, (size, at) in getattr(report, what).items()}
            for what in ("cosigned", "stamped")},
     }  # fmt: skip
-
-
-def _moment(posix: int) -> str:
-    return dt.datetime.fromtimestamp(posix, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _say_verified(shown: dict[str, Any]) -> None:

@@ -369,6 +369,35 @@ def test_a_time_stamp_of_another_time_than_ours_is_not_kept(tmp_path, authority,
         assert one.app.anchoring.turn()[0].size == one.newest().size
 
 
+@pytest.mark.parametrize("time", [0, 4_102_444_800, 1 << 50])
+def test_a_cosignature_of_another_time_than_ours_is_not_kept(tmp_path, capfd, time):
+    """It would tell auditors for ever that these records were seen in 1970, or in 2100: the clock of the witness counts in milliseconds, say."""
+    with bus(tmp_path / "uno") as one:
+        one.add(3)
+        said = WITNESS.sign(notes.parse(one.newest().note).text, time).line().encode()
+        with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
+            settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+            one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
+            configure("warning")
+            assert one.app.anchoring.turn()[0].size == 0
+        assert one.anchors() == []
+        [line] = told(capfd, "anchor.failed")
+        assert "one of the clocks is wrong" in line["hint"]
+
+
+def test_a_cosignature_of_no_time_at_all_is_shown_by_verify(tmp_path, capsys):
+    """It stands in a database of before such ones were refused; its signature is good, so that is no fault of the log."""
+    with bus(tmp_path / "uno") as one:
+        one.add(3)
+        newest = one.newest()
+        evidence = notes.parse(newest.note).signed(WITNESS.sign(notes.parse(newest.note).text, 1 << 50)).encode()
+        one.app.anchoring._keep("witness", WITNESS.verifier.name, newest.size, evidence)
+        url = one.app.config.store.url
+    capsys.readouterr()
+    assert main(["log", "verify", "--store", url, "--witness-key", str(WITNESS.verifier)]) == 0
+    assert f"at {1 << 50:,} seconds after 1970" in capsys.readouterr().out
+
+
 def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_no_other(tmp_path, authority, capfd):
     dead = {"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}
     stamps = {"url": authority.url, "ca": str(authority.root)}
