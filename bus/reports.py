@@ -17,7 +17,7 @@ from bus.adapter import Adapter, Exchange, Report
 from bus.engine import search
 from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import write_apart
-from bus.errors import Erased, NotFound
+from bus.errors import UNREADABLE, NotFound
 from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonObject, new_id
@@ -242,10 +242,10 @@ def _follows_intent(journals: Journals, record: Record) -> bool:
 
 
 def _value(tx: Tx, record: Record, role: str) -> JsonObject:
-    """A payload that is an object; empty when there is none, or it was erased."""
+    """A payload that is an object; empty when there is none, it was erased, or the key store lacks its key."""
     identity = record.payload(role)
     if identity is not None:
-        with suppress(Erased, KeyError):
+        with suppress(KeyError, *UNREADABLE):
             value = log.json_payload(tx, identity)
             return value if isinstance(value, dict) else {"value": value}
     return {}

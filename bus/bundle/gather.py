@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
-from bus.errors import Conflict, Erased, Invalid, StoreError
+from bus.errors import UNREADABLE, Conflict, Invalid, StoreError
 from bus.log import keys, log, note, payload
 from bus.log.note import in_base64
 from bus.log.record import Record, record_of
@@ -127,12 +127,12 @@ def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
 
 
 def _openings(tx: Tx, records: Iterable[Record]) -> dict[str, bytes]:
-    """Each payload with what shows that its record committed to it; erased ones are left out."""
+    """Each payload with what shows that its record committed to it; those that nobody can open are left out."""
     wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
     lines = {}
     for some in pages_of(wanted):
         for row in tx.all("sealed_payloads_among", payloads=listed(some)):
-            with contextlib.suppress(Erased):
+            with contextlib.suppress(*UNREADABLE):
                 lines[row["id"]] = _opened(tx, row)
     return {identity: lines[identity] for identity in wanted if identity in lines}
 
@@ -148,7 +148,7 @@ def still_readable(tx: Tx, opened: Sequence[str]) -> None:
 
 
 def _opened(tx: Tx, row: Row) -> bytes:
-    """One payload with the key that opens it and no other; raises `Erased`."""
+    """One payload with the key that opens it and no other; raises one of `UNREADABLE`."""
     nonce, content = payload.parts(row)
     number = payload.key_number(nonce)
     if number is None:

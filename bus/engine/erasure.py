@@ -201,7 +201,7 @@ def holdings(tx: Tx, subject: str) -> Reach:
     for case in cases:
         others = [row["id"] for row in tx.all("messages_of_case", case_id=case) if row["id"] not in found]
         if not any(tx.all("holders_of_message", message=one) for one in others):
-            found.update(dict.fromkeys(one for one in others if log.is_readable(tx, one)))
+            found.update(dict.fromkeys(one for one in others if not log.is_erased(tx, one)))
     files = dict.fromkeys(row["file"] for message in found for row in tx.all("enclosures_of_message", message=message))
     only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
     runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
@@ -209,9 +209,9 @@ def holdings(tx: Tx, subject: str) -> Reach:
 
 
 def _itself(tx: Tx, identity: str) -> list[dict[str, Any]]:
-    """A message that can still be read: of a person whom nothing names as we find persons (a codice fiscale with a wrong letter)."""
+    """A message that is not erased: of a person whom nothing names as we find persons (a codice fiscale with a wrong letter)."""
     row = tx.one("message", id=identity)
-    return [] if row is None or not log.is_readable(tx, identity) else [{"message": identity, "case_id": row["case_id"]}]
+    return [] if row is None or log.is_erased(tx, identity) else [{"message": identity, "case_id": row["case_id"]}]
 
 
 def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bus import clock
-from bus.errors import UNREADABLE, Erased
+from bus.errors import UNREADABLE, Erased, KeyMissing
 from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
@@ -81,7 +81,7 @@ def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
     rows = tx.all("payloads_among", payloads=listed(identities))
     found: dict[str, bytes] = {}
     for row in rows:
-        with contextlib.suppress(Erased):
+        with contextlib.suppress(*UNREADABLE):
             found[row["id"]] = sealing.opened(*sealing.parts(row), tx.keys)
     return found
 
@@ -121,6 +121,13 @@ def _key(tx: Tx, nonce: bytes) -> Key:
 def message(tx: Tx, identity: str) -> tuple[Any, Key]:
     """One of `messages`, `opened`. Raises KeyError for an unknown message, `Erased`."""
     return opened(tx, messages(tx, [identity])[identity])
+
+
+def is_erased(tx: Tx, identity: str) -> bool:
+    """Whether a message cannot be read any more, for good: what only the key store lacks, a newer copy of it may bring back."""
+    with contextlib.suppress(KeyMissing):
+        return not is_readable(tx, identity)
+    return False
 
 
 def is_readable(tx: Tx, identity: str) -> bool:

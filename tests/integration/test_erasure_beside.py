@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 from bus import doctor
 from bus.engine import projection
@@ -12,6 +14,7 @@ from bus.engine.names import holder
 from bus.store import listed
 from bus.testing.patience import until
 from tests.files import put
+from tests.integration.bundles import verdict
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply
 
@@ -90,3 +93,36 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
         server.app.store.write(projection.rebuild).result()
         with server.app.store.read() as tx:
             assert projection.snapshot(tx) == before
+
+
+def test_a_key_store_that_lacks_keys_holds_up_no_erasure_report_replay_or_bundle(tmp_path):
+    """It is older than the database, and perhaps nobody has a newer one. What it lacks is erased too: a newer copy brings nothing back."""
+    keys, folder = {"keys": two_sysadmins()}, tmp_path / "var/keys"
+    with running(tmp_path, **keys) as server:
+        greet(server, NAME, WHO)
+        shutil.copytree(folder, tmp_path / "older")
+    with running(tmp_path, **keys) as server:
+        lost = greet(server, NAME, WHO)
+        beside = sent(server, "prova.saluto", {"nome": NAME})
+        wait_reply(server.app, beside, 60)
+        assert Caller(server.port, "revisore")("GET", f"/messages/{lost}", headers={"Snodo-Purpose": "prova"}).status == 200
+    folder.rename(tmp_path / "newer")
+    (tmp_path / "older").rename(folder)
+    with running(tmp_path, **keys) as server:
+        ask = Caller(server.port, "revisore")
+        for name in ("accesses", "purposes"):
+            answer = ask("POST", f"/reports/{name}", {"from": "2020-01-01", "to": "2090-01-01", "purpose": "prova", "after": 0})
+            assert answer.status == 200, answer.content
+            assert lost in {line["message"] for line in answer.json["lines"]}
+        answer = ask("POST", "/exports", {"case": f"istanza:{NAME}", "purpose": "prova", "payloads": True})
+        assert (answer.status, verdict(answer.content)) == (200, [])
+        told = asked(server)
+        assert told.json["messages"] == 3, "two name the person, one is of their case and names nobody"
+        assert confirmed(server, told.json["id"]).status == 200
+    command = [sys.executable, "-m", "bus.cli", "replay", "--config", str(tmp_path / "config.yaml"), "--from", "2020-01-01"]
+    replayed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (replayed.returncode, "3 unavailable: erased" in replayed.stdout) == (4, True), replayed
+    shutil.rmtree(folder)
+    (tmp_path / "newer").rename(folder)
+    with running(tmp_path, **keys) as server:
+        assert [Caller(server.port)("GET", f"/messages/{one}").status for one in (lost, beside)] == [410, 410]
