@@ -258,6 +258,13 @@ def test_the_proxy_takes_what_the_bus_takes_and_waits_as_long():
     assert text.count("{") == text.count("}")
 
 
+def test_every_location_of_the_proxy_gives_up_a_lost_machine_in_time_for_the_node():
+    """What a location does not inherit is nginx's own: 60 s to connect, where the node of pagoPA waits 7 s in all."""
+    server, *locations = re.split(r"\n    location ", (DEPLOY / "nginx/snodo.conf").read_text("utf-8"))
+    assert int(re.search(r"proxy_connect_timeout (\d+)s;", server)[1]) < 7
+    assert [re.findall(r"(proxy_\w+)", location) for location in locations] == [["proxy_pass"]] * 3
+
+
 # -- the image --------------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +314,12 @@ def test_the_example_has_two_doors_two_workers_and_what_they_need():
     assert set(services) == {"migrate", "web-1", "web-2", "worker-1", "worker-2", "db", "broker", "proxy"}
     ours = [service for service in services.values() if service["image"] == "snodo"]
     assert all(service.get("command", ["web"])[0] in COMMANDS or service["command"] == ["migrate", "up"] for service in ours)
+
+
+def test_the_doors_of_the_example_are_looked_at_also_where_the_image_does_not_say_how():
+    """podman and buildah leave HEALTHCHECK out of an image, and the proxy waits until the doors are healthy."""
+    services = compose()["services"]
+    assert [name for name in services["proxy"]["depends_on"] if "8080/status" not in str(services[name].get("healthcheck"))] == []
 
 
 def test_every_file_that_the_example_mounts_is_there_except_the_certificates():
