@@ -6,7 +6,9 @@ What each end of a step means:
 login or inserimento failed         `Unreachable`: nothing is registered. A document put in without a registration has no number and
                                     no place in the register; vendors sweep such documents away, and another try puts in its own
 protocollazione: an error number    `Refused`: the register said no, no number was given
-protocollazione: token expired      said by an error number, so no number was given: log in once more and do all three again
+any step: token expired             said by an error number, so no number was given: log in once more and do all three again; `Unreachable`
+                                    when the new token is refused too, as where another process logs in with the same user meanwhile
+any step: a fault, or a 401 or 403  as above; it may be about the token, so the next try logs in anew
 protocollazione: anything else      `InDoubt`: a number may have been given. Never repeated before the probe has looked for it
 =================================== =========================================================================================
 """
@@ -34,7 +36,6 @@ Held: TypeAlias = tuple[Registrato, str]
 
 _REFUSALS = {
     "ACCESSO_NEGATO": "the register does not take our user and password",
-    "GETTONE_RIFIUTATO": "the register refuses a token it has just given",
     "UO_SCONOSCIUTA": "no such organisational unit",
     "CLASSIFICA_ERRATA": "no such code in the filing plan",
     "SEGNATURA_ERRATA": "the register cannot read the Segnatura",
@@ -47,6 +48,10 @@ _REFUSALS = {
 
 class _Expired(Exception):
     """The register wants a new login; nothing was registered."""
+
+
+_LOCKED_OUT = ("HTTP_401", "HTTP_403")
+"""`OutsideError.outside_code` of who does not know us, or does not any more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -193,13 +198,23 @@ class Protocollo(Adapter):
         if not visit.token:
             visit = self._renewed(visit)
         try:
-            return work(visit)
+            return self._worked(work, visit)
         except _Expired:
             visit = self._renewed(visit)
         try:
-            return work(visit)
+            return self._worked(work, visit)
         except _Expired:
-            raise Refused("the register refuses a token it has just given", outside_code="GETTONE_RIFIUTATO") from None
+            sentence = "the register refuses a token it has just given; does somebody else log in with our user?"
+            raise Unreachable(sentence, outside_code="GETTONE_RIFIUTATO", answered=True) from None
+
+    def _worked(self, work: Callable[[_Visit], T], visit: _Visit) -> T:
+        """What ``work`` gives. A fault or a locked door may be some register's way to say that the token is over: it is used no more."""
+        try:
+            return work(visit)
+        except (Unreachable, InDoubt) as error:
+            if self._token == visit.token and (error.answered or error.outside_code in _LOCKED_OUT):
+                self._token = ""
+            raise
 
     def _renewed(self, visit: _Visit) -> _Visit:
         """With another token: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
@@ -233,7 +248,8 @@ class Protocollo(Adapter):
     def _raise_error(self, step: Step, code: str, sentence: str) -> None:
         if code == "0":
             return
-        expired = code in self._dialect.gettone_scaduto or (code not in self._dialect.codici and self._says_expired(sentence))
+        named = self._dialect.codici.get(code, "ACCESSO_NEGATO")  # which behind the login can be about the token alone
+        expired = code in self._dialect.gettone_scaduto or (named == "ACCESSO_NEGATO" and self._says_expired(sentence))
         if expired and step is not self._dialect.login:
             raise _Expired
         raise Refused(

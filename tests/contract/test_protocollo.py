@@ -111,7 +111,7 @@ class _Register(AdapterContract):
         with start(self.module, tmp_path, *self.arguments, "--token-uses", "1") as poor:
             adapter = self.build(self.settings(poor.url, poor.facts))
             done = attempt(adapter, "registra", _request())
-            assert isinstance(done.error, Refused)
+            assert isinstance(done.error, Unreachable)
             assert done.error.outside_code == "GETTONE_RIFIUTATO"
             assert poor.ledger("registrazione") == []
             adapter.close()
