@@ -55,7 +55,14 @@ REFUSALS: Mapping[str, str] = {
 }
 """What any database may refuse with; part of the ``refusals`` of every operation that writes through `Database`."""
 
-_REFUSED_CLASSES = {"22": "DATO_NON_VALIDO", "23": "VINCOLO", "42": "NON_ESEGUIBILE", "44": "VINCOLO", "P0": "RIFIUTATO"}
+_REFUSED_CLASSES = {
+    "0A": "NON_ESEGUIBILE", "21": "NON_ESEGUIBILE", "22": "DATO_NON_VALIDO", "23": "VINCOLO", "3F": "NON_ESEGUIBILE",
+    "42": "NON_ESEGUIBILE", "44": "VINCOLO", "54": "DATO_NON_VALIDO",
+}  # fmt: skip
+_NOT_NOW = {"08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX"}
+"""Classes of SQLSTATE that speak of the connection, the server or its other callers. What is in neither, a rule in the database raised:
+``P0``, and codes of its own such as ``45000``, which it may choose freely.
+"""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
 
@@ -437,7 +444,7 @@ def _prepare_postgres(connection: Any, _record: Any) -> None:
 
 @functools.cache
 def _lenient(usual: Any, fault: type[Exception]) -> type:
-    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00) as PostgreSQL writes them."""
+    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00, months) as PostgreSQL writes them."""
 
     class Lenient:
         format = _TEXT
@@ -446,10 +453,11 @@ def _lenient(usual: Any, fault: type[Exception]) -> type:
             self._usual = usual(oid, context)
 
         def load(self, data: Any) -> Any:
+            written = bytes(data)
             try:
-                return self._usual.load(data)
+                return written.decode() if b"mon" in written or b"year" in written else self._usual.load(data)
             except fault:
-                return bytes(data).decode()
+                return written.decode()
 
     return Lenient
 
@@ -480,8 +488,8 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     state = _state_of(error)
     if read or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)
-    if state[:2] in _REFUSED_CLASSES:
-        return Refused(sentence, outside_code=_REFUSED_CLASSES[state[:2]], evidence={"sqlstate": state})
+    if state and state[:2] not in _NOT_NOW:
+        return Refused(sentence, outside_code=_REFUSED_CLASSES.get(state[:2], "RIFIUTATO"), evidence={"sqlstate": state})
     if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
         return InDoubt(sentence, outside_code=state)
     return Unreachable(sentence, outside_code=state)

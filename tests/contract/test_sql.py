@@ -244,6 +244,25 @@ def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("45000", "RIFIUTATO"), ("UE001", "RIFIUTATO"), ("P0001", "RIFIUTATO"), ("0A000", "NON_ESEGUIBILE"), ("3F000", "NON_ESEGUIBILE")],
+)
+def test_what_a_rule_in_the_database_raises_is_a_refusal_whatever_code_it_chose(url, state, code):
+    rule = f"DO $$ BEGIN RAISE EXCEPTION 'La pratica è chiusa' USING ERRCODE = '{state}'; END $$".replace(":", "\\:")
+    done = asked_one(url, rule, {}, {})
+    assert isinstance(done.error, Refused)
+    assert (done.error.outside_code, done.error.evidence) == (code, {"sqlstate": state})
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("state", ["40001", "53300", "57P01", "25006", "XX000"])
+def test_what_speaks_of_the_server_alone_is_tried_again(url, state):
+    done = asked_one(url, f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$", {}, {})
+    assert isinstance(done.error, Unreachable)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
     done = asked_one(url, "SELECT 1e400 + 0.5 AS n", {}, {}, n="string")
     assert done.answer.n == f"1{'0' * 400}.5"
@@ -254,7 +273,7 @@ def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
     ("value", "said"),
     [
         ("'infinity'::timestamptz", "infinity"), ("'-infinity'::date", "-infinity"), ("'0044-03-15 BC'::date", "0044-03-15 BC"),
-        ("'24:00'::time", "24:00:00"), ("'2026-03-29'::date", "2026-03-29"), ("'2026-03-29 02:30'::timestamp", "2026-03-29T02:30:00"),
+        ("'24:00'::time", "24:00:00"), ("'1 year 1 month -2 days'::interval", "1 year 1 mon -2 days"), ("'2026-03-29'::date", "2026-03-29"), ("'2026-03-29 02:30'::timestamp", "2026-03-29T02:30:00"),
     ],
 )  # fmt: skip
 def test_a_moment_that_python_has_not_comes_as_postgres_writes_it(url, value, said):
