@@ -57,6 +57,9 @@ for _tag, _written, _first in (
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_written})$"), _first)
 
+_READY = "303"
+"""Says with JSON, in ModI's NONBLOCK_PULL, that the result is ready; elsewhere it is a redirection, which is never followed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -120,14 +123,14 @@ class Document:
             fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed, bool(body)
         )
         replies = {str(status): followed(reply, self.path)[0] for status, reply in one.get("responses", {}).items()}
-        good = {status: content for status, reply in replies.items() if status[0] == "2" and (content := _json(reply))}
+        good = {code: content for code, reply in replies.items() if (code[0] == "2" or code == _READY) and (content := _json(reply))}
         answer = _either([told.schema(content, self.path) for content in good.values()])
         refusals, expected = _refusals(replies, told, self.path)
         return Described(
             method=method.upper(), path=path, query=tuple(name for name, each in given.items() if each["in"] == "query"),
             headers=tuple(str(each["name"]) for each in parameters if each.get("in") == "header" and each.get("required")),
             request=request, answer=answer, whole=whole, told=bool(good),
-            success=tuple(int(status) for status in replies if status.isdigit() and status[0] == "2") or (200, 201, 202, 204),
+            success=tuple(int(code) for code in replies if code.isdigit() and (code[0] == "2" or code in good)) or (200, 201, 202, 204),
             refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), media=media,
             joined={name: mark for name, each in given.items() if (mark := _between(each))},
         )  # fmt: skip

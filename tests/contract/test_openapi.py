@@ -317,6 +317,31 @@ def test_a_body_that_cannot_be_json_is_found_before_anything_is_sent(tmp_path):
         assert list(adapter.check()) == [said]
 
 
+PULLED = """
+openapi: 3.0.3
+info: {title: Elenchi, version: "1"}
+paths:
+  /elenchi/{id}:
+    get:
+      responses:
+        "200": {description: Not yet, content: {application/json: {schema: &stato {type: object, required: [stato], properties: {stato: {type: string}}}}}}
+        "303": {description: Ready, headers: {Location: {schema: {type: string}}}, content: {application/json: {schema: *stato}}}
+    put: {responses: {"200": {description: Done}, "303": {description: Elsewhere}}}
+"""
+
+
+def test_a_result_that_is_ready_elsewhere_is_an_answer_where_the_document_says_it_with_json(tmp_path):
+    (tmp_path / "elenchi.yaml").write_text(PULLED, "utf-8")
+    operations = {
+        "stato": {"method": "GET", "path": "/elenchi/{id}", "effect": "read"},
+        "cambia": {"method": "PUT", "path": "/elenchi/{id}", "effect": "once"},
+    }
+    ready = http(303, b'{"stato": "PRONTO"}', Location="/elenchi/7/risultato", Content_Type="application/json")
+    with peer(ready) as (url, _), archive(url, openapi=str(tmp_path / "elenchi.yaml"), operations=operations) as lists:
+        assert call(lists, "stato", {"id": "7"})[0].stato == "PRONTO"
+        assert lists._described["cambia"].success == (200,)
+
+
 @pytest.mark.parametrize(
     ("schema", "said", "told", "asked"),
     [
