@@ -63,14 +63,14 @@ class Target:
         if not isinstance(wanted, dict) or not wanted:
             return
         if isinstance(value, dict):
-            self._map(value, wanted, pointer, path)
+            self._map(value, schema, pointer, path)
         elif isinstance(value, list):
             if self._is(wanted, "array", pointer, path):
                 self._list(value, wanted, pointer, path)
         elif isinstance(value, str):
-            self._expression(wanted, pointer, path)
-        elif not (value is None and takes_null(schema, self.schema)):
-            self._literal(value, wanted, pointer, path)
+            self._expression(schema, pointer, path)
+        else:
+            self._literal(value, schema, pointer, path)
 
     def _list(self, value: list[Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         for position, inner in enumerate(value):
@@ -83,7 +83,8 @@ class Target:
             sentence = f"{self.name}: `{dotted(path)}` {problem}"
             self.report.report(pointer, "target.outside-limits", sentence, str(wanted.get("description", "")), within=within)
 
-    def _map(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+    def _map(self, value: dict[str, Any], schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
+        wanted = resolve(schema, self.schema)
         if "$each" in value:
             if self._is(wanted, "array", pointer, path) and "$value" in value:
                 self._value(value["$value"], wanted.get("items", {}), (*pointer, "$value"), (*path, ""))
@@ -91,7 +92,7 @@ class Target:
         if any(key.startswith("$") for key in value):
             for key in ("$value", "$default"):
                 if key in value:
-                    self._value(value[key], wanted, (*pointer, key), path)
+                    self._value(value[key], schema, (*pointer, key), path)
             return
         if self._is(wanted, "object", pointer, path):
             self._fields(value, wanted, pointer, path)
@@ -158,23 +159,23 @@ class Target:
             hint = f"say what then: {{$value: {text}, $default: ...}}, or ask first: `when: {text} != null`"
             self.report.report(pointer, "target.maybe-null", sentence, hint, "warning")
 
-    def _expression(self, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+    def _expression(self, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         used = self.paths.lists.get(pointer)
         if used is None:
             return
         if not used.expression.in_cel and not used.expression.references:
-            self._literal(used.expression({}), wanted, pointer, path)
+            self._literal(used.expression({}), schema, pointer, path)
             return
         found = len(self.report.findings)
         if (constant := self.paths.constant(used)) is not None:
-            self._literal(constant, wanted, pointer, path)
+            self._literal(constant, schema, pointer, path)
             if not isinstance(constant, dict | list) or len(self.report.findings) > found:
                 return
         given = self.paths.value(used).schema
         if given:
-            self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
+            self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
         for told in used.expression.results if len(self.report.findings) == found else ():
-            self._literal(told.value, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
+            self._literal(told.value, schema, pointer, path, line_and_column(used.expression.text, told.offset))
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
 
@@ -222,8 +223,11 @@ class Target:
             hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
             self.report.report(pointer, "target.not-in-enumeration", sentence, hint)
 
-    def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
+    def _literal(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
         """A value that is written out; ``within``: where, in an expression that may give others too."""
+        if value is None and takes_null(schema, self.schema):
+            return
+        wanted = resolve(schema, self.schema)
         choices = choices_of(wanted)
         kind = kind_of(value)
         allowed = wanted.get("type")
@@ -250,6 +254,8 @@ class Target:
 
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:
+    if given == "null":
+        return "where there is no value, {$when: ..., $value: ...} leaves the field out"
     if (given, asked) == ("array", "string"):
         return '.join(", ") makes one text of several'
     if asked == "string":
