@@ -41,11 +41,12 @@ _DEPTH = 30
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What CEL says of an expression: the schema of its value ({}: not known) and each reason why it cannot be right, with its
-    place (from 1).
+    place (from 1). ``mixed``: reasons that hold where no number with decimals may be a whole one when it runs.
     """
 
     returns: dict[str, Any] = field(default_factory=dict)
     faults: tuple[ExpressionError, ...] = ()
+    mixed: tuple[ExpressionError, ...] = ()
 
 
 def _file() -> Any:
@@ -121,7 +122,7 @@ class Types:
         try:
             return Checked(shape_named(self._environment(texts, needs_extensions(text)).compile(whole).return_type().name()))
         except RuntimeError as error:
-            return Checked(faults=wording.type_errors(str(error), text))
+            return Checked(faults=wording.type_errors(str(error), text), mixed=wording.mixed_numbers(str(error), text))
 
     # --- schemas as messages -----------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ def choices_of(form: Schema) -> list[Any]:
 
 def laid(schema: Schema) -> Schema:
     """The shape of a schema: the same object where it has no alternatives."""
-    return _Laying(schema).shape(schema) if any(_chooses(one) for one in _within(schema)) else schema
+    return _Laying(schema).shape(schema) if any(_chooses(one) for one in shapes_within(schema)) else schema
 
 
 def fits(form: Mapping[str, Any], names: Iterable[str], literals: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -62,14 +62,15 @@ def first(shape: Schema) -> Schema:
     return found
 
 
-def _within(schema: Any) -> Iterator[Schema]:
+def shapes_within(schema: Any) -> Iterator[Schema]:
+    """A schema and all that stand in it."""
     if isinstance(schema, dict):
         yield schema
         for inner in schema.values():
-            yield from _within(inner)
+            yield from shapes_within(inner)
     elif isinstance(schema, list):
         for inner in schema:
-            yield from _within(inner)
+            yield from shapes_within(inner)
 
 
 def _chooses(node: Schema) -> bool:

@@ -116,8 +116,26 @@ def type_errors(raw: str, text: str) -> tuple[ExpressionError, ...]:
     return tuple(_by_cause(found))
 
 
+def mixed_numbers(raw: str, text: str) -> tuple[ExpressionError, ...]:
+    """Where a whole number is reckoned with one with decimals: never right, if both are of the kind that their types say."""
+    found = []
+    for match in _ERROR.finditer(raw):
+        overload = _OVERLOAD.match(match[3])
+        if overload is None or overload[1] not in _RECKONING:
+            continue
+        kinds = set(_operands(overload[2].removeprefix("(").removesuffix(")")))
+        if kinds <= _NUMBERS and _WHOLE & kinds and _FRACTIONS & kinds:
+            sentence = f"`{overload[1].strip('_')}` cannot be applied to a whole number and a number with decimals"
+            hint = "double(...) around the whole one, 2.0 for 2; and int(...) around it all where cents are wanted"
+            hint = "int(...) makes a whole one of it" if overload[1] == "_%_" else hint
+            place = {"line": max(int(match[1]) - 1, 1), "column": int(match[2])}
+            found.append(ExpressionError(sentence, code="expression.wrong-type", hint=hint, **place))
+    return tuple(_by_cause(found))
+
+
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
 _SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
+_RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 _NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)", "wrapper(double)"})
 _TEXTS = frozenset({"string", "wrapper(string)"})
 _WHOLE = frozenset({"int", "wrapper(int)"})
@@ -137,7 +155,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
         if unsure or (function in COMPARISONS and set(parts) <= _NUMBERS):
             return None
         if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | COMPARISONS):
-            return None  # the number may be a whole one when it runs
+            return None  # the number may be a whole one when it runs; see `mixed_numbers`
         if _mixed(function, types) or (function == "_+_" and all(one.startswith("list(") for one in parts)):
             return None  # what lists hold does not matter where they are joined
         if function == "_[_]" and (item := _item(*parts)) is not None:

@@ -14,7 +14,7 @@ from bus.expression.literals import is_bare_date, misfits
 from bus.expression.made import OF_PATH
 from bus.expression.tree import COMPARISONS, OF_DATES, as_written
 from bus.expression.typing import ANYTHING, Types
-from bus.expression.unions import choices_of
+from bus.expression.unions import choices_of, shapes_within
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
@@ -54,6 +54,10 @@ _DAYS = re.compile(r"-?\d+(wd|[dwMy])")
 _WITHOUT_A_CONTRACT = frozenset({"case", "error"})
 """Names whose fields nobody declares to be surely there."""
 
+_OF_A_CONTRACT = frozenset({"body", "arrival", "items", "message", "now"})
+"""Names that hold what their contracts say, and nothing that is computed."""
+
+_NUMBER = re.compile(r"\bnumber\(")
 _NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
 
 _NEEDED = {
@@ -99,7 +103,7 @@ class Paths:
             told = self._arguments(used)
             self._keys(used)
             self._dates(used)
-            good = self._types(used, told) and not strange and not told
+            good = self._types(used, told, mixed=not strange) and not strange and not told
             if not good or len(self.report.findings) > before:
                 return good
             doubts = self._doubts(used)
@@ -442,18 +446,26 @@ class Paths:
         joined = (one if isinstance(one, str) else f"{one}d" for one in added)
         return next((text for text in joined if _DAYS.fullmatch(text)), "")
 
-    def _types(self, used: Used, told: Container[tuple[int, int]]) -> bool:
+    def _types(self, used: Used, told: Container[tuple[int, int]], mixed: bool) -> bool:
         expression = used.expression
         bound = self._bound(used) if expression.in_cel else {}
         texts = self.types.finds_text(expression.lookups)
         if texts or any(typed != ANYTHING for typed in bound.values()):
-            faults = self.types.check(expression.text, bound, texts).faults
+            checked = self.types.check(expression.text, bound, texts)
+            faults = checked.faults + (checked.mixed if mixed and checked.mixed and self._exact(used) else ())
             for fault in (one for one in faults if (one.line, one.column) not in told):
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
             if faults:
                 return False
         needed = _NEEDED.get(part_of(used.pointer), "")
         return not needed or self._result(used, needed)
+
+    def _exact(self, used: Used) -> bool:
+        """Whether its numbers with decimals have them when it runs: `number` makes a whole one of some texts, also for a `set`."""
+        if _NUMBER.search(used.expression.text):
+            return False
+        given = (self._named(name, used).schema for name in used.expression.names if name not in _OF_A_CONTRACT)
+        return not any(one == SCALARS["number"] for schema in given for one in shapes_within(schema))
 
     def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
