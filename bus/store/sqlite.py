@@ -264,7 +264,7 @@ class SqliteStore:
         self.keys: Keys = Locked()
         self._locks = [own(path)] if exclusive else []
         self._local = threading.local()
-        self._readers: list[SqliteConnection] = []
+        self._readers: dict[threading.Thread, SqliteConnection] = {}
         self._lock = threading.Lock()
         self._closed = False
         try:
@@ -309,7 +309,9 @@ class SqliteStore:
         if reader is None:
             reader = self._local.reader = self._open_reader()
             with self._lock:
-                self._readers.append(reader)
+                for thread in [thread for thread in self._readers if not thread.is_alive()]:
+                    self._readers.pop(thread).close()
+                self._readers[threading.current_thread()] = reader
         return reader
 
     def _open_reader(self) -> SqliteConnection:
@@ -335,7 +337,7 @@ class SqliteStore:
         self._closed = True
         self.keys.close()
         with self._lock:
-            for reader in self._readers:
+            for reader in self._readers.values():
                 reader.close()
             self._readers.clear()
         for held in self._locks:

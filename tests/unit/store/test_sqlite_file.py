@@ -329,6 +329,18 @@ def test_a_reader_that_finds_no_descriptor_says_so_and_the_next_one_reads(store:
     assert names(store) == {"before"}
 
 
+def test_threads_that_ended_leave_no_file_open(store: SqliteStore) -> None:
+    def opened() -> int:
+        return sum(str(one.resolve()).startswith(str(store.path)) for one in Path("/proc/self/fd").iterdir())
+
+    names(store)
+    before = opened()
+    for _ in range(5):
+        with ThreadPoolExecutor(1) as one:
+            one.submit(names, store).result()
+    assert opened() <= before + 3
+
+
 def test_a_reader_that_met_a_text_that_is_none_goes_on_with_what_is_written_since(store: SqliteStore) -> None:
     """It would hold its view of the database for ever: whoever asks sees what was then, and the write-ahead log can never be emptied."""
     add = "INSERT INTO payloads (id, media_type, nonce, content) VALUES ('x', 'text/plain', x'00', CAST(x'ff41' AS TEXT))"
