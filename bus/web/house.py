@@ -22,6 +22,8 @@ GLANCE = 5.0
 """Seconds after which a database that does not answer who watches is said to be away."""
 INBOUND = 16
 """Threads for the adapters' endpoints: they answer within their budget whatever portals do."""
+RENEWED = 16_000_000
+"""Bytes for endpoints after which others take their place: libxml2 keeps each name that it reads, for as long as its thread lives."""
 
 
 class House:
@@ -32,10 +34,18 @@ class House:
         self.keys = Keys(app.config.keys, app.config.rights)
         self.bridge = Bridge()
         self.accesses = Accesses(app.accessed)
-        self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")
+        self._inbound, self._heard = ThreadPoolExecutor(INBOUND, "snodo-inbound"), 0
         self._reading = ThreadPoolExecutor(READING, "snodo-http")
         self._watching = ThreadPoolExecutor(WATCHING, "snodo-watch")
         self._entering = ThreadPoolExecutor(1, "snodo-enter")
+
+    async def answer(self, size: int, work: Callable[[], T]) -> T:
+        """Run what an endpoint says to a request of ``size`` bytes, in one of the threads for that."""
+        self._heard += size
+        if self._heard > RENEWED:
+            self._inbound.shutdown(wait=False)  # what it has begun, or is to begin, it still does
+            self._inbound, self._heard = ThreadPoolExecutor(INBOUND, "snodo-inbound"), size
+        return await asyncio.get_running_loop().run_in_executor(self._inbound, work)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run something that blocks, away from the event loop."""
@@ -62,4 +72,4 @@ class House:
         self._entering.shutdown(wait=True, cancel_futures=True)
         self._watching.shutdown(wait=True, cancel_futures=True)
         self._reading.shutdown(wait=True, cancel_futures=True)
-        self.inbound.shutdown(wait=False, cancel_futures=True)
+        self._inbound.shutdown(wait=False, cancel_futures=True)

@@ -6,10 +6,8 @@ its contract becomes a plain 500 that says nothing. An answer beyond the budget 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -31,18 +29,18 @@ Handle = Callable[[Inbound, Door], Outbound]
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """An endpoint at its address, and the threads in which it answers."""
+    """An endpoint at its address, and the house in which it answers."""
 
     adapter: str
     endpoint: Endpoint
     door: Door
-    threads: ThreadPoolExecutor
+    house: House
 
 
 def mounted(house: House) -> dict[str, Mounted]:
     """All endpoints by path (``/in/pagopa``)."""
     return {
-        f"{PREFIX}/{endpoint.path.strip('/').removeprefix('in/')}": Mounted(name, endpoint, house.app.door(name), house.inbound)
+        f"{PREFIX}/{endpoint.path.strip('/').removeprefix('in/')}": Mounted(name, endpoint, house.app.door(name), house)
         for name, endpoint in house.app.endpoints()
     }
 
@@ -72,7 +70,7 @@ async def _handled(mount: Mounted, handle: Handle, inbound: Inbound) -> Answer:
     """What the adapter says, in one of the threads for endpoints."""
     endpoint, start = mount.endpoint, time.monotonic()
     try:
-        outbound = await asyncio.get_running_loop().run_in_executor(mount.threads, handle, inbound, mount.door)
+        outbound = await mount.house.answer(len(inbound.body), lambda: handle(inbound, mount.door))
     except Exception as error:  # noqa: BLE001 - whatever an adapter raises, the outside system gets a clean answer
         return _failed(mount, error)
     took = time.monotonic() - start

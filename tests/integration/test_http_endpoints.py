@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import threading
 
 import pytest
 
 from bus.adapter import Fact
 from bus.errors import Invalid
+from bus.web import house
+from tests.integration.kit import until
 
 
 def test_an_adapter_answers_its_system_and_takes_messages_in(call):
@@ -50,3 +53,15 @@ def test_an_endpoint_reads_what_its_system_compressed(call, coding):
     plain = call("POST", "/in/eco", b"Gemma", name=None)
     packed = call("POST", "/in/eco", gzip.compress(b"Gemma"), {"Content-Encoding": coding}, name=None)
     assert (packed.content, packed.headers["x-repeated"]) == (plain.content, "True")
+
+
+def test_threads_that_read_what_systems_send_give_way_to_others(call, monkeypatch):
+    """What reads XML keeps the names that it met for as long as its thread lives, and who sends them may make up new ones for ever."""
+    monkeypatch.setattr(house, "RENEWED", 1000)
+    call("POST", "/in/eco", b"Iole", name=None)
+    first = [thread for thread in threading.enumerate() if thread.name.startswith("snodo-inbound")]
+    assert first
+    for number in range(3):
+        assert call("POST", "/in/eco", str(number).encode() * 600, name=None).status == 200
+    until(lambda: not any(thread.is_alive() for thread in first), "the first threads have ended")
+    assert call("POST", "/in/eco", b"Iole", name=None).headers["x-repeated"] == "True"
