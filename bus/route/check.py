@@ -124,11 +124,18 @@ class _Checker:
         for position in self._reached(step, "on_error", model.on_error):
             ended = self._block(step.block("on_error", position, "steps"), failing)
             ending |= {position} if ended is None else set()
-            ways.append(_without(ended, scope, "error"))
+            ways.append(_without(self._nulled(step, position, ended), scope, "error"))
         self.endings[model.id] = frozenset(ending)
         if operation is not None:
             check_failures(step, clauses_of(step, "on_error", self.compiled.used), operation, self.wrong, self.report)
         return merged(ways)
+
+    def _nulled(self, step: Parsed, position: int, ended: Scope | None) -> Scope | None:
+        """After a clause of `on_error` that makes one name null and no other, by which the steps after it could tell that it was taken."""
+        given = {name for name, _ in _leaking(step.block("on_error", position, "steps"))}
+        if ended is None or len(given) != 1 or ended.names[name := given.pop()].schema.get("type") != "null":
+            return ended
+        return ended.having({name: replace(ended.names[name], null=f"where `{step.model.id}` fails")})
 
     def _map(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -175,7 +182,8 @@ class _Checker:
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         self._waiting(step, scope, awaited)
-        after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in (arrived, replace(arrived, late=True)))
+        given = (arrived, replace(arrived, null="after the deadline"))
+        after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in given)
         return self._deadline(step, scope, after, late)
 
     def _gather(self, step: Parsed, scope: Scope) -> Scope | None:
@@ -346,12 +354,12 @@ class _Checker:
 
     def _may_be_null(self, name: str, known: Known) -> str:
         """When a name is null, in words; empty where it surely is not, or where some condition of the route may tell."""
-        if not known.late:
+        if not known.null:
             return "may be null here" if not self.roots and takes_null(known.schema, known.schema) else ""
         whole = {path[0] for path in self.compiled.asked if path[0] != name or path == (name,)}  # who asks for a field has read it
         roots = whole.union((path[0] for path in tested_in(self.compiled.every)), self.compiled.unasked)
         misspelt = nearest(name, roots - self.compiled.parsed.names - BUILT_IN, 0.74)
-        return "is null after the deadline" if not misspelt and roots.isdisjoint({"case", *self._made_of(name)}) else ""
+        return f"is null {known.null}" if not misspelt and roots.isdisjoint({"case", *self._made_of(name)}) else ""
 
     def _made_of(self, name: str) -> set[str]:
         """A name, and those that steps make of it."""

@@ -47,13 +47,13 @@ MESSAGE_SCHEMA: Schema = {
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, whether
-    a deadline may have left it null, and where an `each` gave it another value, which ended with the item.
+    why it may be null where nobody asks (in words), and where an `each` gave it another value, which ended with the item.
     """
 
     sure: bool = True
     schema: Schema = field(default_factory=dict)
     typed: str = ANYTHING
-    late: bool = False
+    null: str = ""
     forgot: Pointer | None = None
 
 
@@ -90,14 +90,14 @@ def _met(ways: list[Known | None]) -> Known:
     there = [one for one in ways if one]
     shapes = [one for one in there if one.schema.get("type") != "null"] or there
     sure = len(there) == len(ways) and all(one.sure for one in there)
-    late = any(one.late for one in there)
+    null = next((one.null for one in there if one.null), "")
     forgot = next((one.forgot for one in there if one.forgot), None)
     if not all(one.schema == shapes[0].schema for one in shapes):
-        return Known(sure, either([one.schema for one in there]), late=late, forgot=forgot)
+        return Known(sure, either([one.schema for one in there]), null=null, forgot=forgot)
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     if len(shapes) == len(there):
-        return Known(sure, shapes[0].schema, typed, late, forgot)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, late, forgot)
+        return Known(sure, shapes[0].schema, typed, null, forgot)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, null, forgot)
 
 
 def either(schemas: list[Schema]) -> Schema:
