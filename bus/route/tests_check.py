@@ -133,6 +133,8 @@ class _Checker:
             self.steps.add(model.id)
             if step.kind == "call":
                 self.asked |= {one for one in (model.call, model.undo) if one is not None}
+                if model.undo is not None and (called := self.world.operations.get(model.call)) is not None and called.undo:
+                    self.asked.add(called.undo if "." in called.undo else f"{model.call.split('.')[0]}.{called.undo}")
                 self.keys |= model.case.keys()
             elif step.kind == "send":
                 self.sent.add(model.send)

@@ -180,6 +180,7 @@ class _Reader:
         self.stack: list[tuple[Node, Node | None]] = []
         self.lost = False
         self.last: Any = None
+        self.anchors: dict[str, JsonValue] = {}
         self.bare: dict[int, Node] = {}
         """Of each line the first key with neither colon nor value."""
 
@@ -234,7 +235,10 @@ class _Reader:
             key = self.stack[-1][1] if self.stack else None
             if key is None or key.value != "<<":  # of a merge it is told as a whole
                 self._at(event, "yaml.alias", "an alias (*) is not taken", "write the value out")
-            return Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, "*")
+            if key is not None:
+                self.source.refuse(key)
+            meant = self.anchors.get(event.anchor)  # so that nothing else is missed for want of it
+            return Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, "*", meant)
         if event.anchor:
             self._at(event, "yaml.anchor", "an anchor (&) is not taken", "write the value where it is needed")
         negated = kind is yaml.ScalarEvent and not event.style and _NEGATED.match(self.source.text, mark.index)
@@ -249,6 +253,8 @@ class _Reader:
             node.value = self.source.text[node.start : node.end].strip()
         elif not event.style:
             node.value = self._plain(event)
+        if event.anchor:
+            self.anchors[event.anchor] = node.value
         return node
 
     def _place_in_parent(self, node: Node) -> None:
