@@ -281,10 +281,23 @@ _CALLED = {
     "today": "date_of(now) is the date of today",
     "concat": "+ joins texts", "where": "write x.filter(y, y.…)", "select": "write x.map(y, y.…)",
     "isnull": "write x == null", "range": "write the numbers out: [1, 2, 3].filter(n, n <= …)",
+    **dict.fromkeys(("nvl", "coalesce", "ifnull"), "default(x, other) gives the other for what is null"),
+    **dict.fromkeys(("empty", "isempty"), 'write x == "" of a text, size(x) == 0 of a list'),
+    **dict.fromkeys(("sort", "sorted", "sortby", "orderby"), "lists keep their order: size(list.filter(o, o.x < i.x)) + 1 is an item's place"),
+    **dict.fromkeys(("any", "some"), "write x.exists(y, y.…)"), "every": "write x.all(y, y.…)", "find": "write x.filter(y, y.…)[0]",
+    **dict.fromkeys(("reduce", "fold"), "sum(x.map(y, y.…)) adds up"), "last": "write x[size(x) - 1]",
+    "max": "write math.greatest(x)", "min": "write math.least(x)", "round": "write math.round(x), of a number with decimals",
+    "abs": "write math.abs(x)", **dict.fromkeys(("touppercase", "toupper", "ucase"), "write upper(x)"),
+    **dict.fromkeys(("tolowercase", "tolower", "lcase"), "write lower(x)"), **dict.fromkeys(("str", "tostring"), "write text(x)"),
+    **dict.fromkeys(("parseint", "parsefloat", "float"), "number(x) makes a number of text"), "strip": "write x.trim()",
+    **dict.fromkeys(("date_diff", "datediff", "daysbetween"), "days_between(start, end) counts the days"),
+    **dict.fromkeys(("add_days", "adddays", "dateadd"), 'write date_add(date, "30d")'),
 }  # fmt: skip
 """Functions of other languages."""
 
-_OF_ITEMS = frozenset({"map", "filter", "exists", "exists_one", "all", "where", "select"})
+_OF_ITEMS = frozenset(
+    {"map", "filter", "exists", "exists_one", "all", "where", "select", "any", "some", "every", "find", "sortBy", "reduce"}
+)
 _READING = {"lookup": 'lookup("table", key) or lookup("table", key, "column")', "rows": 'rows("table")'}
 
 _MEANT = {
