@@ -8,6 +8,7 @@ recomputed: retries, times and failures are taken as they were recorded.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -68,6 +69,8 @@ _KINDS: Mapping[type, frozenset[str]] = {
     Join: frozenset({"joined"}),
     Close: frozenset({"closed"}),
 }
+_ONCE = frozenset({"sent", "replied", "joined", "closed", "matched", "expired"})
+"""Kinds of which there is one for each ask in a life; calls are tried again, and a wait begins again in another life."""
 _STEPS = frozenset().union(*_KINDS.values())
 _NEW_LIFE = frozenset({"redelivered", "decided"})
 _ENDS = frozenset({"done", "dead"})
@@ -232,8 +235,10 @@ class _Life:
             if record.path is not None and record.kind in _STEPS:
                 own.setdefault(record.path, []).append(record)
         for ask in asked:
-            for record in own.pop(ask.path, ()):
+            records = own.pop(ask.path, ())
+            for record in records:
                 self._compare(ask, record)
+            self._compare_all(ask, records)
         if self.end is not None:  # before what is left over, which follows from it
             self._judge_end(walk, self.end)
         for path, records in own.items():
@@ -273,7 +278,22 @@ class _Life:
             sentence = f"the run died of {recorded.code} at {recorded.place}, recomputed of {failure.code}"
             self._say("different", sentence, failure.place, failure.path, *unlike_parts)
 
+    def _compare_all(self, ask: Ask, records: Sequence[Record]) -> None:
+        """Whether all that must be was recorded of an ask, and once: a bundle may lack a record, and what is not there is not compared."""
+        kinds = Counter[str](record.kind for record in records)
+        for kind in sorted(kind for kind in _ONCE & set(kinds) if kinds[kind] > 1):
+            self._say("different", f"recorded {kinds[kind]} times ({kind})", ask.place, ask.path)
+        begun = [record for record in self.records if record.path == ask.path]
+        if isinstance(ask, Call) and any(map(_left, records)) and not any(record.payload("request") for record in begun):
+            self._say("different", "the request: none was recorded", ask.place, ask.path, "request")
+        if isinstance(ask, Await) and records and not any(record.kind == "waiting" for record in begun):
+            self._say("different", "the wait: none was recorded", ask.place, ask.path)
+
     def _compare(self, ask: Ask, record: Record) -> None:
+        if record.place not in (None, ask.place):
+            self._say("different", f"recorded of {record.place}", ask.place, ask.path, "place")
+        if record.rules not in (None, self.rules):
+            self._say("different", f"recorded under the rules {str(record.rules)[:12]}…", ask.place, ask.path, "rules")
         if record.kind not in _KINDS[type(ask)]:
             self._say("different", f"recorded ({record.kind}), recomputed as {type(ask).__name__.lower()}", ask.place, ask.path)
             return
@@ -365,6 +385,11 @@ class _Life:
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))
+
+
+def _left(record: Record) -> bool:
+    """Whether a record of a call says that the request went out, or may have."""
+    return record.kind in ("asked", "answered") or record.data.get("kind") == "in_doubt"
 
 
 def _laid_over(recorded: Any, made: Any) -> Any:

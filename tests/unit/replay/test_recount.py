@@ -107,6 +107,37 @@ def test_a_call_without_an_answer_in_the_log_is_unknown(log: Log) -> None:
     assert follows == sorted(follows), "the cause is told first"
 
 
+def shows(log: Log, record: Record, *instead: Record) -> list[tuple[str, str, str]]:
+    """What is told at the path of a record once others stand in its place."""
+    log.records = [other for one in log.records for other in (instead if one.id == record.id else (one,))]
+    return [(one.result, one.place, one.sentence) for one in log.verdicts()[str(record.run)].differences if one.path == record.path]
+
+
+def test_a_call_of_which_nothing_says_what_was_asked_is_not_equal(log: Log) -> None:
+    """A bundle may lack the intent: then nobody compares the request, though the answer is there."""
+    asked = first(log, "asked", lambda one: sum((one.run, one.path) == (other.run, other.path) for other in log.records) == 2)
+    assert shows(log, asked) == [("different", asked.place, "the request: none was recorded")]
+
+
+def test_a_wait_that_came_to_its_end_and_of_which_nothing_says_that_it_began_is_not_equal(log: Log) -> None:
+    ended = first(log, "matched")
+    began = next(one for one in log.records if one.kind == "waiting" and (one.run, one.path) == (ended.run, ended.path))
+    assert shows(log, began) == [("different", began.place, "the wait: none was recorded")]
+
+
+@pytest.mark.parametrize("kind", ["sent", "replied"])
+def test_what_was_done_twice_is_not_equal(log: Log, kind: str) -> None:
+    record = first(log, kind)
+    assert shows(log, record, record, record._replace(id="altra")) == [("different", record.place, f"recorded 2 times ({kind})")]
+
+
+def test_a_step_that_is_recorded_as_another_or_under_other_rules_is_not_equal(log: Log) -> None:
+    record = first(log, "replied")
+    other = record._replace(place="altro@1/passo", rules="0" * 64)
+    told = [("different", record.place, "recorded of altro@1/passo"), ("different", record.place, "recorded under the rules 000000000000…")]
+    assert shows(log, record, other) == told
+
+
 def test_what_was_erased_is_unavailable_and_not_different(log: Log) -> None:
     record = first(log, "answered", lambda record: record.data["operation"] == "sistema.scrivi")
     del log.payloads[record.payload("answer")]
