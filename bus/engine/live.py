@@ -31,7 +31,7 @@ from bus.errors import InputError, Invalid, SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log.payload import Text
 from bus.log.record import WEAK, Kind, Record
-from bus.message import JsonValue, Message, new_id
+from bus.message import JsonObject, JsonValue, Message, new_id
 from bus.route.plan import Plan
 from bus.store import Key, Keys
 
@@ -436,13 +436,13 @@ class Live:
                 return answered
             case Done(Failed(error=error) as failed):
                 kind: Kind = "refused" if error["kind"] == "refused" else "unanswered"
-                data = {**common, "kind": error["kind"], "code": error["code"], "doubt": error["kind"] == "in_doubt"}
+                data = {**common, **_codes(error), "doubt": error["kind"] == "in_doubt"}
                 self.note(kind, now, ask, {"error": error}, wires, attempt=tries.count, data=data)
                 return failed
             case Retry(due=due, error=error, doubt=doubt, probe=probe):
                 tries.due, tries.doubt, tries.probe = due, doubt, probe
                 self.dues[ask.path] = due
-                data = {**common, "kind": error["kind"], "code": error["code"], "again": text_of(due), "doubt": doubt, "probe": probe}
+                data = {**common, **_codes(error), "again": text_of(due), "doubt": doubt, "probe": probe}
                 self.note("unanswered", now, ask, {"error": error}, wires, attempt=tries.count, data=data)
                 return None
         raise AssertionError(outcome)
@@ -476,3 +476,10 @@ def _answer_values(result: Result | None, answered: Answered) -> dict[str, Any]:
     if result is not None and result.facts:
         values["facts"] = facts_as_json(result.facts)
     return values
+
+
+def _codes(error: JsonObject) -> dict[str, JsonValue]:
+    """What a record says openly of a call that failed: the other system's own code too, which says why while the call is tried again."""
+    said = {"kind": error["kind"], "code": error["code"]}
+    outside = error.get("outside_code")
+    return {**said, "outside_code": outside} if outside and outside != error["code"] else said

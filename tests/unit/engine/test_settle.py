@@ -21,7 +21,7 @@ from bus.engine.live import Live
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry
 from bus.engine.settle import park
-from bus.errors import ConfigError, Conflict, SnodoError, StoreError
+from bus.errors import ConfigError, Conflict, SnodoError, StoreError, Unreachable
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
@@ -349,3 +349,21 @@ def test_an_engine_that_stops_takes_none_of_what_the_door_opens(world: Simulatio
     engine.wind_down()
     assert world.store.write(lambda tx: engine.welcome(tx, [run], {})).result() is None
     assert row_of(world, message)["owner"] is None
+
+
+def test_while_a_call_is_tried_again_the_code_of_the_other_system_is_told_openly(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody could see why before the tries are over, hours later."""
+
+    def fail(*_: object) -> None:
+        raise Unreachable("status 302, which sends us elsewhere", outside_code="HTTP_302")
+
+    monkeypatch.setattr(world.system, "_maybe_fail", fail)
+    run = row_of(world, send(world, "senza", caso="c", iuv="i"))["id"]
+    turn(world, "answer")
+    turn(world)
+    with world.store.read() as tx:
+        (told,) = [record.data for record in log.of_run(tx, run) if record.kind == "unanswered"]
+    assert (told["code"], told["outside_code"]) == ("outside.unreachable", "HTTP_302")
+    assert told["again"]
