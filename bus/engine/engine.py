@@ -137,7 +137,7 @@ class Engine:
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
-    def works_beside(self, workers: int, rank: int = 0) -> None:
+    def works_beside(self, workers: int, rank: int) -> None:
         """How many work, and which of them this is: each has its share of every ``limit``, and may have to take over. Thread-safe."""
         if workers != self._around.throttles.workers:
             self._sweeper.look_at_all()

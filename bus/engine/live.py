@@ -159,11 +159,9 @@ class Live:
     def note(
         self, kind: Kind, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Text] = (),
         **fields: Any,
-    ) -> Record:  # fmt: skip
+    ) -> None:  # fmt: skip
         """Queue a record for the next transaction."""
-        made = entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires))
-        self.decided.entries.append(made)
-        return made.record
+        self.decided.entries.append(entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires)))
 
     def pursue(self, asks: Iterable[Ask], now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +165,14 @@ def test_a_ticket_that_the_broker_refuses_is_told_and_published_again(rabbitmq: 
     rabbitmq.evaluate(f'rabbit_policy:set(<<"{vhost}">>, <<"poche">>, <<".*">>, {policy}, 0, <<"all">>, <<"test">>)')
     teller, listener = opened(rabbitmq_url, told), Listener()
     runs = [f"run-{n}" for n in range(9)]
-    until = time.monotonic() + 30
-    while not told:  # the queue refuses when it has seen that it is full
+
+    def refused() -> bool:
+        """The queue refuses when it has seen that it is full."""
         for run in runs:
             teller.publish([run])
-        assert time.monotonic() < until
-        time.sleep(0.1)
+        return bool(told)
+
+    until(refused, "it is told", every=0.1)
     rabbitmq.evaluate(f'rabbit_policy:delete(<<"{vhost}">>, <<"poche">>, <<"test">>)')
     teller.consume(listener.ring)
     listener.wait_for(set(runs))

@@ -56,10 +56,10 @@ class Portal:
             self._write({"name": sending.name, "type": sending.type, "body": sending.body, "id": accepted["id"]})
             return str(accepted["id"])
 
-    def send_all(self, sendings: Iterable[Sending], within: float = 120.0) -> None:
+    def send_all(self, sendings: Iterable[Sending]) -> None:
         """One after the other: the next is sent when the last is promised."""
         for sending in sendings:
-            self.send(sending, within)
+            self.send(sending)
 
     def promises(self) -> list[Promise]:
         """All 202s, in the order in which they came."""

@@ -190,14 +190,14 @@ def record(seed: int, moves: int = MOVES) -> Recording:
         return Recording(seed, world.disk.notes, _log(path / FILE))
 
 
-def record_writer(messages: int = 150) -> Recording:
+def record_writer() -> Recording:
     """The group-commit writer and its threads at work for senders who do not wait for each other."""
     with folder() as path:
         disk, clock = Disk(), FixedClock(START)
         with closing(SqliteStore(path / FILE, opened=disk.open)) as store:
             store.keys = KEYS
             intake = Intake(store, rules, clock, lambda runs: None)
-            coming = [intake.send(Submission("sim.avviso", {"chi": f"m{n}"}, "portale", key=f"k{n}")) for n in range(messages)]
+            coming = [intake.send(Submission("sim.avviso", {"chi": f"m{n}"}, "portale", key=f"k{n}")) for n in range(150)]
             for one in coming:
                 one.add_done_callback(lambda done: disk.mark("accepted", done.result().id))
             wait(coming)

@@ -72,7 +72,7 @@ def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_fre
         app.channel.on_news(hear)
         other.start()
         for one in engines:
-            one.works_beside(2)
+            one.works_beside(2, 0)
         send(app, "fila", 1)
         until(lambda: system.numbers == [1])
         app.send(Submission("prova.fila", {"a": "fila-altra"}, "prova")).result(60)

@@ -50,10 +50,10 @@ class Bus:
         self.clients.append(Client(url, key_of("portale"), attempts=1))
         return self.clients[-1]
 
-    def died(self, within: float = 100) -> int:
+    def died(self) -> int:
         assert self.process is not None
         try:
-            return self.process.wait(within)
+            return self.process.wait(100)
         finally:
             self.process.stdout.close()
 

@@ -158,9 +158,9 @@ def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within:
     return until(look, f"case {key} is {states}", within)
 
 
-def dead_of(town: Town, key: str, within: float = 60.0) -> dict[str, Any]:
+def dead_of(town: Town, key: str) -> dict[str, Any]:
     """The dead letter of a case: as ``GET /dead/{run}`` shows it."""
-    shown = case_when(town, key, ("dead",), within)
+    shown = case_when(town, key, ("dead",))
     run = next(one["id"] for one in shown["runs"] if one["state"] == "dead")
     return town.client("sistemista").get(f"/dead/{run}", "prova")
 

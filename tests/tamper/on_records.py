@@ -149,7 +149,7 @@ def _rewritten(raw: sqlite3.Connection, rng: random.Random, small: Small, leaf: 
 # -- records together with the tree -----------------------------------------------------------------------------------
 
 
-def _regrown(raw: sqlite3.Connection, signers: list[Signer] | None = None, until: int | None = None) -> None:
+def _regrown(raw: sqlite3.Connection, signers: list[Signer] | None = None) -> None:
     """Make the whole tree again over what the records say now; with ``signers`` the checkpoints too."""
     sizes = [row[0] for row in raw.execute("SELECT size FROM checkpoints ORDER BY size")]
     edge = Edge()

@@ -22,17 +22,17 @@ PERSON = {
 }  # fmt: skip
 
 
-def request_bytes(values=ASKED, name="ricercaSoggetto") -> bytes:
+def request_bytes() -> bytes:
     contract = wsdl.load(OURS)
-    return xml.serialize(contract.build_request(contract.operation(name), values))
+    return xml.serialize(contract.build_request(contract.operation("ricercaSoggetto"), ASKED))
 
 
 def service(handler=lambda asked: {"soggetto": [PERSON]}, **how) -> SoapService:
     return SoapService(OURS, {"ricercaSoggetto": handler}, **how)
 
 
-def call_of(timeout: float = 2.0) -> Call:
-    return Call(key="0" * 64, timeout=timeout, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+def call_of() -> Call:
+    return Call(key="0" * 64, timeout=2.0, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
 
 
 class Peer:

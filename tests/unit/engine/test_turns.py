@@ -311,5 +311,5 @@ def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything
     engine = world.processes[0].engine
     for workers, looks in ((1, False), (2, True), (2, False), (1, True)):
         engine._sweeper._seen_until = math.inf
-        engine.works_beside(workers)
+        engine.works_beside(workers, 0)
         assert (engine._sweeper._seen_until < math.inf) == looks
