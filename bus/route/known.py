@@ -46,8 +46,8 @@ MESSAGE_SCHEMA: Schema = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, whether
-    why it may be null where nobody asks (in words), and where an `each` gave it another value, which ended with the item.
+    """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, why it
+    may be null where nobody asks (in words), and where an `each` gave it another value, which ended with the item.
     """
 
     sure: bool = True
