@@ -11,9 +11,12 @@ from bus.clock import text_of
 from bus.log.record import Record
 
 _STYLE = (
-    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}td:nth-child(2){white-space:nowrap}"
-    "td,th{border:1px solid #bbb;padding:.2em .5em;text-align:left;font-size:12px}table{margin-bottom:1.5em}tr{break-inside:avoid}"
-    "@page{size:A4 landscape;margin:1cm}@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere}}"
+    "body{font:14px sans-serif;margin:2em;color:#1d2433}h1{margin:0 0 .7em}table{border-collapse:collapse;margin-bottom:1.5em}"
+    "td,th{border:1px solid #c8ccd4;padding:.3em .6em;text-align:left;vertical-align:top;font-size:12px}th{background:#f2f3f5}"
+    "tr{break-inside:avoid}thead th{position:sticky;top:0}tbody tr:nth-child(even){background:#fafbfc}"
+    "thead+tbody td:nth-child(2),td:nth-child(7),td:nth-child(8){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:10px monospace}"
+    "@page{size:A4 landscape;margin:1cm}"
+    "@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere;white-space:normal!important}thead th{position:static}}"
 )
 _TITLES = (
     "n.", "ora UTC / time UTC", "fatto / kind", "passo / place", "cammino / path", "chi / actor", "messaggio / message",
@@ -59,7 +62,8 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     rows = "".join(_row(index, record) for index, _, record in gathered.leaves)
     return (
         f'<!doctype html>\n<html lang="it"><head><meta charset="utf-8"><title>Fascicolo</title><style>{_STYLE}</style></head><body>\n'
-        f"<h1>Fascicolo / Bundle</h1>\n<table>\n{head}</table>\n<table>\n<tr>{titles}</tr>\n{rows}</table>\n</body></html>\n"
+        f"<h1>Fascicolo / Bundle</h1>\n<table>\n{head}</table>\n"
+        f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</body></html>\n"
     ).encode()
 
 
