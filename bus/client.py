@@ -44,10 +44,11 @@ Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 class ClientError(Exception):
     """The bus said no, or could not be reached (``status`` 0). Carries the fields of the problem (RFC 9457).
 
-    ``code`` is stable: decide by it. ``hint`` says what to do next. ``retry_after`` is in seconds, when the bus named it.
+    ``code`` is stable: decide by it. ``hint`` says what to do next. ``retry_after`` is in seconds, when the bus named it. ``key`` is
+    that of the message that was sent, also where the client made it: sent again with it, it is taken once.
     """
 
-    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None, key: str = "") -> None:
         self.status = status
         self.code = str(problem.get("code") or ("client.unreachable" if status == 0 else "client.unexpected"))
         self.detail = str(problem.get("detail") or problem.get("title") or "")
@@ -56,7 +57,7 @@ class ClientError(Exception):
         self.faults: list[dict[str, Any]] = faults if isinstance(faults, list) else []
         self.instance = str(problem.get("instance") or "")
         self.problem = dict(problem)
-        self.retry_after = retry_after
+        self.retry_after, self.key = retry_after, key
         super().__init__(f"{self.code}: {self.detail}" + (f" ({self.hint})" if self.hint else ""))
 
 
@@ -113,22 +114,27 @@ class Client:
         envelope: dict[str, Any] = {"type": type, "data": body}
         files = [one if isinstance(one, str) else {"sha256": one["sha256"], "name": one["name"]} for one in attachments]
         envelope |= {name: value for name, value in (("subject", subject), ("source", source), ("attachments", files)) if value}
-        headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(str(uuid.uuid4()) if key is None else key)}
+        key = _named(key)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(key)}
         if wait > 0:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
-        status, fields, content = self._call("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
-        answer = _answer(status, fields, content, needs="id")
+        try:
+            status, fields, content = self._call("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
+            answer = _answer(status, fields, content, needs="id")
+        except ClientError as error:
+            error.key = key
+            raise
         return {**answer, "repeated": True} if fields.get("idempotency-status") == "repeated" else answer
 
     def ask(
         self, type: str, body: Any, key: str | None = None, wait: float = 30, attachments: Iterable[str | Mapping[str, Any]] = ()
     ) -> Any:
         """Send and return the reply. Raises `ClientError` with code ``client.no-reply`` when none came in time; the message stands."""
+        key = _named(key)
         answer = self.send(type, body, key, wait, attachments)
         if "reply" not in answer:
-            raise ClientError(
-                202, {"code": "client.no-reply", "detail": f"no reply within {wait:g} seconds to message {answer['id']}", "message": answer}
-            )
+            said = f"no reply within {wait:g} seconds to message {answer['id']}"
+            raise ClientError(202, {"code": "client.no-reply", "detail": said, "message": answer}, key=key)
         return answer["reply"]
 
     def attach(self, file: str | Path | bytes | IO[bytes], name: str = "", media_type: str = "application/octet-stream") -> dict[str, Any]:
@@ -324,6 +330,11 @@ def _is_place(parts: SplitResult) -> bool:
         return bool((parts.hostname or "").encode("idna"))
     except ValueError:
         return False
+
+
+def _named(key: str | None) -> str:
+    """The key of a message: the caller's, or a fresh one."""
+    return str(uuid.uuid4()) if key is None else key
 
 
 def _purpose(text: str) -> dict[str, str]:

@@ -52,7 +52,9 @@ def test_asking_what_nobody_answers_says_so_and_the_message_stands(client):
     with pytest.raises(ClientError) as caught:
         client.ask("prova.attesa", {"nome": "Ciro"}, wait=1)
     assert caught.value.code == "client.no-reply"
-    assert client.message(caught.value.problem["message"]["id"])["state"] == "waiting"
+    asked = caught.value.problem["message"]["id"]
+    assert client.message(asked)["state"] == "waiting"
+    assert client.send("prova.attesa", {"nome": "Ciro"}, key=caught.value.key)["id"] == asked
 
 
 def test_waiting_has_an_end(client):
@@ -250,6 +252,15 @@ def test_trying_again_has_an_end(moody):
         moody.send("a.b", {})
     assert caught.value.code == "client.unreachable"
     assert len(Moody.keys) == 3
+
+
+@pytest.mark.parametrize("moods", [["cut"] * 3, ["busy"] * 3, ["mute"], ["html"]])
+def test_who_does_not_know_whether_a_message_was_taken_can_send_it_again_under_the_key_that_the_client_made(moody, moods):
+    Moody.moods = list(moods)
+    with pytest.raises(ClientError) as caught:
+        moody.send("a.b", {})
+    moody.send("a.b", {}, key=caught.value.key)
+    assert len(set(Moody.keys)) == 1
 
 
 def test_an_operator_s_act_is_never_made_twice(moody):
