@@ -1,7 +1,8 @@
 """Errors on standard error: a block for people that says what, where, why and what to do next. Never a traceback.
 
 With ``--json`` the last line is one JSON object instead: ``{code, detail, hint, status?}``, ``status`` when the bus answered over HTTP;
-and what is known more: ``why`` (text), ``faults``, ``findings`` (lists), ``instance``. Standard output stays for results.
+and what is known more: ``why`` (text), ``faults``, ``findings`` (lists), ``instance``, ``idempotency-key`` (of a message of which nobody
+knows whether it was taken). Standard output stays for results.
 """
 
 from __future__ import annotations
@@ -110,12 +111,13 @@ def _of_a_file(error: OSError, name: str, as_json: bool) -> int:
 def _answered(error: ClientError, as_json: bool) -> int:
     """What the bus said, or that it said nothing (status 0)."""
     hint = "put one into SNODO_KEY, or name it with --key; bus keys new makes one" if error.code == "auth.missing" else error.hint
+    sent: dict[str, Any] = {"idempotency-key": error.key if error.status in AWAY | {500} else ""}
     if as_json:
-        known = {"status": error.status or None, "faults": error.faults, "instance": error.instance}
+        known = {"status": error.status or None, "faults": error.faults, "instance": error.instance, **sent}
         say(error.detail, code=error.code, next=hint, as_json=True, **known)
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
-        say(error.detail, code=error.code, faults="\n".join(faults), next=hint, see=error.instance)
+        say(error.detail, code=error.code, faults="\n".join(faults), **sent, next=hint, see=error.instance)
     return UNREACHABLE if error.status in AWAY else FINDINGS
 
 

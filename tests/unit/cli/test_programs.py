@@ -204,6 +204,13 @@ def test_a_bus_that_is_not_there_is_one_object_without_status(bus):
     assert "status" not in error
 
 
+def test_a_message_of_which_nobody_knows_whether_it_was_taken_can_be_sent_again_under_the_key_that_is_told(bus):
+    send = ("send", "prova.saluto", '{"nome": "Ada"}', "--url", "http://127.0.0.1:9")
+    code, error = failed(bus(*send, "--json"))
+    assert (code, len(error["idempotency-key"])) == (3, 36)
+    assert "  idempotency-key: mia\n" in bus(*send, "--idempotency-key", "mia")[2]
+
+
 def test_json_after_the_end_of_options_is_no_option(bus):
     assert bus("case", "show", "--url", "ftp://x", "--", "--json")[2].startswith("error: ")
 
