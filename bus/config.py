@@ -416,10 +416,10 @@ class Config(_Section):
         return {name: digest(value) for name, value in sorted(written.items()) if name != "adapters"}
 
 
-def load(path: Path, *, secrets: bool = True) -> Config:
+def load(path: Path, *, secrets: bool | None = True) -> Config:
     """Read and check ``config.yaml``; raises `ConfigError` with all faults at once.
 
-    Without ``secrets`` each of them is an empty text, or the default of a setting that can be none.
+    Without ``secrets`` each of them is an empty text, or the default of a setting that can be none; with None those that are not there.
     """
     if not path.is_file():
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
@@ -431,7 +431,7 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     return parse(document.plain(), path, secrets=secrets, document=document)
 
 
-def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.Source | None = None) -> Config:
+def parse(settings: Any, path: Path, *, secrets: bool | None = True, document: source.Source | None = None) -> Config:
     """Check settings that were read from ``path``; resolves secrets and relative paths. ``document`` tells places."""
     base = path.resolve().parent
     _refuse_unnamed(settings, path, document)
@@ -439,7 +439,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
     if secrets and absent:
         raise _not_in_the_environment(absent)
-    resolved = _resolve(settings, base if secrets else None)
+    resolved = _resolve(settings, None if secrets is False else base, bool(secrets))
     try:
         config = Config.model_validate(resolved)
     except ValidationError as error:
@@ -511,15 +511,22 @@ def _named(value: Any, pointer: source.Pointer = ()) -> Iterator[tuple[source.Po
                 yield from _named(inner, (*pointer, step))
 
 
-def _resolve(value: Any, base: Path | None) -> Any:
-    """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
+def _resolve(value: Any, base: Path | None, needed: bool) -> Any:
+    """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` none is read, and what is not ``needed`` may lack."""
     match value:
         case {"env": str(name)} | {"file": str(name)} if len(value) == 1:
-            return UNREAD if base is None else _secret(next(iter(value)), name, base)
+            if base is None:
+                return UNREAD
+            try:
+                return _secret(next(iter(value)), name, base)
+            except ConfigError:
+                if needed:
+                    raise
+                return UNREAD
         case dict():
-            return {key: _resolve(inner, base) for key, inner in value.items()}
+            return {key: _resolve(inner, base, needed) for key, inner in value.items()}
         case list():
-            return [_resolve(inner, base) for inner in value]
+            return [_resolve(inner, base, needed) for inner in value]
         case _:
             return value
 

@@ -12,7 +12,7 @@ import kombu
 
 from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe, said, used_up
 from bus.channel.line import Line
-from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 
 WITHIN = 5.0
@@ -23,6 +23,9 @@ EXPIRES = 60_000
 def channel(at: Surroundings) -> Iterator[Verdict]:
     """Dialled as the bus itself does, with the same refusals."""
     url = at.settings.channel.url
+    if not url:
+        yield warning("doctor.channel", UNTOLD, str(at.path), next="set the secret that channel.url names")
+        return
     if not at.settings.channel.shared:
         yield ok("doctor.channel", "tickets stay in this process")
         return

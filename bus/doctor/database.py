@@ -14,7 +14,7 @@ from bus.disk import filesystem
 from bus.doctor.here import space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
-from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
@@ -29,6 +29,9 @@ LONG = dt.timedelta(seconds=5)
 
 
 def reachable(at: Surroundings) -> Iterator[Verdict]:
+    if not at.settings.store.url:
+        yield warning("doctor.store", UNTOLD, str(at.path), next="set the secret that store.url names")
+        return
     where, path = where_is(at.settings.store.url), file_of(at.settings.store.url)
     try:
         if path is not None and not path.exists():

@@ -52,7 +52,10 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
         if error.code != "config.secret-missing":
             yield wrong("doctor.settings", error.sentence, why=error.code, next=error.hint)
             return
-        at.config = settings_file.load(at.path, secrets=False)
+        try:
+            at.config = settings_file.load(at.path, secrets=None)
+        except ConfigError:  # of one secret and not of those that lack: without all of them the rest can be looked at
+            at.config = settings_file.load(at.path, secrets=False)
     yield ok("doctor.settings", f"{counted(len(at.config.adapters), 'adapter')}, {counted(len(at.config.keys), 'API key')}", str(at.path))
 
 

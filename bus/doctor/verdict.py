@@ -17,6 +17,7 @@ from bus.store.opening import open_reader
 from bus.store.survey import Survey
 
 Level: TypeAlias = Literal["ok", "warning", "wrong"]
+UNTOLD = "not looked at: the secret that is its address is not there"
 
 
 @dataclass(frozen=True, slots=True)

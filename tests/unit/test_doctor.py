@@ -292,6 +292,23 @@ def test_all_secrets_that_lack_are_told_at_once_and_the_rest_is_looked_at(tmp_pa
     assert levels(found, "doctor.rules") == ["ok"]
 
 
+def test_database_and_broker_are_looked_at_also_where_a_secret_of_another_lacks(tmp_path, monkeypatch):
+    """The broker of an address that is not known was dialled as guest on this machine, and said to let us in."""
+    monkeypatch.setenv("SNODO_PROVA_STORE", "postgresql://snodo@127.0.0.1:1/snodo")
+    monkeypatch.setenv("SNODO_PROVA_CHANNEL", "amqp://snodo:x@127.0.0.1:1/snodo")
+    monkeypatch.delenv("SNODO_PROVA", raising=False)
+    sito = {"url": "http://127.0.0.1:1", "chiave": {"env": "SNODO_PROVA"}}
+    addresses = {"store": {"url": {"env": "SNODO_PROVA_STORE"}}, "channel": {"url": {"env": "SNODO_PROVA_CHANNEL"}}}
+    path = write(tmp_path, adapters={"sito": sito}, **addresses)
+    found = examined(path)
+    assert [one.where for code in ("doctor.store", "doctor.channel") for one in found[code]] == ["127.0.0.1:1/snodo"] * 2
+    monkeypatch.delenv("SNODO_PROVA_STORE")
+    monkeypatch.delenv("SNODO_PROVA_CHANNEL")
+    found = examined(path)
+    assert levels(found, "doctor.store") == levels(found, "doctor.channel") == ["warning"]
+    assert main(["doctor", "--config", str(path)]) == 1
+
+
 @pytest.mark.parametrize(("url", "expected"), [("http://127.0.0.1:1", "ok"), ({"env": "SNODO_PROVA"}, "ok"), ("ftp://127.0.0.1", "wrong")])
 def test_routes_may_call_systems_that_the_settings_describe(tmp_path, monkeypatch, url, expected):
     """Their operations are in no class; of settings that are wrong nobody knows them."""
