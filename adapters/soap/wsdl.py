@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,6 +157,7 @@ class Wsdl:
         Raises `Malformed` when the references do not end.
         """
         if operation.encoded:
+            _put_beside(body, {name for name, _ in _parts(operation.raw.output)} if operation.reply_tag else set())
             _check_references(body)
             process_multiref(body)  # type: ignore[no-untyped-call]
             _drop_encoding_marks(body)
@@ -257,6 +258,15 @@ def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
         typed.set(f"{{{XSI}}}type", f"t{position}:{name}")
         typed.extend(list(part))
         wrapper.replace(part, typed)
+
+
+def _put_beside(body: Element, parts: Collection[str]) -> None:
+    """Put beside the wrapper what its parts refer to: Delphi's servers write that inside it, before the part."""
+    referred = {name.removeprefix("#") for one in body.iter() if (name := one.get("href", "")).startswith("#")}
+    for wrapper in [*children(body)][:1]:
+        for one in [*children(wrapper)]:
+            if one.get("id") in referred and one.tag not in parts:
+                body.append(one)
 
 
 def _check_references(body: Element) -> None:

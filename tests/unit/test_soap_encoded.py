@@ -20,9 +20,20 @@ ENCODED = b"""<?xml version="1.0"?>
 </NS2:TRispostaLogin></SOAP-ENV:Body></SOAP-ENV:Envelope>"""
 
 
+DELPHI = b"""<?xml version="1.0"?>
+<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema"
+  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/">
+<SOAP-ENV:Body SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">
+<NS1:LoginResponse xmlns:NS1="http://tempuri.org/" xmlns:NS2="http://tempuri.org"><NS2:TRispostaLogin id="1" xsi:type="NS2:TRispostaLogin">
+<strDST xsi:type="xsd:string">gettone</strDST><IngErrNumber xsi:type="xsd:int">0</IngErrNumber><strErrString xsi:type="xsd:string"></strErrString>
+</NS2:TRispostaLogin><return href="#1"/></NS1:LoginResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>"""
+"""As Delphi's servers say it: what is referred to stands inside the wrapper."""
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
-def test_an_encoded_reply_is_read_through_its_references_and_whatever_its_wrapper_is_called():
-    with Peer(body=ENCODED) as peer:
+@pytest.mark.parametrize("reply", [ENCODED, DELPHI], ids=["beside", "inside"])
+def test_an_encoded_reply_is_read_through_its_references_and_whatever_its_wrapper_is_called(reply):
+    with Peer(body=reply) as peer:
         client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
         said = client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
         client.close()
