@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import checking, evidence, exporting, gates, production, recomputing, report, searching, soak, verifying, waits
+from benchmarks.machine import here
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -91,7 +92,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    options, machine = _options(), report.machine()
+    options, machine = _options(), here()
     say(f"{machine['cores']} cores, {machine['processor']}; load of the machine before: {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory(prefix="snodo-bench-") as made:
         folder = Path(made)

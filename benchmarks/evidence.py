@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.house import Bus
+from benchmarks.machine import heading
 from benchmarks.processes import Process
 from benchmarks.stand import Stand
 from bus.log.published import publish
@@ -92,8 +93,7 @@ def measured(folder: Path, count: int = COUNT, rounds: int = ROUNDS) -> dict[str
 def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        f"# What the evidence costs, {machine['date'][:10]}", "",
-        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+        *heading("What the evidence costs", machine),
         "", *rows(found), "",
     ]  # fmt: skip
     return "\n".join(lines)

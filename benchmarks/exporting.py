@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.house import Bus, key_of
-from benchmarks.processes import Process
-from benchmarks.stand import Stand
+from benchmarks.house import key_of
+from benchmarks.machine import heading
+from benchmarks.stand import OneBus
 from bus.bundle import verify
 from bus.client import Client
 from bus.log.note import read_signer
@@ -22,25 +22,11 @@ MESSAGES, AIM = 10_000, 10
 SCOPE = {"from": "2000-01-01", "to": "3000-01-01"}
 
 
-class Written(Stand):
-    """A bus that took messages in, transformed and delivered them."""
-
-    def __init__(self, folder: Path, messages: int) -> None:
-        super().__init__(folder)
-        self.messages = messages
-
-    def _open(self) -> None:
-        start = self.stack.enter_context
-        systems, database = self._outside()
-        load = start(Process("benchmarks.load", log=self.log))
-        self.bus = start(Bus(self.folder / "bus", systems, database))
-        self.load_on(load, self.bus.port, "pratica", self.messages)
-        self.bus.wait_until_done("banco.pratica", self.messages, 300)
-
-
 def measured(folder: Path, messages: int = MESSAGES) -> dict[str, Any]:
     """Seconds by the clock for the whole request, CPU of the bus, the bundle's size; seconds of the one-file verifier."""
-    with Written(folder, messages) as stand:
+    with OneBus(folder) as stand:
+        stand.send("pratica", messages)
+        stand.bus.wait_until_done("banco.pratica", messages, 300)
         sysadmin = Client(f"http://127.0.0.1:{stand.bus.port}", key_of("sistemista"))
         cpu, began = stand.bus.cpu(), time.monotonic()
         content = sysadmin.export(SCOPE, "a measurement", payloads=True)
@@ -66,8 +52,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     seconds = (found["wall_s"], found["cpu_s"], found["verifying_s"])
     lines = [
-        f"# A bundle of many messages, {machine['date'][:10]}", "",
-        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.", "",
+        *heading("A bundle of many messages", machine), "",
         "| messages | records | bundle | s to export, by the clock | s of CPU of the bus | s to verify, one file |",
         "|---:|---:|---:|---:|---:|---:|",
         "| " + " | ".join((f"{found['messages']:,}", f"{found['records']:,}", f"{found['megabytes']} MB", *map(str, seconds))) + " |",

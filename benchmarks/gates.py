@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.house import Bus
+from benchmarks.machine import heading
 from benchmarks.processes import Process
 from benchmarks.stand import Stand
 from bus.testing.ports import free_port
@@ -115,8 +116,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     words = {"well": "answers", "hangs": "takes calls and never answers", "dead": "is dead: nobody listens"}
     lines = [
-        f"# One system dead or slow, {machine['date'][:10]}", "",
-        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+        *heading("One system dead or slow", machine),
         f"One `bus serve`: {RATE_A} messages a second for system A, {RATE_B} for B; {ROUNDS} rounds of {SECONDS} s in turns, medians.", "",
         "| while system A … | B, to the reply: p50 ms | p99 ms | p99 against A well | aim |", "|---|---:|---:|---:|---:|",
         *(

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.house import settings
+from benchmarks.machine import heading
 from benchmarks.processes import Process
 from benchmarks.stand import Stand
 from benchmarks.work import SAMPLES, Kind
@@ -126,9 +127,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"# Production mode, {machine['date'][:10]}",
-            "",
-            f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+            *heading("Production mode", machine),
             "PostgreSQL, RabbitMQ, doors, workers, outside systems and load on the same cores.",
             "",
             "| | one | two | ratio | aim |",

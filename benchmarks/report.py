@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import os
-import platform
-import sqlite3
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks import checking, evidence
 from benchmarks.house import ROLES
 from benchmarks.measures import Figures
-from benchmarks.processes import PROJECT
 from benchmarks.where import Share
 
-LIBRARIES = (
-    "uvicorn", "uvloop", "httptools", "starlette", "requests", "zeep", "SQLAlchemy", "psycopg", "kombu", "cel-expr-python", "orjson",
-)  # fmt: skip
 AIMS = {"pratica": "0.50", "iscrizione": "0.40", "avviso": ""}
 """Of the rival with group commit."""
 WALKS = (("pratica", "transform and deliver"), ("iscrizione", "SOAP and insert"), ("avviso", "join by IUV"))
-
-
-def machine() -> dict[str, Any]:
-    """Where and when."""
-    return {
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "system": platform.platform(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "revision": _revision(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _revision() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def results(

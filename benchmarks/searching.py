@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.machine import heading
 from benchmarks.processes import children, cpu_of
 from benchmarks.waits import MEMORY
 from bus.clock import text_of
@@ -269,8 +270,7 @@ def _cost_of_traces(one: dict[str, Any]) -> str:
 def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        f"# Searching a log, {machine['date'][:10]}", "",
-        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+        *heading("Searching a log", machine),
     ]  # fmt: skip
     for store, one in found.items():
         lines += [

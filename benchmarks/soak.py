@@ -6,13 +6,13 @@ of that while are noted. Memory is *flat* when the line through the samples of t
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.house import Bus, key_of
-from benchmarks.processes import Process
+from benchmarks.house import Bus
+from benchmarks.machine import heading
+from benchmarks.stand import OneBus
 
 RATE = 200
 PIECE = 10
@@ -23,22 +23,13 @@ FLAT = 0.05
 
 def soak(folder: Path, minutes: float, rate: int = RATE) -> dict[str, Any]:
     """Load a bus for so long with ``rate`` messages a second; the samples, and what they say."""
-    log = folder / "soak.log"
-    samples: list[dict[str, float]] = []
-    with Process("benchmarks.outside", str(folder / "outside"), log=log) as outside, Process("benchmarks.load", log=log) as load:
-        told = json.loads(outside.ready)
-        with Bus(folder / "bus", f"http://127.0.0.1:{told['port']}", told["database"]) as bus:
-            order = {"kind": "pratica", "host": "127.0.0.1", "port": bus.port, "headers": f"X-Api-Key: {key_of('portale')}\r\n"}
-            cpu = bus.cpu()
-            for piece in range(max(4, int(minutes * 60 / PIECE))):
-                first, count = piece * rate * PIECE + 1, rate * PIECE
-                answered = load.order({**order, "start": first, "count": count, "connections": 64, "rate": rate})
-                if set(answered["statuses"]) != {"202"}:
-                    raise RuntimeError(f"after {piece * PIECE} s: answers {answered['statuses']}")
-                samples.append(_sample(bus, piece, answered["latencies"]))
-            sent = len(samples) * rate * PIECE
-            bus.wait_until_done("banco.pratica", sent)
-            spent = (bus.cpu() - cpu) / sent * 1000
+    pieces = max(4, int(minutes * 60 / PIECE))
+    with OneBus(folder) as stand:
+        bus, cpu = stand.bus, stand.bus.cpu()
+        samples = [_sample(bus, piece, stand.send("pratica", rate * PIECE, rate=rate)["latencies"]) for piece in range(pieces)]
+        sent = len(samples) * rate * PIECE
+        bus.wait_until_done("banco.pratica", sent)
+        spent = (bus.cpu() - cpu) / sent * 1000
     return {"rate": rate, "minutes": round(len(samples) * PIECE / 60, 1), "cpu_ms": round(spent, 2), **_said(samples), "samples": samples}
 
 
@@ -65,9 +56,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     memory = found["memory_mb"]
     return "\n".join(
         [
-            f"# Soak of {machine['date'][:10]}",
-            "",
-            f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+            *heading("Soak", machine),
             f"{found['rate']} messages a second, transformed and delivered, for {found['minutes']} minutes, one `bus serve`.",
             f"The aim is {RATE} a second for 30 minutes.",
             "",

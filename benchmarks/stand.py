@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.house import key_of
+from benchmarks.house import Bus, key_of
 from benchmarks.processes import Process
 from benchmarks.work import Kind
 
@@ -55,3 +55,20 @@ class Stand(ABC):
         if set(told["statuses"]) - {"202", "200"}:
             raise RuntimeError(f"{kind}: answers {told['statuses']}")
         return told
+
+
+class OneBus(Stand):
+    """A bus between the outside systems, and a load for it; ``options`` are those of `benchmarks.serve`."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
+
+    def _open(self) -> None:
+        systems, database = self._outside()
+        self.load = self.stack.enter_context(Process("benchmarks.load", log=self.log))
+        self.bus = self.stack.enter_context(Bus(self.folder / "bus", systems, database, *self._options))
+
+    def send(self, kind: Kind, count: int, **how: Any) -> dict[str, Any]:
+        """See `load_on`."""
+        return self.load_on(self.load, self.bus.port, kind, count, **how)

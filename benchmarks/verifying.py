@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import heading
 from bus.clock import SystemClock
 from bus.engine import projection
 from bus.engine.leases import Leases
@@ -63,8 +64,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     row = f"| {found['leaves']:,} | {found['payloads']:,} | {found['messages']:,} | {found['checkpoints']:,} | {found['database_mb']:,} MB "
     lines = [
-        f"# Verifying a log, {machine['date'][:10]}", "",
-        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.", "",
+        *heading("Verifying a log", machine), "",
         "| records | payloads | messages and runs | checkpoints | database | s by the clock | s of CPU | more memory |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
         row + f"| {found['wall_s']} | {found['cpu_s']} | {found['more_memory_mb']} MB |",

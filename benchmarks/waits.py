@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.house import settings
+from benchmarks.machine import heading
 from benchmarks.processes import children, cpu_of
 from benchmarks.serve import Resting
 from benchmarks.work import WIDTH
@@ -94,9 +95,7 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"# A match among open waits, {machine['date'][:10]}",
-            "",
-            f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+            *heading("A match among open waits", machine),
             "",
             "| store | open waits | CPU µs of a match, its message taken in | µs by the clock, ten at once | ms to count | s to make |",
             "|---|---:|---:|---:|---:|---:|",

@@ -5,13 +5,12 @@ The profiler itself slows small functions down more than large ones: read the sh
 
 from __future__ import annotations
 
-import json
 import pstats
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.house import Bus, key_of
-from benchmarks.processes import PROJECT, Process
+from benchmarks.processes import PROJECT
+from benchmarks.stand import OneBus
 
 ROLES = {"web": "web", "snodo-writer": "writer", "snodo-engine": "engine", "snodo-consegna": "adapter", "snodo-publish": "channel",
          "snodo-consume": "channel"}  # fmt: skip
@@ -41,14 +40,9 @@ def profile(folder: Path, count: int) -> list[Share]:
     """Send so many messages through a profiled bus."""
     made = folder / "profiles"
     made.mkdir()
-    log = folder / "profile.log"
-    with Process("benchmarks.outside", str(folder / "outside"), log=log) as outside, Process("benchmarks.load", log=log) as load:
-        told = json.loads(outside.ready)
-        with Bus(folder / "bus", f"http://127.0.0.1:{told['port']}", told["database"], "--profile", str(made)) as bus:
-            headers = f"X-Api-Key: {key_of('portale')}\r\n"
-            order = {"kind": "pratica", "host": "127.0.0.1", "port": bus.port, "headers": headers, "start": 1, "count": count}
-            load.order({**order, "connections": 64})
-            bus.wait_until_done("banco.pratica", count, 300)
+    with OneBus(folder, "--profile", str(made)) as stand:
+        stand.send("pratica", count)
+        stand.bus.wait_until_done("banco.pratica", count, 300)
     shares = [_share(role, files, count) for role, files in _by_role(made).items() if files]
     return sorted(shares, key=lambda share: -share.total)
 
