@@ -20,6 +20,13 @@ from tests.small_bus import settings
 from tests.unit.pagopa_settings import SETTINGS as PAGOPA
 
 
+def loaded(folder: Path, *, secrets: bool = True, **changes: Any) -> config.Config:
+    """The settings as they are read from a file."""
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(settings(**changes)), "utf-8")
+    return config.load(path, secrets=secrets)
+
+
 def test_nobody_has_the_key_of_somebody_else(tmp_path: Path) -> None:
     """The log would have named the one that stands last, with its role."""
 
@@ -268,28 +275,25 @@ def test_a_number_out_of_the_environment_is_one_and_a_secret_of_digits_stays_a_t
         "smtp_host": "posta",
         "mittente": "a@b.example",
     }
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(http={"port": {"env": "SNODO_HTTP_PORT"}}, adapters={"notifiche": own})), "utf-8")
-    read = config.load(path)
+    given = {"http": {"port": {"env": "SNODO_HTTP_PORT"}}, "adapters": {"notifiche": own}}
+    read = loaded(tmp_path, **given)
     assert read.http.port == 8099
     assert read.adapters["notifiche"]["chiave"] == "00118"
     check_settings(read)
     monkeypatch.setenv("SNODO_HTTP_PORT", "ottomila")
     with pytest.raises(ConfigError, match="must be a whole number"):
-        config.load(path)
+        loaded(tmp_path, **given)
 
 
 def test_how_many_calls_are_made_at_once_may_be_told_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"use": "scrivania", "url": "http://127.0.0.1:9", "chiave": "x", "concurrency": {"env": "SNODO_AT_ONCE"}}
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(adapters={"scrivania": own})), "utf-8")
-    check_settings(config.load(path, secrets=False))
+    check_settings(loaded(tmp_path, secrets=False, adapters={"scrivania": own}))
     monkeypatch.setenv("SNODO_AT_ONCE", "4")
-    assert adapters_of(config.load(path))["scrivania"].concurrency == 4
+    assert adapters_of(loaded(tmp_path, adapters={"scrivania": own}))["scrivania"].concurrency == 4
     for wrong in ("0", "quattro", "2.5"):
         monkeypatch.setenv("SNODO_AT_ONCE", wrong)
         with pytest.raises(ConfigError, match="concurrency: must be a whole number from 1 to 256"):
-            adapters_of(config.load(path))
+            adapters_of(loaded(tmp_path, adapters={"scrivania": own}))
 
 
 def test_two_adapters_that_would_be_called_at_one_address_are_refused(tmp_path: Path) -> None:
@@ -302,10 +306,8 @@ def test_two_adapters_that_would_be_called_at_one_address_are_refused(tmp_path: 
 
 def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "chiave").write_bytes(b"\xff\xfe\x00")
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(adapters={"notifiche": {"chiave": {"file": "chiave"}}})), "utf-8")
     with pytest.raises(ConfigError, match="cannot read the secret in 'chiave': it is no text in UTF-8"):
-        config.load(path)
+        loaded(tmp_path, adapters={"notifiche": {"chiave": {"file": "chiave"}}})
 
 
 @pytest.mark.parametrize(
@@ -321,10 +323,8 @@ def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_can_never_work_is_refused(tmp_path: Path, section: str, own: dict[str, Any], said: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(**{section: own})), "utf-8")
     with pytest.raises(ConfigError, match=said):
-        config.load(path)
+        loaded(tmp_path, **{section: own})
 
 
 @pytest.mark.parametrize("own", ["chiave", "smtp_host"])
@@ -338,12 +338,9 @@ def test_a_setting_of_an_adapter_that_is_left_empty_is_refused_also_as_a_secret(
 
 @pytest.mark.parametrize("section", ["store", "channel"])
 def test_an_address_that_is_left_empty_is_refused_and_one_that_is_a_secret_is_not(tmp_path: Path, section: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(**{section: {"url": ""}})), "utf-8")
     with pytest.raises(ConfigError, match="`url` may not be empty"):
-        config.load(path, secrets=False)
-    path.write_text(json.dumps(settings(**{section: {"url": {"env": "SNODO_ADDRESS"}}})), "utf-8")
-    assert getattr(config.load(path, secrets=False), section).url == ""
+        loaded(tmp_path, secrets=False, **{section: {"url": ""}})
+    assert getattr(loaded(tmp_path, secrets=False, **{section: {"url": {"env": "SNODO_ADDRESS"}}}), section).url == ""
 
 
 @pytest.mark.parametrize(
@@ -358,16 +355,12 @@ def test_an_address_that_is_left_empty_is_refused_and_one_that_is_a_secret_is_no
     ],
 )
 def test_nothing_is_said_of_the_form_of_a_secret_that_is_not_read(tmp_path: Path, own: dict[str, Any]) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(**own)), "utf-8")
-    config.load(path, secrets=False)
+    loaded(tmp_path, secrets=False, **own)
 
 
 def test_a_setting_beside_a_secret_that_is_not_read_is_looked_at_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(json.dumps(settings(http={"port": {"env": "SNODO_UNSET"}, "max_wait": 1000})), "utf-8")
     with pytest.raises(ConfigError, match="max_wait") as told:
-        config.load(path, secrets=False)
+        loaded(tmp_path, secrets=False, http={"port": {"env": "SNODO_UNSET"}, "max_wait": 1000})
     assert "port" not in told.value.sentence
 
 
