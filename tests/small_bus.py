@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bus import config
 from bus.app import App
@@ -23,6 +23,7 @@ from bus.message import JsonObject
 from bus.web.serve import Server
 from tests.files import put
 
+T = TypeVar("T", App, Server)
 KEYS = {"portale": "portal", "altro": "portal", "sistemista": "sysadmin", "revisore": "auditor"}
 RULES = {
     "routes/prova/saluta.yaml": """
@@ -135,12 +136,18 @@ def write(folder: Path, **changes: Any) -> Path:
 @contextlib.contextmanager
 def running(folder: Path, adapters: dict[str, Any] | None = None, **changes: Any) -> Iterator[Server]:
     """A bus in this process, on a free loopback port."""
-    server = Server(App(config.load(write(folder, **changes)), adapters=adapters or {}), "127.0.0.1", 0)
-    server.start()
-    try:
+    with at_work(Server(App(config.load(write(folder, **changes)), adapters=adapters or {}), "127.0.0.1", 0)) as server:
         yield server
+
+
+@contextlib.contextmanager
+def at_work(made: T) -> Iterator[T]:
+    """An `App` or a `Server` that was started, and is stopped in the end."""
+    made.start()
+    try:
+        yield made
     finally:
-        server.stop()
+        made.stop()
 
 
 class Process:

@@ -12,7 +12,7 @@ from bus.app import App, Role
 from bus.engine.arrival import Submission
 from bus.testing.patience import until
 from tests.integration.workshop import write_rules
-from tests.small_bus import wait_reply
+from tests.small_bus import at_work, wait_reply
 
 GATHER = """
 case: {{a: body.a}}
@@ -47,12 +47,8 @@ def started(folder: Path, role: Role = "all", **more: object) -> Iterator[App]:
         "engine": {"sweep": 0.1},
         **more,
     }
-    app = App(config.parse(settings, folder / "config.yaml"), role=role)
-    app.start()
-    try:
+    with at_work(App(config.parse(settings, folder / "config.yaml"), role=role)) as app:
         yield app
-    finally:
-        app.stop()
 
 
 def send(app: App, type: str, **body: str) -> str:

@@ -20,7 +20,7 @@ from bus.app import App
 from bus.engine.arrival import Submission
 from bus.errors import SnodoError
 from bus.testing.patience import until
-from tests.small_bus import wait_reply
+from tests.small_bus import at_work, wait_reply
 
 PATTERNS = Path(__file__).parents[2] / "docs/patterns"
 DOMANDA = {
@@ -59,12 +59,8 @@ def working(folder: Path, route: str, desks: Scrivanie) -> Iterator[App]:
         "log_level": "error",
         "engine": {"sweep": 0.1},
     }
-    app = App(config.parse(settings, folder / "config.yaml"), adapters={"scrivania": desks})
-    app.start()
-    try:
+    with at_work(App(config.parse(settings, folder / "config.yaml"), adapters={"scrivania": desks})) as app:
         yield app
-    finally:
-        app.stop()
 
 
 def send(app: App, **fields: Any) -> str:

@@ -37,7 +37,7 @@ from bus.testing.routes import run_folder, run_route
 from bus.testing.script import TrialError
 from bus.web.serve import Server
 from tests.integration.planning import OPERATIONS, edit, found, looking, office, plan
-from tests.small_bus import key_of, wait_reply
+from tests.small_bus import at_work, key_of, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 ROUTE = """
@@ -95,15 +95,12 @@ def worked(tmp_path_factory) -> Path:
 
 
 def work(app: App) -> None:
-    app.start()
-    try:
+    with at_work(app):
         for number in range(MANY):
             body: Any = {"pratica": f"x{number}", "numero": number, "chi": CF if number % 2 else OTHER}
             accepted = app.send(Submission("ufficio.pratica", body, "portale", key=f"k{number}")).result()
             wait_reply(app, accepted.id, 60)
         wait_reply(app, app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 60)
-    finally:
-        app.stop()
 
 
 def keys_of(worked: Path) -> dict[str, Any]:
@@ -423,13 +420,9 @@ def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
     command += ["--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"]
     bare = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert (bare.returncode, "purpose.missing" in bare.stderr) == (2, True), bare.stderr
-    server = Server(App(config.load(worked / "config.yaml")), "127.0.0.1", 0)
-    server.start()
-    try:
+    with at_work(Server(App(config.load(worked / "config.yaml")), "127.0.0.1", 0)) as server:
         more = ["--purpose", "prova di regressione", "--url", server.url, "--key", key_of("sistemista")]
         said = subprocess.run([*command, *more], capture_output=True, text=True, timeout=90)
-    finally:
-        server.stop()
     assert said.returncode == 0, said.stderr
     catalog = load(edited, OPERATIONS)
     assert [one.name for one in catalog.routes["ufficio.pratica"].tests] == ["twelve is archived"]

@@ -9,6 +9,7 @@ import pytest
 from bus.engine.arrival import Submission
 from bus.message import canonical
 from tests.integration.planning import NAME, edit, found, office, plan
+from tests.small_bus import at_work
 
 SENDS = """
 route: ufficio.pratica
@@ -55,15 +56,11 @@ MANY = 10
 def worked(tmp_path_factory) -> Path:
     """A bus that took ten messages, of which nine were sent on, and on again; it has stopped."""
     folder = tmp_path_factory.mktemp("followed")
-    app = office(folder, {"pratica": SENDS, "altra": TAKES, "fine": ENDS}, ("pratica", "altra", "fine"))
-    app.start()
-    try:
+    with at_work(office(folder, {"pratica": SENDS, "altra": TAKES, "fine": ENDS}, ("pratica", "altra", "fine"))) as app:
         for number in range(MANY):
             app.send(Submission("ufficio.pratica", {"pratica": f"x{number}", "numero": number, "cognome": NAME}, "portale")).result()
         while app.backlog.check() is None and any(app.runs(state=state, most=1) for state in ("ready", "running")):
             pass
-    finally:
-        app.stop()
     return folder
 
 

@@ -13,7 +13,7 @@ from bus.replay import window
 from bus.testing.patience import until
 from tests.integration.activating import Bus
 from tests.integration.planning import NAME, edit, found, looking, office, plan
-from tests.small_bus import RULES
+from tests.small_bus import RULES, at_work
 
 HEAD = """
 route: ufficio.{name}
@@ -79,17 +79,13 @@ def worked(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("woken")
     routes = {name: HEAD.format(name=name) + steps for name, steps in ROUTES.items()}
     url = request.getfixturevalue("_postgresql").new_database() if request.param == "postgresql" else f"sqlite:///{folder}/var/snodo.db"
-    app = office(folder, routes, (*ROUTES, "avviso", "parte", "sollecito"), store={"url": url})
-    app.start()
-    try:
+    with at_work(office(folder, routes, (*ROUTES, "avviso", "parte", "sollecito"), store={"url": url})) as app:
         for kind in ("attesa", "somma", "tardi", "scaduta", "sollecitata", "conteggio", "pratica"):
             for number in range(MANY):
                 app.send(Submission(f"ufficio.{kind}", {"pratica": f"x{number}", "numero": number, "cognome": NAME}, "portale")).result()
             until(lambda: not any(app.runs(state=state, most=1) for state in ("ready", "running")), "all runs wait or have ended")
             if kind in ("tardi", "scaduta"):
                 until(lambda kind=kind: len(app.runs(state="done", route=f"ufficio.{kind}")) == MANY, "their deadlines have passed")
-    finally:
-        app.stop()
     return folder
 
 

@@ -10,7 +10,7 @@ from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.log import log
-from tests.small_bus import wait_reply, write
+from tests.small_bus import at_work, wait_reply, write
 
 SENDS = """route: prova.saluta
 version: 1
@@ -32,9 +32,7 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
     settings = write(tmp_path)
     (tmp_path / "routes/prova/saluta.yaml").write_text(SENDS)
     (tmp_path / "routes/prova/tace.yaml").write_text(TAKES)
-    app = App(config.load(settings), adapters={})
-    app.start()
-    try:
+    with at_work(App(config.load(settings), adapters={})) as app:
         first, second = (app.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", key=key)).result(30).id for key in "ab")
         for one in (first, second):
             assert wait_reply(app, one, 30)["state"] == "done"
@@ -45,8 +43,6 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
         told = [one for several in sent for one in several]
         assert [one.get("stands") for one in told] == [stands if one["sent"] != stands else None for one in told]
         assert [one["sent"] for one in told].count(stands) == 1
-    finally:
-        app.stop()
     replay = [sys.executable, "-m", "bus", "replay", "--all", "--from", "2020-01-01", "--config", str(settings)]  # it arms a guard for good
     said = subprocess.run(replay, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stdout + said.stderr
