@@ -283,7 +283,9 @@ _CALLED = {
     "isnull": "write x == null", "range": "write the numbers out: [1, 2, 3].filter(n, n <= …)",
     **dict.fromkeys(("nvl", "coalesce", "ifnull"), "default(x, other) gives the other for what is null"),
     **dict.fromkeys(("empty", "isempty"), 'write x == "" of a text, size(x) == 0 of a list'),
-    **dict.fromkeys(("sort", "sorted", "sortby", "orderby"), "lists keep their order: size(list.filter(o, o.x < i.x)) + 1 is an item's place"),
+    **dict.fromkeys(
+        ("sort", "sorted", "sortby", "orderby"), "lists keep their order: size(list.filter(o, o.x < i.x)) + 1 is an item's place"
+    ),
     **dict.fromkeys(("any", "some"), "write x.exists(y, y.…)"), "every": "write x.all(y, y.…)", "find": "write x.filter(y, y.…)[0]",
     **dict.fromkeys(("reduce", "fold"), "sum(x.map(y, y.…)) adds up"), "last": "write x[size(x) - 1]",
     "max": "write math.greatest(x)", "min": "write math.least(x)", "round": "write math.round(x), of a number with decimals",
