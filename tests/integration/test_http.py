@@ -19,7 +19,7 @@ from bus.log import log
 from bus.testing.patience import until
 from bus.web.served import PROBLEMS
 from tests.integration.sportello import saluto
-from tests.small_bus import Caller, Process, key_of, running
+from tests.small_bus import Caller, Process, key_of, own_key, running
 
 DOCUMENTED = set(
     re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE)
@@ -495,6 +495,18 @@ def test_a_type_that_is_like_none_is_to_be_found_in_the_catalogue(call):
 
 def test_the_key_may_come_in_its_own_header(call):
     assert call("GET", "/runs?limit=1&state=done", headers={"X-Api-Key": key_of("revisore")}, name=None).status == 200
+
+
+def test_a_caller_may_have_two_keys_while_one_is_changed(tmp_path):
+    """The new key sends as the same sender: what was sent under the old one is repeated, not taken anew."""
+    old, new = own_key("portale", "portal"), {**own_key("nuova", "portal"), "name": "portale"}
+    named = {"Idempotency-Key": "comune"}
+    with running(tmp_path, keys=[old, new]) as server:
+        first, again = (Caller(server.port, name)("POST", "/messages", saluto("Dina"), named) for name in ("portale", "nuova"))
+    assert (first.status, again.status) == (202, 202)
+    assert first.json["id"] == again.json["id"]
+    with running(tmp_path, keys=[new]) as server:
+        assert [Caller(server.port, name)("POST", "/messages", saluto("Dina"), named).status for name in ("portale", "nuova")] == [401, 202]
 
 
 # -- the process ----------------------------------------------------------------------------------------------------------------

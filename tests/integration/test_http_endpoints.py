@@ -9,8 +9,8 @@ import pytest
 
 from bus.adapter import Fact
 from bus.errors import Invalid
+from bus.testing.patience import until
 from bus.web import house
-from tests.integration.kit import until
 
 
 def test_an_adapter_answers_its_system_and_takes_messages_in(call):

@@ -265,6 +265,11 @@ def test_every_location_of_the_proxy_gives_up_a_lost_machine_in_time_for_the_nod
     assert [re.findall(r"(proxy_\w+)", location) for location in locations] == [["proxy_pass"]] * 3
 
 
+def test_what_needs_no_key_of_an_outside_system_is_closed_until_an_address_is_let_in():
+    locations = re.split(r"\n    location ", (DEPLOY / "nginx/snodo.conf").read_text("utf-8"))
+    assert [one.split("{")[0].strip() for one in locations if "\n        deny all;\n" in one] == ["= /metrics", "/in/"]
+
+
 # -- the image --------------------------------------------------------------------------------------------------------------
 
 
