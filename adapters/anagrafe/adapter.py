@@ -114,7 +114,7 @@ class Anagrafe(Adapter):
                 raise Refused("several people answer to that codice fiscale", outside_code="AMBIGUO")
             found = found[0]
         if found is None:
-            raise Refused("nobody in the registry has that codice fiscale", outside_code="NON_TROVATO")
+            raise _unknown()
         return self._person(found, codice)
 
     @operation(
@@ -219,6 +219,8 @@ class Anagrafe(Adapter):
         answered = str(said.pop("codice_fiscale") or codice).upper()
         if not _same_person(answered, codice):
             raise Refused("the registry answered about somebody else", outside_code="ALTRO_SOGGETTO")
+        if not (said["cognome"] or said["nome"]):  # a record of nothing: so some say that there is nobody
+            raise _unknown()
         home = {name.partition(".")[2]: str(said.pop(name) or "") for name in _PERSON if name.startswith("residenza.")}
         gone = said["deceduto"] is not None and (not self._dialect.deceduto or str(said["deceduto"]) in self._dialect.deceduto)
         try:
@@ -235,6 +237,10 @@ class Anagrafe(Adapter):
             residenza=Residenza(**home) if any(home.values()) else None,
             deceduto=gone,
         )
+
+
+def _unknown() -> Refused:
+    return Refused("nobody in the registry has that codice fiscale", outside_code="NON_TROVATO")
 
 
 def _dialect_of(settings: AnagrafeSettings) -> Dialect:

@@ -242,6 +242,13 @@ def test_blanks_that_fill_a_column_up_are_no_part_of_what_it_says(monkeypatch):
     assert answer.deceduto, "the mark of the dead has blanks behind it, too"
 
 
+@pytest.mark.parametrize("nobody", [{}, {"DATANASCITA": None, "SESSO": ""}, {"CODICEFISCALE": DEAD, "NOMINATIVO": "  ", "NOME": ""}])
+def test_a_record_that_says_no_name_is_nobody(monkeypatch, nobody):
+    adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9", dialetto="wsanagrafe2", contratto="mai-letto.wsdl"))
+    monkeypatch.setattr(adapter, "_ask", lambda *_: {"getPersonaFisicaResult": nobody})
+    assert attempt(adapter, "cerca-soggetto", {"codice_fiscale": DEAD}).error.outside_code == "NON_TROVATO"
+
+
 @pytest.mark.parametrize("nothing", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+01:00"])
 def test_the_first_day_of_the_first_year_is_no_birthday(monkeypatch, nothing):
     import datetime as dt
