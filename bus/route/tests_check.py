@@ -128,6 +128,8 @@ class _Checker:
     def __post_init__(self) -> None:
         """What the route does, for all its tests."""
         self.keys |= self.parsed.model.case.keys()
+        if (taken := self.world.types.get(self.parsed.model.on)) is not None:
+            self.keys |= taken.case.keys()
         for step in self.parsed.every:
             model = step.model
             self.steps.add(model.id)
