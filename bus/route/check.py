@@ -19,11 +19,11 @@ from bus.mapping.types import BUILT_IN, MessageType, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
-from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged
+from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, without
 from bus.route.made import made, written
 from bus.route.outline import surely_sending
-from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
-from bus.route.paths import Paths
+from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
+from bus.route.paths import Paths, read_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
@@ -124,7 +124,7 @@ class _Checker:
         for position in self._reached(step, "on_error", model.on_error):
             ended = self._block(step.block("on_error", position, "steps"), failing)
             ending |= {position} if ended is None else set()
-            ways.append(_without(self._nulled(step, position, ended), scope, "error"))
+            ways.append(without(self._nulled(step, position, ended), scope, "error"))
         self.endings[model.id] = frozenset(ending)
         if operation is not None:
             check_failures(step, clauses_of(step, "on_error", self.compiled.used), operation, self.wrong, self.report)
@@ -132,7 +132,7 @@ class _Checker:
 
     def _nulled(self, step: Parsed, position: int, ended: Scope | None) -> Scope | None:
         """After a clause of `on_error` that makes one name null and no other, by which the steps after it could tell that it was taken."""
-        given = {name for name, _ in _leaking(step.block("on_error", position, "steps"))}
+        given = {name for name, _ in leaking(step.block("on_error", position, "steps"))}
         if ended is None or len(given) != 1 or ended.names[name := given.pop()].schema.get("type") != "null":
             return ended
         return ended.having({name: replace(ended.names[name], null=f"where `{step.model.id}` fails")})
@@ -216,9 +216,9 @@ class _Checker:
         ended = self._block(expired, scope)
         if ended is None:
             return after
-        known = after if any(_leaking(expired)) else late  # by a name of their own they may tell that nothing came
+        known = after if any(leaking(expired)) else late  # by a name of their own they may tell that nothing came
         named = {name: known.names[name] for name, _ in step.gives}
-        return merged([after, _without(ended.having(named), after, "items")])
+        return merged([after, without(ended.having(named), after, "items")])
 
     def _comes_late(self, step: Parsed) -> None:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
@@ -258,7 +258,7 @@ class _Checker:
 
     def _forgets(self, step: Parsed, scope: Scope) -> dict[str, Known]:
         """Names from before an `each` to which its steps give other values; one that is made of itself is told at once."""
-        given = [(name, place) for name, place in _leaking(step.block("steps")) if name in scope.names and name not in BUILT_IN]
+        given = [(name, place) for name, place in leaking(step.block("steps")) if name in scope.names and name not in BUILT_IN]
         for name, place in given:
             if any(one.pointer[: len(place)] == place and name in one.expression.names for one in self.compiled.used.get(place[:-2], ())):
                 self._forgot(name, place)
@@ -279,7 +279,7 @@ class _Checker:
         after = scope
         for branch in step.model.parallel:
             steps = step.block("parallel", branch)
-            for name, pointer in _leaking(steps):
+            for name, pointer in leaking(steps):
                 if seen.setdefault(name, branch) != branch:
                     sentence = f"`{name}` is also defined in branch `{seen[name]}`"
                     self.report.report(pointer, "parallel.clash", sentence, "branches run side by side: give each its own names", key=True)
@@ -307,6 +307,8 @@ class _Checker:
             for name in used.expression.names:
                 if name not in used.local:
                     self._name(name, used, scope)
+            for key in read_keys(used) & (self.world.keys or frozenset()) - scope.keys:
+                self.report.report(used.pointer, *self._no_key(key, scope), within=place_of(used, ("case", key)))
             if not paths.check(used, sure=len(self.report.findings) == before):
                 self.wrong.add(used.pointer)
             elif part in {"when", "match"} and "error" not in used.expression.names:
@@ -388,16 +390,24 @@ class _Checker:
         """The key of the case by which a step waits: one that the case has here, and that what it waits for carries."""
         name = step.model.case
         if name is not None and name not in scope.keys:
-            hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
-            if self.body is not None and name in self.body.case:
-                hint = f"the message has it: write `case: {{{name}: {self.body.case[name].text}}}` at the top of the route"
-            self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
+            self.report.report((*step.pointer, "case"), *self._no_key(name, scope))
         elif awaited is not None and self.world.traffic is not None:
             check_awaited(step, awaited, self.world.traffic, self.report)
         if name in self.several:
             sentence = f"`{self.several[name]}` learns the key `{name}` for each item, and this step looks for the last one only"
             hint = "leave `case` out to take any message of the case, or wait inside the `each`"
             self.report.report((*step.pointer, "case"), "case.last-of-several", sentence, hint, "warning")
+
+    def _no_key(self, name: str, scope: Scope) -> tuple[str, str, str]:
+        """(code, sentence, hint) for a key that the case has not at a step."""
+        hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
+        if self.body is not None and name in self.body.case:
+            said = self.body.case[name].text
+            first = self.body is self.world.types.get(self.model.on)
+            hint = (
+                f"the message has it: write `case: {{{name}: {said}}}` at the top of the route" if first else f"the message has it: {said}"
+            )
+        return "case.unknown-key", f"the case has no key `{name}` at this step", hint
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
         paths = self._paths(scope)
@@ -446,6 +456,9 @@ class _Checker:
             sentence = f"mapping `{name}` is from `{source}`, the message is `{self.body.name}`"
             hint = f"correct its `from` if it is made for `{self.body.name}`, or apply another one"
             self.report.report(pointer, "mapping.wrong-source", sentence, hint)
+        for key in set[str]().union(*map(read_keys, found.used)) & (self.world.keys or frozenset()) - scope.keys:
+            code, sentence, hint = self._no_key(key, scope)
+            self.report.report(pointer, code, f"{sentence}, and mapping `{name}` reads it", hint)
         given, sure = self._given_to(found, name, pointer, scope)
         if given and (self.body is None or source == self.body.name):
             doubts = doubts_in(found, given, self.compiled.looked_at, self.world, self.applied(name))
@@ -579,20 +592,3 @@ def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
     if any(path[0] == name for path in asked_in(mapping.used)):
         return False
     return any(_needs_fields(one, name) for one in mapping.used)
-
-
-def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:
-    """The scope after steps that saw ``name`` only while they ran."""
-    if scope is None:
-        return None
-    names = {key: known for key, known in scope.names.items() if key != name or key in outer.names}
-    return Scope(names, scope.keys)
-
-
-def _leaking(steps: list[Parsed]) -> Iterator[tuple[str, Pointer]]:
-    """Names that a list of steps defines for the steps after it."""
-    for step in steps:
-        yield from step.gives
-        if step.kind != "each":
-            for inner in step.blocks.values():
-                yield from _leaking(inner)

@@ -181,7 +181,7 @@ CODES: dict[str, Code] = {
         "Correct it, or delete it.",
     ),
     "name.maybe-null": Code(
-        "The name is null on some ways to this step, and nothing in the route asks: null has no fields, and the step fails.",
+        "The name is null on some ways (after a deadline, where a call fails), and nothing in the route asks: null has no fields.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),
@@ -292,9 +292,9 @@ CODES: dict[str, Code] = {
         "Say what then with `$default`, or pass the step over with `when: body.note != null`.",
     ),
     "case.unknown-key": Code(
-        "The case has no key of this name at this step.",
+        "The case has no key of this name at this step: it holds those of the route's `case` and of the calls before, in `on_late` none.",
         "case: iuvv",
-        "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`.",
+        "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`; in `on_late` read the `body`.",
     ),
     "case.last-of-several": Code(
         "The step waits by a key that an `each` before it learns once for each item: it looks for the last one only.",

@@ -85,6 +85,14 @@ def merged(scopes: list[Scope | None]) -> Scope | None:
     return Scope(names, frozenset.union(*(scope.keys for scope in going)))
 
 
+def without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:
+    """The scope after steps that saw ``name`` only while they ran."""
+    if scope is None:
+        return None
+    names = {key: known for key, known in scope.names.items() if key != name or key in outer.names}
+    return Scope(names, scope.keys)
+
+
 def _met(ways: list[Known | None]) -> Known:
     """What is known of a name that several ways give; null on one of them leaves the shape of the others."""
     there = [one for one in ways if one]

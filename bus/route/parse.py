@@ -108,6 +108,15 @@ def walk(steps: list[Parsed]) -> Iterator[Parsed]:
             yield from walk(inner)
 
 
+def leaking(steps: list[Parsed]) -> Iterator[tuple[str, Pointer]]:
+    """Names that a list of steps defines for the steps after it."""
+    for step in steps:
+        yield from step.gives
+        if step.kind != "each":
+            for inner in step.blocks.values():
+                yield from leaking(inner)
+
+
 def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
     """Read a route's document; None when its head says nothing that its steps could be checked with."""
     whole = validated(document, RouteDocument, report)

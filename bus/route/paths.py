@@ -526,6 +526,13 @@ def _outline(schema: Schema) -> Schema:
     return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said
 
 
+def read_keys(used: Used) -> set[str]:
+    """The keys of the case without which an expression has no value."""
+    asks = "case" in used.expression.names and "case" not in used.local and not used.guarded
+    reads = used.expression.references if asks else ()
+    return {one.path[1] for one in reads if one.path[0] == "case" and len(one.path) > 1 and one.needed and not one.tested}
+
+
 def _is_moment(value: Any) -> bool:
     """Whether a value, written out, is a date or a moment."""
     try:

@@ -109,6 +109,21 @@ def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_
     assert findings == review(files_of(folder), OPERATIONS)
 
 
+def test_a_mapping_that_reads_a_key_which_the_case_of_a_route_has_not_is_told_at_its_step(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    fields = "fields: {riferimento: case.istanza, oggetto: 'case.?istanza.orValue(\"\")'}"
+    (folder / "mappings/altra.yaml").write_text(
+        f"mapping: prova.altra\nfrom: prova.istanza\nto: sistema.registra\n{fields}\n", encoding="utf-8"
+    )
+    (folder / "routes/una.yaml").write_text(APPLYING.replace("NAME", "una"), encoding="utf-8")
+    (folder / "routes/due.yaml").write_text(
+        APPLYING.replace("NAME", "due").replace("case: {istanza: body.istanza}\n", ""), encoding="utf-8"
+    )
+    _, findings = examine(folder, OPERATIONS)
+    assert [("routes/due.yaml", "case.unknown-key", 6, 46)] == [(f.file, f.code, f.line, f.column) for f in findings]
+
+
 @pytest.mark.parametrize(
     ("applied", "code"),
     [
