@@ -18,6 +18,8 @@ LITTLE = 1 << 20
 MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
 """Errors of `sqlite3` that say something of what was asked; all others say something of the database."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+CHANGED = "keep it as it is: who dropped a table, or a column? compare with a backup"
+"""What to do where the revision is ours, and a table is not there."""
 MENDING = "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
 """What to do with a damaged file."""
 
@@ -28,7 +30,9 @@ def kind_of(error: BaseException | None) -> int:
 
 
 def failed(error: sqlite3.Error, path: Path) -> StoreError:
-    """The database itself failed (disk full, I/O, locked, damaged), not what it was asked."""
+    """The database itself failed (disk full, I/O, locked, damaged), not what it was asked; or somebody has changed its tables."""
+    if str(error).startswith(("no such table", "no such column")):
+        return StoreError(f"the database is not as this program knows it: {error}", hint=CHANGED)
     hint = _remedy(error, path) or "look at the disk: space, errors (dmesg: did it become read-only?), who else has the file open"
     return StoreError(f"the database failed: {error}", hint=hint)
 

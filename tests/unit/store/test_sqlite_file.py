@@ -408,3 +408,15 @@ def test_indexes_and_triggers_that_are_gone_and_damage_that_no_question_meets_ar
         file.write(b"\xff" * 20_000)
     [told] = examined(settings_path)["doctor.store"]
     assert (told.level, told.what.startswith("the database is damaged: ")) == ("wrong", True)
+
+
+def test_a_table_that_somebody_dropped_is_told_as_that_and_not_as_a_failing_disk(tmp_path: Path) -> None:
+    path = tmp_path / "snodo.db"
+    with closing(open_store(f"sqlite:///{path}")):
+        pass
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DROP TABLE waits")
+    with closing(open_reader(f"sqlite:///{path}")) as reader, reader.read() as tx, pytest.raises(StoreError) as told:
+        tx.all("waits_unfounded")
+    assert told.value.sentence == "the database is not as this program knows it: no such table: waits"
+    assert "who dropped" in told.value.hint
