@@ -77,10 +77,9 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
     log = at.settings.log
     files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}/receipts"))
     for path, name in files:
-        if path is None or not path.exists():
-            continue
         try:
-            keys.at(path, name, makes=False)
+            if path is not None and path.exists():
+                keys.at(path, name, makes=False)
         except ConfigError as error:
             yield wrong("doctor.secrets", error.sentence, str(path), next=error.hint)
         except OSError as error:
@@ -107,7 +106,10 @@ def signs(at: Surroundings) -> Iterator[Verdict]:
         return
     with at.reading() as tx:
         history = keys.history(tx, "checkpoints")
-    lost = not log.key.exists()
+    try:
+        lost = not log.key.exists()
+    except OSError:  # told by `signers`
+        return
     if lost and not (history and file_of(at.settings.store.url)):  # a worker on another machine may have it
         return
     try:

@@ -173,11 +173,11 @@ def _make(folder: Path, master: Path) -> None:
 
 def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
     """The master key that fits; one that a rekeying was interrupted with is put in its place."""
-    fresh = master.with_name(master.name + ".new")
+    secret, fresh = _read_master(master), master.with_name(master.name + ".new")
     if fresh.exists() and _fingerprint(_read_master(fresh)) == told["master"]:
         fresh.replace(master)
         sync_folder(master.parent)
-    secret = _read_master(master)
+        secret = _read_master(master)
     if _fingerprint(secret) != told["master"]:
         raise _another_master(folder, master)
     return secret
@@ -187,7 +187,8 @@ def _read_master(path: Path) -> bytes:
     try:
         mode, secret = path.stat().st_mode, base64.b64decode(path.read_bytes(), validate=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the master key {path}: {error}", code="keys.master", hint="restore it, mode 0600") from error
+        hint = "restore it, mode 0600; it and its folder are the user's of the bus"
+        raise ConfigError(f"cannot read the master key {path}: {error}", code="keys.master", hint=hint) from error
     if mode & 0o077:
         raise ConfigError(f"the master key {path} can be read by others", code="keys.master", hint=f"chmod 0600 {path}")
     if len(secret) != 32:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from bus import config
 from bus.app import App
 from bus.doctor import here
-from bus.errors import StoreError
+from bus.errors import ConfigError, StoreError
 from bus.store.opening import doubts
 from tests.small_bus import running, write
 from tests.unit.examining import examined, levels
@@ -91,3 +94,29 @@ def test_each_doubt_of_a_disk_says_its_own_reason_and_remedy(tmp_path, monkeypat
         "put the file on a local disk",
     )
     assert (full.level, full.why, full.next) == ("warning", "a full disk refuses messages", "make room on it, or move to a larger one")
+
+
+def test_keys_in_a_folder_that_is_not_ours_are_told_as_that_by_the_doctor_and_at_the_start(tmp_path, monkeypatch):
+    """As where root made the folder of the secrets: not even whether a file is there can be asked."""
+    keys = {"log": {"key": "secrets/log.key", "receipt_key": "secrets/receipts.key"}, "keystore": {"master": "secrets/master.key"}}
+    (tmp_path / "secrets").mkdir(0o700)
+    with running(tmp_path, **keys):
+        path = tmp_path / "config.yaml"
+
+    def close(name: str) -> None:
+        as_it_was = getattr(Path, name)
+
+        def refuse(place: Path, *given: Any, **named: Any) -> Any:
+            if place.parent.name == "secrets":
+                raise PermissionError(13, "Permission denied", str(place))
+            return as_it_was(place, *given, **named)
+
+        monkeypatch.setattr(Path, name, refuse)
+
+    for name in ("exists", "stat", "open", "read_bytes", "read_text"):
+        close(name)
+    found = examined(path)
+    assert "doctor.check" not in found
+    assert {one.where for one in found["doctor.secrets"]} == {str(tmp_path / "secrets" / name) for name in ("log.key", "receipts.key")}
+    with pytest.raises(ConfigError, match=r"cannot read the master key .*master\.key: .*Permission denied"):
+        App(config.load(path))
