@@ -256,11 +256,12 @@ def test_the_command_says_the_same_with_what_it_kept_and_without(rules: Path, ca
     assert "field.unknown" in [one["code"] for one in found]
 
 
-def test_rules_are_not_read_into_a_catalog_when_all_is_as_it_was(
-    rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("work", ["bus.examine.review", "bus.cli.rules.offered"])
+def test_no_rules_are_read_into_a_catalog_and_no_adapter_is_asked_when_all_is_as_it_was(
+    rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, work: str
 ) -> None:
     first = said(capsys, rules)
-    monkeypatch.setattr("bus.examine.review", None)
+    monkeypatch.setattr(work, None)
     assert first == said(capsys, rules)
 
 
@@ -281,14 +282,6 @@ def test_a_folder_without_routes_is_told_as_ever(tmp_path: Path, rules: Path, ca
     shutil.rmtree(rules / "routes")
     code, found = said(capsys, rules)
     assert (1, "catalog.no-routes") == (code, found[-1]["code"])
-
-
-def test_no_adapter_is_asked_when_all_is_as_it_was(
-    rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = said(capsys, rules)
-    monkeypatch.setattr("bus.cli.rules.offered", None)
-    assert first == said(capsys, rules)
 
 
 CONTRACT = """
