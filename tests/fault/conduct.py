@@ -12,7 +12,7 @@ from bus.adapter import Adapter, Call, Contract, Settings, operation
 from bus.app import App
 from bus.engine.arrival import Submission
 from tests.integration.workshop import write_rules
-from tests.small_bus import at_work
+from tests.small_bus import at_work, settings
 
 STEPS = "order: none\nsteps:\n  - {id: chiedi, call: SISTEMA.fai, with: {x: body.a}}\n"
 IN_ORDER = """case: {a: body.a}
@@ -49,11 +49,8 @@ def bus(folder: Path, *systems: Sistema, steps: str = STEPS, case: str = "key: b
     rules = write_rules(
         folder, {f"prova.{s.name}": steps.replace("SISTEMA", s.name) for s in systems}, {f"prova.{s.name}": case for s in systems}
     )
-    settings = {
-        "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": "sqlite:///prova.db"}, "log_level": "error",
-        "engine": {"sweep": 0.1, "lease": 30, "threads": 4, **engine},
-    }  # fmt: skip
-    with at_work(App(config.parse(settings, rules / "config.yaml"), adapters={s.name: s for s in systems})) as app:
+    told = settings(store={"url": "sqlite:///prova.db"}, engine={"sweep": 0.1, "lease": 30, "threads": 4, **engine})
+    with at_work(App(config.parse(told, rules / "config.yaml"), adapters={s.name: s for s in systems})) as app:
         yield app
 
 

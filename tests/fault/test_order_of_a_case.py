@@ -14,6 +14,7 @@ from bus.engine.outside import Outside
 from bus.testing.patience import until
 from tests.fault.conduct import IN_ORDER, Sistema, bus
 from tests.integration.workshop import write_rules
+from tests.small_bus import settings
 
 CASES, EACH, ENGINES = 100, 4, 3
 FEWER = 40
@@ -78,15 +79,9 @@ def test_so_they_do_with_several_doors_and_workers_on_postgresql(postgresql_url:
     dice = random.Random(11)
     system = Sistema("ordine", lambda: None, done.append)
     rules = write_rules(tmp_path, {"prova.ordine": IN_ORDER.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
-    settings = config.parse(
-        {
-            "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": postgresql_url},
-            "channel": {"url": rabbitmq_url}, "log_level": "error", "engine": {"sweep": 0.1, "threads": 4},
-        },
-        rules / "config.yaml",
-    )  # fmt: skip
+    told = settings(store={"url": postgresql_url}, channel={"url": rabbitmq_url}, engine={"sweep": 0.1, "threads": 4})
     roles: tuple[Role, ...] = ("web", "web", "worker", "worker", "worker")
-    apps = [App(settings, role=role, adapters={"ordine": system}) for role in roles]
+    apps = [App(config.parse(told, rules / "config.yaml"), role=role, adapters={"ordine": system}) for role in roles]
     try:
         for app in apps:
             app.start()

@@ -15,6 +15,7 @@ from bus.testing.services import PostgreSQL
 from tests.fault.conduct import IN_ORDER, Sistema
 from tests.fault.database import switch
 from tests.integration.workshop import write_rules
+from tests.small_bus import settings
 
 
 @pytest.mark.timeout(180)
@@ -24,14 +25,8 @@ def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_p
     rules = write_rules(tmp_path, {"prova.ordine": IN_ORDER.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
     with PostgreSQL() as server, psycopg.connect(server.url, autocommit=True) as admin:
         url = server.new_database()
-        settings = config.parse(
-            {
-                "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": url},
-                "channel": {"url": rabbitmq_url}, "log_level": "error",
-            },
-            rules / "config.yaml",
-        )  # fmt: skip
-        doors = [App(settings, role="web", adapters={"ordine": system}) for _ in range(2)]
+        told = config.parse(settings(store={"url": url}, channel={"url": rabbitmq_url}), rules / "config.yaml")
+        doors = [App(told, role="web", adapters={"ordine": system}) for _ in range(2)]
         try:
             for door in doors:
                 door.start()

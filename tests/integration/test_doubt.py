@@ -16,6 +16,7 @@ from bus.engine.arrival import Submission
 from bus.testing.patience import until
 from tests.files import put
 from tests.integration.kit import ShiftedClock
+from tests.small_bus import settings
 
 ROUTE = """
 route: prova.posizione
@@ -78,10 +79,7 @@ class House:
 
     def __init__(self, folder: Path, attempts: int) -> None:
         put(folder, {"routes/posizione.yaml": ROUTE % attempts, "mappings/types/prova.posizione.yaml": TYPE})
-        self._settings = config.parse(
-            {"organization": {"name": "Prova", "fiscal_code": "00000000000"}, "log_level": "error", "engine": {"sweep": 0.1}},
-            folder / "config.yaml",
-        )
+        self._settings = config.parse(settings(engine={"sweep": 0.1}), folder / "config.yaml")
         self.clock = ShiftedClock()
         self.app: App | None = None
 

@@ -12,7 +12,7 @@ from bus.app import App, Role
 from bus.engine.arrival import Submission
 from bus.testing.patience import until
 from tests.integration.workshop import write_rules
-from tests.small_bus import at_work, wait_reply
+from tests.small_bus import at_work, settings, wait_reply
 
 GATHER = """
 case: {{a: body.a}}
@@ -40,14 +40,8 @@ TYPES = {"prova.lunga": "", "prova.breve": "", "prova.media": "", "prova.nota": 
 
 @contextmanager
 def started(folder: Path, role: Role = "all", **more: object) -> Iterator[App]:
-    settings = {
-        "organization": {"name": "Prova", "fiscal_code": "80001130857"},
-        "store": {"url": f"sqlite:///{folder}/prova.db"},
-        "log_level": "error",
-        "engine": {"sweep": 0.1},
-        **more,
-    }
-    with at_work(App(config.parse(settings, folder / "config.yaml"), role=role)) as app:
+    told = {"store": {"url": f"sqlite:///{folder}/prova.db"}, "engine": {"sweep": 0.1}, **more}
+    with at_work(App(config.parse(settings(**told), folder / "config.yaml"), role=role)) as app:
         yield app
 
 

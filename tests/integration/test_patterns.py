@@ -20,7 +20,7 @@ from bus.app import App
 from bus.engine.arrival import Submission
 from bus.errors import SnodoError
 from bus.testing.patience import until
-from tests.small_bus import at_work, wait_reply
+from tests.small_bus import at_work, settings, wait_reply
 
 PATTERNS = Path(__file__).parents[2] / "docs/patterns"
 DOMANDA = {
@@ -53,13 +53,8 @@ def working(folder: Path, route: str, desks: Scrivanie) -> Iterator[App]:
         (folder / "routes").mkdir()
         for name in (route, "riceventi/copia"):
             shutil.copy(PATTERNS / f"routes/{name}.yaml", folder / "routes")
-    settings = {
-        "organization": {"name": "Prova", "fiscal_code": "80001130857"},
-        "store": {"url": f"sqlite:///{folder}/prova.db"},
-        "log_level": "error",
-        "engine": {"sweep": 0.1},
-    }
-    with at_work(App(config.parse(settings, folder / "config.yaml"), adapters={"scrivania": desks})) as app:
+    told = settings(store={"url": f"sqlite:///{folder}/prova.db"}, engine={"sweep": 0.1})
+    with at_work(App(config.parse(told, folder / "config.yaml"), adapters={"scrivania": desks})) as app:
         yield app
 
 

@@ -21,6 +21,7 @@ from bus.engine.intake import Accepted
 from bus.log import log
 from bus.log.record import Record
 from bus.testing.patience import until
+from tests.small_bus import settings
 
 TYPES = {
     "prova.inizio": "case: {a: body.a}",
@@ -177,15 +178,10 @@ class Workshop:
     """An `App` that runs, and its system."""
 
     def __init__(self, folder: Path, url: str = "sqlite:///prova.db", **engine: Any) -> None:
-        settings = {
-            "organization": {"name": "Prova", "fiscal_code": "80001130857"},
-            "store": {"url": url},
-            "log_level": "error",
-            "engine": {"sweep": 0.1, "lease": 5, **engine},
-        }
+        told = settings(store={"url": url}, engine={"sweep": 0.1, "lease": 5, **engine})
         self.database = folder / "prova.db"
         self.system = Sistema()
-        self.app = App(config.parse(settings, write_rules(folder) / "config.yaml"), adapters={"sistema": self.system})
+        self.app = App(config.parse(told, write_rules(folder) / "config.yaml"), adapters={"sistema": self.system})
         self.app.start()
 
     def send(self, type: str, **body: str) -> Accepted:
