@@ -13,11 +13,14 @@ from bus.adapter import Call, Operation, Refused, Unreachable
 
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
+_COMMENTS = r"(?>\s|--[^\n]*\n|/\*.*?\*/)*+"
+"""What may stand before a statement."""
 _OF_THE_TRANSACTION = re.compile(
-    r"(?>\s|--[^\n]*\n|/\*.*?\*/)*+(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b",
-    re.IGNORECASE | re.DOTALL,
+    _COMMENTS + r"(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE | re.DOTALL
 )
-"""What would end the transaction before its answer is known to be good, or undo what is then said to be done; comments may stand before."""
+"""What would end the transaction before its answer is known to be good, or undo what is then said to be done."""
+_COPY = re.compile(_COMMENTS + r"COPY\b", re.IGNORECASE | re.DOTALL)
+"""Not a statement with rows but another protocol on the line, which nobody speaks here."""
 
 
 class SqlOperation(ConfiguredOperation):
@@ -61,6 +64,8 @@ class Sql(Configured):
             yield from (f"operations.{name}: a statement names :{one}, and the request has no such field" for one in sorted(named - known))
             if any(_OF_THE_TRANSACTION.match(statement) for statement in asked.statements):
                 yield f"operations.{name}: all its statements are one transaction already: write no BEGIN, COMMIT or ROLLBACK"
+            if any(_COPY.match(statement) for statement in asked.statements):
+                yield f"operations.{name}: COPY gives no rows and takes none: write SELECT or INSERT"
             cast = {found for statement in asked.statements for found in _CAST.findall(statement)}
             yield from (f"operations.{name}: :{one}:: is not read as a parameter: write CAST(:{one} AS …)" for one in sorted(cast))
 

@@ -56,7 +56,8 @@ def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx
 
 
 def _introduce(session: _Session, settings: NotificheSettings) -> None:
-    _expect(session.ehlo(), 2, "MITTENTE_RIFIUTATO")
+    said = session.ehlo()
+    _expect(session.helo() if said[0] // 100 == 5 else said, 2, "MITTENTE_RIFIUTATO")  # an old server knows HELO alone (RFC 5321, 3.2)
     if settings.smtp_cifratura == "starttls":
         if not session.has_extn("starttls"):
             raise Refused("the mail server offers no STARTTLS", outside_code="CIFRATURA_RIFIUTATA")

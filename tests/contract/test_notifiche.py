@@ -217,6 +217,16 @@ def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, se
     assert done.error is None or done.error.answered == ("means nothing" in sentence)
 
 
+@pytest.mark.parametrize(("helo", "error"), [(b"250 posta", None), (b"550 chi sei?", Refused)])
+def test_a_mail_server_that_knows_no_ehlo_is_greeted_with_helo(helo, error):
+    settings = {
+        "url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "smtp_cifratura": "nessuna", "mittente": "sue@comune.example",
+        "smtp_port": _mail_server({"EHLO": b"502 non lo conosco", "HELO": helo}),
+    }  # fmt: skip
+    done = attempt(Notifiche("notifiche", NotificheSettings.model_validate(settings)), "email", fresh(MAIL), timeout=1.0)
+    assert (done.error and type(done.error)) == error
+
+
 def test_a_mail_server_whose_name_no_host_can_have_is_told():
     settings = {"url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "posta..example", "mittente": "sue@comune.example"}
     done = attempt(Notifiche("notifiche", NotificheSettings.model_validate(settings)), "email", fresh(MAIL), timeout=1.0)

@@ -201,6 +201,14 @@ def test_a_statement_that_would_end_the_transaction_is_found_before_anything_is_
     streets.close()
 
 
+def test_a_copy_is_found_before_anything_is_asked(url):
+    copy = "-- tutte\n copy strade TO STDOUT"
+    operations = {"x": {**OPERATIONS["cerca-strada"], "statements": [copy]}}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": operations}))
+    assert list(streets.check()) == ["operations.x: COPY gives no rows and takes none: write SELECT or INSERT"]
+    streets.close()
+
+
 def test_why_there_is_no_connection_is_told_and_stands_in_the_evidence(url):
     absent = url.replace("edilizia@", "nessuno@").replace("strade.sqlite", "assente/strade.sqlite")
     streets = Sql("strade", Sql.Settings.model_validate({"url": absent, "operations": OPERATIONS}))
