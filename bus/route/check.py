@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from bus.adapter import Operation
+from bus.calendar import seconds_of
 from bus.expression import name_problem
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in, tested_in
@@ -511,6 +512,9 @@ class _Checker:
         if operation.effect == "once" and model.retry is not None and model.retry.attempts > 1:
             sentence = f"`{model.call}` may take effect twice: an operation of effect `once` is never retried by itself"
             self.report.report((*step.pointer, "retry"), "retry.once", sentence, "leave `retry` out: a person decides", key=True)
+        elif (retry := model.retry) is not None and seconds_of(retry.wait) > seconds_of(retry.most):
+            sentence = f"no wait is longer than `most` ({retry.most}): `wait: {retry.wait}` is cut to it"
+            self.report.report((*step.pointer, "retry"), "retry.cut", sentence, f"write `most: {retry.wait}` too", "warning", key=True)
         if model.undo is None:
             return
         undo = self._operation(model.undo, (*step.pointer, "undo"))

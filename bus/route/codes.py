@@ -314,6 +314,11 @@ CODES: dict[str, Code] = {
         "- {id: registra, call: protocollo.registra, ...}\n- {id: cerca, call: anagrafe.cerca-soggetto, ...}",
         "Ask first and act after (for many items: one `each` asks, the next acts); or declare the `undo`, so that `fail` takes it back.",
     ),
+    "retry.cut": Code(
+        "The time before the second attempt is longer than the longest one, `most`, which is 5 minutes where nothing is said.",
+        "retry: {attempts: 20, wait: 10m}",
+        "Say in `most` how long a wait may be: `retry: {attempts: 20, wait: 10m, most: 1h}`.",
+    ),
     "retry.once": Code(
         "An operation of effect `once` must not be repeated by itself: it could take effect twice.",
         "call: notifiche.email\nretry: {attempts: 3}",
