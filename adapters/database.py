@@ -63,6 +63,8 @@ _NOT_NOW = {"08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F
 """Classes of SQLSTATE that speak of the connection, the server or its other callers. What is in neither, a rule in the database raised:
 ``P0``, and codes of its own such as ``45000``, which it may choose freely.
 """
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+"""What is none was not said by a database."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
 
@@ -488,7 +490,7 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     state = _state_of(error)
     if read or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)
-    if state and state[:2] not in _NOT_NOW:
+    if _SQLSTATE.fullmatch(state) and state[:2] not in _NOT_NOW:
         return Refused(sentence, outside_code=_REFUSED_CLASSES.get(state[:2], "RIFIUTATO"), evidence={"sqlstate": state})
     if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
         return InDoubt(sentence, outside_code=state)
