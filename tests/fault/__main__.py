@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.report import machine
+from benchmarks.machine import here
 from bus.config import Engine
 from tests.fault.chaos import Weather, plan, storm
 from tests.fault.house import PROJECT, ROLES, House, Shape
@@ -95,7 +95,7 @@ def _kept(path: Path, play: Callable[[], Part], *, go_on: bool) -> Part | None:
     if not path.exists():
         if not go_on:
             return None
-        where, begun = machine(), time.monotonic()
+        where, begun = here(), time.monotonic()
         part = {"machine": where, **play(), "took": round(time.monotonic() - begun)}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(part, default=str), "utf-8")
@@ -126,7 +126,7 @@ def _recover(shape: Shape) -> dict[str, list[float]]:
 def report(found: dict[str, Part | None], seed: int) -> str:
     """The page for people."""
     played = {name: part for name, part in found.items() if part is not None}
-    wheres = [part["machine"] for part in played.values()] or [machine()]
+    wheres = [part["machine"] for part in played.values()] or [here()]
     missing = [name for name, part in found.items() if part is None]
     storms = {shape: [part for name, part in played.items() if name.startswith(f"storm-{shape}-")] for shape in ROLES}
     lines = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,9 @@ def test_each_receipt_finds_the_run_that_was_made_to_wait_for_it(tmp_path: Path)
     found = waits.matching(tmp_path / "few", waits.AT_ONCE * waits.ROUNDS)
     assert found["waits"] == 600
     assert found["cpu_us"] > 0
+
+
+@pytest.mark.parametrize("program", ["benchmarks", "tests.fault", "tests.tamper"])
+def test_what_make_measures_by_can_be_started(program: str) -> None:
+    done = subprocess.run([sys.executable, "-m", program, "--help"], capture_output=True, text=True, check=False, cwd=RESULTS.parents[1])
+    assert done.returncode == 0, done.stderr
