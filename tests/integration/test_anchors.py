@@ -374,14 +374,7 @@ def test_a_cosignature_of_another_time_than_ours_is_not_kept(tmp_path, capfd, ti
     """It would tell auditors for ever that these records were seen in 1970, or in 2100: the clock of the witness counts in milliseconds, say."""
     with bus(tmp_path / "uno") as one:
         one.add(3)
-        said = WITNESS.sign(notes.parse(one.newest().note).text, time).line().encode()
-        with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
-            settings = WitnessAt(url=url, key=str(WITNESS.verifier))
-            one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
-            configure("warning")
-            assert one.app.anchoring.turn()[0].size == 0
-        assert one.anchors() == []
-        [line] = told(capfd, "anchor.failed")
+        line = refused(one, WITNESS.sign(notes.parse(one.newest().note).text, time), capfd)
         assert "one of the clocks is wrong" in line["hint"]
 
 
@@ -469,15 +462,20 @@ def test_a_witness_that_signs_something_else_or_with_another_key_is_not_believed
             "with another key of its name": Signer.new(WITNESS.verifier.name, COSIGNATURE).sign(text, 1_800_000_000),
             "with the key of the log": key.sign(text),
         }
-        said = lies[signs].line().encode()
-        with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
-            settings = WitnessAt(url=url, key=str(WITNESS.verifier))
-            one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
-            configure("warning")
-            assert one.app.anchoring.turn()[0].size == 0
-        assert one.anchors() == []
-        [line] = told(capfd, "anchor.failed")
-        assert "gave no good signature of its key" in line["sentence"]
+        assert "gave no good signature of its key" in refused(one, lies[signs], capfd)["sentence"]
+
+
+def refused(one, signature, capfd):
+    """What is told of a witness that gives this signature, which is not kept."""
+    said = signature.line().encode()
+    with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
+        settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+        one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
+        configure("warning")
+        assert one.app.anchoring.turn()[0].size == 0
+    assert one.anchors() == []
+    [line] = told(capfd, "anchor.failed")
+    return line
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
