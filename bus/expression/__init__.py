@@ -36,7 +36,7 @@ from bus.source import line_and_column
 
 __all__ = [
     "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem",
-    "needs_extensions", "new_environment", "table_functions",
+    "needs_extensions", "new_environment", "shape_named", "table_functions",
 ]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bus.expression.nodes import calls, is_binding, kind_of, listed_in, path_of, written_in
+from bus.expression.nodes import Bound, bound_within, calls, is_binding, kind_of, path_of, written_in
 
 OF_PATH = "x-of-path"
 """Stands for the schema of what is found at a path: who knows the names of the place fills it in."""
 
-_CONSTANTS = {"int64_value": "integer", "double_value": "number", "string_value": "string", "bool_value": "boolean"}
 _PRIMITIVES = {1: "boolean", 2: "integer", 4: "number", 5: "string"}
 """CEL's numbers of types that JSON has, too."""
-
-Bound = Mapping[str, "tuple[str, ...] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +33,8 @@ class Made:
             return _list_of([self._shape(one, bound) for one in node.list.elements])
         if kind == "comprehension":
             return self._mapped(node.comprehension, bound)
-        if path := path_of(node, dict(bound)):
+        if path := path_of(node, bound):
             return {OF_PATH: path}
-        if kind == "const":
-            return {"type": word} if (word := next((_CONSTANTS[one] for one in _CONSTANTS if node.const.HasField(one)), "")) else {}
         said = self.types.get(node.id)
         word = _PRIMITIVES.get(said.primitive, "") if said is not None else ""
         return {"type": word} if word else {}
@@ -60,9 +55,7 @@ class Made:
         if not calls(step, "_+_") or is_binding(node):
             return {}
         added = step.call.args[1].list.elements
-        over = path_of(listed_in(node.iter_range), dict(bound))
-        inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
-        return _list_of([self._shape(one, inner) for one in added]) if len(added) == 1 else {}
+        return _list_of([self._shape(added[0], bound_within(node, bound))]) if len(added) == 1 else {}
 
 
 def _list_of(items: list[dict[str, Any]]) -> dict[str, Any]:

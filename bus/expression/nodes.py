@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+Bound: TypeAlias = "Mapping[str, tuple[str, ...] | None]"
+"""Of the variables of comprehensions, the path that each is an item of, or stands for; None where that is computed."""
 
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 
@@ -67,7 +70,7 @@ def plain_children_of(node: Any, kind: str) -> Iterator[Any]:
         yield from children_of(node)
 
 
-def path_of(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+def path_of(node: Any, bound: Bound) -> tuple[str, ...] | None:
     """The path a node reads; () when it starts at a computed variable, None when it is no path."""
     kind = kind_of(node)
     if kind == "ident":
@@ -82,6 +85,17 @@ def path_of(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, .
         constant = index.const.string_value if kind_of(index) == "const" else ""
         return longer(path_of(base, bound), constant or "[]")
     return None
+
+
+def bound_within(node: Any, bound: Bound) -> dict[str, tuple[str, ...] | None]:
+    """``bound`` within a comprehension, whose variable is an item of what it runs over."""
+    over = path_of(listed_in(node.iter_range), bound)
+    inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
+    if is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
+        inner[node.accu_var] = path_of(node.accu_init, bound) or None
+    if node.iter_var2:
+        inner[node.iter_var2] = None
+    return inner
 
 
 def or_none(node: Any) -> Any:

@@ -18,11 +18,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from bus.expression.made import Made
 from bus.expression.nodes import (
+    Bound,
     binds,
+    bound_within,
     calls,
     children_of,
     indexes_of,
-    is_binding,
     items_of,
     kind_of,
     listed_in,
@@ -58,13 +59,13 @@ _FIELDS = {
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
 COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
-_RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
+RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 """Functions that take dates, and no moments."""
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
-_NOT_OF_NULL = (_RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
+_NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
 _TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
 """Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
@@ -307,7 +308,7 @@ class _Walker:
         self.kept: set[int] = set()  # optionals whose null `orValue` gives on
         self.rows: dict[str, str] = {}
 
-    def walk(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def walk(self, node: Any, bound: Bound) -> None:
         self._check_optional(node)
         if self._note_path(node, bound):
             return
@@ -325,7 +326,7 @@ class _Walker:
         if kind == "call" and node.call.function in COMPARISONS:
             left, right = (path_of(one, bound) or _form(one) for one in node.call.args)
             self.reading.pairs += [Pair(left, right, node.call.function, self.positions[node.id])] if left and right else []
-        if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
+        if kind == "call" and node.call.function in RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
             self.reading.mixed.append(self.positions[node.id])
         if kind == "call":
             self._note_nulls(node.call)
@@ -354,7 +355,7 @@ class _Walker:
             if node.const.HasField(word):
                 self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions[node.id]))
 
-    def _note_path(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> bool:
+    def _note_path(self, node: Any, bound: Bound) -> bool:
         path = path_of(node, bound)
         if path is None:
             return False
@@ -371,22 +372,16 @@ class _Walker:
             self.walk(index, bound)
         return True
 
-    def _note_first(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_first(self, node: Any, bound: Bound) -> None:
         """A field of ``first(list)``, or of some items of a list. Where there is none, the field may be: it is not needed."""
         found, fields = _fields(node, ("first",))
         if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
             self.reading.references.append(Reference((*path, "[]", *fields), self.positions[node.id], needed=False))
 
-    def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _walk_comprehension(self, node: Any, bound: Bound) -> None:
         self.walk(node.iter_range, bound)
         self.walk(node.accu_init, bound)
-        listed = listed_in(node.iter_range)
-        over = path_of(listed, bound)
-        inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
-        if is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
-            inner[node.accu_var] = path_of(node.accu_init, bound) or None
-        if node.iter_var2:
-            inner[node.iter_var2] = None
+        listed, inner = listed_in(node.iter_range), bound_within(node, bound)
         before, table = self.rows, table_of(listed)
         self.rows = {name: one for name, one in before.items() if name != node.iter_var} | ({node.iter_var: table} if table else {})
         spared = listed is not node.iter_range  # where there is no list, nothing of it is read; a filter may ask what is there
@@ -396,7 +391,7 @@ class _Walker:
         self.behind -= spared
         self.rows = before
 
-    def _note_lookup(self, node: Any, below: tuple[str, ...], bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_lookup(self, node: Any, below: tuple[str, ...], bound: Bound) -> None:
         arguments = [written_in(argument) for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
         path = path_of(node.call.args[1], bound) if len(node.call.args) > 1 else None
@@ -412,7 +407,7 @@ class _Walker:
         column = texts[2] if len(texts) > 2 else below[0] if len(below) == 1 else ""
         return (texts[0], column) if texts and texts[0] and column else None
 
-    def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_comparison(self, call: Any, bound: Bound) -> None:
         left, right = call.args
         if kind_of(left) == "const":
             left, right = right, left
@@ -421,18 +416,18 @@ class _Walker:
             if path and kind_of(text) == "const" and text.const.string_value:
                 self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions[text.id]))
 
-    def _note_arguments(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_arguments(self, node: Any, bound: Bound) -> None:
         function, args = node.call.function, node.call.args
         offset = self.positions[node.id]
         if function in OF_DATES:
             self.reading.arguments += [Argument(function, path, offset) for one in args if (path := path_of(one, bound))]
-        elif function in _RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
+        elif function in RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
             for one, other in (args, args[::-1]):
                 spared = calls(one, "orValue")
                 path, beside = path_of(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 
-    def _note_compared(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_compared(self, call: Any, bound: Bound) -> None:
         if call.function not in COMPARISONS and call.function != "@in":
             return
         for one, other in (call.args, call.args[::-1]):
@@ -469,7 +464,7 @@ class _Walker:
         return node.call.function != "_?_:_" or node.id in self.optional
 
 
-def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
+def _spares(call: Any, bound: Bound) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
     return first is not None and not (kind_of(first) == "ident" and first.ident.name in bound)

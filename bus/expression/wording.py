@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
 from bus.errors import ExpressionError
-from bus.expression.tree import COMPARISONS
+from bus.expression.tree import COMPARISONS, RECKONING
 from bus.functions import FUNCTIONS
 from bus.source import line_and_column, nearest, suggestion
 
@@ -121,7 +121,7 @@ def mixed_numbers(raw: str, text: str) -> tuple[ExpressionError, ...]:
     found = []
     for match in _ERROR.finditer(raw):
         overload = _OVERLOAD.match(match[3])
-        if overload is None or overload[1] not in _RECKONING:
+        if overload is None or overload[1] not in RECKONING:
             continue
         kinds = set(_operands(overload[2].removeprefix("(").removesuffix(")")))
         if kinds <= _NUMBERS and _WHOLE & kinds and _FRACTIONS & kinds:
@@ -134,8 +134,7 @@ def mixed_numbers(raw: str, text: str) -> tuple[ExpressionError, ...]:
 
 
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
-_SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
-_RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
+_SURE_OPERATORS = RECKONING | {"-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"}
 _NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)", "wrapper(double)"})
 _TEXTS = frozenset({"string", "wrapper(string)"})
 _WHOLE = frozenset({"int", "wrapper(int)"})

@@ -132,9 +132,9 @@ class MessageType:
         """The schema as it is told to who sends: a text that must be a code names the codes in use."""
         fields = self.schema.get("properties", {})
         coded = {
-            name: {**fields[name], "enum": [code for code in sorted(table) if code in fields[name].get("enum", table)]}
-            for name, table in self.codes.items()
-            if table and isinstance(fields[name], dict) and fields[name].get("type") == "string"
+            name: {**one, "enum": [code for code in sorted(table) if code in one.get("enum", table)]}
+            for name, one in fields.items()
+            if (table := self.codes.get(name)) and isinstance(one, dict) and one.get("type") == "string"
         }
         return {**self.schema, "properties": {**fields, **coded}} if coded else self.schema
 
