@@ -22,7 +22,7 @@ _REASONS = {
     "ConnectTimeoutError": "no connection in time",
     "TimeoutError": "no answer in time",
     **dict.fromkeys(
-        ("NameResolutionError", "gaierror", "LocationParseError", "UnicodeError"),  # the last two: no DNS has such a name
+        ("NameResolutionError", "gaierror", "LocationParseError", "UnicodeError", "UnicodeEncodeError"),  # from the third: no DNS has it
         "the name of its host is not known: look at the settings, and at the DNS",
     ),
     "FileNotFoundError": f"{_FILES} is not there",
