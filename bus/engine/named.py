@@ -15,10 +15,10 @@ from bus.engine import projection
 from bus.engine.names import Names, names_of
 from bus.errors import UNREADABLE
 from bus.log import log
-from bus.log.diagnosis import Broken, Fault
+from bus.log.diagnosis import MISLED, Broken, Fault
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredTree
-from bus.log.tables import GONE, HINT
+from bus.log.tables import GONE
 from bus.store import Row, Tx, listed
 
 MOST = 500
@@ -113,7 +113,7 @@ def _files(tx: Tx) -> None:
     stands = {(row["file"], row["sender"], row["payload"], row["time"]) for row in tx.all("all_attachments")}
     said = {(file, sender, *one) for file, senders in told.items() for sender, one in senders.items()}
     if wrong := sorted(stands ^ said):
-        raise Broken(Fault("table", f"the file {wrong[0][0]} stands in the table `attachments` otherwise than records say", hint=HINT))
+        raise Broken(Fault("table", f"the file {wrong[0][0]} stands in the table `attachments` otherwise than records say", hint=MISLED))
 
 
 def _is_gone(tx: Tx, message: str) -> bool:
@@ -126,4 +126,4 @@ def _broken(tx: Tx, record: Record, table: str) -> Broken:
     leaf = StoredTree(tx).index_of(number)
     where = "" if leaf is None else f"leaf {leaf:,}: "
     sentence = f"{where}the message {record.message} stands in the table `{table}` under other names than those that its text tells"
-    return Broken(Fault("table", sentence, leaf, leaf, f"{record.id} (received of message {record.message})", number, HINT))
+    return Broken(Fault("table", sentence, leaf, leaf, f"{record.id} (received of message {record.message})", number, MISLED))

@@ -28,6 +28,7 @@ AHEAD = 4096
 """Leaves and records behind the first that does not fit, among which its fellows are looked for."""
 CHANGED = "the records, and the tree over them, were changed"
 UNTOUCHED = "every leaf before it is as it was signed"
+MISLED = "the records are as they were; what portal, console and search show is not what happened"
 
 
 class Fault(NamedTuple):

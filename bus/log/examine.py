@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bus.log import tables
+from bus.log import tables, traces
 from bus.log.diagnosis import Broken, Content, Fault, Line, Page, are_octets, octets
 from bus.log.payload import divided, matches
 from bus.store import Row, Tx, listed
@@ -116,8 +116,8 @@ def _of_page(tx: Tx, page: Page, traced: int) -> Found:
             excused.update(excuses(content["data"]))
     payloads, gone, absent = _commitments(tx, page)
     messages, runs, row = _rows(tx, page)
-    traces, untraced = _traces(tx, page, traced)
-    return Found(Counts(payloads, gone, messages, runs, traces), absent, frozenset(excused), row or untraced)
+    told, untraced = traces.compare(tx, page, traced)
+    return Found(Counts(payloads, gone, messages, runs, told), absent, frozenset(excused), row or untraced)
 
 
 def _columns(leaf: int, line: Line, content: Content) -> None:
@@ -186,19 +186,6 @@ def _rows(tx: Tx, page: Page) -> tuple[int, int, Fault | None]:
     except STRANGE as error:
         said = f"what the tables say of leaf {page.first:,} and those behind it cannot be compared: {error!r}"
         return 0, 0, Fault("unreadable", said, page.first)
-
-
-def _traces(tx: Tx, page: Page, traced: int) -> tuple[int, Fault | None]:
-    """How many traces these records make, and the first record that searches would not find as what it is."""
-    begin, until = page.lines[0].seq, min(page.lines[-1].seq, traced)
-    if until < begin:
-        return 0, None
-    told, missing = tables.traces_of(tx, begin - 1, until)
-    if missing is None:
-        return told, None
-    # a view that was replaced may tell of no record of the page
-    leaf, line = next((leaf, line) for leaf, line, _ in page.leaves() if line.seq >= missing)
-    return 0, line.fault("table", leaf, tables.UNTRACED, tables.HINT)
 
 
 # -- in other processes ------------------------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bus.log.diagnosis import Broken, Fault, are_octets, octets
-from bus.log.tables import HINT
+from bus.log.diagnosis import MISLED, Broken, Fault, are_octets, octets
 from bus.message import canonical, parsed
 from bus.store import Tx
 
@@ -96,4 +95,4 @@ def _as_read(content: bytes) -> bytes:
 
 
 def _broken(sentence: str) -> Broken:
-    return Broken(Fault("table", sentence, hint=HINT))
+    return Broken(Fault("table", sentence, hint=MISLED))

@@ -1,28 +1,22 @@
-"""Whether the tables that are made from the log say what it says: messages and replies, runs and how they ended, cases and their keys.
+"""Whether the tables that are made from the log say what it says: messages and replies, runs and how they ended, and what names them.
 
 Portal, console and search read these tables, so a row changed there misleads people though every record is right. Nothing is made again:
 each record is compared with the rows that it made, and only where a row says something else is the whole journal of its run read, because
-a later record may have changed it. What a row is counted among (a case) is followed over the tokens that records tell.
+a later record may have changed it. Of cases, waits, traces and requests of erasures `bus.log` has modules of their own.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bus.log import log, requests, waits
-from bus.log.diagnosis import Broken, Content, Fault, Page
-from bus.log.record import WEAK
+from bus.log import cases, log, requests, waits
+from bus.log.diagnosis import MISLED, Broken, Content, Fault, Page
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
-MOST = 500
-"""Cases looked at together."""
-HINT = "the records are as they were; what portal, console and search show is not what happened"
 AGAIN = "the records are as they were; what a sender sends again would be done twice, or pass for what it is not"
-UNTRACED = "searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
 GONE = frozenset({"erased", "disposed"})
 """Records that say why payloads are gone."""
 MOVES = frozenset({"matched", "expired", "redelivered"})
@@ -33,12 +27,9 @@ _OPEN = ("ready", "waiting")
 _STRANGERS: Mapping[str, str] = {
     "messages_unfounded": "the message {id} stands in the table `messages`, and no record received it",
     "runs_unfounded": "the run {id} stands in the table `runs`, and no record opened it",
-    "cases_unfounded": "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise",
-    "cases_missing": "the case {id} is not in the table `cases`, and the message that opened it is there",
-    "keys_unfounded": "the case {case_id} stands under a key `{name}` that no record of it tells",
     "names_unfounded": "the message {message} is named in the table `{name}`, and no record received it",
 }
-"""Questions for a row that no record made, and what it says of one. Keys that name persons (``weak``) no record tells."""
+"""Questions for a row that no record made, and what it says of one."""
 
 
 class _Told(NamedTuple):
@@ -61,33 +52,42 @@ def compare(tx: Tx, page: Page) -> tuple[int, int]:
     Returns how many messages were received and runs opened in them.
     """
     told = _read(page.contents)
-    rows = _rows(tx, "messages_by_id", "messages", told.messages)
-    later = _replies(tx, [message for message, columns in told.messages.items() if _wrong(columns, rows.get(message))])
-    for message, reply in later.items():
-        if wrong := _wrong({**told.messages[message], "reply": reply}, rows.get(message)):
-            raise _broken(tx, page, told.line[message], "message", message, wrong)
-    runs = _rows(tx, "runs_by_id", "runs", {*told.runs, *_deciding(told.binding)})
-    doubtful = [run for run, columns in told.runs.items() if run in told.unsure or _wrong(columns, runs.get(run))]
-    journals = _journals(tx, doubtful, {run: told.runs[run]["message"] for run in doubtful})
-    for run in doubtful:
-        if wrong := _wrong(_folded(run, journals[run], told.opened.get(run, {})), runs.get(run)):
-            raise _broken(tx, page, told.line[run], "run", run, wrong, journals[run])
-    _cases(tx, page, told.binding, rows, runs)
+    messages = _messages(tx, page, told)
+    runs = _runs(tx, page, told, cases.deciding(told.binding))
+    cases.compare(tx, page, told.binding, messages, runs)
     _intake(tx, page, told.binding)
     waits.compare(tx, page)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 
+def _messages(tx: Tx, page: Page, told: _Told) -> dict[str, Row]:
+    """The rows of the messages; raises `Broken` for one that says something else. It has the reply that was told last, perhaps later on."""
+    rows = _rows(tx, "messages_by_id", "messages", told.messages)
+    doubtful = [message for message, columns in told.messages.items() if _wrong(columns, rows.get(message), "messages")]
+    for message, reply in _replies(tx, doubtful).items():
+        if wrong := _wrong({**told.messages[message], "reply": reply}, rows.get(message), "messages"):
+            raise page.broken(told.line[message], f"the message {message} {wrong}", MISLED)
+    return rows
+
+
+def _runs(tx: Tx, page: Page, told: _Told, others: Iterable[str]) -> dict[str, Row]:
+    """The rows of the runs, and of ``others``; raises `Broken` for one that says something else than its journal."""
+    rows = _rows(tx, "runs_by_id", "runs", {*told.runs, *others})
+    doubtful = {
+        run: columns["message"] for run, columns in told.runs.items() if run in told.unsure or _wrong(columns, rows.get(run), "runs")
+    }
+    for run, journal in _journals(tx, doubtful).items():
+        if wrong := _wrong(_folded(run, journal, told.opened.get(run, {})), rows.get(run), "runs"):
+            raise _broken(tx, page, told.line[run], f"the run {run} {wrong}", journal)
+    return rows
+
+
 def strangers(tx: Tx) -> None:
-    """Raises `Broken` for a row that no record made, and for a message that no record puts into its case."""
+    """Raises `Broken` for a row that no record made."""
     for query, sentence in _STRANGERS.items():
-        row = tx.one(query, weak=listed(sorted(WEAK)))
-        if row is not None:
-            raise Broken(Fault("table", sentence.format(**dict(row)), hint=HINT))
-    after = ""
-    while rows := tx.all("cases_of_several", after=after, most=MOST):
-        after = rows[-1]["case_id"]
-        _connected(tx, [row["case_id"] for row in rows])
+        if (row := tx.one(query)) is not None:
+            raise Broken(Fault("table", sentence.format(**dict(row)), hint=MISLED))
+    cases.strangers(tx)
     _known_again(tx)
     waits.strangers(tx)
     _destroyed(tx)
@@ -115,29 +115,6 @@ def _destroyed(tx: Tx) -> None:
             Fault("table", sentence, hint="each start of the bus destroys the keys that stand there, and only those: do not start it")
         )
     requests.compare(tx, told)
-
-
-def traced(tx: Tx, after: int, until: int) -> int:
-    """How many traces the records between these numbers make; raises `Broken` for one that searches would not find as what it is."""
-    told, missing = traces_of(tx, after, until)
-    if missing is None:
-        return told
-    leaf = StoredTree(tx).index_of(missing)
-    raise Broken(Fault("table", f"leaf {leaf:,}: {UNTRACED}", leaf, leaf, hint=HINT))
-
-
-def traces_of(tx: Tx, after: int, until: int) -> tuple[int, int | None]:
-    """How many traces the records between these numbers make, and the number of the first of which there is another, or none."""
-    [row] = tx.all("traces_of", after=after, until=until)
-    return row["told"], row["missing"]
-
-
-def traces(tx: Tx, until: int, told: int) -> None:
-    """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those up to number ``until`` make."""
-    [row] = tx.all("count_traces", until=until)
-    if row["among"] != told or row["beyond"]:
-        said = f"{row['among']:,} traces by which searches find, and {row['beyond']:,} beyond the last; the records make {told:,}"
-        raise Broken(Fault("table", f"the table `traces` holds {said}", hint=HINT))
 
 
 # -- what records say --------------------------------------------------------------------------------------------------
@@ -235,14 +212,12 @@ def _folded(run: str, journal: Iterable[Content], opened: Mapping[str, Any]) -> 
 # -- what the tables say -----------------------------------------------------------------------------------------------
 
 
-def _wrong(columns: Mapping[str, Any], row: Row | None) -> tuple[str, Any, Any] | None:
-    """The first column in which a row differs from what was told, what it says, what was told; one that is not there differs in its id."""
+def _wrong(columns: Mapping[str, Any], row: Row | None, table: str) -> str:
+    """What a row says otherwise than was told, in words; empty where it says the same."""
     if row is None:
-        return "id", None, "a row"
-    for name, said in columns.items():
-        if row[name] != said:
-            return name, row[name], said
-    return None
+        return f"is not in the table `{table}`"
+    different = ((name, said) for name, said in columns.items() if row[name] != said)
+    return next((f"stands in the table `{table}` with `{name}` {row[name]!r}, the log says {said!r}" for name, said in different), "")
 
 
 def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row]:
@@ -258,131 +233,27 @@ def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:
     return found
 
 
-def _journals(tx: Tx, runs: Sequence[str], messages: Mapping[str, str]) -> dict[str, list[Content]]:
-    """Of each run the record that opened it, where that is told with its message, and all of its own."""
-    found: dict[str, list[Content]] = {run: [] for run in runs}
-    if not runs:
+def _journals(tx: Tx, messages: Mapping[str, str]) -> dict[str, list[Content]]:
+    """Of each run, told with its message, the record that opened it, where that is told with the message, and all of its own."""
+    found: dict[str, list[Content]] = {run: [] for run in messages}
+    if not found:
         return found
     for row in tx.all("received_among", messages=listed(sorted(set(messages.values())))):
         content = parsed(row["content"])
         for made in _opened(content):
             if made["id"] in found:
                 found[made["id"]].append(content)
-    for row in tx.all("records_among_runs", runs=listed(runs)):
+    for row in tx.all("records_among_runs", runs=listed(found)):
         found[row["run"]].append(parsed(row["content"]))
     return found
 
 
-def _broken(tx: Tx, page: Page, at: int, what: str, identity: str, wrong: tuple[str, Any, Any], journal: Sequence[Content] = ()) -> Broken:
-    """The fault of a ``message`` or ``run``: at the last record that says otherwise where that has its leaf, else where it was read."""
-    name, found, said = wrong
-    leaf, line = page.first + at, page.lines[at]
+def _broken(tx: Tx, page: Page, at: int, said: str, journal: Sequence[Content]) -> Broken:
+    """At the last record that moved the run, where that has its leaf; else at the one of the page."""
     last = next((one for one in reversed(journal) if "state" in one.get("data", ()) or one["kind"] in MOVES), None)
-    named, seq = line.name(), line.seq
-    if last is not None and (row := tx.one("record", id=last["id"])) is not None:
-        index = StoredTree(tx).index_of(row["seq"])
-        if index is not None:
-            leaf, named, seq = index, f"{last['id']} ({last['kind']} of message {last['message']})", row["seq"]
-    told = f"stands in the table `{what}s` with `{name}` {found!r}, the log says {said!r}"
-    if name == "id":
-        told = f"is not in the table `{what}s`"
-    return Broken(Fault("table", f"leaf {leaf:,}: the {what} {identity} {told}", leaf, leaf, named, seq, HINT))
-
-
-# -- cases -------------------------------------------------------------------------------------------------------------
-
-
-def _deciding(binding: Sequence[tuple[int, Content]]) -> Iterator[str]:
-    """Runs whose case decides where something on the page belongs."""
-    for _, content in binding:
-        if content["kind"] != "received":
-            yield content["run"]
-        elif "parent" in content["data"]:
-            yield content["data"]["parent"]
-
-
-def _cases(tx: Tx, page: Page, binding: Sequence[tuple[int, Content]], messages: Mapping[str, Row], runs: Mapping[str, Row]) -> None:
-    """Whoever tells a key belongs to the case that the key stands under; a message sent by a run to the case of the run."""
-    tokens = {token for _, content in binding for token in _tokens(content).values()}
-    stands = {}
-    if tokens:
-        rows = tx.all("strong_keys_by_value", values=listed(sorted(tokens)))
-        stands = {(row["name"], row["value"]): row["case_id"] for row in rows}
-    for at, content in binding:
-        for what, mine, other in _belongs(content, stands, messages, runs):
-            if mine != other:
-                said = f"{what} stands in the tables with the case {mine}, the log puts it into {other}"
-                raise page.broken(at, said, HINT)
-
-
-def _belongs(
-    content: Content, stands: Mapping[tuple[str, str], str], messages: Mapping[str, Row], runs: Mapping[str, Row]
-) -> Iterator[tuple[str, str, str | None]]:
-    """What a record puts into a case: in words, with the case of its row, and the one where it belongs."""
-    kind = content["kind"]
-    if kind == "received":
-        message = messages[content["message"]]
-        what, mine = f"the message {message['id']}", message["case_id"]
-        if (parent := runs.get(content["data"].get("parent", ""))) is not None:
-            yield what, mine, parent["case_id"]
-        for made in content["data"].get("runs", ()):
-            yield f"the run {made['id']}", runs[made["id"]]["case_id"], mine
-    elif kind == "late":
-        made = content["data"]["opens"]
-        yield f"the run {made['id']}", runs[made["id"]]["case_id"], runs[content["run"]]["case_id"]
-        return
-    else:
-        what, mine = f"the run {content['run']}", runs[content["run"]]["case_id"]
-    for key in _tokens(content).items():
-        yield what, mine, stands.get(key)
-
-
-def _tokens(content: Content) -> Mapping[str, str]:
-    """The tokens of the keys that name a matter."""
-    keys: Mapping[str, str] = content.get("data", {}).get("keys", {})
-    return keys
-
-
-def _connected(tx: Tx, cases: Sequence[str]) -> None:
-    """Raises `Broken` for a message that nothing in the log ties to the others of its case."""
-    told: defaultdict[str, list[tuple[str, Content]]] = defaultdict(list)
-    named = listed(cases)
-    for row in tx.all("records_that_join", cases=named):
-        told[row["case_id"]].append((row["message"], parsed(row["content"])))
-    runs: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in tx.all("runs_of_cases", cases=named):
-        runs[row["case_id"]].append(row)
-    for case in cases:
-        loose = _loose(case, told[case], runs[case])
-        if loose is not None:
-            sentence = f"the message {loose} stands in the tables with the case {case}, and no record ties it to that case"
-            raise Broken(Fault("table", sentence, hint=HINT))
-
-
-def _loose(case: str, told: Sequence[tuple[str, Content]], runs: Sequence[Row]) -> str | None:
-    """A message of a case that hangs on none of the others; None too where records are so old that they tell no tokens."""
-    if any(content["kind"] == "received" and "intake" not in content["data"] for _, content in told):
-        return None
-    ties: defaultdict[object, list[object]] = defaultdict(list)
-    for one, other in _ties(told, runs):
-        ties[one].append(other)
-        ties[other].append(one)
-    reached, left = set[object](), list[object]([case])
-    while left:
-        if (node := left.pop()) not in reached:
-            reached.add(node)
-            left += ties[node]
-    return next((message for message, _ in told if message not in reached), None)
-
-
-def _ties(told: Sequence[tuple[str, Content]], runs: Sequence[Row]) -> Iterator[tuple[object, object]]:
-    for row in runs:
-        yield row["id"], row["message"]
-        if row["entry"]:  # opened by a message that came late, for the run that had waited for it
-            yield row["id"], row["entry"].rpartition(" ")[2]
-    for message, content in told:
-        who = message if content["kind"] == "received" else content["run"]
-        if "parent" in content["data"]:
-            yield who, content["data"]["parent"]
-        for key in _tokens(content).items():
-            yield who, key
+    row = tx.one("record", id=last["id"]) if last is not None else None
+    leaf = StoredTree(tx).index_of(row["seq"]) if row is not None else None
+    if last is None or row is None or leaf is None:
+        return page.broken(at, said, MISLED)
+    named = f"{last['id']} ({last['kind']} of message {last['message']})"
+    return Broken(Fault("table", f"leaf {leaf:,}: {said}", leaf, leaf, named, row["seq"], MISLED))

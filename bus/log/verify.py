@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
-from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
+from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
@@ -260,7 +260,7 @@ class _Walk:
         with self._read() as tx:
             while after < until:
                 last = min(after + PIECE, until)
-                told, after = told + tables.traced(tx, after, last), last
+                told, after = told + traces.count(tx, after, last), last
         self._counts = Counts(traces=told)
 
     def _walk(self) -> None:
@@ -432,7 +432,7 @@ class _Walk:
         with self._read() as tx:
             tables.strangers(tx)
             rules.compare(tx)
-            tables.traces(tx, min(self._traced, self._seq), self._counts.traces)
+            traces.strangers(tx, min(self._traced, self._seq), self._counts.traces)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""
