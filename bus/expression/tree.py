@@ -313,34 +313,39 @@ class _Walker:
         if self._note_path(node, bound):
             return
         self._note_first(node, bound)
-        kind = kind_of(node)
-        if kind == "comprehension":
+        looked, below = _looked_up(node)
+        if looked is not None:
+            self._note_lookup(looked, below, bound)
+        if kind_of(node) == "comprehension":
             self._walk_comprehension(node.comprehension, bound)
-            return
-        found, below = _looked_up(node)
-        if found is not None:
-            self._note_lookup(found, below, bound)
-            node, kind = found, "call"
-        elif kind == "call" and node.call.function in COMPARING:
-            self._note_comparison(node.call, bound)
-        if kind == "call" and node.call.function in COMPARISONS:
-            left, right = (path_of(one, bound) or _form(one) for one in node.call.args)
-            self.reading.pairs += [Pair(left, right, node.call.function, self.positions[node.id])] if left and right else []
-        if kind == "call" and node.call.function in RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
-            self.reading.mixed.append(self.positions[node.id])
-        if kind == "call":
-            self._note_nulls(node.call)
-            self._note_arguments(node, bound)
-            self._note_compared(node.call, bound)
-            for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
-                self.check_type(child)
+        elif looked is not None or kind_of(node) == "call":
+            self._walk_call(node if looked is None else looked, bound)
+        else:
+            for child in children_of(node):
+                self.walk(child, bound)
+
+    def _walk_call(self, node: Any, bound: Bound) -> None:
+        self._note_comparison(node.call, bound)
+        self._note_operator(node, bound)
+        self._note_nulls(node.call)
+        self._note_arguments(node, bound)
+        self._note_compared(node.call, bound)
+        for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
+            self.check_type(child)
         for operand, child in enumerate(children_of(node)):
-            if kind == "call":
-                self._note_literal(node.call.function, operand, child)
-            spared = kind == "call" and operand > 0 and _spares(node.call, bound)
+            self._note_literal(node.call.function, operand, child)
+            spared = operand > 0 and _spares(node.call, bound)
             self.behind += spared
             self.walk(child, bound)
             self.behind -= spared
+
+    def _note_operator(self, node: Any, bound: Bound) -> None:
+        function, args = node.call.function, node.call.args
+        if function in COMPARISONS:
+            left, right = (path_of(one, bound) or _form(one) for one in args)
+            self.reading.pairs += [Pair(left, right, function, self.positions[node.id])] if left and right else []
+        elif function in RECKONING and len({_basic(one) for one in args} - {""}) > 1:
+            self.reading.mixed.append(self.positions[node.id])
 
     def _note_nulls(self, call: Any) -> None:
         if call.function in _NOT_OF_NULL:
@@ -408,6 +413,8 @@ class _Walker:
         return (texts[0], column) if texts and texts[0] and column else None
 
     def _note_comparison(self, call: Any, bound: Bound) -> None:
+        if call.function not in COMPARING:
+            return
         left, right = call.args
         if kind_of(left) == "const":
             left, right = right, left

@@ -99,7 +99,11 @@ class Paths:
             doubts = passed[0]
         else:
             before = len(self.report.findings)
-            strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
+            self._unknown_fields(used)
+            self._no_object(used)
+            self._comparisons(used)
+            self._misfits(used)
+            strange = len(self.report.findings) > before
             told = self._arguments(used)
             self._keys(used)
             self._dates(used)
@@ -322,13 +326,11 @@ class Paths:
     def _bound(self, used: Used) -> dict[str, str]:
         return {name: self._named(name, used).typed for name in used.expression.names}
 
-    def _unknown_fields(self, used: Used) -> bool:
-        found = False
+    def _unknown_fields(self, used: Used) -> None:
         for reference in used.expression.references:
             name, path = reference.path[0], reference.path[1:]
             known = self._named(name, used)
             if known.schema and (left := unknown_field(known.schema, path)) is not None:
-                found = True
                 position, fields = left
                 wrong = path[position]
                 if reference.tested or part_of(used.pointer) in {"when", "$when"}:
@@ -339,24 +341,21 @@ class Paths:
                     hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
-        return found
 
-    def _no_object(self, used: Used) -> bool:
+    def _no_object(self, used: Used) -> None:
         """A plain path that asks a field of a text, a number or a list; CEL's checker finds it in other expressions."""
         if used.expression.in_cel or not used.expression.references:
-            return False
+            return
         name, *path = used.expression.references[0].path
         found = without_fields(self._named(name, used).schema, path)
         if found is None:
-            return False
+            return
         position, kind = found
         sentence, hint = field_of(WORDS.get(kind, kind), of_list=kind == "array")
         within = place_of(used, (name, *path[: position + 1]))
         self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
-        return True
 
-    def _comparisons(self, used: Used) -> bool:
-        found = False
+    def _comparisons(self, used: Used) -> None:
         for one in used.expression.comparisons:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
@@ -366,8 +365,6 @@ class Paths:
                 path = as_written(one.path)
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
                 self._tell(used, one.offset, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint)
-                found = True
-        return found
 
     def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""
@@ -406,12 +403,10 @@ class Paths:
     def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
         return side if isinstance(side, str) else str(schema_at(self._named(side[0], used).schema, side[1:]).get("format", ""))
 
-    def _misfits(self, used: Used) -> bool:
+    def _misfits(self, used: Used) -> None:
         """Literals with which the expression fails on every message."""
-        found = list(misfits(used.expression))
-        for sentence, hint, offset in found:
+        for sentence, hint, offset in misfits(used.expression):
             self._tell(used, offset, "expression.literal", sentence, hint)
-        return bool(found)
 
     def _arguments(self, used: Used) -> set[tuple[int, int]]:
         """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
