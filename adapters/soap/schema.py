@@ -33,9 +33,9 @@ def body_schema(wsdl: Path, wrappers: Iterable[Wrapper]) -> Schema:
     """The schema that judges the children of ``soap:Body``. Raises `ConfigError` when the files do not compile."""
     base = wsdl.resolve().parent.as_uri()
     groups: dict[str, list[Element]] = {}
-    for folder, schema in _inline_schemas(wsdl.resolve(), set()):
+    for path, schema in _inline_schemas(wsdl):
         made = parse(fragment(schema))  # a copy that keeps the prefixes in force
-        _absolute_locations(made, folder)
+        _absolute_locations(made, path)
         _open_arrays(made)
         groups.setdefault(made.get("targetNamespace", ""), []).append(made)
     for wrapper in wrappers:
@@ -50,27 +50,45 @@ def body_schema(wsdl: Path, wrappers: Iterable[Wrapper]) -> Schema:
     return Schema(fragment(_driver(places)), f"{base}/.driver.xsd", documents)
 
 
-def _inline_schemas(wsdl: Path, seen: set[Path]) -> Iterator[tuple[Path, Element]]:
-    """Each schema element of a WSDL and of the local WSDLs it imports, with the folder its locations are relative to."""
-    if wsdl in seen:
-        return
-    seen.add(wsdl)
-    for child in children(parse_file(wsdl)):
-        if local(child) == "types":
-            yield from ((wsdl.parent, schema) for schema in children(child) if namespace(schema) == XSD)
-        elif local(child) == "import" and child.get("location") and "://" not in child.get("location"):
-            yield from _inline_schemas((wsdl.parent / child.get("location")).resolve(), seen)
+def documents(wsdl: Path) -> Iterator[tuple[Path, Element]]:
+    """A WSDL and the local files that it and they import, each once, with its path: what it names is relative to that.
+
+    One that is not there is passed over: whoever needs what it holds says so.
+    """
+    found = [wsdl.resolve()]
+    for path in found:  # which grows
+        if not path.is_file():
+            continue
+        root = parse_file(path)
+        yield path, root
+        for child in children(root):
+            there = beside(path, child.get("location")) if local(child) == "import" else None
+            if there is not None and there not in found:
+                found.append(there)
+
+
+def beside(path: Path, location: str | None) -> Path | None:
+    """The local file that a file names; None where it names none."""
+    return (path.parent / location).resolve() if location and "://" not in location else None
+
+
+def _inline_schemas(wsdl: Path) -> Iterator[tuple[Path, Element]]:
+    """Each schema element within the files of a WSDL, with the path of its file."""
+    for path, root in documents(wsdl):
+        for child in children(root):
+            if local(child) == "types":
+                yield from ((path, schema) for schema in children(child) if namespace(schema) == XSD)
 
 
 def _imports(schema: Element) -> Iterator[Element]:
     return (child for child in children(schema) if local(child) in ("import", "include"))
 
 
-def _absolute_locations(schema: Element, folder: Path) -> None:
+def _absolute_locations(schema: Element, path: Path) -> None:
     for item in _imports(schema):
-        location = item.get("schemaLocation")
-        if location and "://" not in location:
-            item.set("schemaLocation", (folder / location).resolve().as_uri())
+        there = beside(path, item.get("schemaLocation"))
+        if there is not None:
+            item.set("schemaLocation", there.as_uri())
 
 
 def _open_arrays(schema: Element) -> None:

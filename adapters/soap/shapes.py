@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from adapters.soap.schema import beside, documents
 from adapters.soap.xml import XSD, Element, children, local, namespace, parse_file
 
 Schema: TypeAlias = dict[str, Any]
@@ -45,24 +46,16 @@ class _Contract:
     _seen: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._read(self.wsdl.resolve())
-
-    def _read(self, path: Path) -> None:
-        if path in self._seen or not path.is_file():
-            return
-        self._seen.add(path)
-        root = parse_file(path)
-        if namespace(root) == XSD:
-            self._schema(root, path)
-            return
-        for child in children(root):
-            if local(child) == "types":
-                for schema in children(child):
-                    self._schema(schema, path)
-            elif local(child) == "import":
-                self._follow(child.get("location"), path)
-            else:
-                self._part(child)
+        for path, root in documents(self.wsdl):
+            if namespace(root) == XSD:
+                self._schema(root, path)
+                continue
+            for child in children(root):
+                if local(child) == "types":
+                    for schema in children(child):
+                        self._schema(schema, path)
+                else:
+                    self._part(child)
 
     def _part(self, part: Element) -> None:
         name = part.get("name", "")
@@ -75,15 +68,14 @@ class _Contract:
             known = self.operations if local(part) == "portType" else self.parts
             known |= {(name, inner.get("name", "")): inner for inner in children(part)}
 
-    def _follow(self, location: str | None, path: Path) -> None:
-        if location and "://" not in location:
-            self._read((path.parent / location).resolve())
-
     def _schema(self, schema: Element, path: Path) -> None:
         target = schema.get("targetNamespace", "")
         for child in children(schema):
             if local(child) in {"import", "include"}:
-                self._follow(child.get("schemaLocation"), path)
+                there = beside(path, child.get("schemaLocation"))
+                if there is not None and there not in self._seen and there.is_file():
+                    self._seen.add(there)
+                    self._schema(parse_file(there), there)
             elif local(child) == "element":
                 self.elements[f"{{{target}}}{child.get('name')}"] = child
             elif local(child) in {"complexType", "simpleType"}:

@@ -29,8 +29,8 @@ from zeep.xsd.context import XmlParserContext
 from zeep.xsd.types.builtins import Base64Binary, Boolean, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
 
 from adapters.soap.plain import NotPlain, Plain, compiled
-from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema
-from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
+from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
+from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, split
 from bus.errors import ConfigError, Invalid, Malformed
 
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -241,7 +241,8 @@ def _encoded_operations(path: Path) -> set[str]:
     """Names of the operations whose body is ``use="encoded"``; zeep forgets this once the binding is resolved."""
     return {
         operation.get("name")
-        for binding in children(parse_file(path))
+        for _, root in documents(path)
+        for binding in children(root)
         if local(binding) == "binding"
         for operation in children(binding)
         for body in operation.iter()

@@ -78,6 +78,19 @@ def test_an_array_of_a_contract_that_says_not_where_the_encoding_is_described_is
         client.close()
 
 
+def test_a_contract_whose_binding_stands_in_a_file_that_it_imports_is_encoded_as_that_says(tmp_path):
+    head, _, rest = ARRAYS.partition("<types>")
+    parts, service, end = rest.partition("<service")
+    (tmp_path / "binding.wsdl").write_text(f"{head}<types>{parts}</definitions>", "utf-8")
+    (tmp_path / "x.wsdl").write_text(f'{head}<import namespace="urn:t" location="binding.wsdl"/>{service}{end}', "utf-8")
+    body = ENCODED.partition(b"<NS1:")[0].decode().replace("<SOAP-ENV:Body", '<SOAP-ENV:Body xmlns:t="urn:t"')
+    body += f'<t:cercaResponse><return href="#1"/></t:cercaResponse><t:Ps id="1">{ITEM.format_map(ADA)}</t:Ps></SOAP-ENV:Body></SOAP-ENV:Envelope>'
+    with Peer(body=body.encode()) as peer:
+        client = SoapClient(tmp_path / "x.wsdl", peer.url)
+        assert client.call("cerca", {"cf": "x"}, call_of())["return"] == [ADA]
+        client.close()
+
+
 def _references(*bodies: str) -> bytes:
     inner = "".join(f'<o id="{number}">{body}</o>' for number, body in enumerate(bodies))
     return ENCODED.replace(b"<NS2:", inner.encode() + b"<NS2:", 1).replace(b'href="#1"', b'href="#0"')
