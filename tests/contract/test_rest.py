@@ -534,7 +534,7 @@ def test_a_word_of_json_schema_that_shapes_have_not_is_told_with_those_that_they
 def test_a_list_of_wrong_items_costs_no_more_than_its_first_one(made):
     """A reply within the limit took gigabytes, a fault for each item."""
     shape = made("x", {"type": "object", "properties": {"voci": {"type": "array", "items": {"type": "string"}}}})
-    reply, began = RestReply(200, {}, b'{"voci":[' + b"1," * 100_000 + b"1]}", "keyed"), time.monotonic()
-    with pytest.raises(InDoubt, match=r"agreed shape: voci.0\b"):
+    reply = RestReply(200, {}, b'{"voci":[' + b"1," * 100_000 + b"1]}", "keyed")
+    with pytest.raises(InDoubt, match=r"agreed shape: voci.0\b") as doubt:
         reply.model(shape)
-    assert time.monotonic() - began < 2
+    assert "voci.1" not in doubt.value.sentence

@@ -539,9 +539,9 @@ def test_a_handshake_of_tls_that_drips_has_an_end(monkeypatch):
         outside, "LONGEST", 1.0
     )  # a busy machine may take 0.2 s to begin: a line cut then leaks its socket (CPython, `SSLSocket._create`)
     begun = time.monotonic()
-    with answering([b"\x16\x03\x03\x40\x00", *[b"a"] * 40], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
+    with answering([b"\x16\x03\x03\x40\x00", *[b"a"] * 1200], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
         outside.stamp(url.replace("http:", "https:"), b"x", b"")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 40, "it goes on for a minute"
 
 
 def test_whatever_one_anchor_meets_the_others_are_asked_and_who_is_late_is_told(tmp_path, authority, monkeypatch):

@@ -126,9 +126,9 @@ def test_a_reply_of_the_same_process_is_not_read_back(server, call, monkeypatch)
 def test_a_question_that_is_refused_says_why_at_once(call):
     began = time.monotonic()
     call("POST", "/messages", saluto("Rea"), {"Idempotency-Key": "due volte"})
-    refused = call("POST", "/messages", saluto("Zoe"), {"Idempotency-Key": "due volte", "Prefer": "wait=20"})
+    refused = call("POST", "/messages", saluto("Zoe"), {"Idempotency-Key": "due volte", "Prefer": "wait=50"})
     assert (refused.status, refused.json["code"]) == (422, "input.key-reused")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
 
 
 def test_a_question_without_reply_in_time_is_accepted(call):
@@ -140,8 +140,8 @@ def test_a_question_without_reply_in_time_is_accepted(call):
 
 def test_a_question_whose_route_never_replies_is_not_waited_for(call):
     start = time.monotonic()
-    assert call("POST", "/messages", {"type": "prova.silenzio", "data": {"nome": "Mara"}}, {"Prefer": "wait=25"}).status == 202
-    assert time.monotonic() - start < 20
+    assert call("POST", "/messages", {"type": "prova.silenzio", "data": {"nome": "Mara"}}, {"Prefer": "wait=50"}).status == 202
+    assert time.monotonic() - start < 40
 
 
 def test_a_reply_that_comes_while_the_asker_waits_is_given(call):
@@ -540,7 +540,7 @@ def test_who_waits_at_a_door_that_is_told_to_stop_is_told_that_the_message_was_a
             time.sleep(0.02)
         begun = time.monotonic()
         server.stop()
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 25
         assert sent.result(1).status == 202
         assert watched.result(1).status == 200
 
