@@ -125,12 +125,20 @@ def mixed_numbers(raw: str, text: str) -> tuple[ExpressionError, ...]:
             continue
         kinds = set(_operands(overload[2].removeprefix("(").removesuffix(")")))
         if kinds <= _NUMBERS and _WHOLE & kinds and _FRACTIONS & kinds:
-            sentence = f"`{overload[1].strip('_')}` cannot be applied to a whole number and a number with decimals"
-            hint = "double(...) around the whole one, 2.0 for 2; and int(...) around it all where cents are wanted"
-            hint = "int(...) makes a whole one of it" if overload[1] == "_%_" else hint
+            sentence, hint = of_two_kinds(overload[1])
             place = {"line": max(int(match[1]) - 1, 1), "column": int(match[2])}
             found.append(ExpressionError(sentence, code="expression.wrong-type", hint=hint, **place))
     return tuple(_by_cause(found))
+
+
+_OF_WHOLE_ONES = "% takes whole numbers: int(...) makes one"
+
+
+def of_two_kinds(function: str, whole: str = "") -> tuple[str, str]:
+    """(sentence, hint) for a whole number, at the path ``whole`` where it has one, that is reckoned with one with decimals."""
+    made = f"write double({whole})" if whole else "double(...) around the whole one, 2.0 for 2"
+    hint = _OF_WHOLE_ONES if function == "_%_" else f"{made}; and int(...) around it all where cents are wanted"
+    return f"`{function.strip('_')}` cannot be applied to a whole number and a number with decimals", hint
 
 
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
@@ -395,7 +403,9 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
     if function == "_?_:_":
         return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
     hint = ""
-    if "double" in types and "int" in types:
+    if "double" in types and function == "_%_":
+        hint = _OF_WHOLE_ONES
+    elif "double" in types and "int" in types:
         hint = "int(...) or double(...) makes them the same type"
     elif "bool" in types and "string" in types and function in COMPARISONS:
         hint = "true and false are written without quotes"

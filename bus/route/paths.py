@@ -12,10 +12,10 @@ from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.made import OF_PATH
-from bus.expression.tree import COMPARISONS, OF_DATES, as_written
+from bus.expression.tree import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import choices_of, shapes_within
-from bus.expression.wording import field_of
+from bus.expression.wording import field_of, of_two_kinds
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, resolve, schema_at, unknown_field, without_fields
@@ -423,9 +423,8 @@ class Paths:
             elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
                 day = path if schema["format"] == "date" else f"date_of({path})"
                 sentence, hint = f"+ joins texts, and does not move {path} by {by}", f'write date_add({day}, "{by}")'
-            elif one.beside == "double_value" and one.function not in COMPARISONS and type_of(schema) == "integer":
-                sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
-                hint = f"write double({path}), and int(...) around the whole where cents are wanted"
+            elif one.beside == "double_value" and one.function in RECKONING and type_of(schema) == "integer":
+                sentence, hint = of_two_kinds(one.function, path)  # also of what `set` made, whose types CEL is not told
             else:
                 continue
             start = one.offset - (len(one.function) if one.function in OF_DATES else 0)  # CEL points at the bracket

@@ -77,6 +77,22 @@ def test_a_mistake_is_found_at_its_place_and_nothing_else(steps: str, expected: 
     assert all(rest.startswith(start) for (_, start), (_, rest) in zip(expected, found, strict=True)), found
 
 
+@pytest.mark.parametrize(
+    ("expression", "code", "hint"),
+    [
+        ("riga.quanti * 1.5", "expression.wrong-type", "write double(riga.quanti); and int(...) around it all where cents are wanted"),
+        ("riga.quanti % 1.5", "expression.invalid", "% takes whole numbers: int(...) makes one"),
+        ("size(body.cf) % 1.5", "expression.invalid", "% takes whole numbers: int(...) makes one"),
+    ],
+)
+def test_a_whole_number_reckoned_with_decimals_is_told_with_what_helps(
+    expression: str, code: str, hint: str, operations: dict[str, Any]
+) -> None:
+    steps = f"  - {{id: a, set: {{riga: {{quanti: size(body.cf)}}}}}}\n  - {{id: b, reply: {{x: '{expression}'}}}}\n"
+    _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": (HEAD + steps).encode()}, operations)
+    assert [(code, hint)] == [(one.code, one.hint) for one in findings]
+
+
 def test_what_may_be_missing_before_an_item_of_a_list_is_to_be_asked_for(operations: dict[str, Any]) -> None:
     owner = {"type": "object", "required": ["cf"], "properties": {"cf": {"type": "string"}}}
     estate = {"type": "object", "required": ["di"], "properties": {"di": {"type": "array", "items": owner}}}
