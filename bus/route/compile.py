@@ -8,14 +8,14 @@ they do not change the digest; runs finish under the rules they started with bec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bus import calendar
 from bus.errors import RulesError
-from bus.expression import Environment, Expression, Table, Tables, name_problem
+from bus.expression import Environment, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
 from bus.mapping.template import Used, Workshop, asked_in, part_of
 from bus.mapping.types import BUILT_IN
@@ -87,38 +87,39 @@ def compile_route(
 ) -> CompiledRoute:
     """Compile a parsed route; what is wrong with its expressions and names goes to ``report``. ``fields`` are those of its message."""
     builder = _Builder(parsed, mappings, report, Environment(BUILT_IN | parsed.names, tables, fields))
+    model, shop = parsed.model, builder.shop
     steps = builder.steps(parsed.steps)
-    builder.shop.offered = BUILT_IN - {"case"}
-    key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
-    case = builder.expressions(parsed.model.case, ("case",))
-    for used in builder.shop.used:
-        check_lookups(used, tables, builder.shop)
-    sound = parsed.complete and not builder.shop.failed
-    planned = partial(_plan, parsed, builder, steps, key, case, tables)
-    unasked, spoilt = frozenset(builder.shop.unasked), frozenset(builder.shop.spoilt)
-    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned, unasked, spoilt)
+    shop.offered = BUILT_IN - {"case"}
+    key = builder.expression(model.key, ("key",)) if model.key is not None else None
+    case = builder.expressions(model.case, ("case",))
+    for used in shop.used:
+        check_lookups(used, tables, shop)
+
+    def planned() -> p.Plan:
+        rules = _rules(parsed, shop.used, builder.applied, tables)
+        return p.Plan(
+            route=model.route, version=model.version, digest=digest(rules), on=model.on, steps=steps, rules=rules, owner=model.owner,
+            purpose=model.purpose, key=key, case=case, operations=frozenset(builder.operations), ordered=model.order == "case",
+        )  # fmt: skip
+
+    sound, unasked, spoilt = parsed.complete and not shop.failed, frozenset(shop.unasked), frozenset(shop.spoilt)
+    return CompiledRoute(parsed, sound, _by_step(shop.used, parsed), builder.applied, planned, unasked, spoilt)
 
 
-def _plan(
-    parsed: ParsedRoute, builder: _Builder, steps: tuple[p.Step, ...], key: Expression | None, case: Mapping[str, Expression],
-    tables: Mapping[str, Table],
-) -> p.Plan:  # fmt: skip
-    model = parsed.model
-    every = [*builder.shop.used, *(one for mapping in builder.applied.values() for one in mapping.used)]
-    looked = [(lookup.table, lookup.rows) for used in every for lookup in used.expression.lookups if lookup.table]
+def _rules(parsed: ParsedRoute, used: Sequence[Used], mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table]) -> JsonObject:
+    """What a plan is made of: the route, the ``mappings`` that it applies, the tables that any of them looks into."""
+    every = [*used, *(one for mapping in mappings.values() for one in mapping.used)]
+    looked = [(lookup.table, lookup.rows) for one in every for lookup in one.expression.lookups if lookup.table]
     rules: JsonObject = {
         "format": FORMAT,
         "route": {name: value for name, value in parsed.document.items() if name not in ("tests", "given")},
-        "mappings": {name: mapping.rules for name, mapping in builder.applied.items()},
+        "mappings": {name: mapping.rules for name, mapping in mappings.items()},
         "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name, _ in looked},
     }
     orders = {name: list[JsonValue](tables[name]) for name, rows in looked if rows and [*tables[name]] != sorted(tables[name])}
     if orders:  # canonical JSON sorts keys; not always there, so that other rules keep their digest
         rules["orders"] = dict[str, JsonValue](orders)
-    return p.Plan(
-        route=model.route, version=model.version, digest=digest(rules), on=model.on, steps=steps, rules=rules, owner=model.owner,
-        purpose=model.purpose, key=key, case=case, operations=frozenset(builder.operations), ordered=model.order == "case",
-    )  # fmt: skip
+    return rules
 
 
 def _by_step(used: list[Used], parsed: ParsedRoute) -> dict[Pointer, list[Used]]:
