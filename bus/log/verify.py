@@ -8,9 +8,8 @@ not one that a witness has not seen. Where the tree as it is stored still has th
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
+from bus.log.roots import WITNESS, Root, Span, anchors, roots
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
@@ -31,8 +31,6 @@ Told = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
 SEALED_WITHIN = 5.0
 """Seconds within which a record has its place in the tree, while a sequencer is at work."""
-STORED, WITNESS, HELD = range(3)
-"""Who vouches for a root; of one size the log itself is asked first."""
 _NONE_LEFT = StoredCheckpoint(0, b"", 0, "", b"")
 """The newest checkpoint of a log that has none, and had some."""
 _ALL_REMOVED = Fault("rollback", "the log has no checkpoint any more: all of them were removed", 0, 0)
@@ -126,18 +124,6 @@ class _Place(NamedTuple):
     keys: frozenset[Verifier]
     lost: frozenset[Verifier]
     traces: int
-
-
-class _Root(NamedTuple):
-    """A root that somebody vouches for: the log itself (``stored``), a witness, the auditor's own copy (``held``)."""
-
-    size: int
-    order: int
-    head: Checkpoint | None
-    by: str
-    stored: StoredCheckpoint | None = None
-    time: int = 0
-    held: Note | None = None
 
 
 def verify(read: Read, trust: Trust, start: State | None = None, told: Told = lambda size, of, state: None, url: str = "") -> Report:
@@ -264,8 +250,8 @@ class _Walk:
         self._counts = Counts(traces=told)
 
     def _walk(self) -> None:
-        names = sorted({key.name for key in self._trust.witnesses})
-        for root in heapq.merge(self._stored(), self._mine(), *map(self._witnessed, names), key=lambda root: root[:2]):
+        span = Span(self._read, self._origin, self._edge.size, self._newest.size)
+        for root in roots(span, self._trust.witnesses, self._trust.held):
             before, after = self._edge.size, self._seq
             lines = self._advance(root) if root.size > before else []
             self._judge(root)
@@ -277,44 +263,6 @@ class _Walk:
             self._told(self._edge.size, self._newest.size, self.state)
         self._await_help()
         self._kept = self._place()
-
-    # -- whose roots there are -------------------------------------------------------------------------------------------
-
-    def _stored(self) -> Iterator[_Root]:
-        """The log's own checkpoints, signed or not."""
-        at = self._edge.size
-        while True:
-            with self._read() as tx:
-                rows = tx.all("checkpoints_beyond", size=at, until=self._newest.size, most=PAGE)
-            for row in rows:
-                at = row["size"]
-                stored = StoredCheckpoint(at, row["root"], row["last"], row["time"], row["note"])
-                yield _Root(at, STORED, None, "the log", stored)
-            if not rows:
-                return
-
-    def _witnessed(self, name: str) -> Iterator[_Root]:
-        """Checkpoints that carry a cosignature of a witness whom the auditor trusts."""
-        for size, evidence in self._anchors("witness", name, self._edge.size):
-            yield from self._cosignature(evidence, size)
-
-    def _cosignature(self, evidence: bytes, size: int) -> Iterator[_Root]:
-        try:
-            found = note.parse(evidence)
-            head, made = checkpoint_of(found.text), cosigned(found, self._trust.witnesses)
-        except EvidenceError as error:
-            raise Broken(Fault("cosignature", f"the cosigned checkpoint of {size:,} records: {error.sentence}")) from error
-        if not made or (head.origin, head.size) != (self._origin, size):
-            raise Broken(diagnosis.not_cosigned(found, size, head, self._origin))
-        for key, signature in made:
-            yield _Root(size, WITNESS, head, key.name, time=signature.time)
-
-    def _mine(self) -> Iterator[_Root]:
-        """What the auditor holds, the smallest first."""
-        for held in sorted(self._trust.held, key=lambda one: checkpoint_of(one.text).size):
-            head = checkpoint_of(held.text)
-            if head.size >= self._edge.size:
-                yield _Root(head.size, HELD, head, "the checkpoint that you hold", held=held)
 
     def _of_this_log(self, held: Note) -> None:
         try:
@@ -345,7 +293,7 @@ class _Walk:
 
     # -- step by step -----------------------------------------------------------------------------------------------------
 
-    def _advance(self, root: _Root) -> list[Line]:
+    def _advance(self, root: Root) -> list[Line]:
         """Hash the records up to that size, and compare them with the tree as it is stored."""
         before = self._edge.size
         with self._read() as tx:
@@ -386,7 +334,7 @@ class _Walk:
     def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
         """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
         for witness in self._trust.witnesses:
-            for _, evidence in self._anchors("witness", witness.name, leaf):
+            for _, evidence in anchors(self._read, "witness", witness.name, leaf):
                 with suppress(EvidenceError):
                     found = note.parse(evidence)
                     if cosigned(found, [witness]) and note.verify(found, [key]):
@@ -434,7 +382,7 @@ class _Walk:
             rules.compare(tx)
             traces.strangers(tx, min(self._traced, self._seq), self._counts.traces)
 
-    def _judge(self, root: _Root) -> None:
+    def _judge(self, root: Root) -> None:
         """Whether the records hashed so far have this root."""
         head = root.head
         if root.stored is not None:
@@ -471,7 +419,7 @@ class _Walk:
             raise Broken(Fault("checkpoint", f"the checkpoint stored as that of {stored.size:,} records says something else"))
         return head
 
-    def _signed_roots(self, tx: Tx, root: _Root) -> Iterable[Checkpoint]:
+    def _signed_roots(self, tx: Tx, root: Root) -> Iterable[Checkpoint]:
         """Roots of this size and of later ones which are really signed: by them the stored tree is judged."""
         if root.head is not None:
             yield root.head
@@ -526,7 +474,7 @@ class _Walk:
         with self._read() as tx:
             names = [row["name"] for row in tx.all("anchor_names") if row["kind"] == "timestamp"]
         for name in names:
-            for size, evidence in self._anchors("timestamp", name, start):
+            for size, evidence in anchors(self._read, "timestamp", name, start):
                 found[name] = size, self._stamp(evidence, size)
         return found
 
@@ -539,17 +487,6 @@ class _Walk:
             return int(timestamp.verified(evidence, stored.note, self._trust.authorities).timestamp())
         except EvidenceError as error:
             raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error
-
-    def _anchors(self, kind: str, name: str, after: int) -> Iterator[tuple[int, bytes]]:
-        """What somebody said of checkpoints beyond a size, with the size of each, in order."""
-        while True:
-            with self._read() as tx:
-                rows = tx.all("anchors_beyond", kind=kind, name=name, after=after, most=PAGE)
-            if not rows:
-                return
-            for row in rows:
-                after = row["size"]
-                yield after, octets(row["evidence"])
 
     def _end(self) -> None:
         """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
