@@ -7,7 +7,7 @@ and what is declared of their shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +27,10 @@ from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, read_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
-from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
+from bus.route.waiting import check_gather, check_wait, ends
+from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of, reached
 from bus.route.world import NO_CASE, World, doubts_in, target_schema
-from bus.source import Pointer, Reporter, Severity, nearest, suggestion
+from bus.source import Pointer, Reporter, nearest, suggestion
 
 _MISSED = "there is no `{}` here"
 """Also what is said of a name by which an expression does not compile."""
@@ -122,7 +123,7 @@ class _Checker:
         self._uses(step.pointer, failing, only=("on_error",))
         ways: list[Scope | None] = [answered]
         ending: set[int] = set()
-        for position in self._reached(step, "on_error", model.on_error):
+        for position in reached(step, "on_error", self.report):
             ended = self._block(step.block("on_error", position, "steps"), failing)
             ending |= {position} if ended is None else set()
             ways.append(without(self._nulled(step, position, ended), scope, "error"))
@@ -182,7 +183,9 @@ class _Checker:
         arrived = self.world.known(awaited.shape if awaited else None)
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
-        self._waiting(step, scope, awaited)
+        check_wait(step, self.report)
+        if model.wait is not None:
+            self._key(step, scope, awaited)
         given = (arrived, replace(arrived, null="after the deadline"))
         after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in given)
         return self._deadline(step, scope, after, late)
@@ -193,13 +196,7 @@ class _Checker:
         items = self.world.several(gathered)
         self._uses(step.pointer, scope, without=("until",))
         self._uses(step.pointer, scope.having({"items": items}), only=("until",))
-        if model.count is None and model.until is None and not _ends(model):
-            self._unless_unclear(step, (), "gather.endless", "nothing ends this gather", "say `count`, `until`, `deadline` or `by`")
-        else:
-            self._ending(step)
-        if re.fullmatch(r"\s*(-[0-9]+|0+)\s*", str(model.count)):
-            hint = "say how many messages make it complete"
-            self.report.report((*step.pointer, "count"), "expression.wrong-result", "`count` must be at least 1", hint)
+        check_gather(step, self.report)
         self._key(step, scope, gathered)
         after = scope.having({model.as_: items})
         return self._deadline(step, scope.having({"items": items}), after, after)
@@ -210,10 +207,7 @@ class _Checker:
             self._comes_late(step)
         expired = step.block("on_deadline")
         if not expired:
-            return late if _ends(step.model) else after
-        if not _ends(step.model):
-            place, sentence = (*step.pointer, "on_deadline"), "there is no deadline, so these steps can never run"
-            self.report.report(place, "step.unreachable", sentence, "say `deadline`, such as 30d", "warning", key=True)
+            return late if ends(step) else after
         ended = self._block(expired, scope)
         if ended is None:
             return after
@@ -231,7 +225,7 @@ class _Checker:
         self._uses(step.pointer, scope)
         complete = check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
         ways: list[Scope | None] = []
-        for position in self._reached(step, "choose", step.model.choose):
+        for position in reached(step, "choose", self.report):
             ways.append(self._block(step.block("choose", position, "steps"), scope))
             self.given.note((*step.pointer, "choose", position), scope, ways[-1])
         other = self._block(step.block("otherwise"), scope)
@@ -527,51 +521,6 @@ class _Checker:
             paths = self._paths(Scope({}, frozenset()))
             target = Target(model.undo, shape_of(undo.request), paths)
             target.takes(answer_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
-
-    def _waiting(self, step: Parsed, scope: Scope, awaited: MessageType | None) -> None:
-        model = step.model
-        if model.wait is not None:
-            self._ending(step)
-            self._key(step, scope, awaited)
-        elif not _ends(model):
-            self._unless_unclear(step, (), "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
-        elif idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]:
-            sentence = f"`{idle[0]}` says something of a message, and this waits for none"
-            self._unless_unclear(step, (idle[0],), "wait.nothing", sentence, "say its type: `wait: pagopa.ricevuta`")
-        elif model.on_deadline:
-            sentence = "a mere delay goes on where it ends, so these steps can never run"
-            self._unless_unclear(step, ("on_deadline",), "step.unreachable", sentence, "write them behind it", "warning")
-
-    def _ending(self, step: Parsed) -> None:
-        """Whether a wait for messages ends though none comes."""
-        if not _ends(step.model) and not step.block("on_deadline"):  # where there are steps, `_deadline` says so
-            hint = "say `deadline`, such as 30d or 10wd, or a date by `by`"
-            self._unless_unclear(step, (step.kind,), "wait.no-deadline", f"step `{step.model.id}` may wait for ever", hint, "warning")
-        elif step.kind == "wait" and step.model.again and step.model.deadline is None and _ends(step.model):
-            sentence = "`again` renews a wait after its `deadline`, and there is none"
-            self._unless_unclear(step, ("again",), "wait.again", sentence, "say how long one wait takes, such as `deadline: 10d`")
-
-    def _unless_unclear(self, step: Parsed, part: Pointer, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
-        """A finding of what a step lacks, unless it says something that is not understood: that is the cause then."""
-        if not step.unclear:
-            self.report.report((*step.pointer, *part), code, sentence, hint, severity, key=bool(part))
-
-    def _reached(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[int]:
-        """The positions of clauses, each after what is said of it: none is taken after one that always holds."""
-        always, seen = False, set[str]()
-        for position, clause in enumerate(clauses):
-            why = "the clause above always holds" if always else "a clause above has the same condition" if clause.when in seen else ""
-            if why:
-                sentence = f"{why}, so this one is never taken"
-                self.report.report((*step.pointer, part, position), "step.unreachable", sentence, "", "warning")
-            always = always or clause.when is None
-            seen.add(clause.when)
-            yield position
-
-
-def _ends(model: Any) -> bool:
-    """Whether a `wait` or `gather` ends though what it waits for does not come."""
-    return model.deadline is not None or model.by is not None
 
 
 _ONLY_THERE = {

@@ -132,6 +132,18 @@ def _is_of_no_kind(when: Expression | None) -> bool:
     return when is not None and any(one.path == ("error", "kind") and one.text not in KINDS for one in when.comparisons)
 
 
+def reached(step: Parsed, part: str, report: Reporter) -> Iterator[int]:
+    """The positions of a step's clauses, each after what is said of it: none is taken after one that always holds."""
+    always, seen = False, set[str]()
+    for position, clause in enumerate(getattr(step.model, part)):
+        why = "the clause above always holds" if always else "a clause above has the same condition" if clause.when in seen else ""
+        if why:
+            report.report((*step.pointer, part, position), "step.unreachable", f"{why}, so this one is never taken", "", "warning")
+        always = always or clause.when is None
+        seen.add(clause.when)
+        yield position
+
+
 def _never_taken(clauses: Sequence[Expression | None], taken: Collection[int | None]) -> Iterator[tuple[int, Expression]]:
     """Clauses that no situation takes. Of those behind one that always holds, or that has the same condition, it is said already."""
     for position, when in enumerate(clauses):
