@@ -227,13 +227,14 @@ def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Excepti
     seen = _Seen(tx, arrivals)
     results: list[Accepted | Exception] = []
     for arrival in arrivals:
-        take_in = receive if seen.has_name_of(arrival) else _take_in
-        if seen.is_new(arrival):
+        repeats, meets = seen.has_name_of(arrival), seen.meets(arrival)
+        seen.add(arrival)
+        if not repeats and not meets:
             write_new(tx, arrival.entry, arrival.names)
             results.append(_accepted(arrival, ()))
             continue
         try:
-            results.append(take_in(tx, arrival))
+            results.append(receive(tx, arrival) if repeats else _take_in(tx, arrival))
         except InputError as refused:
             results.append(refused)
     return results
@@ -255,19 +256,21 @@ class _Seen:
         """Whether a message was accepted under one of its names."""
         return not self._intake.isdisjoint(arrival.names.intake)
 
-    def is_new(self, arrival: Arrival) -> bool:
-        """Whether it begins a case of its own and meets nothing; from then on the batch knows it."""
-        case, type_name = arrival.names.case.items(), arrival.message.type
-        strong = [key for key in case if key[0] not in WEAK]
-        new = (
-            not arrival.expect
-            and not self.has_name_of(arrival)
-            and self._case.isdisjoint(strong)
-            and not any((type_name, *key) in self._waits for key in case)
-        )
+    def meets(self, arrival: Arrival) -> bool:
+        """Whether it concerns a case, a wait or a fact that there is: otherwise it begins a case of its own, and nothing need be read."""
+        if arrival.expect or not self._case.isdisjoint(_matters(arrival)):
+            return True
+        return any((arrival.message.type, *key) in self._waits for key in arrival.names.case.items())
+
+    def add(self, arrival: Arrival) -> None:
+        """What comes behind it in the batch might meet it, too."""
         self._intake.update(arrival.names.intake)
-        self._case.update(strong)
-        return new
+        self._case.update(_matters(arrival))
+
+
+def _matters(arrival: Arrival) -> list[tuple[str, str]]:
+    """The keys by which it joins a case: those that name persons never do."""
+    return [key for key in arrival.names.case.items() if key[0] not in WEAK]
 
 
 def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:
