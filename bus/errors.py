@@ -23,6 +23,7 @@
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
     │   ├── KeyMissing    the key store is older than what it is to open
+    │   ├── Changed       its tables are not those that the bus made
     │   ├── Interrupted   surely nothing was written: the same may do well later
     │   └── Unknown       perhaps it was
     └── EvidenceError     the auditor must judge: a signature, proof or checkpoint that does not hold
@@ -221,6 +222,10 @@ class KeyMissing(StoreError):
     """The key store does not have the key, which it was never told to destroy: it is older than what it is to open."""
 
     default_code = "keys.missing"
+
+
+class Changed(StoreError):
+    """The database answers, and is not as the bus made it: a table or a column was dropped, or another thing put in its place."""
 
 
 UNREADABLE = (Erased, KeyMissing)

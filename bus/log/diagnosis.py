@@ -7,26 +7,29 @@ records, all that can be said is between which two right roots the fault lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any, NamedTuple, TypeGuard
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-from bus.errors import EvidenceError, StoreError
+from bus.errors import Changed, EvidenceError
 from bus.log import tree
 from bus.log.checkpoint import Checkpoint
-from bus.log.note import Note
-from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.log.note import Note, Verifier
+from bus.log.stored import NoTile, StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, WIDTH, Tile, hashes_in
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
 from bus.store import Row, Tx
 
+Name = TypeVar("Name")
 Content = Mapping[str, Any]
 """A record, parsed."""
 AHEAD = 4096
 """Leaves and records behind the first that does not fit, among which its fellows are looked for."""
 CHANGED = "the records, and the tree over them, were changed"
+BY_ID = itemgetter("id")
 UNTOUCHED = "every leaf before it is as it was signed"
 MISLED = "the records are as they were; what portal, console and search show is not what happened"
 
@@ -96,6 +99,17 @@ class Page(NamedTuple):
         return Broken(self.lines[at].fault("table", self.first + at, said, hint))
 
 
+def once(table: str, rows: Sequence[Row], name: Callable[[Row], Name]) -> dict[Name, Row]:
+    """Rows by their key. Raises `Broken` where two have one: who reads the table is shown the one or the other."""
+    found = {name(row): row for row in rows}
+    if len(found) < len(rows):
+        names = [name(row) for row in rows]
+        twice = next(one for one in names if names.count(one) > 1)
+        said = f"two rows stand in the table `{table}` under the key {twice!r}, which it takes once"
+        raise Broken(Fault("table", said, hint="somebody dropped the key of the table; what is read may be either of them"))
+    return found
+
+
 def octets(value: object) -> bytes:
     """The bytes of a column: SQLite lets anybody put a text or a number where bytes belong."""
     if type(value) is bytes:
@@ -118,11 +132,28 @@ def not_cosigned(found: Note, size: int, said: Checkpoint, origin: str) -> Fault
     return Fault("cosignature", f"{what} bears no good cosignature of a key given", hint=hint)
 
 
+def of_keys(leaf: int, line: Line, named: Iterable[Verifier], lost: Iterable[Verifier], *, signed: bool) -> Fault:
+    """Keys that a record names, and for which nobody vouches; ``signed``: by whom else."""
+    what = f"keys of the log that none of those before it has signed: {', '.join(sorted(map(str, named)))}"
+    why = f", in the place of {', '.join(sorted(map(str, lost)))}, said to be lost" if lost else ""
+    how = "" if signed else " without any signature, as versions did before changes of keys were signed"
+    hint = (
+        f"leaf {leaf:,} names them{how}; if the minutes of the change name them too, give those before and these, each with --key; "
+        "a witness whom you trust vouches too: --witness-key"
+    )
+    return line.fault("keys", leaf, f"it names {what}{why}", hint)
+
+
+def not_ours(error: Changed) -> Fault:
+    """Of a database in which a table, or a column, is not there or is another thing."""
+    return Fault("unreadable", f"{error.sentence}; a table, or a column, was dropped or replaced")
+
+
 def same(stored: StoredTree, tile: Tile) -> bool:
     """Whether a tile that was computed is the stored one, as far as it goes."""
     try:
         found = stored.tile(tile.level, tile.number)
-    except StoreError:
+    except NoTile:
         return False
     return found.first == tile.first and found.hashes.startswith(tile.hashes)
 
@@ -210,7 +241,7 @@ def _tree(leaf: int, sentence: str) -> Fault:
 
 def _first_leaf(stored: StoredTree, tile: Tile) -> int:
     hashes = b""
-    with suppress(StoreError):
+    with suppress(NoTile):
         hashes = stored.tile(tile.level, tile.number).hashes
     pairs = ((tile.hashes[n : n + HASH], hashes[n : n + HASH]) for n in range(0, len(tile.hashes), HASH))
     at = next((n for n, (ours, theirs) in enumerate(pairs) if ours != theirs), 0)
@@ -249,7 +280,7 @@ def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:
     for number in range(start >> HEIGHT, ((end - 1) >> HEIGHT) + 1):
         try:
             found += [leaf for leaf in hashes_in(stored.tile(0, number).hashes) if len(leaf) == HASH]
-        except StoreError:
+        except NoTile:
             break
     first = (start >> HEIGHT) << HEIGHT
     return found[start - first : end - first]

@@ -18,7 +18,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.log import tables, traces
-from bus.log.diagnosis import Broken, Content, Fault, Line, Page, are_octets, octets
+from bus.log.diagnosis import BY_ID, Broken, Content, Fault, Line, Page, are_octets, octets, once
 from bus.log.payload import divided, matches
 from bus.store import Row, Tx, listed
 from bus.store.opening import open_reader
@@ -136,7 +136,7 @@ def _columns(leaf: int, line: Line, content: Content) -> None:
 def _commitments(tx: Tx, page: Page) -> tuple[int, int, dict[str, Fault]]:
     """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
     wanted = [payload["id"] for content in page.contents for payload in content.get("payloads", ())]
-    kept = {row["id"]: row for row in tx.all("payloads_named", ids=listed(wanted))} if wanted else {}
+    kept = once("payloads", tx.all("payloads_named", ids=listed(wanted)), BY_ID) if wanted else {}
     absent, gone = dict[str, Fault](), 0
     for leaf, line, content in page.leaves():
         for payload in content.get("payloads", ()):

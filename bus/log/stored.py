@@ -29,6 +29,12 @@ class StoredCheckpoint(NamedTuple):
     note: bytes
 
 
+class NoTile(StoreError):
+    """A part of the tree is not there."""
+
+    default_code = "store.tree"
+
+
 class StoredTree:
     """The tree as one view or transaction sees it; not to be kept beyond it."""
 
@@ -103,7 +109,7 @@ class StoredTree:
     def _tile(self, level: int, number: int) -> Tile:
         row = self._tx.one("tile", level=level, number=number)
         if row is None:
-            raise StoreError(f"the tree has no tile {level}/{number}", code="store.tree", hint="bus log verify says what is wrong")
+            raise NoTile(f"the tree has no tile {level}/{number}", hint="bus log verify says what is wrong")
         return Tile(level, number, bytes(row["hashes"]), row["first"])
 
 

@@ -8,10 +8,11 @@ a later record may have changed it. Of cases, waits, traces and requests of eras
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bus.log import cases, log, requests, waits
-from bus.log.diagnosis import MISLED, Broken, Content, Fault, Page
+from bus.log.diagnosis import BY_ID, MISLED, Broken, Content, Fault, Page, once
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx, listed
@@ -146,10 +147,11 @@ def _intake(tx: Tx, page: Page, binding: Sequence[tuple[int, Content]]) -> None:
     told = [(at, content, name) for at, content in binding for name in content["data"].get("intake", ())]
     if not told:
         return
-    rows = tx.all("intake_keys_among", names=listed(name for _, _, name in told))
-    known = {(row["scope"], row["key"]): (row["message"], row["content"]) for row in rows}
+    rows = tx.all("intake_keys_among", names=listed(sorted({(scope, key) for _, _, (scope, key) in told})))
+    known = once("intake_keys", rows, itemgetter("scope", "key"))
     for at, content, (scope, key) in told:
-        if known.get((scope, key)) != (content["message"], content["data"]["content"]):
+        row = known.get((scope, key))
+        if row is None or (row["message"], row["content"]) != (content["message"], content["data"]["content"]):
             said = f"the message {content['message']} does not stand in the table `intake_keys` as its record says"
             raise page.broken(at, said, AGAIN)
 
@@ -222,7 +224,7 @@ def _wrong(columns: Mapping[str, Any], row: Row | None, table: str) -> str:
 
 def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row]:
     names = list(wanted)
-    return {row["id"]: row for row in tx.all(query, **{name: listed(names)})} if names else {}
+    return once(name, tx.all(query, **{name: listed(names)}), BY_ID) if names else {}
 
 
 def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from bus.errors import EvidenceError
+from bus.errors import Changed, EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
@@ -26,6 +26,7 @@ from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
 from bus.store import Row, Tx, listed
+from bus.store.opening import open_reader
 
 Told = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
@@ -142,6 +143,10 @@ def verify(read: Read, trust: Trust, start: State | None = None, told: Told = la
     except STRANGE as error:
         said = f"something stands behind leaf {done[0]:,}, or in the tree over it, that the bus does not write: {error}"
         raise Broken(Fault("unreadable", said, done[0])) from error
+    except Changed as error:
+        if url:
+            open_reader(url).close()  # somebody may have migrated it meanwhile, which is no fault of the log
+        raise Broken(diagnosis.not_ours(error)) from error
 
 
 class _Walk:
@@ -325,7 +330,7 @@ class _Walk:
                 named, lost = (set(map(note.verifier, said["data"].get(what, ()))) for what in ("keys", "lost"))
                 ours = keys.vouched(said["data"], self._keys) or any(self._cosigned_with(key, leaf) for key in named)
                 if not ours and not keys.vouched(said["data"], self._former):
-                    self._strange = self._strange or _of_keys(leaf, line, named, lost, signed="signed" in said["data"])
+                    self._strange = self._strange or diagnosis.of_keys(leaf, line, named, lost, signed="signed" in said["data"])
                     continue
                 self._lost |= lost
                 self._keys = (self._keys | (named if ours else set())) - self._lost
@@ -510,17 +515,6 @@ def _announced(rows: Sequence[Row]) -> set[Verifier]:
         raise EvidenceError(
             "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"
         ) from error
-
-
-def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier], *, signed: bool) -> Fault:
-    what = f"keys of the log that none of those before it has signed: {', '.join(sorted(map(str, named)))}"
-    why = f", in the place of {', '.join(sorted(map(str, lost)))}, said to be lost" if lost else ""
-    how = "" if signed else " without any signature, as versions did before changes of keys were signed"
-    hint = (
-        f"leaf {leaf:,} names them{how}; if the minutes of the change name them too, give those before and these, each with --key; "
-        "a witness whom you trust vouches too: --witness-key"
-    )
-    return line.fault("keys", leaf, f"it names {what}{why}", hint)
 
 
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:

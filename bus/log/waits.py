@@ -6,9 +6,10 @@ Whoever opens or closes a wait there, or changes what it is for, changes no reco
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from bus.log.diagnosis import Broken, Content, Fault, Page
+from bus.log.diagnosis import Broken, Content, Fault, Page, once
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
@@ -32,7 +33,7 @@ def compare(tx: Tx, page: Page) -> None:
             said = f"that the run {run} was given the message {message} does not stand in the table `matches`"
             raise page.broken(at, said, HINT)
     began = {content["run"]: at for at, content in enumerate(contents) if content["kind"] in OPENS}
-    rows = {(row["run"], row["path"]): row for row in _rows(tx, "waits_among", began)}
+    rows = once("waits", _rows(tx, "waits_among", began), itemgetter("run", "path"))
     told = _folded(content for content in contents if content.get("run") in began) if began else {}
     doubtful = {run for run, waits in told.items() if any(_wrong(run, waits, rows))}
     whole = (parsed(row["content"]) for row in _rows(tx, "records_among_runs", doubtful))

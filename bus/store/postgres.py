@@ -30,11 +30,13 @@ from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
+    MISTAKES,
     READERS,
     READING,
     WRITING,
     Session,
     assert_safe,
+    changed,
     column,
     connect,
     interrupted,
@@ -447,6 +449,8 @@ class PostgresLook:
     def read(self) -> Iterator[Tx]:
         try:
             yield self._reader
+        except MISTAKES as error:  # the questions are right: what they are asked of is another thing by now, such as a view
+            raise changed(error) from error
         finally:
             self._reader.end()
 

@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
 
-from bus.errors import Interrupted, StoreError
+from bus.errors import Changed, Interrupted, StoreError
 
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 # It warns of each error that it passes over while it closes what is broken: at our commands' standard error, in words that tell nobody
@@ -387,7 +387,7 @@ def told(session: Session | None) -> Iterator[None]:
         if isinstance(error, errors.InsufficientPrivilege):
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
         if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
-            raise StoreError(f"the database is not as this program knows it: {str(error).partition(chr(10))[0]}", hint=CHANGED) from error
+            raise changed(error) from error
         if isinstance(error, errors.QueryCanceled):
             raise StoreError(SLOW, hint="ask for less at once (a smaller time, fewer messages); else " + BUSY) from error
         if session is None or passes(error, session):
@@ -395,6 +395,10 @@ def told(session: Session | None) -> Iterator[None]:
         if isinstance(error, MISTAKES):
             raise
         raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
+
+
+def changed(error: psycopg.Error) -> Changed:
+    return Changed(f"the database is not as this program knows it: {str(error).partition(chr(10))[0]}", hint=CHANGED)
 
 
 def passes(error: BaseException | None, session: Session) -> bool:

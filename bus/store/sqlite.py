@@ -133,7 +133,7 @@ class SqliteConnection:
         except MISTAKES:
             raise
         except sqlite3.DatabaseError as error:
-            self.failing = failed(error, self._path)
+            self.failing = failed(error, self._path, looking=self._read_only)
             if kind_of(error) in DAMAGED:
                 self._damaged = self.failing
             raise self.failing from error

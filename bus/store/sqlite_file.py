@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from bus.errors import StoreError
+from bus.errors import Changed, StoreError
 
 LOCAL_DISK = "put the file on a local disk that supports WAL"
 LITTLE = 1 << 20
@@ -29,10 +29,13 @@ def kind_of(error: BaseException | None) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def failed(error: sqlite3.Error, path: Path) -> StoreError:
-    """The database itself failed (disk full, I/O, locked, damaged), not what it was asked; or somebody has changed its tables."""
-    if str(error).startswith(("no such table", "no such column")):
-        return StoreError(f"the database is not as this program knows it: {error}", hint=CHANGED)
+def failed(error: sqlite3.Error, path: Path, *, looking: bool = False) -> StoreError:
+    """The database itself failed (disk full, I/O, locked, damaged), not what it was asked; or somebody has changed its tables.
+
+    ``looking``: it was only asked, and what it does not understand then, or cannot reckon, is not what we made.
+    """
+    if str(error).startswith(("no such table", "no such column")) or (looking and kind_of(error) == sqlite3.SQLITE_ERROR):
+        return Changed(f"the database is not as this program knows it: {error}", hint=CHANGED)
     hint = _remedy(error, path) or "look at the disk: space, errors (dmesg: did it become read-only?), who else has the file open"
     return StoreError(f"the database failed: {error}", hint=hint)
 

@@ -261,6 +261,71 @@ def test_nothing_is_written_not_even_with_the_rights_to(auditor, file, small):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *([f"DROP TABLE {table}"] for table in ("anchors", "checkpoints", "marks", "messages", "payloads", "records", "runs", "tiles")),
+        ["ALTER TABLE messages RENAME sender TO altro"],
+        [
+            "ALTER TABLE anchors RENAME TO altro",
+            "CREATE VIEW anchors AS SELECT kind, name, size, time, abs(-1 << 63) AS evidence FROM altro",
+        ],
+    ],
+    ids=" ".join,
+)
+def test_a_table_or_a_column_that_is_not_there_is_a_fault_and_no_database_that_is_away(changes, auditor, file):
+    for change_ in changes:
+        change(file, change_)
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"]) == (5, "unreadable")
+    assert shown["fault"]["sentence"].startswith("the database is not as this program knows it: ")
+
+
+def test_a_row_that_stands_twice_is_found_though_one_of_them_is_right(auditor, file):
+    """SQLite and PostgreSQL refuse it by the key of the table, which its owner can drop."""
+    for table, column in (("messages", "sender"), ("runs", "state"), ("payloads", "media_type")):
+        change(file, f"ALTER TABLE {table} RENAME TO prima")
+        columns = ", ".join(f"'altro' AS {one}" if one == column else one for one in _columns(file, "prima"))
+        change(file, f"CREATE TABLE {table} AS SELECT {columns} FROM (SELECT * FROM prima LIMIT 1) UNION ALL SELECT * FROM prima")
+        code, shown = auditor.shows()
+        assert (code, shown["fault"]["kind"]) == (5, "table")
+        assert f"two rows stand in the table `{table}` under the key " in shown["fault"]["sentence"]
+        change(file, f"DROP TABLE {table}")
+        change(file, f"ALTER TABLE prima RENAME TO {table}")
+    assert auditor.says()[0] == 0
+
+
+def _columns(file, table) -> list[str]:
+    with sqlite3.connect(file) as raw:
+        return [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
+
+
+def test_a_server_on_which_something_was_dropped_or_replaced(postgresql_url, capsys):
+    import psycopg
+
+    auditor = Auditor("", write_log(postgresql_url, random.Random(9), 60), capsys)
+    auditor.url = postgresql_url
+    fails = "CREATE VIEW anchors AS SELECT kind, name, size, time, (1 / (size - size))::text::bytea AS evidence FROM altro"
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        for table in ("anchors", "marks", "records", "tiles"):
+            raw.execute(f"ALTER TABLE {table} RENAME TO altro")
+            assert auditor.shows()[1]["fault"]["kind"] == "unreadable", table
+            raw.execute(f"ALTER TABLE altro RENAME TO {table}")
+        raw.execute("ALTER TABLE messages RENAME sender TO altro")
+        assert "column " in auditor.shows()[1]["fault"]["sentence"]
+        raw.execute("ALTER TABLE messages RENAME altro TO sender")
+        raw.execute("ALTER TABLE anchors RENAME TO altro")
+        raw.execute(fails)
+        code, shown = auditor.shows()
+        assert (code, "division by zero" in shown["fault"]["sentence"]) == (5, True)
+        raw.execute("DROP VIEW anchors")
+        raw.execute("ALTER TABLE altro RENAME TO anchors")
+        assert auditor.shows()[0] == 0
+        raw.execute("DROP TABLE schema_revision")
+        code, said = auditor.says()
+        assert (code, "a table records is there, and the revision of the schema" in said) == (3, True)
+
+
 def test_a_server_that_may_only_be_read(postgresql_url, capsys):
     import psycopg
 

@@ -45,6 +45,12 @@ def _everything(kind: Literal["sqlite", "postgres"]) -> str:
     return "\n".join(script(kind, revision) for revision in range(1, REVISION + 1))
 
 
+_OURS = """
+SELECT relname FROM pg_class
+WHERE relname IN ('schema_revision', 'records') AND relnamespace = quote_ident(current_schema())::regnamespace
+"""
+
+
 def refuse(found: int) -> None:
     """Raises `StoreError` for a schema that this program does not speak."""
     if found != REVISION:
@@ -130,12 +136,21 @@ def prepare_sqlite(raw: sqlite3.Connection) -> None:
 
 
 def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
-    """0 for a schema without our tables. Asks the catalogue itself: ``to_regclass`` may answer from before we had the lock."""
-    ours = "SELECT 1 FROM pg_class WHERE relname = 'schema_revision' AND relnamespace = quote_ident(current_schema())::regnamespace"
-    if session.execute(ours).fetchone() is None:
-        return 0
-    [row] = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchall()
-    return int(row["revision"] or 0)
+    """0 for a schema without our tables; raises `StoreError` where tables of ours say none. Asks the catalogue itself:
+    ``to_regclass`` may answer from before we had the lock.
+    """
+    there = {row["relname"] for row in session.execute(_OURS).fetchall()}
+    revision = 0
+    if "schema_revision" in there:
+        [row] = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchall()
+        revision = int(row["revision"] or 0)
+    if revision == 0 and "records" in there:
+        raise StoreError(
+            "a table records is there, and the revision of the schema (schema_revision) is not", code="store.schema",
+            hint="was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; is it that of another "
+            "program? name one of its own in store.url",
+        )  # fmt: skip
+    return revision
 
 
 def refuse_barred(session: psycopg.Connection[Any]) -> None:
