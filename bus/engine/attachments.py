@@ -175,7 +175,7 @@ class Attachments:
         replaced = set[int]()
 
         def work(tx: Tx) -> None:
-            if message is not None and not log.is_readable(tx, message):
+            if message is not None and log.is_erased(tx, message):
                 raise Erased("the message that the file was for was erased meanwhile")
             number = self._place(tx, temporary, own, token, replaced)
             data = {"file": token, "size": file.size, "key": number, **({"sender": sender} if message else {})}

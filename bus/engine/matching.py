@@ -41,7 +41,8 @@ def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
 def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
     """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for.
 
-    What was erased or disposed of is here no more: nobody could go on with it.
+    What was erased or disposed of is here no more: nobody could go on with it. What only the key store lacks is: whoever goes on with it
+    is a dead letter until a newer copy of the key store is there.
     """
     run = tx.one("run", id=wait["run"])
     if run is None or wait["type"] is None:
@@ -53,7 +54,7 @@ def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
     here = (
         row["message"]
         for row in rows
-        if row["message"] != run["message"] and not _passed(wait, row["time"]) and log.is_readable(tx, row["message"])
+        if row["message"] != run["message"] and not _passed(wait, row["time"]) and not log.is_erased(tx, row["message"])
     )
     return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else islice(here, 1))]
 

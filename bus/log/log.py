@@ -125,18 +125,13 @@ def message(tx: Tx, identity: str) -> tuple[Any, Key]:
 
 def is_erased(tx: Tx, identity: str) -> bool:
     """Whether a message cannot be read any more, for good: what only the key store lacks, a newer copy of it may bring back."""
-    with contextlib.suppress(KeyMissing):
-        return not is_readable(tx, identity)
-    return False
-
-
-def is_readable(tx: Tx, identity: str) -> bool:
-    """Whether what was received as a message is there, and somebody can open it."""
     try:
         message(tx, identity)
     except (KeyError, Erased):
-        return False
-    return True
+        return True
+    except KeyMissing:
+        pass
+    return False
 
 
 def key_of(tx: Tx, identity: str | None) -> Key:

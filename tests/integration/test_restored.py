@@ -176,6 +176,26 @@ def test_runs_whose_keys_an_older_key_store_lacks_are_dead_letters_that_can_be_g
         assert compare(server.app.store.read) == 4
 
 
+def test_a_message_whose_key_the_older_key_store_lacks_wakes_who_begins_to_wait_for_it(tmp_path: Path) -> None:
+    """Nobody can say what it is before a newer copy is there; the run that wants it is told of, and holds up no other."""
+    with running(tmp_path):
+        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+    with running(tmp_path) as server:
+        sent(server, "prova.sveglia", {"nome": "Ada"})
+    shutil.copytree(tmp_path / "var/keys", tmp_path / "newer")
+    exchange(tmp_path, tmp_path / "backup")
+    with running(tmp_path) as server:
+        asleep = sent(server, "prova.attesa", about("Ada"))
+        until(lambda: server.app.message(asleep)["state"] == "dead", "what it waits for is there, and cannot be opened")
+        [run] = server.app.message(asleep)["runs"]
+        assert run["reason"] == "keys.missing"
+    for path in (tmp_path / "newer").glob("1/*.keys"):
+        shutil.copy(path, tmp_path / "var/keys/1")
+    with running(tmp_path) as server:
+        assert Caller(server.port, "sistemista")("POST", f"/dead/{run['id']}/redeliver", {"reason": "prova"}).status == 200
+        assert wait_reply(server.app, asleep, 60)["reply"] == {"svegliato": "Ada"}
+
+
 def test_a_newer_key_store_brings_back_what_an_older_one_could_not_open(tmp_path: Path) -> None:
     with running(tmp_path):
         shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
