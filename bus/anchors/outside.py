@@ -10,12 +10,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from bus.config import WitnessAt
 from bus.diagnostics import logger
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
-from bus.log import timestamp
+from bus.log import timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number, place_of
 from bus.log.note import Note, Signature, Verifier, in_base64, parse, signature_of, verifier
 from bus.network import Proxy, has_authorities
@@ -35,6 +36,10 @@ FORGOT = (
     "its memory was restored from a backup, or began anew: tell its administrator, and who audits; until now it would have cosigned "
     "another history behind that size"
 )
+UNSIGNED = (
+    "over http whoever stands between may have said it: look what the witness itself remembers (bus witness show), "
+    "and give it an https address"
+)
 Proof = Callable[[int], list[bytes]]
 """The proof that the checkpoint in hand begins with the tree of so many leaves."""
 
@@ -50,27 +55,44 @@ def cosign(
     """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
 
     Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is, ``WITNESS_FORK``
-    when what it has seen does not go on as this one.
+    when what it has seen does not go on as this one, ``UNSIGNED`` when somebody on the line may have said either.
     Of one that knows less than it signed it is told (`witness.forgot`), and it gets what it lacks.
     """
     address = url.rstrip("/") + "/add-checkpoint"
     answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
+    denied = partial(_denied, url, key, note, size, proof, proxy)
     if answer.status == 409:
         known, old = old, _size(answer)
         if old > size:
-            raise Refused(rolled_back(key.name, old, size), outside_code="WITNESS_AHEAD", hint=BACK)
+            raise denied(rolled_back(key.name, old, size), "WITNESS_AHEAD")
         if old < known:
-            logger("snodo.anchors").error("witness.forgot", name=key.name, size=old, known=known, hint=FORGOT)
+            hint = FORGOT if _is_safe(url) else f"{FORGOT}; {UNSIGNED}"
+            logger("snodo.anchors").error("witness.forgot", name=key.name, size=old, known=known, hint=hint)
         answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
     if answer.status != 200:
         said = answer.content[:300].decode("utf-8", "replace").strip()
         if answer.status == 422:
-            raise Refused(
-                f"the witness {key.name} has seen another history: {said}; the log was rolled back or forked",
-                outside_code="WITNESS_FORK", hint=BACK,
-            )  # fmt: skip
+            raise denied(f"the witness {key.name} has seen another history: {said}; the log was rolled back or forked", "WITNESS_FORK")
         raise Refused(f"the witness {key.name} answered {answer.status}: {said}", outside_code=str(answer.status))
     return _signature(answer.content, key, note)
+
+
+def _denied(url: str, key: Verifier, note: Note, size: int, proof: Proof, proxy: Proxy | None, said: str, code: str) -> Refused:
+    """What a witness said of the log, which nobody signs: believed where what it cosigned last shows it, or TLS says who answers."""
+    last = _last(url, key, checkpoint_of(note.text).origin, proxy)
+    if _is_safe(url) or (last is not None and not _goes_on(last, note, size, proof)):
+        return Refused(said, outside_code=code, hint=BACK)
+    return Refused(f"{said}; nobody has signed that", outside_code="UNSIGNED", hint=UNSIGNED)
+
+
+def _goes_on(last: Checkpoint, note: Note, size: int, proof: Proof) -> bool:
+    """Whether a checkpoint of ``size`` records is one of the log that begins with the ``last`` one of a witness."""
+    return last.size <= size and tree.extends(last.root, last.size, checkpoint_of(note.text).root, size, proof(last.size))
+
+
+def _is_safe(url: str) -> bool:
+    """Whether TLS says who answers."""
+    return url.lower().startswith("https:")
 
 
 def rolled_back(witness: str, seen: int, size: int) -> str:
@@ -78,18 +100,19 @@ def rolled_back(witness: str, seen: int, size: int) -> str:
 
 
 def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
-    """By the names of their keys: the last checkpoint of a log that each witness cosigned, under its good signature, where it says so."""
-    found: dict[str, Checkpoint] = {}
-    for one in witnesses:
-        key = verifier(one.key)
-        try:
-            answer = _ask("GET", f"{one.url.rstrip('/')}/{place_of(origin)}/checkpoint", one.proxy)
-            held = parse(answer.content)
-            if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
-                found[key.name] = head
-        except SnodoError:  # it is away, or none of those that say it: who is late is told otherwise
-            continue
-    return found
+    """By the names of their keys: the last checkpoint of a log that each witness cosigned, where it says so."""
+    keys = [(verifier(one.key), one) for one in witnesses]
+    return {key.name: head for key, one in keys if (head := _last(one.url, key, origin, one.proxy)) is not None}
+
+
+def _last(url: str, key: Verifier, origin: str, proxy: Proxy | None) -> Checkpoint | None:
+    """The last checkpoint of a log that a witness cosigned, under its good signature; None where it is away, or says none of that kind."""
+    with suppress(SnodoError):  # who is late is told otherwise
+        answer = _ask("GET", f"{url.rstrip('/')}/{place_of(origin)}/checkpoint", proxy)
+        held = parse(answer.content)
+        if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
+            return head
+    return None
 
 
 def _request(old: int, proof: list[bytes], note: Note) -> bytes:

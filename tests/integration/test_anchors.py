@@ -478,6 +478,20 @@ def refused(one, signature, capfd):
     return line
 
 
+@pytest.mark.parametrize("said", [b"409 Conflict\r\nContent-Length: 7\r\n\r\n999999\n", b"422 No\r\nContent-Length: 3\r\n\r\nno\n"])
+def test_a_no_that_nobody_signed_on_a_line_without_tls_is_not_told_as_a_log_that_was_rolled_back(said, tmp_path, capfd):
+    """The alarm stops a municipality: whoever stands between could raise it."""
+    with bus(tmp_path / "uno") as one, answering([b"HTTP/1.1 " + said]) as url:
+        one.add(3)
+        settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+        one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
+        configure("warning")
+        one.app.anchoring.turn()
+        [line] = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "rolled" in line]
+    assert (line["event"], line["level"], line["hint"]) == ("anchor.failed", "warning", outside.UNSIGNED)
+    assert line["sentence"].endswith("the log was rolled back; nobody has signed that") or "or forked; nobody has" in line["sentence"]
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 BROKEN = {
     "nothing": b"", "no http": b"\0\xff" * 50, "breaks off": HEAD + b"Content-Length: 9\r\n\r\nabc", "too large": HEAD + b"\r\n" + bytes(100_001),
