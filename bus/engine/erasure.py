@@ -132,7 +132,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
     found = holdings(tx, told["subject"])
     if found.open:
-        raise _open(found)
+        raise _open(found, _came_since(tx, found, request.time))
     if not {*found.files, *found.shared} <= set(file_keys):
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
@@ -159,12 +159,20 @@ def _keys_of(
     return keys
 
 
-def _open(found: Reach) -> Conflict:
+def _came_since(tx: Tx, found: Reach, time: dt.datetime) -> list[str]:
+    """Who has sent, since then, what runs that are not over are for; other than the bus itself."""
+    messages = (tx.one("message", id=one) for one in {row["message"] for row in found.open})
+    return sorted({row["sender"] for row in messages if row is not None and moment_of(row["time"]) > time} - {"bus"})
+
+
+def _open(found: Reach, senders: Sequence[str]) -> Conflict:
     """Why a person with runs that are not over is not erased, and what can be done about those."""
     still = [f"bus dead discard {row['id']} --reason …" for row in found.open if row["state"] in GIVEN_UP]
     hint = "they are at work, or ask a system again: confirm when they have ended"
     if still:
         hint = "those that wait or are dead you may give up: " + "; ".join(still[:10])
+    if senders:
+        hint += f"; some are of messages that came since the erasure was asked for: first have these stop sending: {', '.join(senders)}"
     return Conflict(f"{len(found.open)} runs of these cases are not over", code="subject.open", hint=hint, runs=found.as_json()["open"])
 
 

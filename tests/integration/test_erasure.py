@@ -200,11 +200,17 @@ def test_nothing_is_erased_while_a_run_is_open(office):
     [run] = request.json["open"]
     refused = confirmed(office, request.json["id"])
     assert (refused.status, refused.json["code"], refused.json["runs"]) == (422, "subject.open", [run])
+    assert "stop sending" not in refused.json["hint"]
+    again = sent(office, "prova.attesa", {"nome": "pratica-1b", "numero": WHO})
+    until(lambda: office.app.message(again)["state"] == "waiting", "it waits")
+    assert confirmed(office, request.json["id"]).json["hint"].endswith("first have these stop sending: portale")
+    sent(office, "prova.sveglia", {"nome": "pratica-1b"})
     sent(office, "prova.sveglia", {"nome": "pratica-1"})  # names nobody: it goes with the only person of its case
     with office.app.store.read() as tx:
         message = tx.one("run", id=run["id"])["message"]
-    wait_reply(office.app, message, 60)
-    assert confirmed(office, request.json["id"]).json["messages"] == 2
+    for one in (message, again):
+        wait_reply(office.app, one, 60)
+    assert confirmed(office, request.json["id"]).json["messages"] == 4
 
 
 def test_nothing_that_was_erased_is_given_to_a_run_that_waits(office):
