@@ -173,16 +173,21 @@ class OutsideError(SnodoError):
     the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them, and what a terminal would obey.
     Of a sentence that repeats what the other system said 2,000 characters are kept, of its code 200: the whole stands in the wire.
     ``answered``: what came was the system's own answer, though of no use; then nobody takes the system for one that is away.
+    ``locked_out``: it is about who asks, and not about what: our credentials are not valid (any more), or not enough.
     """
 
     kind = "outside"
 
-    def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, answered: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, sentence: str, *, outside_code: str = "", evidence: Any = None, answered: bool = False, locked_out: bool = False,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(sentence if len(sentence) <= 2_000 else f"{sentence[:1_999]}…", **kwargs)
         self.code = without_persons(self.code)
         self.outside_code = without_persons(one_line(outside_code[:1_000]))[:200]
         self.evidence = evidence
         self.answered = answered
+        self.locked_out = locked_out
 
 
 class Unreachable(OutsideError):

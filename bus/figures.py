@@ -40,6 +40,8 @@ def _of_gates(app: App) -> Iterator[Figure]:
     gates = described["gates"]
     circuits = {name: float(gate["circuit"] == "open") for name, gate in gates.items()}
     yield Figure("snodo_circuit_open", "1 while nobody calls the system, because it did not answer.", circuits, "gate")
+    locked = {operation: 1.0 for gate in gates.values() for operation in gate["locked_out"]}
+    yield Figure("snodo_locked_out", "1 while the system does not take our credentials.", locked, "operation")
     for name, text in (
         ("out", "Calls that are out."),
         ("in_line", "Calls that wait for a place."),

@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
-from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
+from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
@@ -266,7 +266,8 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
         code = _code_of(reply.status, problem, refusals)
         named = "" if code == f"HTTP_{reply.status}" else f", {code}"
         meaning = refusals.get(code) or HTTP_REFUSALS.get(code, "")
-        return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None)
+        kept_out = reply.status in KEPT_OUT and (reply.status == 401 or not named)
+        return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None, locked_out=kept_out)
     if reply.status < 300:
         sentence += ", a success of another kind than this operation expects"
     elif reply.status < 400:

@@ -15,6 +15,8 @@ from bus.network import NoWay
 
 LONGEST_WAIT = 86_400.0
 """Seconds that a system may ask us to wait, at most."""
+KEPT_OUT = frozenset({401, 403})
+"""Statuses that are about who asks, unless the contract has a code of its own for the second (`OutsideError.locked_out`)."""
 ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the address in the settings"
 """What is said of a redirection."""
 _FILES = "a file of certificates that the settings name"

@@ -70,7 +70,7 @@ def _introduce(session: _Session, settings: NotificheSettings) -> None:
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError) as error:
             if isinstance(error, smtplib.SMTPAuthenticationError) and 400 <= error.smtp_code < 500:
                 raise  # it cannot look our credentials up now (RFC 4954 §6)
-            raise Refused("the mail server does not take our credentials", outside_code="ACCESSO_RIFIUTATO") from None
+            raise Refused("the mail server does not take our credentials", outside_code="ACCESSO_RIFIUTATO", locked_out=True) from None
         session.secret = False
 
 

@@ -50,10 +50,6 @@ class _Expired(Exception):
     """The register wants a new login; nothing was registered."""
 
 
-_LOCKED_OUT = ("HTTP_401", "HTTP_403")
-"""`OutsideError.outside_code` of who does not know us, or does not any more."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Visit:
     """One call of several steps: the monotonic moment by which all must be over, and the token; empty before there is one."""
@@ -107,7 +103,9 @@ class Protocollo(Adapter):
         try:
             found = self._search(request.riferimento, ctx)
         except Refused as refused:
-            raise Unreachable(f"the search was refused: {refused.sentence}", outside_code=refused.outside_code) from None
+            raise Unreachable(
+                f"the search was refused: {refused.sentence}", outside_code=refused.outside_code, locked_out=refused.locked_out
+            ) from None
         text = marked(request.oggetto, request.riferimento, self.settings.oggetto_massimo)
         ours = _first([one for one, held in found if says(held, text)])
         if found and ours is None:
@@ -212,7 +210,7 @@ class Protocollo(Adapter):
         try:
             return work(visit)
         except (Unreachable, InDoubt) as error:
-            if self._token == visit.token and (error.answered or error.outside_code in _LOCKED_OUT):
+            if self._token == visit.token and (error.answered or error.locked_out):
                 self._token = ""
             raise
 
@@ -252,9 +250,11 @@ class Protocollo(Adapter):
         expired = code in self._dialect.gettone_scaduto or (named == "ACCESSO_NEGATO" and self._says_expired(sentence))
         if expired and step is not self._dialect.login:
             raise _Expired
+        ours = self._dialect.codici.get(code, code)
         raise Refused(
-            f"{step.operazione}: {sentence or code}", outside_code=self._dialect.codici.get(code, code), evidence={"numero": code}
-        )
+            f"{step.operazione}: {sentence or code}", outside_code=ours, evidence={"numero": code},
+            locked_out=ours == "ACCESSO_NEGATO" or step is self._dialect.login,
+        )  # fmt: skip
 
     # -- looking for our reference --------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
+from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BAD_REQUEST = "RICHIESTA_NON_VALIDA"
 """`Refused.outside_code` when our own request does not fit the contract: nothing left."""
+_NOT_AUTHENTICATED = frozenset({"FailedAuthentication", "SecurityTokenUnavailable", "InvalidSecurityToken"})
+"""Faults of WS-Security (1.1, chapter 12) that are about who asks."""
 
 
 def put(values: dict[str, Any], path: str, value: str) -> None:
@@ -140,24 +142,28 @@ class SoapClient:
         if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         said = reply.headers.get("content-type", "")
-        wrong = f"HTTP_{reply.status}" if reply.status >= 300 else ""
+        wrong, kept_out = f"HTTP_{reply.status}" if reply.status >= 300 else "", reply.status in KEPT_OUT
         try:
             parts = parts_of(body, said)
             content = as_said(parts[0].content, parts[0].media_type) if parts else as_said(body, said)
             opened = open_envelope(content, max_bytes=max(len(content), 1))
             put_back(opened.body, parts[1:])
         except Malformed as error:
-            _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
+            _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}", locked_out=kept_out)
             why = f": {error.sentence}" if reply.status < 300 and body else ELSEWHERE if 300 <= reply.status < 400 else ""
             sentence = f"{operation.name}: status {reply.status} and no SOAP reply{why}"
-            raise no_answer(effect, sentence, outside_code=wrong, answered=not (wrong or is_page(reply.headers))) from None
+            answered = not (wrong or is_page(reply.headers))
+            raise no_answer(effect, sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
         fault = fault_in(opened)
         if fault is not None:
-            _refused_by(refusals, [fault.subcode, fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
+            codes = [fault.subcode, fault.code, fault.detail]
+            kept_out = kept_out or not _NOT_AUTHENTICATED.isdisjoint(codes)
+            _refused_by(refusals, codes, f"{operation.name}: {fault.sentence}", locked_out=kept_out)
             code = fault.subcode or fault.code
-            raise no_answer(effect, f"{operation.name}: fault {code}: {fault.sentence}", outside_code=code, answered=True)
+            sentence = f"{operation.name}: fault {code}: {fault.sentence}"
+            raise no_answer(effect, sentence, outside_code=code, answered=True, locked_out=kept_out)
         if wrong:
-            raise no_answer(effect, f"{operation.name}: status {reply.status}", outside_code=wrong)
+            raise no_answer(effect, f"{operation.name}: status {reply.status}", outside_code=wrong, locked_out=kept_out)
         return self._values(operation, opened.body, effect)
 
     def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:
@@ -178,7 +184,7 @@ class SoapClient:
             raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
 
 
-def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str) -> None:
+def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str, *, locked_out: bool) -> None:
     for code in codes:
         if code and code in refusals:
-            raise Refused(sentence, outside_code=code)
+            raise Refused(sentence, outside_code=code, locked_out=locked_out)

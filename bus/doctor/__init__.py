@@ -45,6 +45,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("all attachments", needs_figures(work.all_attachments, "doctor.attachments-same", "newest_attachments")),
     ("processes", needs_figures(work.processes, "doctor.processes", "processes_at_work")),
     ("backlog", needs_figures(work.backlog, "doctor.backlog", "backlog", "count_behind_dead")),
+    ("credentials", needs_figures(work.locked_out, "doctor.locked-out", "gates_at_work")),
     ("dead letters", needs_figures(work.dead, "doctor.dead", "dead_by_reason")),
     ("lanes", needs_figures(work.lanes, "doctor.lanes", "lanes_of_the_dead")),
     ("leases", needs_figures(work.leases, "doctor.leases", "expired_leases")),

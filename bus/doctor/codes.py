@@ -157,6 +157,11 @@ CODES: dict[str, Code] = {
         "nobody works on them, or too few do",
         "start another worker; look for a slow system in /status",
     ),
+    "doctor.locked-out": Code(
+        "Operations of which the outside system, when a process at work last asked, did not take our credentials.",
+        "a route may go on without the answer, so that no dead letter says it: applications without a notice",
+        "mend the credentials in the adapter's settings and restart; `bus runs show RUN` says what the system said",
+    ),
     "doctor.dead": Code("Dead letters, and among them calls in doubt.", "each waits for a person", "bus dead"),
     "doctor.lanes": Code(
         "Ordered lanes whose last number is held by a dead letter.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from bus.anchors import outside
 from bus.anchors.lateness import ahead, expected, standing
@@ -99,8 +100,17 @@ def backlog(at: Surroundings) -> Iterator[Verdict]:
 
 def _silent(at: Surroundings) -> list[str]:
     """Systems whose circuit is open in a process: for what waits for them another worker does nothing."""
-    gates = [gate for row in at.rows("gates_at_work") for gate in parsed(row["value"]).items()]
-    return sorted({name for name, gate in gates if gate["circuit"] == "open" and "." not in name})
+    return sorted({name for name, gate in _gates(at) if gate["circuit"] == "open" and "." not in name})
+
+
+def _gates(at: Surroundings) -> list[tuple[str, Any]]:
+    """What each process said last of each gate."""
+    return [gate for row in at.rows("gates_at_work") for gate in parsed(row["value"]).items()]
+
+
+def locked_out(at: Surroundings) -> Iterator[Verdict]:
+    for operation in sorted({one for _, gate in _gates(at) for one in gate.get("locked_out", ())}):
+        yield warning("doctor.locked-out", f"{operation}: the system does not take our credentials")
 
 
 def dead(at: Surroundings) -> Iterator[Verdict]:

@@ -24,9 +24,9 @@ from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
 from bus.adapter import Adapter
-from bus.engine.circuit import Circuit, Habits, Place, Say
+from bus.engine.circuit import Circuit, Habits, Place, Say, silent
 from bus.errors import OutsideError
-from bus.message import JsonObject
+from bus.message import JsonObject, JsonValue
 from bus.route.plan import CallStep
 
 Admission: TypeAlias = Literal["in", "line", "away"]
@@ -60,7 +60,9 @@ def sizes(adapters: Mapping[str, Adapter], threads: int) -> dict[str, int]:
 
 @dataclass
 class Gate:
-    """One gate: who is out, who stands in line, who was turned away. ``moved``: when a call last came home."""
+    """One gate: who is out, who stands in line, who was turned away. ``moved``: when a call last came home. ``locked_out``: operations of
+    which the system, when it last answered, did not take our credentials.
+    """
 
     size: int
     most_in_line: int
@@ -70,6 +72,7 @@ class Gate:
     away: dict[str, None] = field(default_factory=dict)
     moved: dt.datetime | None = None
     turned: int = 0
+    locked_out: set[str] = field(default_factory=set)
 
     def enter(self, place: Place, now: dt.datetime) -> Admission:
         if place in self.out:
@@ -146,7 +149,8 @@ class Gates:
         adapters = {name.partition(".")[0] for name in places}
         self.circuits = {name: Circuit(habits, partial(say, adapter=name)) for name in sorted(adapters)}
         self._gates = {name: Gate(size, share, self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())}
-        self._held: dict[tuple[str, int], dict[str, Gate]] = defaultdict(dict)
+        self._held: dict[tuple[str, int], dict[str, tuple[Gate, str]]] = defaultdict(dict)
+        self._say = say
 
     def of(self, operation: str) -> Gate:
         return self._gates[self._name_of(operation)]
@@ -160,7 +164,7 @@ class Gates:
         admission = gate.enter(place, now)
         if admission != "away":
             gate.away.pop(place[0], None)  # one that came back by itself need not be called
-            self._held[place[:2]][place[2]] = gate
+            self._held[place[:2]][place[2]] = (gate, operation)
         return admission
 
     def next(self, now: dt.datetime) -> list[Place]:
@@ -207,22 +211,32 @@ class Gates:
 
     def came_home(self, place: Place, error: OutsideError | None, now: dt.datetime, *, asked: bool = True) -> None:
         """A call ended, whoever holds its run now: its place is free. Not ``asked``: it did not go out after all."""
-        gate = self._held.get(place[:2], {}).get(place[2])
+        gate, operation = self._held.get(place[:2], {}).get(place[2], (None, ""))
         if gate is not None:
             gate.moved = now
             if asked:
                 gate.circuit.ended(place, error, now)
+                self._note_lock(gate, operation, error)
             self._free(place, gate)
+
+    def _note_lock(self, gate: Gate, operation: str, error: OutsideError | None) -> None:
+        """Say once that a system does not take us any more: a route may go on without the answer, so that no dead letter would."""
+        if error is None or not error.locked_out:
+            if not silent(error):
+                gate.locked_out.discard(operation)
+        elif operation not in gate.locked_out:
+            gate.locked_out.add(operation)
+            self._say("call.locked-out", operation=operation, code=error.outside_code, next="look at the adapter's credentials")
 
     def keep(self, claim: tuple[str, int], paths: Collection[str]) -> None:
         """Of all places that a run has, in and in line, only those of ``paths`` are still needed."""
-        for path, gate in list(self._held.get(claim, {}).items()):
+        for path, (gate, _) in list(self._held.get(claim, {}).items()):
             if path not in paths:
                 self._free((*claim, path), gate)
 
     def leave(self, place: Place) -> None:
         """Nobody needs this place any more."""
-        gate = self._held.get(place[:2], {}).get(place[2])
+        gate, _ = self._held.get(place[:2], {}).get(place[2], (None, ""))
         if gate is not None:
             self._free(place, gate)
 
@@ -236,11 +250,11 @@ class Gates:
             del self._held[place[:2]]
 
     def describe(self) -> JsonObject:
-        """Every gate, for ``/status``: its places, who is out, in line and turned away, and whether the circuit is closed."""
+        """Every gate, for ``/status``: its places, who is out, in line and turned away, the circuit, and what is locked out."""
         return {
             name: {
                 "places": gate.size, "out": len(gate.out), "in_line": len(gate.line), "turned_away": len(gate.away),
-                "circuit": "open" if gate.circuit.is_open else "closed",
+                "circuit": "open" if gate.circuit.is_open else "closed", "locked_out": list[JsonValue](sorted(gate.locked_out)),
             }
             for name, gate in self._gates.items()
         }  # fmt: skip

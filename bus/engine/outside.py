@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from bus import adapter as contract
 from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
-from bus.diagnostics import logger
 from bus.engine.asks import Call
 from bus.engine.gates import sizes
 from bus.engine.threads import Threads
@@ -29,8 +28,6 @@ from bus.message import Attachment, JsonValue, Message, as_kept
 from bus.metrics import count
 
 _MEDIA_TYPE = re.compile(r"[\x20-\x7e]{0,500}")
-_LOCKED_OUT = frozenset({"HTTP_401", "HTTP_403", "ACCESSO_NEGATO", "ACCESSO_RIFIUTATO"})
-"""Refusals that are about who asks: a route may go on without the answer, so that nobody would notice a key that is over."""
 
 
 class Files(Protocol):
@@ -78,7 +75,6 @@ class Outside:
         self.adapters, self._ticks = adapters, ticks
         self.places = sizes(adapters, threads)
         self._files = files
-        self._locked_out: set[str] = set()
         self._threads = {name: Threads(self._threads_of(name), f"snodo-{name}") for name in adapters}
 
     def _threads_of(self, adapter: str) -> int:
@@ -151,17 +147,7 @@ class Outside:
         if isinstance(error, InDoubt) and operation.effect == "read":
             error = _not_had(error)
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")
-        self._note_lock(asking.call.operation, error)
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
-
-    def _note_lock(self, operation: str, error: OutsideError | None) -> None:
-        """Say it once when a system does not take us any more; again after it did."""
-        code = error.outside_code if error is not None else ""
-        if code not in _LOCKED_OUT:
-            self._locked_out.discard(operation)
-        elif operation not in self._locked_out:
-            self._locked_out.add(operation)
-            logger("snodo.engine").warning("call.locked-out", operation=operation, code=code, next="look at the adapter's credentials")
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
         files, crossed = self._files, list[Wire]()
@@ -198,7 +184,7 @@ def _opened(files: Files, crossed: list[Wire], sha256: str) -> IO[bytes]:
 def _not_had(error: InDoubt) -> Unreachable:
     """Of a ``read``, which has no effect to be in doubt of."""
     more = {"code": error.code, "hint": error.hint, "outside_code": error.outside_code, "evidence": error.evidence}
-    return Unreachable(error.sentence, answered=error.answered, **more)
+    return Unreachable(error.sentence, answered=error.answered, locked_out=error.locked_out, **more)
 
 
 def _answer(model: BaseModel) -> JsonValue:

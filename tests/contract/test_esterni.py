@@ -69,4 +69,4 @@ class TestEsterni(AdapterContract):
         with pytest.raises(Refused) as refused:
             call(adapter, "verifica-regolarita", {"codice_fiscale": REGOLARE})
         adapter.close()
-        assert refused.value.outside_code == "HTTP_401"
+        assert (refused.value.outside_code, refused.value.locked_out) == ("HTTP_401", True)

@@ -146,7 +146,7 @@ class TestNotifiche(AdapterContract):
         adapter = self.build({**self.settings(simulator.url, simulator.facts), "smtp_utente": "sue", "smtp_password": "parola-segreta"})
         done = attempt(adapter, "email", MAIL)
         adapter.close()
-        assert done.error.outside_code == "ACCESSO_RIFIUTATO"
+        assert (done.error.outside_code, done.error.locked_out) == ("ACCESSO_RIFIUTATO", True)
         assert b"parola-segreta" not in done.wire
 
     @pytest.mark.parametrize(

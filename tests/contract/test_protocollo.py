@@ -119,7 +119,7 @@ class _Register(AdapterContract):
     def test_a_wrong_password_is_refused(self, simulator):
         wrong = self.build({**self.settings(simulator.url, simulator.facts), "password": "altra"})
         done = attempt(wrong, "registra", _request())
-        assert done.error.outside_code == "ACCESSO_NEGATO"
+        assert (done.error.outside_code, done.error.locked_out) == ("ACCESSO_NEGATO", True)
 
     @pytest.mark.parametrize("step", ["login", "inserimento"])
     @pytest.mark.parametrize("fault", ["lose_reply", "garbage", "html", "die_before", "die_after"])

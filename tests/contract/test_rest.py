@@ -56,6 +56,17 @@ def test_a_4xx_is_a_refusal_with_a_declared_code(status, body, code):
     assert ctx.exchanges[-1].content == content
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "ours"),
+    [(401, {}, True), (401, {"code": "CHIUSO"}, True), (403, {}, True), (403, {"code": "CHIUSO"}, False), (404, {}, False)],
+)
+def test_a_refusal_that_is_about_who_asks_says_so(status, body, ours):
+    """A 403 with a code that the contract lists is about the matter."""
+    with peer(http(status, json.dumps(body).encode())) as (url, _):
+        error, _ = send(url, body={}, refusals={"CHIUSO": "closed"})
+    assert error.locked_out == ours
+
+
 class Registrata(Contract):
     numero: str
 

@@ -435,6 +435,18 @@ def test_a_system_that_does_not_answer_is_named_where_its_runs_are_what_waits(tm
     assert told.why == "systems that do not answer: anagrafe; what asks them waits until they do"
 
 
+def test_a_system_that_does_not_take_our_credentials_is_named(tmp_path, postgresql_url):
+    """The routes went on without a notice, and one line of one worker's log said why."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        now = text_of(dt.datetime.now(dt.UTC))
+        for name, locked in (("p", {"locked_out": ["pagopa.crea-posizione"]}), ("q", {"locked_out": []}), ("r", {})):
+            raw.execute("INSERT INTO processes VALUES (%s, 'worker', 'macchina', 7, '0.9', 'abc', %s, %s)", [name, now, now])
+            raw.execute("INSERT INTO marks VALUES (%s, %s)", [f"gates {name}", json.dumps({"pagopa": {"circuit": "closed", **locked}})])
+    [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.locked-out"]
+    assert (told.level, told.what) == ("warning", "pagopa.crea-posizione: the system does not take our credentials")
+
+
 def test_doors_without_a_worker_and_a_process_that_is_no_more_are_told(tmp_path, postgresql_url):
     """`at work: 1 web`, and all was well, while nobody worked; and so it was when that was killed, too."""
     open_store(postgresql_url).close()

@@ -86,6 +86,8 @@ class Oracolo(Adapter):
         match request.come:
             case "rifiuta":
                 raise Refused("no", outside_code="NO")
+            case "caccia":
+                raise Refused("out", outside_code="NO", locked_out=True)
             case _ if request.come.startswith("manca"):
                 raise Unreachable("nobody there")
         return Risposta(detto="si")
@@ -120,6 +122,18 @@ def test_calls_are_counted_by_how_they_ended_and_circuits_are_told(tmp_path):
     assert ended == {"answered": 1, "refused": 1, "unreachable": 5}, "the sixth found the circuit open"
     assert told["snodo_circuit_open", "oracolo"] == 1
     assert (told["snodo_channel_connected",], told["snodo_channel_outages_total",]) == (1, 0)
+
+
+def test_a_system_that_does_not_take_our_credentials_is_told_until_it_does(tmp_path):
+    write(tmp_path, keys=[*settings()["keys"], MONITOR])
+    (tmp_path / "routes/prova/chiede.yaml").write_text(ROUTE, "utf-8")
+    with running(tmp_path, {"oracolo": Oracolo("oracolo", Oracolo.Settings())}, keys=[*settings()["keys"], MONITOR]) as server:
+        told = []
+        for name in ("rifiuta", "caccia", "bene"):
+            sent = Caller(server.port)("POST", "/messages", {"type": "prova.orfano", "data": {"nome": name}})
+            wait_reply(server.app, sent.json["id"], 60)
+            told.append(page(server).get(("snodo_locked_out", "oracolo.chiedi")))
+    assert told == [None, 1, None]
 
 
 def test_a_process_without_a_door_serves_its_figures_on_loopback(server):

@@ -315,6 +315,20 @@ def test_a_status_that_the_operation_lists_is_a_refusal():
         client.close()
 
 
+@pytest.mark.parametrize("listed", [{}, {"HTTP_401": "listed", "FailedAuthentication": "listed"}])
+@pytest.mark.parametrize(
+    ("status", "body", "ours"),
+    [(401, b"no", True), (500, FAULT.replace(b"Server.GIU", b"wsse:FailedAuthentication"), True), (401, FAULT, True), (500, FAULT, False)],
+)
+def test_a_no_that_is_about_who_asks_says_so(status, body, ours, listed):
+    with Peer(status, body) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises((Refused, InDoubt)) as told:
+            client.call("ricercaSoggetto", ASKED, call_of(), refusals=listed)
+        client.close()
+    assert told.value.locked_out == ours
+
+
 def test_a_reply_that_strays_is_taken_when_the_settings_say_so():
     with Peer(body=GOOD.replace(b"<sesso>F", b"<sesso>X")) as peer:
         client = SoapClient(OURS, peer.url, validate_replies=False)

@@ -6,12 +6,13 @@ import datetime as dt
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 from bus.adapter import Adapter, Call, Contract, Settings, operation
 from bus.engine.circuit import Habits, Place
 from bus.engine.gates import LONGEST, SHORTEST, Gates, sizes
 from bus.engine.threads import Threads
-from bus.errors import Unreachable
+from bus.errors import OutsideError, Refused, Unreachable
 from bus.route.plan import CallStep, Clause
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -112,7 +113,7 @@ def test_a_run_keeps_only_the_places_that_it_needs() -> None:
         made.enter(p(1, path), "a.x", T)
     made.keep(("r1", 1), {"y"})
     assert made.enter(p(2), "a.x", T) == "in"
-    assert made.describe()["a"] == {"places": 2, "out": 2, "in_line": 0, "turned_away": 0, "circuit": "closed"}
+    assert made.describe()["a"] == {"places": 2, "out": 2, "in_line": 0, "turned_away": 0, "circuit": "closed", "locked_out": []}
 
 
 def test_an_open_circuit_turns_all_of_the_line_away_and_calls_one_for_a_trial() -> None:
@@ -226,3 +227,24 @@ def test_a_thread_that_hangs_does_not_keep_the_others_from_closing() -> None:
     assert not threads.close(begun + 0.1)
     assert time.monotonic() - begun < 25
     gate.set()
+
+
+def test_a_system_that_does_not_take_us_any_more_is_told_once_and_shown_until_it_does() -> None:
+    """A route may go on without its answer, so that no dead letter would say it."""
+    said: list[tuple[str, str, str]] = []
+
+    def say(event: str, operation: str = "", code: str = "", **_: object) -> None:
+        said.append((event, operation, code))
+
+    made = Gates({"a": 2}, 24, Habits(after=9), say)
+    kept_out, away = Refused("who is that?", outside_code="HTTP_401", locked_out=True), Unreachable("nobody there")
+    ends: list[OutsideError | None] = [Refused("no", outside_code="HTTP_401"), kept_out, kept_out, away, None, kept_out]
+    shown = []
+    for error in ends:
+        for name in ("a.x", "a.y"):  # each by its own credentials, perhaps
+            made.enter(p(0), name, T)
+            made.came_home(p(0), error if name == "a.x" else None, T)
+        told: Any = made.describe()["a"]
+        shown.append(told["locked_out"])
+    assert said == [("call.locked-out", "a.x", "HTTP_401")] * 2
+    assert shown == [[], ["a.x"], ["a.x"], ["a.x"], [], ["a.x"]]

@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 
 from bus import adapter as contract
-from bus.adapter import Adapter, Contract, Refused, Wire, operation
+from bus.adapter import Adapter, Contract, Wire, operation
 from bus.clock import FixedClock
 from bus.engine import dead
 from bus.engine.arrival import Submission
@@ -403,30 +403,6 @@ def test_a_call_that_fails_here_is_no_doubt_while_nothing_was_asked_and_a_read_n
     outside.close()
     found = [(one.error.kind, one.error.code, one.error.answered) for one in ended if one.error]
     assert found == [(kind, code, code != "adapter.crashed")]
-
-
-class Portiere(Adapter):
-    """Lets in whom it was made to."""
-
-    @operation(effect="read", timeout=1, refusals={"HTTP_401": "who is that?", "HTTP_404": "nobody of that name"})
-    def apri(self, request: Domanda, ctx: contract.Call) -> Detto:
-        if request.chi:
-            raise Refused("no", outside_code=request.chi)
-        return Detto(detto="prego")
-
-
-def test_a_system_that_does_not_take_us_any_more_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A route may go on without its answer, so that no dead letter would say it."""
-    said: list[tuple[str, str, str]] = []
-    log = SimpleNamespace(warning=lambda event, operation, code, **_: said.append((event, operation, code)))
-    monkeypatch.setattr("bus.engine.outside.logger", lambda name: log)
-    outside = Outside({"portiere": Portiere("portiere", None)})
-    for chi in ("HTTP_404", "HTTP_401", "HTTP_401", "", "HTTP_401"):
-        ask = Call("a", "r@1/a", "portiere.apri", {"chi": chi}, "key")
-        asking = Asking(ask, Portiere.operations["apri"], Domanda(chi=chi), (), None)
-        outside._perform(asking, Message("m", "t", "s", T, {}), T, lambda result: None, lambda: True)
-    outside.close()
-    assert said == [("call.locked-out", "portiere.apri", "HTTP_401")] * 2
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
