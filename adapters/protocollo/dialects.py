@@ -145,9 +145,11 @@ def is_marked(oggetto: str | None, riferimento: str) -> bool:
 
 
 def says(held: str, text: str) -> bool:
-    """Whether an object that the register holds says this text, but for capitals, accents, blanks and marks."""
-    return _bare(text) in _bare(held)
+    """Whether an object that the register holds says this text, word for word, but for capitals, accents, blanks and marks."""
+    return _words(text) in _words(held)
 
 
-def _bare(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if c.isalnum())
+def _words(text: str) -> str:
+    """One blank around each: a lot 1/2 is not lot 12."""
+    plain = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return f" {' '.join(''.join(c if c.isalnum() else ' ' for c in plain).split())} "

@@ -411,6 +411,12 @@ def test_an_object_is_ours_but_for_capitals_accents_and_marks(held, said):
     assert says(held, "SCIA, rifacimento dell'edificio è [rif. A-1]") is said
 
 
+@pytest.mark.parametrize(("held", "said"), [("Lotto 1/2, tesserà", True), ("LOTTO 1-2  TESSERA'", True), ("Lotto 12, tessera", False),
+    ("Lotto 1/2, tessera-to", True), ("Lotto 1/2, tesserato", False), ("Sottolotto 1/2, tessera", False)])  # fmt: skip
+def test_what_parts_the_words_of_an_object_makes_another_matter(held, said):
+    assert says(held, "Lotto 1/2, tessera") is said
+
+
 def test_no_address_of_a_search_may_be_written_as_left_out():
     assert ProtocolloSettings.model_validate({"url": "http://127.0.0.1:9/", "url_ricerca": "", **COMMON}).url_ricerca == ""
     with pytest.raises(ValidationError, match="is no address"):
