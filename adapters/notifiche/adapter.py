@@ -27,6 +27,15 @@ def _sized(shortest: int, longest: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _ascii(text: str | None) -> str | None:
+    if text is not None and not (text.isascii() and text.isprintable()):
+        raise ValueError("holds characters beyond ASCII: no kind of login that mail servers have in common can say them")
+    return text
+
+
+_Credential = Annotated[str | None, AfterValidator(_ascii)]
+
+
 class NotificheSettings(RestSettings):
     """``url`` is the base address of App IO's services API, ``/api/v1`` included; the rest is for mail."""
 
@@ -37,8 +46,8 @@ class NotificheSettings(RestSettings):
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
     smtp_ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
-    smtp_utente: str | None = None
-    smtp_password: str | None = None
+    smtp_utente: _Credential = None
+    smtp_password: _Credential = None
     mittente: str = Field(pattern=ADDRESS, max_length=254, description="address the mails come from")
 
 
@@ -134,7 +143,7 @@ class Notifiche(Adapter):
             "MITTENTE_RIFIUTATO": "the mail server does not take our sender",
             "DESTINATARIO_RIFIUTATO": "the mail server does not take that recipient",
             "MESSAGGIO_RIFIUTATO": "the mail server does not take that mail",
-            "ACCESSO_RIFIUTATO": "our mail credentials are not valid",
+            "ACCESSO_RIFIUTATO": "our mail credentials are not valid, or none were given where some are wanted",
             "CIFRATURA_RIFIUTATA": "the mail server offers no STARTTLS",
         },
     )

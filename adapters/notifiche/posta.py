@@ -20,6 +20,9 @@ from bus.adapter import Call, InDoubt, Refused, Unreachable
 if TYPE_CHECKING:
     from adapters.notifiche.adapter import NotificheSettings
 
+_LOG_IN_FIRST = 530
+"""What a server answers, whatever is asked, to who has given no credentials (RFC 4954 §6) or asks for no encryption (RFC 3207 §4)."""
+
 
 def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> EmailMessage:
     """The mail; its Message-ID is made of the call's key, so that a second copy can be recognised. A subject is one line: what else Unicode
@@ -45,8 +48,8 @@ def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx
             _expect(session.mail(settings.mittente), 2, "MITTENTE_RIFIUTATO")
             _expect(session.rcpt(recipient), 2, "DESTINATARIO_RIFIUTATO")
             _expect(session.docmd("DATA"), 3, "MESSAGGIO_RIFIUTATO")
+            session.send(_content_of(mail))  # of what fails in the middle the final dot did not leave
             sent = True
-            session.send(_content_of(mail))
             _expect(session.getreply(), 2, "MESSAGGIO_RIFIUTATO", sent=True)
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             raise _lost(error, sent=sent) from None
@@ -67,10 +70,12 @@ def _introduce(session: _Session, settings: NotificheSettings) -> None:
         session.secret = True
         try:
             session.login(settings.smtp_utente, settings.smtp_password or "")
-        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError) as error:
-            if isinstance(error, smtplib.SMTPAuthenticationError) and 400 <= error.smtp_code < 500:
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPException as error:  # a 5xx; or it takes no credentials, or none of the kinds that we have
+            if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code // 100 != 5:
                 raise  # it cannot look our credentials up now (RFC 4954 §6)
-            raise Refused("the mail server does not take our credentials", outside_code="ACCESSO_RIFIUTATO", locked_out=True) from None
+            raise _not_let_in("the mail server does not take our credentials") from None
         session.secret = False
 
 
@@ -90,11 +95,17 @@ def _expect(reply: tuple[int, bytes], good: int, refusal: str, *, sent: bool = F
     code = reply[0]
     if code // 100 == good:
         return
+    if code == _LOG_IN_FIRST:
+        raise _not_let_in(f"the mail server answered {code}: it wants credentials, or encryption")
     if 500 <= code < 600:
         raise Refused(f"the mail server answered {code}", outside_code=refusal, evidence={"smtp": code})
     if 400 <= code < 500 or not sent:
         raise Unreachable(f"the mail server answered {code}", outside_code=str(code))
     raise InDoubt("the mail was handed over and the mail server's reply means nothing", answered=True)
+
+
+def _not_let_in(sentence: str) -> Refused:
+    return Refused(sentence, outside_code="ACCESSO_RIFIUTATO", locked_out=True)
 
 
 def _lost(error: Exception, *, sent: bool) -> Exception:

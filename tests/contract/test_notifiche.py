@@ -199,6 +199,9 @@ def _mail_server(answers):
         ({"": b"HTTP/1.1 400 Bad Request"}, Unreachable, "mail: who answered is no mail server"),
         ({"AUTH": b"454 4.7.0 temporary authentication failure"}, Unreachable, "mail: the mail server answered 454"),
         ({"AUTH": b"535 no"}, Refused, "the mail server does not take our credentials"),
+        ({"EHLO": b"250-posta\r\n250 AUTH XOAUTH2"}, Refused, "the mail server does not take our credentials"),
+        ({"EHLO": b"250 posta"}, Refused, "the mail server does not take our credentials"),
+        ({"AUTH": b"235 entri", "MAIL": b"530 no"}, Refused, "the mail server answered 530: it wants credentials, or encryption"),
         ({"AUTH": b"235 entri", "RCPT": b"450 greylisted"}, Unreachable, "the mail server answered 450"),
         ({"AUTH": b"235 entri", "RCPT": None}, Unreachable, "mail: no answer in time"),
         ({"AUTH": b"235 entri", ".": None}, InDoubt, "mail: no answer in time"),
@@ -215,6 +218,39 @@ def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, se
     done = attempt(adapter, "email", fresh(MAIL), timeout=1.0)
     assert (done.error and type(done.error), done.error and done.error.sentence) == (error, sentence)
     assert done.error is None or done.error.answered == ("means nothing" in sentence)
+    assert done.error is None or done.error.locked_out == ("credentials" in sentence) == (done.error.outside_code == "ACCESSO_RIFIUTATO")
+
+
+def test_a_mail_whose_end_did_not_leave_is_surely_not_sent(monkeypatch):
+    """A server that hung up in the middle left a doubt, and a person to decide it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    def serve():
+        with listener, listener.accept()[0] as line, line.makefile("rb") as said:
+            for answer in (b"220 posta", b"250 bene", b"250 bene", b"250 bene"):
+                line.sendall(answer + b"\r\n")
+                said.readline()
+            line.sendall(b"354 dica\r\n")
+            until_the_end.wait(10)
+
+    until_the_end = threading.Event()
+    threading.Thread(target=serve, daemon=True).start()
+    settings = {
+        "url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "smtp_port": listener.getsockname()[1],
+        "smtp_cifratura": "nessuna", "mittente": "sue@comune.example",
+    }  # fmt: skip
+    monkeypatch.setattr("adapters.notifiche.posta._content_of", lambda mail: b"x" * 20_000_000)  # more than the kernel takes at once
+    done = attempt(Notifiche("notifiche", NotificheSettings.model_validate(settings)), "email", fresh(MAIL), timeout=1.0)
+    until_the_end.set()
+    assert (type(done.error), done.error.sentence) == (Unreachable, "mail: no answer in time")
+
+
+@pytest.mark.parametrize("wrong", [{"smtp_password": "città-1"}, {"smtp_utente": "sue\n"}])
+def test_credentials_that_no_mail_server_is_told_are_a_finding_of_the_settings(wrong):
+    given = {"url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "mittente": "sue@comune.example"}
+    with pytest.raises(ValidationError, match="holds characters beyond ASCII"):
+        NotificheSettings.model_validate({**given, **wrong})
 
 
 @pytest.mark.parametrize(("helo", "error"), [(b"250 posta", None), (b"550 chi sei?", Refused)])
