@@ -48,6 +48,7 @@ class RestOperation(ConfiguredOperation):
     query: tuple[str, ...] = Field((), description="fields of the request that travel in the query")
     settle: float = Field(0.0, ge=0, description="seconds after which a call that timed out can take effect no more")
     success: tuple[int, ...] = Field((), description="statuses that mean yes; empty: those of the OpenAPI document, else 200, 201, 204")
+    location: str = Field("", description="field of the `answer` that takes the header Location, as of a 302; it is not followed")
     refusals: dict[str, str] = Field(default_factory=dict, description="code of the problem, or HTTP_<status> -> sentence")
     failed_when: FailedWhen | None = Field(None, description="how it says no inside a success")
 
@@ -102,8 +103,10 @@ class Rest(Configured):
 
     def check(self) -> Iterable[str]:
         """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?"""
-        for name in self.settings.operations:
+        for name, asked in self.settings.operations.items():
             yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
+            if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
+                yield f"operations.{name}.location: no {asked.location} is said under `answer`"
         ours = {*USUAL, *(name.lower() for name in self.settings.headers)}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
@@ -140,6 +143,8 @@ class Rest(Configured):
         told = reply.status != 204 and described.told
         if told or reply.body:
             _refuse_in_band(reply, asked.failed_when, declared)
+        if asked.location:
+            return reply.located(declared.answer, asked.location)
         if not told:
             return reply.without_content(declared.answer)
         whole = any(BODY in form.get("properties", {}) for form in alternatives(described.answer))

@@ -151,7 +151,15 @@ class RestReply:
 
         ``under``: the body is the value of that field. ``extra="ignore"`` leaves alone what ``kind`` does not know.
         """
-        value = {under: self.json()} if under else self.json()
+        return self._fitted(kind, {under: self.json()} if under else self.json(), extra)
+
+    def located(self, kind: type[M], field: str) -> M:
+        """As `model`, with what the header ``Location`` says as ``field``; a body that is no JSON, as redirections have, says nothing."""
+        in_json = "json" in self.media_type or (self.status < 300 and not self.media_type)
+        said = self.json() if self.body and in_json else None
+        return self._fitted(kind, {**(said if isinstance(said, dict) else {}), field: self.headers.get("location")})
+
+    def _fitted(self, kind: type[M], value: Any, extra: Literal["ignore"] | None = None) -> M:
         try:
             return kind.model_validate(value, extra=extra)
         except ValidationError as error:

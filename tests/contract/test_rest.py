@@ -409,6 +409,46 @@ def test_a_204_is_an_answer_without_fields(properties, required, failure):
         assert done.error.sentence == "HTTP 204, a success without content: id: missing"
 
 
+CARRELLO = {
+    "method": "POST", "path": "/carts", "effect": "once", "success": [302, 201], "location": "indirizzo",
+    "request": {"type": "object", "properties": {"nome": {"type": "string"}}},
+    "answer": {"type": "object", "required": ["indirizzo"], "properties": {"indirizzo": {"type": "string"}, "id": {"type": "integer"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (
+            http(302, b"<a>", Location="https://checkout.example/c/7", Content_Type="text/html"),
+            {"indirizzo": "https://checkout.example/c/7"},
+        ),
+        (http(302, b"", Location="/c/7", Set_Cookie="s=1"), {"indirizzo": "/c/7"}),
+        (http(201, b'{"id": 7, "indirizzo": "no"}', Location="/c/7"), {"id": 7, "indirizzo": "/c/7"}),
+        (http(201, b'{"id": 7}', Location="/c/7", Content_Type="application/hal+json"), {"id": 7, "indirizzo": "/c/7"}),
+    ],
+)
+def test_where_a_system_says_that_it_goes_on_is_an_answer(reply, answer):
+    """pagoPA's Checkout says by a Location alone where the citizen pays."""
+    with peer(reply) as (url, seen), configured(url, operations={"apri": CARRELLO}) as adapter:
+        done = attempt(adapter, "apri", {"nome": "Ada"})
+        assert [*adapter.check()] == []
+    assert done.answer.model_dump(exclude_none=True) == answer
+    assert len(seen) == 1
+
+
+def test_a_system_that_does_not_say_where_it_goes_on_leaves_doubt():
+    with peer(http(302, b"")) as (url, _), configured(url, operations={"apri": CARRELLO}) as adapter:
+        done = attempt(adapter, "apri", {"nome": "Ada"})
+    assert (type(done.error), done.error.sentence) == (InDoubt, "the reply has not the agreed shape: indirizzo: string_type")
+
+
+@pytest.mark.parametrize("answer", [{"type": "object", "properties": {"id": {"type": "integer"}}}, {"type": "object"}])
+def test_a_location_without_a_place_in_the_answer_is_a_finding(answer):
+    with configured("http://127.0.0.1:9", operations={"apri": {**CARRELLO, "answer": answer}}) as adapter:
+        assert [*adapter.check()] == ["operations.apri.location: no indirizzo is said under `answer`"]
+
+
 @pytest.mark.parametrize("number", ["", ".", "..", None])
 def test_a_value_that_would_ask_for_another_path_never_leaves(number):
     request = {"type": "object", "properties": {"numero": {"type": "string"}}}
