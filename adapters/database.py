@@ -80,7 +80,7 @@ _DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupport
 _WRITER = json.JSONEncoder(ensure_ascii=False, default=str)
 """How evidence is written; made once, which `json.dumps` would do each time."""
 
-UNIQUE_VIOLATION = "23505"
+UNIQUE_VIOLATION, _NO_RIGHT = "23505", "42501"
 _FILLED = 1042
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 _TEXT = 0
@@ -491,7 +491,8 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     if read or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)
     if _SQLSTATE.fullmatch(state) and state[:2] not in _NOT_NOW:
-        return Refused(sentence, outside_code=_REFUSED_CLASSES.get(state[:2], "RIFIUTATO"), evidence={"sqlstate": state})
+        code = _REFUSED_CLASSES.get(state[:2], "RIFIUTATO")
+        return Refused(sentence, outside_code=code, evidence={"sqlstate": state}, locked_out=state == _NO_RIGHT)
     if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
         return InDoubt(sentence, outside_code=state)
     return Unreachable(sentence, outside_code=state)

@@ -254,12 +254,16 @@ def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("state", "code"),
-    [("45000", "RIFIUTATO"), ("UE001", "RIFIUTATO"), ("P0001", "RIFIUTATO"), ("0A000", "NON_ESEGUIBILE"), ("3F000", "NON_ESEGUIBILE")],
-)
+    [
+        ("45000", "RIFIUTATO"), ("UE001", "RIFIUTATO"), ("P0001", "RIFIUTATO"), ("0A000", "NON_ESEGUIBILE"), ("3F000", "NON_ESEGUIBILE"),
+        ("42501", "NON_ESEGUIBILE"),
+    ],
+)  # fmt: skip
 def test_what_a_rule_in_the_database_raises_is_a_refusal_whatever_code_it_chose(url, state, code):
     rule = f"DO $$ BEGIN RAISE EXCEPTION 'La pratica è chiusa' USING ERRCODE = '{state}'; END $$".replace(":", "\\:")
     done = asked_one(url, rule, {}, {})
     assert isinstance(done.error, Refused)
+    assert done.error.locked_out == (state == "42501")  # the user has no right to it
     assert (done.error.outside_code, done.error.evidence) == (code, {"sqlstate": state})
 
 
