@@ -151,7 +151,9 @@ class SoapClient:
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}", locked_out=kept_out)
             why = f": {error.sentence}" if reply.status < 300 and body else ELSEWHERE if 300 <= reply.status < 400 else ""
-            sentence = f"{operation.name}: status {reply.status} and no SOAP reply{why}"
+            coding = reply.headers.get("content-encoding", "") if body is reply.body else ""
+            coded = f" coded in {coding[:100]}, which nobody asked for" if why and coding else ""
+            sentence = f"{operation.name}: status {reply.status} and no SOAP reply{coded}{why}"
             answered = not (wrong or is_page(reply.headers))
             raise no_answer(effect, sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
         fault = fault_in(opened)

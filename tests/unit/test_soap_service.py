@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,16 @@ def test_an_answer_that_breaks_off_is_told_in_words():
     with Peer(200, GOOD[:-20], {"Content-Length": str(len(GOOD)), "Connection": "close"}) as peer:
         client = SoapClient(OURS, peer.url)
         with pytest.raises(InDoubt, match="ricercaSoggetto: the connection ended before the answer did"):
+            client.call("ricercaSoggetto", ASKED, call_of())
+        client.close()
+
+
+@pytest.mark.parametrize(("coding", "told"), [("deflate", " coded in deflate, which nobody asked for"), ("", "")])
+def test_a_reply_in_a_coding_that_nobody_asked_for_is_told_for_what_it_is(coding, told):
+    """It was said to be no XML, and so it looked like a fault of the system's own program."""
+    with Peer(body=zlib.compress(GOOD), headers={"Content-Encoding": coding} if coding else {}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(InDoubt, match=f"no SOAP reply{told}: not well-formed XML"):
             client.call("ricercaSoggetto", ASKED, call_of())
         client.close()
 
