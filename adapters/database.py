@@ -81,11 +81,13 @@ _WRITER = json.JSONEncoder(ensure_ascii=False, default=str)
 """How evidence is written; made once, which `json.dumps` would do each time."""
 
 UNIQUE_VIOLATION, _NO_RIGHT = "23505", "42501"
-_FILLED = 1042
+_FILLED = "bpchar"
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 _TEXT = 0
 """psycopg's name of values that come as texts."""
 _MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+_RANGES = tuple(f"{of}{kind}" for of in ("int4", "int8", "num", "date", "ts", "tstz") for kind in ("range", "multirange"))
+"""They are told as PostgreSQL writes them."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
@@ -162,7 +164,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (bytes, memoryview)):
         return bytes(value).hex()
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
@@ -271,8 +273,7 @@ class Transaction:
             raise Refused(
                 f"{name}: the last statement answers no rows: write RETURNING, or a SELECT behind it", outside_code="NON_ESEGUIBILE"
             )
-        filled = {column[0] for column in getattr(answered.cursor, "description", None) or () if column[1] == _FILLED}
-        found = [{n: v.rstrip(" ") if v and n in filled else _plain(v) for n, v in row.items()} for row in answered.mappings()]
+        found = [{name: _plain(value) for name, value in row.items()} for row in answered.mappings()]
         _keep(self.ctx, "in", {"rows": found}, name)
         return found
 
@@ -442,6 +443,26 @@ def _prepare_postgres(connection: Any, _record: Any) -> None:
     known = connection.adapters
     for oid in (known.types[name].oid for name in _MOMENTS):
         known.register_loader(oid, _lenient(known.get_loader(oid, _TEXT), connection.DataError))
+    as_written = known.get_loader(known.types["text"].oid, _TEXT)
+    for name in _RANGES:
+        known.register_loader(known.types[name].oid, as_written)
+    known.register_loader(known.types[_FILLED].oid, _unfilled(as_written))
+
+
+@functools.cache
+def _unfilled(as_written: Any) -> type:
+    """A loader: texts without the blanks that fill them."""
+
+    class Unfilled:
+        format = _TEXT
+
+        def __init__(self, oid: int, context: Any = None) -> None:
+            self._written = as_written(oid, context)
+
+        def load(self, data: Any) -> Any:
+            return self._written.load(data).rstrip(" ")
+
+    return Unfilled
 
 
 @functools.cache

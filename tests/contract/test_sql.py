@@ -245,6 +245,18 @@ def asked_one(url, statement, fields, request_, effect="keyed", **answer):
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_ranges_come_as_the_database_writes_them_and_rows_as_lists(url):
+    """They came as Python writes them: `[2026-01-01, None)`."""
+    statement = """SELECT daterange('2026-01-01', NULL) AS validita, '{[1,3),[5,7)}'::int4multirange AS numeri, ROW('a', 2) AS riga,
+        ARRAY['S'::char(5)] AS stati, ARRAY[int4range(1, 3)] AS tratti"""
+    done = asked_one(
+        url, statement.replace(":", "\\:"), {}, {}, validita="string", numeri="string", riga="array", stati="array", tratti="array"
+    )
+    wanted = {"validita": "[2026-01-01,)", "numeri": "{[1,3),[5,7)}", "riga": ["a", "2"], "stati": ["S"], "tratti": ["[1,3)"]}
+    assert done.answer.model_dump() == wanted
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
     statement = """SELECT '{"a": [1, true, null]}'::jsonb AS o, ARRAY['x', 'y'] AS l, ARRAY[1.50, 2] AS m, 'NaN'::float8 AS f, 'Infinity'::numeric AS g"""
     done = asked_one(url, statement.replace(":", "\\:"), {}, {}, o="object", l="array", m="array", f="number", g="number")
