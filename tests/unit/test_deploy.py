@@ -327,6 +327,11 @@ def test_the_doors_of_the_example_are_looked_at_also_where_the_image_does_not_sa
     assert [name for name in services["proxy"]["depends_on"] if "8080/status" not in str(services[name].get("healthcheck"))] == []
 
 
+def test_the_database_of_the_example_is_asked_where_the_bus_asks_it():
+    """While the image makes its database, a server answers at the socket alone, and is ended again."""
+    assert "--host=127.0.0.1" in compose()["services"]["db"]["healthcheck"]["test"][1]
+
+
 def test_every_file_that_the_example_mounts_is_there_except_the_certificates():
     folder = DEPLOY / "container"
     mounted = {
