@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store settings", needs_store(database.safety)),
     ("store schema", needs_store(database.schema)),
     ("store rights", needs_store(database.rights)),
+    ("store connections", needs_store(database.connections)),
     ("store disk", needs_settings(database.disk)),
     ("store locks", needs_store(database.locks)),
     ("store standby", needs_store(database.standby)),

@@ -93,6 +93,12 @@ CODES: dict[str, Code] = {
         "triggers refuse it, but who owns the table can drop the triggers",
         "let another role own the tables: deploy/postgresql/roles.sql",
     ),
+    "doctor.store-connections": Code(
+        "How many connections PostgreSQL lets our user have, by max_connections and by the limits of the role and of the database; "
+        "a warning where they are too few for the processes at work, or for one door and one worker.",
+        "a process that gets none does not start, and one that gets too few does not answer who looks",
+        "ALTER ROLE … CONNECTION LIMIT …, or ALTER DATABASE; for max_connections, raise it and restart the server",
+    ),
     "doctor.store-locks": Code(
         "Tables of the bus that somebody keeps for himself: a look at one is given up after two seconds.",
         "the bus waits for the table, too, and what is in it was not looked at",

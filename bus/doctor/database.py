@@ -110,6 +110,19 @@ def rights(at: Surroundings) -> Iterator[Verdict]:
             yield ok("doctor.store-rights", f"the user {store.user} can add records, and neither change nor delete them")
 
 
+def connections(at: Surroundings) -> Iterator[Verdict]:
+    """For the processes that are at work; for a door and a worker before there are any."""
+    store = at.database
+    if store.room is None:
+        return
+    from bus.store.postgres_session import CONNECTIONS
+
+    processes = max(2, len(at.rows("processes_at_work")))
+    (most, limit), wanted = store.room, processes * CONNECTIONS
+    what = f"{limit} lets {most:,} in, and {processes} processes of the bus take up to {wanted:,}"
+    yield (warning if most < wanted else ok)("doctor.store-connections", what, store.where if most < wanted else "")
+
+
 def locks(at: Surroundings) -> Iterator[Verdict]:
     """Tables that could not be looked at, each once."""
     store = at.database

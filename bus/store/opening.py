@@ -6,10 +6,12 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from bus.config import SCHEMES, file_of
 from bus.disk import IN_MEMORY, filesystem, make_folder, sync_folder
 from bus.errors import ConfigError, StoreError
+from bus.source.findings import nearest
 from bus.store import Keys, Store, Tx
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -76,10 +78,24 @@ def refuse_unusable(url: str) -> None:
     try:
         ports = str(conninfo_to_dict(url).get("port") or "")
     except ProgrammingError:
+        _refuse_unknown_parameters(url)
         ports = "none"
     if not all(port.isdecimal() for port in ports.split(",") if port):
         hint = "postgresql://user:password@host:5432/database; in a password, / is written %2F, # %23, @ %40, % %25"
         raise ConfigError("store.url is no address", code="config.store", hint=hint)
+
+
+def _refuse_unknown_parameters(url: str) -> None:
+    """Raises `ConfigError` where libpq knows no such parameter as stands behind the ``?``; names it where it is surely no secret."""
+    from psycopg.pq import Conninfo
+
+    known = [one.keyword.decode() for one in Conninfo.get_defaults()]
+    strange = [name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True) if name not in known]
+    if strange:
+        meant = nearest(strange[0], known, least=0.8)
+        what = f"{strange[0]!r}, no parameter of PostgreSQL" if meant else "what is no parameter of PostgreSQL"
+        hint = f"write {meant}" if meant else "sslmode, sslrootcert, target_session_attrs …; in a password, ? is written %3F"
+        raise ConfigError(f"behind the ? of store.url stands {what}", code="config.store", hint=hint)
 
 
 class Reader(Protocol):

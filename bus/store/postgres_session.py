@@ -306,12 +306,14 @@ WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind
 def assert_safe(session: Session) -> None:
     """Raises `StoreError` for a server that could lose what was accepted, or that is not for us."""
     [facts] = session.execute(FACTS, prepare=False).fetchall()  # a pooler keeps no statements
-    for unsafe in refusals(facts, session.info.backend_pid):
+    for unsafe in refusals(facts, session.info.backend_pid, session.info.options):
         raise unsafe
 
 
-def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
-    """What is unsafe of a server, each with its remedy; for the start and for `bus doctor`. ``pid``: of the session, as its line says."""
+def refusals(facts: Mapping[str, Any], pid: int, options: str = "") -> Iterator[StoreError]:
+    """What is unsafe of a server, each with its remedy; for the start and for `bus doctor`. ``pid``: of the session, as its line says;
+    ``options``: what we asked of it ourselves.
+    """
     if facts["pid"] != pid:
         yield StoreError(
             "a pooler stands between the bus and its database", code="store.pooled",
@@ -333,7 +335,7 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
         yield StoreError(said, code="store.unsafe", hint="as their owner, for each: ALTER TABLE … DISABLE ROW LEVEL SECURITY")
     for name in SAFE:
         try:
-            refuse_unsafe(name, facts[name], _undoing(name, facts))
+            refuse_unsafe(name, facts[name], _undoing(name, facts, options))
         except StoreError as unsafe:
             yield unsafe
 
@@ -342,8 +344,10 @@ def standby() -> StoreError:
     return StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
 
 
-def _undoing(name: str, facts: Mapping[str, Any]) -> str:
+def _undoing(name: str, facts: Mapping[str, Any], options: str) -> str:
     """How to take back a setting, where it was said."""
+    if re.search(name.replace("_", "[-_]") + r"\s*=", options, re.IGNORECASE):
+        return f"take {name} out of the options of store.url (or of PGOPTIONS)"
     source, file = (facts["sources"] or {}).get(name, ("", None))
     if altered := (facts["altered"] or {}).get(name):
         return f"{altered} RESET {name}; it counts for sessions that begin after it"

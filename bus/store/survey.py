@@ -35,7 +35,8 @@ OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "key
 class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
 
-    ``lacking``: keys, indexes and triggers of the schema that are not there.
+    ``lacking``: keys, indexes and triggers of the schema that are not there. ``room``: how many connections there may be at most, and what
+    says so.
 
     ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema. Both are
     empty for an empty database.
@@ -55,6 +56,7 @@ class Survey:
     lacking: Sequence[str] = ()
     may_change: str = ""
     standbys: Standbys | None = None
+    room: tuple[int, str] | None = None
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     missed: Mapping[str, StoreError] = field(default_factory=dict)
 
@@ -131,7 +133,10 @@ def _postgresql(url: str) -> Survey:
             with obstacles.looking(raw, "schema_revision"):
                 revision = revision_of_postgres(raw) if safety["schema"] else 0
             ours = (refuse_without_keys, postgres_session.refuse_without_rights) if revision == REVISION else ()
-            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *(_refusal(partial(look, raw)) for look in ours)]
+            unsafe = [
+                *postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options),
+                *(_refusal(partial(look, raw)) for look in ours),
+            ]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
@@ -141,7 +146,7 @@ def _postgresql(url: str) -> Survey:
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
                 may_change=_may_change(ask) if revision else "",
-                standbys=obstacles.standbys(raw), figures=figures, missed=missed,
+                standbys=obstacles.standbys(raw), room=_room(facts), figures=figures, missed=missed,
             )  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
@@ -152,7 +157,11 @@ def _postgresql(url: str) -> Survey:
 _FORM = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'"
 """How times are written, whatever the server, the database or the user have: psycopg reads no others."""
 _FACTS = """
-SELECT clock_timestamp() AS now, current_user AS "user", split_part(current_setting('server_version'), ' ', 1) AS server_version
+SELECT clock_timestamp() AS now, current_user AS "user", split_part(current_setting('server_version'), ' ', 1) AS server_version,
+  (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user AND NOT rolsuper) AS of_role,
+  (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS of_database,
+  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int AS of_server
 """
 _RIGHTS = """
 SELECT pg_has_role(relowner, 'MEMBER') AS owns, has_table_privilege(oid, 'UPDATE') AS change, has_table_privilege(oid, 'DELETE') AS remove
@@ -166,6 +175,12 @@ def _may_change(ask: Callable[[str], Sequence[Any]]) -> str:
     if row["owns"]:
         return "owns the table of records"
     return "may change or delete records" if row["change"] or row["remove"] else ""
+
+
+def _room(facts: Mapping[str, Any]) -> tuple[int, str]:
+    said = {"of_role": "the CONNECTION LIMIT of its role", "of_database": "the CONNECTION LIMIT of the database",
+            "of_server": "max_connections, without what is reserved"}  # fmt: skip
+    return min((facts[name], what) for name, what in said.items() if facts[name] not in (None, -1))
 
 
 def _figures(

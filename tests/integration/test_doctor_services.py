@@ -9,7 +9,7 @@ import os
 import threading
 from pathlib import Path
 from unittest.mock import Mock
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import kombu
 import psycopg
@@ -333,6 +333,17 @@ def test_what_loses_commits_is_told_with_where_it_was_said(tmp_path, postgresql,
             until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("on",))
 
 
+@pytest.mark.parametrize("said", ["-csynchronous_commit=off", "-c Synchronous-Commit=off", "--synchronous-commit=off"])
+def test_what_loses_commits_and_was_said_in_the_address_is_to_be_taken_out_of_it(tmp_path, postgresql_url, said):
+    """Neither postgresql.conf nor ALTER SYSTEM has anything to do with it."""
+    url = f"{postgresql_url}?options={quote(said)}"
+    with pytest.raises(StoreError) as refused:
+        open_store(url)
+    assert refused.value.hint == "take synchronous_commit out of the options of store.url (or of PGOPTIONS)"
+    [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
+    assert told.next == refused.value.hint
+
+
 @pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", 'role "affollato"'), ("DATABASE ours", "database")])
 def test_a_limit_of_connections_that_is_used_up_is_told_as_one(tmp_path, postgresql_url, limited, said):
     """Whether the server is up, and the network, was not the question."""
@@ -349,6 +360,23 @@ def test_a_limit_of_connections_that_is_used_up_is_told_as_one(tmp_path, postgre
     assert refused.value.hint.startswith(f"the CONNECTION LIMIT of the {said}")
     assert f"a process of the bus takes up to {CONNECTIONS};" in refused.value.hint
     assert told.next == refused.value.hint
+
+
+@pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", "its role"), ("DATABASE ours", "the database")])
+def test_a_limit_of_connections_that_is_too_small_is_told_before_it_is_used_up(tmp_path, postgresql_url, limited, said):
+    """A door and a worker start with less, and then do not answer who looks."""
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE affollato LOGIN")
+        try:
+            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS - 1}")
+            url = postgresql_url.replace("snodo@", "affollato@")
+            [told] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
+            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS}")
+            [well] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
+        finally:
+            raw.execute("DROP ROLE affollato")
+    assert (told.level, well.level) == ("warning", "ok")
+    assert told.what == f"the CONNECTION LIMIT of {said} lets 17 in, and 2 processes of the bus take up to 18"
 
 
 def test_max_connections_that_are_used_up_are_told_as_such():

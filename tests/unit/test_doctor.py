@@ -144,6 +144,16 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
     ("changes", "code", "what"),
     [
         ({"store": {"url": "postgresql://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.store", "store.url is no address"),
+        (
+            {"store": {"url": "postgresql://snodo:tissima@127.0.0.1/snodo?sslmod=verify-full"}},
+            "doctor.store",
+            "behind the ? of store.url stands 'sslmod', no parameter of PostgreSQL",
+        ),
+        (
+            {"store": {"url": "postgresql://snodo@127.0.0.1/snodo?password=x&se=gre&tissima=1"}},
+            "doctor.store",
+            "behind the ? of store.url stands what is no parameter of PostgreSQL",
+        ),
         ({"store": {"url": "mysql://snodo:tissima@127.0.0.1/snodo"}}, "doctor.store", "no store speaks 'mysql'"),
         ({"store": {"url": "sqlite:/var/snodo.db"}}, "doctor.store", "no store speaks 'sqlite'"),
         ({"channel": {"url": "amqp://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.channel", "channel.url is no address"),
