@@ -71,7 +71,7 @@ FOLLOW = 10.0
 
 def refuse_unsafe(config: Config, role: Role) -> None:
     """Raises `ConfigError` where the settings are unsafe, or would let processes of this role lose sight of each other."""
-    for doubt in channels.refuse_unsafe(config.channel.url):
+    for doubt in channels.refuse_unsafe(config.channel.url, config.channel.options):
         logger("snodo.channel").warning("channel.doubtful", sentence=doubt)
     for doubt in doubts(config.store.url):
         logger("snodo.store").warning("store.doubtful", sentence=doubt)

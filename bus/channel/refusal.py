@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -10,13 +13,23 @@ import amqp
 import kombu
 
 from bus.errors import ConfigError
+from bus.source.findings import suggestion
 
 RIGHTS = r"'^snodo\.' '^(snodo\.|amq\.default$)' '^snodo\.'"
 """What our user may configure, write and read."""
 TLS = frozenset({"amqps", "pyamqps"})
 AMQP = TLS | {"amqp", "pyamqp"}
+_OF_TLS = frozenset({
+    "ca_certs", "certfile", "keyfile", "server_hostname", "ciphers", "cert_reqs", "ssl_version",
+    "tls_minimum_version", "tls_maximum_version",
+})  # fmt: skip
+"""What py-amqp takes of those who call."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 FULL = "a limit of the broker is used up: rabbitmqctl list_vhost_limits, list_user_limits; raise it, or end others (list_connections)"
+CERTIFICATES = (
+    "look at channel.options.ssl: ca_certs names the authority of the broker's certificate, in which the host of channel.url stands; "
+    "certfile and keyfile are ours; and is it the broker's port for TLS (5671)?"
+)
 AWAY = "is the broker up, and the network? bus doctor tries it; work goes on at the pace of the sweeper"
 _KIND = re.compile(r"for (queue|exchange) '([^']+)'")
 _PASSING_NAME = re.compile(r"(?<=\.news\.)[\w-]+")
@@ -28,10 +41,12 @@ OLDEST = (3, 10)
 """The first RabbitMQ whose quorum queues forget tickets that are too old."""
 
 
-def refuse_unsafe(url: str) -> list[str]:
+def refuse_unsafe(url: str, options: Mapping[str, Any]) -> list[str]:
     """Raises `ConfigError` where the address of a broker is none, or unsafe; returns what is only doubtful, a sentence each."""
     _refuse_unusable(url)
     parts = urlsplit(url)
+    if parts.scheme in TLS:
+        _refuse_unusable_tls(options.get("ssl", {}))
     if parts.scheme not in AMQP or (parts.hostname or "localhost") in _LOOPBACK:
         return []
     if (parts.username or "guest") == "guest":
@@ -56,6 +71,32 @@ def _refuse_unusable(url: str) -> None:
     else:
         return
     raise _refusal(sentence, hint)
+
+
+def _refuse_unusable_tls(options: Any) -> None:
+    """The broker need not be there: what is wrong with our own files stays wrong."""
+    if not isinstance(options, dict):
+        raise _refusal("channel.options.ssl is no map of options", "ssl: {ca_certs: /etc/ssl/comune.pem}")
+    if strange := [str(name) for name in options if name not in _OF_TLS]:
+        hint = suggestion(strange[0], _OF_TLS) or f"it takes {', '.join(sorted(_OF_TLS))}"
+        raise _refusal(f"channel.options.ssl knows no {', '.join(strange)}", hint)
+    authority, ours, key = (options.get(name) for name in ("ca_certs", "certfile", "keyfile"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if authority is not None:
+        with _usable(str(authority)):
+            context.load_verify_locations(authority)
+    if ours is not None:
+        with _usable(str(ours) if key is None else f"{ours} and {key}"):
+            context.load_cert_chain(ours, key, lambda: "")
+
+
+@contextmanager
+def _usable(files: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        hint = "ca_certs and certfile are files in PEM, keyfile is the key of certfile; the user of the bus must be able to read them"
+        raise _refusal(f"channel.options.ssl: {files} cannot be used: {said(error)}", hint) from error
 
 
 def _refusal(sentence: str, hint: str) -> ConfigError:
@@ -103,13 +144,24 @@ def _of_another_kind(said: str, vhost: str, queue: str) -> ConfigError:
 def reason(error: BaseException, url: str, queue: str) -> str:
     """Why the line is down, and what to do: the same text for the same reason."""
     told = explain(error, url, queue)
-    what, remedy = (told.sentence, told.hint) if told else (_sentence(error), used_up(error) or AWAY)
-    return f"{_PASSING_NAME.sub('…', what)}; {remedy}"
+    what, hint = (told.sentence, told.hint) if told else (_sentence(error), remedy(error) or AWAY)
+    return f"{_PASSING_NAME.sub('…', what)}; {hint}"
 
 
-def used_up(error: BaseException) -> str:
-    """What to do when a limit of the broker is reached; empty where it is something else."""
+def remedy(error: BaseException) -> str:
+    """What to do when a limit of the broker is reached, or TLS failed; empty where it is something else."""
+    if _is_of_tls(_cause(error)):
+        return CERTIFICATES
     return FULL if _LIMIT.search(said(error)) else ""
+
+
+def _is_of_tls(error: BaseException) -> bool:
+    """Not that a line which speaks TLS was cut off."""
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.__cause__ if isinstance(error, kombu.exceptions.OperationalError) and error.__cause__ is not None else error
 
 
 def _sentence(error: BaseException) -> str:
@@ -122,8 +174,9 @@ def _sentence(error: BaseException) -> str:
 
 def said(error: BaseException) -> str:
     """The words of an error alone: the broker's, or the system's."""
-    if isinstance(error, kombu.exceptions.OperationalError) and error.__cause__ is not None:
-        error = error.__cause__
+    error = _cause(error)
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS: {getattr(error, 'verify_message', '') or error.reason.replace('_', ' ').lower()}"
     if isinstance(error, amqp.ConsumerCancelled):  # its text is the name of the consumer
         return "it took a queue of ours away"
     return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

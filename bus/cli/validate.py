@@ -101,7 +101,7 @@ def _addresses(config: Config) -> None:
     if config.channel.url.partition(":")[0] not in {"", "memory", "amqp", "amqps"}:
         from bus.channel.refusal import refuse_unsafe
 
-        refuse_unsafe(config.channel.url)
+        refuse_unsafe(config.channel.url, config.channel.options)
 
 
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:

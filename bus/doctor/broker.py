@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import kombu
 
-from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe, said, used_up
+from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.channel.line import Line
 from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -30,7 +30,7 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
         yield ok("doctor.channel", "tickets stay in this process")
         return
     try:
-        doubtful = refuse_unsafe(url)
+        doubtful = refuse_unsafe(url, at.settings.channel.options)
     except ConfigError as error:
         yield wrong("doctor.channel", error.sentence, str(at.path), next=error.hint)
         return
@@ -54,7 +54,7 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
 
 def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Verdict:
     told = error if isinstance(error, ConfigError) else explain(error, url, QUEUE)
-    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {said(error)}", where, next=used_up(error))
+    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {said(error)}", where, next=remedy(error))
 
 
 def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:

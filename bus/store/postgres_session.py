@@ -419,7 +419,7 @@ def passes(error: BaseException | None, session: Session) -> bool:
 def interrupted(error: BaseException) -> Interrupted:
     if isinstance(error, errors.LockNotAvailable):
         return Interrupted("the database gave no lock in time", hint="bus doctor says who keeps a table locked; else look again")
-    return Interrupted(f"the database went away: {str(error).strip()}", hint=_used_up(error) or UNREACHABLE)
+    return Interrupted(f"the database went away: {_said(error)}", hint=_remedy(error))
 
 
 def unreachable(error: BaseException) -> StoreError:
@@ -427,8 +427,18 @@ def unreachable(error: BaseException) -> StoreError:
     if isinstance(error, errors.LockNotAvailable):
         hint = "a migration ends by itself: wait, and start again; where it stays so, bus doctor says who keeps a table locked"
         return StoreError("the database cannot be opened: somebody has it for himself", code="store.locked", hint=hint)
-    hint = _used_up(error) or UNREACHABLE
-    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=hint)
+    return StoreError(f"the database cannot be opened: {_said(error)}", code="store.unreachable", hint=_remedy(error))
+
+
+def _said(error: BaseException) -> str:
+    """Without the advice of libpq, some of which is not ours: to look at no certificate."""
+    return _ADVICE.sub("", str(error)).strip()
+
+
+def _remedy(error: BaseException) -> str:
+    """What to do when no session could be had."""
+    said = str(error)
+    return _used_up(error) or next((remedy for words, remedy in _REMEDIES if words.search(said)), UNREACHABLE)
 
 
 def _used_up(error: BaseException) -> str:
@@ -446,6 +456,18 @@ def _used_up(error: BaseException) -> str:
 
 
 UNREACHABLE = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
+_ADVICE = re.compile(r"\n\s*(?:Is the server running on|Either provide the file)[^\n]*")
+_REMEDIES = (
+    (
+        re.compile(r"pg_hba\.conf"),
+        "let it in: a line in pg_hba.conf of the server, then reload it; where all its lines are hostssl, sslmode=verify-full in store.url",
+    ),
+    (re.compile(r"invalid \S+ value|definition of service"), "mend it in store.url (or in PGSSLMODE, PGSERVICE … of the environment)"),
+    (
+        re.compile(r"\bSSL\b|certificat|private key file"),
+        "look at the certificates: the server's must be valid, of the authority in sslrootcert, and of the host; ours are sslcert and sslkey",
+    ),
+)
 # A connection that was refused comes without its SQLSTATE (53300), and in the language of the server.
 _TOO_MANY = re.compile(
     r"too many (?:clients|connections)|connection slots are reserved|tropp[ie] (?:client|connessioni)|slot di connessione"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from bus import config
 from bus.channel import QUEUE, KombuChannel, refuse_unsafe
 from bus.channel.line import Line
 from bus.channel.publisher import Flight
-from bus.channel.refusal import RIGHTS
+from bus.channel.refusal import CERTIFICATES, RIGHTS
 from bus.errors import ConfigError
 from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener
 from bus.testing.patience import until
 from bus.testing.services import RabbitMQ
 from tests.contract.lossy_line import into_the_void, opened
+from tests.contract.tls_peer import peer, self_signed, server_side
 
 
 class TestMemory(ChannelContract):
@@ -374,7 +376,7 @@ class TestRefusal:
 )
 def test_an_address_that_never_leads_to_a_broker_is_refused_and_not_shown(url: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as told:
-        refuse_unsafe(url)
+        refuse_unsafe(url, {})
     assert "tissima" not in f"{told.value.sentence} {told.value.hint}"
     assert told.value.hint
 
@@ -382,13 +384,46 @@ def test_an_address_that_never_leads_to_a_broker_is_refused_and_not_shown(url: s
 @pytest.mark.parametrize("url", ["amqp://broker.example/snodo", "amqp://guest:guest@broker.example/snodo", "amqps://broker.example"])
 def test_a_broker_elsewhere_is_not_asked_as_guest(url: str) -> None:
     with pytest.raises(ConfigError, match="guest"):
-        refuse_unsafe(url)
+        refuse_unsafe(url, {})
 
 
 def test_a_broker_elsewhere_without_tls_is_doubtful() -> None:
-    assert "amqps://" in refuse_unsafe("amqp://snodo:segreta@broker.example/snodo")[0]
-    assert refuse_unsafe("amqps://snodo:segreta@broker.example/snodo") == []
-    assert refuse_unsafe("amqp://guest:guest@127.0.0.1/") == []
+    assert "amqps://" in refuse_unsafe("amqp://snodo:segreta@broker.example/snodo", {})[0]
+    assert refuse_unsafe("amqps://snodo:segreta@broker.example/snodo", {}) == []
+    assert refuse_unsafe("amqp://guest:guest@127.0.0.1/", {}) == []
+
+
+@pytest.mark.parametrize(
+    ("tls", "sentence"),
+    [
+        ({"ca_certs": "none.pem"}, "channel.options.ssl: none.pem cannot be used: No such file or directory"),
+        ({"ca_certs": __file__}, f"channel.options.ssl: {__file__} cannot be used: TLS: no certificate or crl found"),
+        ({"certfile": "c.pem", "keyfile": "none.pem"}, "channel.options.ssl: c.pem and none.pem cannot be used: No such file"),
+        ({"ca_cert": "c.pem"}, "channel.options.ssl knows no ca_cert"),
+        (True, "channel.options.ssl is no map of options"),
+    ],
+)
+def test_certificates_that_cannot_be_used_are_refused_before_the_broker_is_asked(tls: Any, sentence: str) -> None:
+    """The line was 'lost', again and again, and the remedy to look at the network."""
+    with pytest.raises(ConfigError) as told:
+        refuse_unsafe("amqps://snodo:segreta@broker.example/snodo", {"ssl": tls})
+    assert told.value.sentence.startswith(sentence)
+    assert told.value.hint
+
+
+def test_a_broker_whose_certificate_is_not_trusted_is_told_with_what_to_look_at(tmp_path: Path) -> None:
+    certificate, told = self_signed(tmp_path), list[str]()
+
+    def greet(connection: Any) -> None:
+        with contextlib.suppress(OSError):
+            server_side(connection, certificate).close()
+
+    with peer(greet) as port:
+        line = Line(f"amqps://snodo:snodo@127.0.0.1:{port}/snodo", QUEUE, lambda event, said: told.append(said), {})
+        with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED") as refused, line.dial():
+            pass
+    line.down("listener", refused.value)
+    assert told == [f"the line to the broker failed: TLS: self-signed certificate; {CERTIFICATES}"]
 
 
 def test_only_memory_is_for_one_process() -> None:

@@ -7,17 +7,39 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from psycopg import errors
+from psycopg import OperationalError, errors
 
 from bus.errors import StoreError
 from bus.store import postgres_session
-from bus.store.postgres_session import connect, machines, told
+from bus.store.postgres_session import connect, machines, told, unreachable
 
 
 def test_a_statement_that_took_too_long_is_told_as_that_and_not_as_a_database_that_failed() -> None:
     with pytest.raises(StoreError, match="longer than 60 s") as slow, told(None):
         raise errors.QueryCanceled("canceling statement due to statement timeout")
     assert "ask for less at once" in slow.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("connection failed: SSL error: certificate verify failed", "look at the certificates:"),
+        ('connection failed: server certificate for "a" does not match host name "b"', "look at the certificates:"),
+        ("connection failed: FATAL:  connection requires a valid client certificate", "look at the certificates:"),
+        ('connection failed: private key file "k.pem" has group or world access', "look at the certificates:"),
+        ('connection is bad: invalid sslmode value: "verify-ful"', "mend it in store.url"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "snodo", database "snodo", no encryption', "let it in:"),
+        ('FATAL:  password authentication failed for user "snodo"', "is the server up, and the network?"),
+    ],
+)
+def test_why_there_is_no_session_has_the_remedy_of_its_reason(said: str, remedy: str) -> None:
+    """Whether the server is up, and the network, is not the question where it has answered."""
+    assert unreachable(OperationalError(said)).hint.startswith(remedy)
+
+
+def test_the_advice_to_look_at_no_certificate_is_not_repeated() -> None:
+    said = 'root certificate file "r.crt" does not exist\nEither provide the file, or change sslmode to disable server certificate verification.'
+    assert unreachable(OperationalError(said)).sentence == 'the database cannot be opened: root certificate file "r.crt" does not exist'
 
 
 def test_the_hosts_of_an_address_have_a_port_each() -> None:
