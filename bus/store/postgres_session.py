@@ -465,7 +465,7 @@ _REMEDIES = (
     (re.compile(r"invalid \S+ value|definition of service"), "mend it in store.url (or in PGSSLMODE, PGSERVICE … of the environment)"),
     (
         re.compile(r"\bSSL\b|certificat|private key file"),
-        "look at the certificates: the server's must be valid, of the authority in sslrootcert, and of the host; ours are sslcert and sslkey",
+        "look at the certificates: the server's must be valid, of the authority in sslrootcert and of the host; ours is sslcert",
     ),
 )
 # A connection that was refused comes without its SQLSTATE (53300), and in the language of the server.
