@@ -33,6 +33,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store rights", needs_store(database.rights)),
     ("store connections", needs_store(database.connections)),
     ("store disk", needs_settings(database.disk)),
+    ("store keeps", needs_store(database.keeps)),
     ("store locks", needs_store(database.locks)),
     ("store standby", needs_store(database.standby)),
     ("clock", needs_store(database.clock)),

@@ -111,7 +111,7 @@ CODES: dict[str, Code] = {
     ),
     "doctor.store-disk": Code(
         "Where the SQLite file lies: a local disk (a warning in memory or in a container's own layer, wrong on the network), "
-        "with 1 GB (wrong below 100 MB).",
+        "with 1 GB (wrong below 100 MB). PostgreSQL: whether it takes 256 KB, which are taken back.",
         "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",
         "put the file on a local disk with space",
     ),

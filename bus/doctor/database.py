@@ -24,6 +24,7 @@ from bus.store.survey import survey, where_is
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
+SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -147,6 +148,17 @@ def standby(at: Surroundings) -> Iterator[Verdict]:
         yield warning("doctor.store-standby", f"{named}; {waiting}, {longest}", store.where)
     else:
         yield ok("doctor.store-standby", f"{named}, and a standby is connected")
+
+
+def keeps(at: Surroundings) -> Iterator[Verdict]:
+    """The disk of a server is not ours to measure: what is written there, and taken back, tells."""
+    store = at.database
+    if store.kind != "PostgreSQL" or not at.readable:
+        return
+    if store.full:
+        yield wrong("doctor.store-disk", f"the server cannot keep what is written: {store.full}", store.where, next=SERVERS_DISK)
+    else:
+        yield ok("doctor.store-disk", "the server has room for what is written")
 
 
 def disk(at: Surroundings) -> Iterator[Verdict]:

@@ -33,6 +33,7 @@ from bus.store.postgres_session import (
     MISTAKES,
     READERS,
     READING,
+    ROOM,
     WRITING,
     Session,
     assert_safe,
@@ -79,13 +80,6 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1399745924 AND l.obj
   AND a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.wait_event = 'ClientRead'
   AND greatest(a.query_start, a.state_change) < clock_timestamp() - interval '3 seconds'
 """
-_ROOM = """DO $$ BEGIN
-  INSERT INTO records (id, kind, time, content)
-    SELECT '', '', '', string_agg(uuid_send(gen_random_uuid()), '') FROM generate_series(1, 16384);
-  RAISE SQLSTATE 'SN001';
-EXCEPTION WHEN SQLSTATE 'SN001' THEN NULL;
-END $$"""
-"""256 KB that cannot be compressed, where messages go; rolled back in the server: psycopg takes any ROLLBACK for one of all it prepared."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _INDEXED = re.compile(r"((?:\w+\.)?state = '(?:ready|dead)') AND (?:\w+\.)?state IN \('ready', 'dead'\)")
 # SQLite takes an index of some rows only where its condition stands word for word. PostgreSQL derives it; where it stands too, the planner
@@ -193,7 +187,7 @@ class PostgresConnection(_Asking):
             raise
 
     def prove(self) -> None:
-        self._later.append((_ROOM, {}))
+        self._later.append((ROOM, {}))
         self._send_all()
         assert self._session is not None
         with self._remembered(), told(self._session):

@@ -97,6 +97,8 @@ READERS = 8
 """Views at once; whoever comes then waits."""
 CONNECTIONS = READERS + 1
 """Of a process at most: each view has one, made when it is first needed, and whoever writes has another."""
+FULL = (errors.DiskFull, errors.IoError)
+"""What a server says that cannot keep what is written."""
 PASSING: tuple[type[psycopg.Error], ...] = (
     errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.AdminShutdown, errors.CrashShutdown,
     errors.CannotConnectNow, errors.TooManyConnections, errors.IdleInTransactionSessionTimeout, errors.IdleSessionTimeout,
@@ -254,6 +256,13 @@ def refuse_old(session: Session) -> None:
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
 CHANGED = "was it made anew, or migrated, or a table dropped? bus doctor looks at it"
+ROOM = """DO $$ BEGIN
+  INSERT INTO records (id, kind, time, content)
+    SELECT '', '', '', string_agg(uuid_send(gen_random_uuid()), '') FROM generate_series(1, 16384);
+  RAISE SQLSTATE 'SN001';
+EXCEPTION WHEN SQLSTATE 'SN001' THEN NULL;
+END $$"""
+"""256 KB that cannot be compressed, where messages go; rolled back in the server: psycopg takes any ROLLBACK for one of all it prepared."""
 SAFE = {
     "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
     # What could not be written is written again, as if it were still there; a damaged page is taken for an empty one, or for a sound one.

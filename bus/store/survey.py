@@ -21,6 +21,7 @@ from bus.store.sqlite_file import MENDING, address, refuse_folder, refuse_strang
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
+    from bus.store.postgres_session import Session
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
@@ -36,7 +37,7 @@ class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
 
     ``lacking``: keys, indexes and triggers of the schema that are not there. ``room``: how many connections there may be at most, and what
-    says so.
+    says so; ``full``: what a server of our schema says that could not keep what was written, and taken back.
 
     ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema. Both are
     empty for an empty database.
@@ -57,6 +58,7 @@ class Survey:
     may_change: str = ""
     standbys: Standbys | None = None
     room: tuple[int, str] | None = None
+    full: str = ""
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     missed: Mapping[str, StoreError] = field(default_factory=dict)
 
@@ -146,7 +148,8 @@ def _postgresql(url: str) -> Survey:
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
                 may_change=_may_change(ask) if revision else "",
-                standbys=obstacles.standbys(raw), room=_room(facts), figures=figures, missed=missed,
+                standbys=obstacles.standbys(raw), room=_room(facts), full=_full(raw) if revision == REVISION else "",
+                figures=figures, missed=missed,
             )  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
@@ -175,6 +178,23 @@ def _may_change(ask: Callable[[str], Sequence[Any]]) -> str:
     if row["owns"]:
         return "owns the table of records"
     return "may change or delete records" if row["change"] or row["remove"] else ""
+
+
+def _full(raw: Session) -> str:
+    """As `/status` does where a write has failed. What else may fail here is told elsewhere: a right, a standby, a lock."""
+    import psycopg
+
+    from bus.store.postgres_session import FULL, ROOM
+
+    try:
+        with raw.transaction(force_rollback=True):
+            raw.execute("SET TRANSACTION READ WRITE")
+            raw.execute(ROOM)
+    except FULL as error:
+        return str(error).partition("\n")[0]
+    except psycopg.Error:
+        pass
+    return ""
 
 
 def _room(facts: Mapping[str, Any]) -> tuple[int, str]:

@@ -162,6 +162,18 @@ def test_what_the_start_refuses_of_a_database_is_told_with_the_same_remedy(tmp_p
     assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
 
 
+def test_a_server_whose_disk_is_full_is_told_though_it_can_be_read(tmp_path, postgresql_url):
+    """`/status` said 503, and doctor that all was well."""
+    open_store(postgresql_url).close()
+    unsafe(postgresql_url, "CREATE FUNCTION piena() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE disk_full; END'")
+    assert levels(examined(write(tmp_path, store={"url": postgresql_url})), "doctor.store-disk") == ["ok"]
+    unsafe(postgresql_url, "CREATE TRIGGER piena BEFORE INSERT ON records EXECUTE FUNCTION piena()")
+    [told] = examined(tmp_path / "config.yaml")["doctor.store-disk"]
+    assert (told.level, told.what) == ("wrong", "the server cannot keep what is written: disk_full")
+    with psycopg.connect(postgresql_url) as raw:
+        assert raw.execute("SELECT count(*) FROM records").fetchone() == (0,)
+
+
 def test_a_database_that_was_restored_in_part_is_refused_and_told(tmp_path, postgresql_url):
     """Of a dump the keys come last: the start ended with a traceback then, and without indexes or triggers it said nothing."""
     open_store(postgresql_url).close()
