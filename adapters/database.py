@@ -338,8 +338,11 @@ class Database:
                 opened.commit(name)
         except DBAPIError as error:
             _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
-            when = " at COMMIT" if at_commit else f", and nothing was asked: {_first_line(error)}" if opened is None else ""
-            raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
+            cause = _first_line(error) if opened is None else ""
+            when = " at COMMIT" if at_commit else f", and nothing was asked: {cause}" if cause else ""
+            told = _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again)
+            told.cause = cause
+            raise told from None
         except OverflowError:
             raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
         except UnicodeError:

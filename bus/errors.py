@@ -174,13 +174,14 @@ class OutsideError(SnodoError):
     Of a sentence that repeats what the other system said 2,000 characters are kept, of its code 200: the whole stands in the wire.
     ``answered``: what came was the system's own answer, though of no use; then nobody takes the system for one that is away.
     ``locked_out``: it is about who asks, and not about what: our credentials are not valid (any more), or not enough.
+    ``cause``: where there was no answer, why, in words that hold nothing which was said on either side: it stands in records too.
     """
 
     kind = "outside"
 
     def __init__(
         self, sentence: str, *, outside_code: str = "", evidence: Any = None, answered: bool = False, locked_out: bool = False,
-        **kwargs: Any,
+        cause: str = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(sentence if len(sentence) <= 2_000 else f"{sentence[:1_999]}…", **kwargs)
         self.code = without_persons(self.code)
@@ -188,6 +189,7 @@ class OutsideError(SnodoError):
         self.evidence = evidence
         self.answered = answered
         self.locked_out = locked_out
+        self.cause = without_persons(one_line(cause[:1_000]))[:200]
 
 
 class Unreachable(OutsideError):

@@ -239,7 +239,8 @@ class RestClient:
             try:
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:
-                raise no_answer(effect if going.left else "read", f"{line}: {reason(error)}") from None
+                why = reason(error)
+                raise no_answer(effect if going.left else "read", f"{line}: {why}", cause=why) from None
             finally:
                 if going.left:
                     ctx.exchanges.append(asked)

@@ -80,7 +80,8 @@ def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
 def refuse_cut(reply: Reply, limit: int, effect: Effect, asked: str) -> None:
     """A reply that is not whole, or larger than ``limit`` bytes, is a call without a usable answer."""
     if reply.failed is not None:
-        raise no_answer(effect, f"{asked}: {reason(reply.failed)}")
+        why = reason(reply.failed)
+        raise no_answer(effect, f"{asked}: {why}", cause=why)
     if len(reply.body) > limit:
         raise no_answer(effect, f"{asked}: the reply is larger than {limit} bytes", answered=True)
 

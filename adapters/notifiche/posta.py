@@ -114,7 +114,7 @@ def _lost(error: Exception, *, sent: bool) -> Exception:
     else:
         hidden = error.__context__ if isinstance(error.__context__, TimeoutError) else error  # smtplib hides it in one of its own
         why = reason(hidden)
-    return InDoubt(f"mail: {why}") if sent else Unreachable(f"mail: {why}")
+    return InDoubt(f"mail: {why}", cause=why) if sent else Unreachable(f"mail: {why}", cause=why)
 
 
 class _Session(smtplib.SMTP):

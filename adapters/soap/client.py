@@ -106,9 +106,10 @@ class SoapClient:
             try:
                 reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:
+                why = reason(error)
                 if not going.left:
-                    raise Unreachable(f"{operation.name}: {reason(error)}, and nothing was sent") from None
-                raise no_answer(effect, f"{operation.name}: {reason(error)}") from None
+                    raise Unreachable(f"{operation.name}: {why}, and nothing was sent", cause=why) from None
+                raise no_answer(effect, f"{operation.name}: {why}", cause=why) from None
             finally:
                 if going.left:
                     ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")

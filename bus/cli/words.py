@@ -79,6 +79,8 @@ def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         yield f"it said {data['outside_code']}"
     if data.get("code"):
         yield str(data["code"])
+    if data.get("cause"):
+        yield str(data["cause"])
     if data.get("doubt"):
         yield "in doubt"
     if data.get("again"):

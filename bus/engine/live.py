@@ -425,6 +425,8 @@ class Live:
             common["lane"] = True
         if result is not None and result.asking.probe:
             common["by"] = "probe"
+        if result is not None and result.error is not None and result.error.cause:
+            common["cause"] = result.error.cause
         match outcome:
             case Done(Answered() as answered):
                 values = _answer_values(result, answered)

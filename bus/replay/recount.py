@@ -94,6 +94,7 @@ class Retrace(NamedTuple):
     """The last life of a run, walked again: how far it came, what it asked, under which rules, with which ends that are recorded.
 
     ``died``: the code that its last record `dead` says; a process that ended over the run is one that no walk comes to.
+    ``failed``: by path, what the last try of each call that got no answer ended with.
     """
 
     walk: Walk
@@ -101,6 +102,7 @@ class Retrace(NamedTuple):
     rules: str
     state: str
     died: str
+    failed: Mapping[str, Record]
 
 
 def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
@@ -113,7 +115,8 @@ def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
         hint = f"its journal is still there: bus runs show {opening.run}"
         raise NotFound("the message of this run has been erased", code="why.erased", hint=hint)
     died = next((str(record.data["code"]) for record in reversed(records) if record.kind == "dead"), "")
-    return Retrace(*walked, life.rules, _state(records), died)
+    failed = {record.path: record for record in records[start:] if record.kind == "unanswered" and record.path is not None}
+    return Retrace(*walked, life.rules, _state(records), died, failed)
 
 
 def _state(records: Sequence[Record]) -> str:

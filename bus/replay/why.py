@@ -15,7 +15,7 @@ from bus.engine.asks import Ask, Await, Call
 from bus.engine.interpreter import Condition
 from bus.errors import PERSON, one_line
 from bus.expression import Expression
-from bus.log.record import items_of
+from bus.log.record import Record, items_of
 from bus.mapping.protected import EVERYTHING, masked_whole
 from bus.mapping.protected import masked as by_type
 from bus.mapping.types import MessageType
@@ -127,8 +127,12 @@ class Account:
             sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}{since}"
             return [Reason(self.places.of(failure.place), failure.place, sentence, path=failure.path)]
         if pending:
-            return [Reason(self.places.of(one.place), one.place, _waits(one, _gone(self.past)), path=one.path) for one in pending]
+            return [self._pending(one) for one in pending]
         return [Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")]
+
+    def _pending(self, ask: Ask) -> Reason:
+        tried = _tried(self.past.failed.get(ask.path))
+        return Reason(self.places.of(ask.place), ask.place, _waits(ask, _gone(self.past)) + tried, path=ask.path)
 
     # --- why not -------------------------------------------------------------------------------------------------------
 
@@ -241,6 +245,14 @@ def _waits(ask: Ask, gone: str) -> str:
     else:
         return f"the run {gone} here" if gone else "the run is on its way here"
     return f"the run {gone} while it waited here for {awaited}" if gone else f"the run waits here for {awaited}"
+
+
+def _tried(record: Record | None) -> str:
+    """How the last try of a call ended, of which nothing but its record is known; empty where none was made."""
+    if record is None:
+        return ""
+    said = record.data.get("cause") or record.data.get("outside_code") or record.data["code"]
+    return f"; try {record.attempt} got none: {said}"
 
 
 _ABSENT: Any = object()

@@ -168,11 +168,13 @@ def test_a_registry_and_a_register_are_shown_our_certificate(certificate, kind, 
     [(None, "TLS failed: self-signed certificate"), ("/nowhere.pem", "certificates that the settings name is not there"), (__file__, "cannot be read")],
 )  # fmt: skip
 def test_why_there_is_no_connection_is_told_in_words(certificate, ca, why):
-    with peer(web(certificate, [])) as port, pytest.raises(Unreachable, match=why):
+    with peer(web(certificate, [])) as port, pytest.raises(Unreachable, match=why) as told:
         ask(port, ca)
     with peer(mail_server(certificate, [], at_once=True)) as port:
         done = attempt(mailer(port, "tls", ca), "email", MAIL, timeout=30)
     assert why in str(done.error)
+    assert why in told.value.cause
+    assert why in done.error.cause
 
 
 def test_a_key_of_another_certificate_is_told_in_words(certificate, tmp_path):
@@ -187,6 +189,7 @@ def test_that_nobody_is_there_is_told_in_words():
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     listener.close()
-    with pytest.raises(Unreachable, match="the connection failed: Connection refused"):
+    with pytest.raises(Unreachable, match="the connection failed: Connection refused") as told:
         ask(port, None)
+    assert told.value.cause == "the connection failed: Connection refused"
     assert "Connection refused" in str(attempt(mailer(port, "tls", None), "email", MAIL, timeout=30).error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from bus.cli.dead import _letter
 from bus.cli.why import _accounts
 from bus.engine.asks import Call
 from bus.errors import NotFound
+from bus.log.record import Record
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
-from bus.replay.why import Reason, Values, _shown, _waits, masked
+from bus.replay.why import Reason, Values, _shown, _tried, _waits, masked
 from bus.testing.patience import until
 from tests.files import put
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
+NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 ROUTE = """\
 route: prova.smista
 version: 3
@@ -259,6 +262,15 @@ def test_a_run_that_a_process_died_of_is_not_said_to_wait() -> None:
     """The walk still waits for the answer: no step failed. What ended the run is in its record alone."""
     asked = Call("chiedi", "prova@1/chiedi", "anagrafe.cerca", {}, "k")
     assert "the run died of run.poison while it waited here for the answer of `anagrafe.cerca`" == _waits(asked, "died of run.poison")
+
+
+def test_of_a_call_that_is_tried_again_it_is_told_how_the_last_try_ended() -> None:
+    """Without a code of the other system its reason would show only once the run is dead, hours later."""
+    data = {"code": "outside.unreachable", "cause": "TLS failed: certificate has expired"}
+    record = Record(id="r", kind="unanswered", time=NOW, actor="bus", attempt=3, data=data)
+    assert _tried(record) == "; try 3 got none: TLS failed: certificate has expired"
+    assert _tried(record._replace(data={"code": "outside.unreachable", "outside_code": "HTTP_503"})) == "; try 3 got none: HTTP_503"
+    assert _tried(None) == ""
 
 
 def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,14 @@ def test_words_ask_only_for_what_records_have():
             },
             "protocollo.registra gave no usable answer (attempt 2; outside.in-doubt; in doubt; again at 12:00:00 CEST)",
         ),
+        (
+            {
+                "kind": "unanswered",
+                "data": {"operation": "o.o", "code": "outside.unreachable", "cause": "no connection in time"},
+                "attempt": 1,
+            },
+            "o.o gave no usable answer (outside.unreachable; no connection in time)",
+        ),
         ({"kind": "joined", "data": {"names": ["iuv", "avviso"]}}, "the case is now known by iuv, avviso"),
         (
             {"kind": "waiting", "data": {"type": "pagopa.ricevuta", "deadline": TIME}},

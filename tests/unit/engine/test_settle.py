@@ -357,7 +357,7 @@ def test_while_a_call_is_tried_again_the_code_of_the_other_system_is_told_openly
     """Else nobody could see why before the tries are over, hours later."""
 
     def fail(*_: object) -> None:
-        raise Unreachable("status 302, which sends us elsewhere", outside_code="HTTP_302")
+        raise Unreachable("status 302, which sends us elsewhere", outside_code="HTTP_302", cause="no answer in time")
 
     monkeypatch.setattr(world.system, "_maybe_fail", fail)
     run = row_of(world, send(world, "senza", caso="c", iuv="i"))["id"]
@@ -365,5 +365,5 @@ def test_while_a_call_is_tried_again_the_code_of_the_other_system_is_told_openly
     turn(world)
     with world.store.read() as tx:
         (told,) = [record.data for record in log.of_run(tx, run) if record.kind == "unanswered"]
-    assert (told["code"], told["outside_code"]) == ("outside.unreachable", "HTTP_302")
+    assert (told["code"], told["outside_code"], told["cause"]) == ("outside.unreachable", "HTTP_302", "no answer in time")
     assert told["again"]
