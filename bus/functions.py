@@ -216,12 +216,12 @@ def lower(text: str) -> str:
     return text.lower()
 
 
-@_function('pad(118, 5) == "00118"', 'pad("7", 3) == "007"')
+@_function('pad(118, 5) == "00118"', 'pad("7", 3) == "007"', 'pad(-7, 4) == "-007"')
 def pad(value: Any, length: int) -> str:
-    """Text or whole number with zeros on its left up to a length (at most 1,000)."""
+    """Text or whole number with zeros on its left up to a length (at most 1,000); they stand behind the sign of a number."""
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not 0 <= length <= 1000:
         raise ValueError("pad takes text or a whole number, and a length up to 1000")
-    return str(value).rjust(length, "0")
+    return str(value).zfill(length) if isinstance(value, int) else value.rjust(length, "0")
 
 
 @_function('text(12) == "12"', 'text(1.0) == "1"', 'text(null) == ""', 'text(true) == "true"', 'text([1, "a"]) == "[1,\\"a\\"]"')
@@ -273,7 +273,16 @@ def sum(numbers: list[Any]) -> Any:
     """The sum of a list of numbers."""
     if any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
         raise ValueError("sum takes a list of numbers")
-    return math.fsum(numbers) if any(isinstance(n, float) for n in numbers) else builtins.sum(numbers)
+    try:
+        total = math.fsum(numbers) if any(isinstance(n, float) for n in numbers) else builtins.sum(numbers)
+    except OverflowError:
+        raise ValueError(_TOO_LARGE) from None
+    if isinstance(total, int) and not -(2**63) <= total < 2**63:
+        raise ValueError(_TOO_LARGE)
+    return total
+
+
+_TOO_LARGE = "the sum is larger than any number here can be"
 
 
 @_function('merge({"a": 1, "b": 1}, {"b": 2}) == {"a": 1, "b": 2}')

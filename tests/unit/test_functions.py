@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.it import codicefiscale
 
-from bus.functions import cents, cf_valid, date_of, iban_valid, iva_valid, title_case
+from bus.functions import cents, cf_valid, date_of, iban_valid, iva_valid, pad, title_case
+from bus.functions import sum as sum_of
 
 DIGIT = r"[0-9LMNPQRSTUV]"
 LIKE_A_CODE = rf"[A-Z]{{6}}{DIGIT}{{2}}[A-Z]{DIGIT}{{2}}[A-Z]{DIGIT}{{3}}[A-Z]"
@@ -45,6 +46,18 @@ def test_what_is_no_plain_amount_is_refused_and_not_rounded(amount):
 
 def test_amounts_as_databases_write_them_are_taken():
     assert [cents(one) for one in (" 12.50 ", "+3", ".5", "12.", "-0,01", "12.500")] == [1250, 300, 50, 1200, -1, 1250]
+
+
+def test_zeros_stand_behind_the_sign_of_a_number_and_before_any_text():
+    assert [pad(-5, 4), pad(5, 4), pad("-5", 4), pad("A5", 4)] == ["-005", "0005", "00-5", "00A5"]
+
+
+@pytest.mark.parametrize("numbers", [[2**63 - 1, 1], [-(2**63), -1], [1.7e308, 1.7e308]])
+def test_a_sum_that_no_number_of_a_message_can_be_is_refused(numbers):
+    """A larger one went on into the reply and the journal, which cannot hold it."""
+    with pytest.raises(ValueError, match="larger than any number here"):
+        sum_of(numbers)
+    assert sum_of([2**63 - 1, -1, 1]) == 2**63 - 1
 
 
 def test_a_date_of_ten_characters_in_another_form_is_none():
