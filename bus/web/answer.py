@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
@@ -83,7 +82,9 @@ def json_answer(value: Any, status: int = 200, headers: list[Header] | None = No
 
 @dataclass(slots=True)
 class Call:
-    """One request. Header names are lowercase; ``path`` holds the parts of the path that the address names."""
+    """One request. Header names are lowercase; ``path`` holds the parts of the path that the address names, ``query`` what is asked for
+    behind it: nothing but what `Served.fields` declares.
+    """
 
     house: House
     method: str
@@ -91,7 +92,7 @@ class Call:
     receive: Receive
     caller: Caller
     path: Mapping[str, str]
-    query_string: bytes
+    query: Mapping[str, str]
     exchange: Exchange | None = None
 
     def header(self, name: bytes) -> str | None:
@@ -102,21 +103,6 @@ class Call:
     def looker(self) -> Looker:
         """Who asks, and for what: the header `Snodo-Purpose`, UTF-8. It is no part of the address, which others may write down."""
         return self.caller.looks(self.headers.get(b"snodo-purpose", b"").decode("utf-8", "replace"))
-
-    def query(self, *known: str) -> dict[str, str]:
-        """The query's parameters; raises `Invalid` for one that is not ``known``, or is there twice."""
-        try:
-            pairs = parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
-        except ValueError:
-            raise Invalid("the query cannot be read", code="input.query", hint="percent-encode it as UTF-8") from None
-        given = dict(pairs)
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            raise Invalid(f"there is no parameter {unknown[0]!r}", code="input.query", hint=f"known here: {', '.join(known) or 'none'}")
-        if len(given) < len(pairs):
-            twice = next(name for name in given if [one for one, _ in pairs].count(name) > 1)
-            raise Invalid(f"the parameter {twice!r} is there twice", code="input.query", hint="keep one of the two")
-        return given
 
 
 def number_of(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:

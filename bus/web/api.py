@@ -51,7 +51,7 @@ MESSAGES = (
     ),
     Served(
         "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",
-        EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, {404, 410, 422},
+        EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, {404, 410},
         (_path("id", "Id of the message, from the answer that accepted it.", _ID), _PURPOSE),
     ),
     Served(
@@ -61,7 +61,7 @@ MESSAGES = (
     ),
     Served(
         "get-case", "GET", "/cases/{key}", matters.case, "A case with all that happened in it", EVERYBODY,
-        {200: ("The case.", "Case", JSON)}, {404, 422},
+        {200: ("The case.", "Case", JSON)}, {404},
         (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),), tag="cases",
     ),
 )  # fmt: skip
@@ -78,7 +78,7 @@ FILES = (
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
-        {200: ("The file.", "", ANYTHING), 304: ("It is the file that If-None-Match names.", "", "")}, {404, 410, 422},
+        {200: ("The file.", "", ANYTHING), 304: ("It is the file that If-None-Match names.", "", "")}, {404, 410},
         (
             _path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE,
             _header("If-None-Match", "The ETag that came with the file: it is not sent again (304)."),
@@ -114,7 +114,7 @@ PUBLIC = (
 OPERATION = (
     _operation(
         "list-runs", "GET", "/runs", matters.runs, "The newest runs", READERS,
-        {200: ("The runs.", "Runs", JSON)}, {422},
+        {200: ("The runs.", "Runs", JSON)}, (),
         (
             _query("state", "Only runs in this state.", {"type": "string", "enum": list(matters.STATES)}),
             _query("route", "Only runs of this route."),
@@ -135,7 +135,7 @@ OPERATION = (
     ),
     _operation(
         "list-records", "GET", "/log", matters.log, "The log's records of a message, a run or a case", READERS,
-        {200: ("The records.", "Records", JSON)}, {404, 422},
+        {200: ("The records.", "Records", JSON)}, {404},
         (
             _query("message", "Id of a message.", _ID),
             _query("run", "Id of a run.", _ID),
@@ -154,15 +154,15 @@ OPERATION = (
     ),
     _operation(
         "list-dead", "GET", "/dead", dead.letters, "Dead letters: runs that need a person", READERS,
-        {200: ("The runs.", "DeadLetters", JSON)}, {422},
+        {200: ("The runs.", "DeadLetters", JSON)},
     ),
     _operation(
         "get-dead", "GET", "/dead/{run}", dead.letter, "Why a run is dead", READERS,
-        {200: ("The dead letter.", "DeadLetter", JSON)}, {404, 410, 422}, (_path("run", "Id of the run.", _ID), _PURPOSE),
+        {200: ("The dead letter.", "DeadLetter", JSON)}, {404, 410}, (_path("run", "Id of the run.", _ID), _PURPOSE),
     ),
     _operation(
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
-        READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410, 422},
+        READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410},
         (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
     ),
     *(
@@ -180,7 +180,7 @@ OPERATION = (
 WATCHING = (
     _operation(
         "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS,
-        {200: ("Records.", "Tail", JSON)}, {422},
+        {200: ("Records.", "Tail", JSON)}, (),
         (
             _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
             _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": watching.MOST, "default": 100}),
@@ -193,17 +193,17 @@ WATCHING = (
     ),
     _operation(
         "get-top", "GET", "/top", watching.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
-        {200: ("Figures.", "Top", JSON)}, {422},
+        {200: ("Figures.", "Top", JSON)},
     ),
 )  # fmt: skip
 RULES = (
     _operation(
         "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS,
-        {200: ("The rules.", "Rules", JSON)}, {422},
+        {200: ("The rules.", "Rules", JSON)},
     ),
     _operation(
         "list-activations", "GET", "/rules/history", rules.history, "Which rules were in force, and who changed them", READERS,
-        {200: ("The activations.", "Activations", JSON)}, {422},
+        {200: ("The activations.", "Activations", JSON)}, (),
         (_query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": rules.MOST, "default": 50}),),
     ),
     *(
@@ -224,7 +224,7 @@ SUBJECTS = (
     ),
     _operation(
         "list-erasures", "GET", "/subjects/erasures", subjects.waiting, "Erasures that wait for a second person", OPERATORS,
-        {200: ("All of them.", "ErasuresAsked", JSON)}, {422},
+        {200: ("All of them.", "ErasuresAsked", JSON)},
     ),
     _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
@@ -236,7 +236,7 @@ _KIND = {"type": "string", "enum": list(KINDS)}
 RETENTION = (
     _operation(
         "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
-        {200: ("A page.", "Age", JSON)}, {422},
+        {200: ("A page.", "Age", JSON)}, (),
         (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")),
     ),
     _operation(
@@ -247,7 +247,7 @@ RETENTION = (
 REPORTS = (
     _operation(
         "list-reports", "GET", "/reports", reports.known, "The reports that the law asks for", READERS,
-        {200: ("The reports.", "Reports", JSON)}, {422},
+        {200: ("The reports.", "Reports", JSON)},
     ),
     _operation(
         "get-report", "POST", "/reports/{name}", reports.page, "A page of a report; that it was given is recorded", READERS,

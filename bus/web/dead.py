@@ -14,7 +14,6 @@ from bus.web.matters import MOST_RUNS
 
 async def letters(call: Call) -> Answer:
     """The newest dead runs, newest first: up to 500, and ``more`` when there are others besides."""
-    call.query()
     found = await call.house.run(lambda: call.house.app.runs("dead", None, MOST_RUNS + 1))
     return json_answer({"dead": found[:MOST_RUNS], **({"more": True} if len(found) > MOST_RUNS else {})})
 

@@ -114,7 +114,7 @@ class HttpDoor:
         served, path = self._find(scope)
         scope["place"] = served.path
         caller = await self._caller(scope, headers, served)
-        call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"], exchange_of(scope))
+        call = Call(self.house, scope["method"], headers, receive, caller, path, served.query(scope["query_string"]), exchange_of(scope))
         if caller.role is None:
             return await served.handler(call)
         if self._asking[caller.name] >= self._most_of_one:

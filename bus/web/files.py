@@ -71,7 +71,7 @@ def _name(call: Call) -> str:
             return raw.encode("latin-1").decode("utf-8")
         except UnicodeDecodeError:  # ISO 8859-1, as RFC 6266 has it where no encoding is named
             return raw
-    return call.query("name").get("name", "")
+    return call.query.get("name", "")
 
 
 def _media(call: Call) -> str:

@@ -22,7 +22,7 @@ async def case(call: Call) -> Answer:
 
 async def runs(call: Call) -> Answer:
     """The newest runs; ``state``, ``route`` and ``limit`` choose among them."""
-    query = call.query("state", "route", "limit")
+    query = call.query
     state = query.get("state")
     if state is not None and state not in STATES:
         raise Invalid(f"there is no state {state!r}", code="input.query", hint=f"one of {', '.join(STATES)}")
@@ -39,7 +39,7 @@ async def run(call: Call) -> Answer:
 
 async def log(call: Call) -> Answer:
     """The records of one message, run or case, in order; no payloads."""
-    query = call.query("message", "run", "case")
+    query = call.query
     if len(query) != 1:
         raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
     [(what, key)] = query.items()

@@ -12,7 +12,6 @@ from bus.web.answer import Answer, Call, json_answer
 
 async def known(call: Call) -> Answer:
     """All reports with their fields and the source of each."""
-    call.query()
     found = call.house.app.reports.values()
     return json_answer({"reports": [{"name": r.name, "title": r.title, "source": r.source, "fields": dict(r.fields)} for r in found]})
 

@@ -10,7 +10,7 @@ from bus.web.answer import Answer, Call, json_answer
 
 async def look(call: Call) -> Answer:
     """What would go and what is held back, by month; ``after`` of the page before goes on."""
-    query = call.query("kind", "after")
+    query = call.query
     kind, after = _kind(query.get("kind", "")), query.get("after", "")
     return json_answer(await call.house.run(lambda: call.house.app.destruction.look(kind, after)))
 

@@ -18,13 +18,12 @@ MOST = 1000
 
 async def show(call: Call) -> Answer:
     """What is in force, since when, by whom and why; its parts and files; processes; runs that go on under earlier rules."""
-    call.query()
     return json_answer(await call.house.run(call.house.app.rules_in_force))
 
 
 async def history(call: Call) -> Answer:
     """Activations, the newest first."""
-    most = number_of(call.query("limit"), "limit", 1, MOST, 50)
+    most = number_of(call.query, "limit", 1, MOST, 50)
     return json_answer({"activations": await call.house.run(lambda: call.house.app.rules.history(most))})
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl
 
 from bus.config import Role
+from bus.errors import Invalid
 from bus.web.answer import Answer, Call
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
@@ -41,10 +43,17 @@ HEADERS: Mapping[str, str] = {
 SOMETIMES = frozenset({"Idempotency-Status", "Preference-Applied", "Snodo-Receipt"})
 """Those that are there under a condition."""
 OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
-ALWAYS = frozenset({400, 417, 431, 500, 503})
+ALWAYS = frozenset({400, 417, 422, 431, 500, 503})
 """Problems that every address can answer with."""
-BODY = frozenset({408, 413, 415, 422})
+BODY = frozenset({408, 413, 415})
 """Those of every address that takes a body, besides."""
+
+_AS_HEADERS: Mapping[str, tuple[str, str]] = {
+    "wait": ("Prefer", "Prefer: wait=N"),
+    "purpose": ("Snodo-Purpose", "Snodo-Purpose: …"),
+    "key": ("Idempotency-Key", "Idempotency-Key: …"),
+}
+"""What is looked for in a query, and is said in a header: its name, and an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,29 @@ class Served:
     body: Mapping[str, str] = field(default_factory=dict)
     tag: str = "messages"
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def query(self, text: bytes) -> dict[str, str]:
+        """The parameters of a query; raises `Invalid` for one that is not declared, or is there twice."""
+        if not text:
+            return {}
+        try:
+            pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        except ValueError:
+            raise Invalid("the query cannot be read", code="input.query", hint="percent-encode it as UTF-8") from None
+        given, known = dict(pairs), [one.name for one in self.fields if one.place == "query"]
+        for name in given:
+            if name not in known:
+                hint = self._as_header(name) or f"known here: {', '.join(known) or 'none'}"
+                raise Invalid(f"there is no parameter {name!r}", code="input.query", hint=hint)
+        if len(given) < len(pairs):
+            twice = next(name for name in given if [one for one, _ in pairs].count(name) > 1)
+            raise Invalid(f"the parameter {twice!r} is there twice", code="input.query", hint="keep one of the two")
+        return given
+
+    def _as_header(self, name: str) -> str:
+        """How to say in a header what somebody looked for in the query."""
+        header, example = _AS_HEADERS.get(name.lower(), ("", ""))
+        return f"it is a header: {example}" if any(one.name == header for one in self.fields) else ""
 
     def all_problems(self) -> list[int]:
         keyed = {401, 403, 429} if self.roles else set()

@@ -15,7 +15,6 @@ async def ask(call: Call) -> Answer:
 
 async def waiting(call: Call) -> Answer:
     """The requests that wait for a second person; whom they are about is not said."""
-    call.query()
     return json_answer({"requests": await call.house.run(call.house.app.destruction.waiting)})
 
 

@@ -18,7 +18,7 @@ EVERY = 0.25
 
 async def tail(call: Call) -> Answer:
     """Records in order, with their numbers; no payloads. With ``wait`` the answer comes when there is one, or with none when time is up."""
-    query = call.query("after", "limit", "wait", "route", "adapter", "case", "outcome")
+    query = call.query
     limit, wait = number_of(query, "limit", 1, MOST, 100), number_of(query, "wait", 0, LONGEST, 0)
     after = number_of(query, "after", 0, 2**62, 0) if "after" in query else None
     kinds = kinds_of(query.get("outcome", ""), "input.query")
@@ -42,5 +42,4 @@ def _meant(call: Call, wanted: Filter) -> str:
 
 async def top(call: Call) -> Answer:
     """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of all processes."""
-    call.query()
     return json_answer(await call.house.run(call.house.app.top))

@@ -99,8 +99,21 @@ def test_every_status_that_an_error_has_is_described():
 
 
 def test_what_is_said_before_an_address_is_looked_at_is_said_of_each():
-    """A host that is missing, a header that came twice, an expectation that is none."""
-    assert all({"400", "417", "431"} <= set(operation["responses"]) for _, _, operation in OPERATIONS)
+    """A host that is missing, a header that came twice, an expectation that is none, a parameter that there is not."""
+    assert all({"400", "417", "422", "431"} <= set(operation["responses"]) for _, _, operation in OPERATIONS)
+
+
+@pytest.mark.parametrize("one", SERVED, ids=[one.name for one in SERVED])
+def test_an_address_refuses_parameters_that_it_does_not_have(bus, one):
+    """What is ignored is a typing error that nobody sees, or a preference said in the wrong place."""
+    reply = Caller(bus.port, "sistemista")(one.method, re.sub(r"\{\w+\}", "x", one.path) + "?colore=blu")
+    assert (reply.status, reply.json["code"], reply.json["hint"][:10]) == (422, "input.query", "known here")
+
+
+@pytest.mark.parametrize("query", ["wait=3", "Wait=3", "key=una"])
+def test_a_parameter_that_is_a_header_is_told_as_that(bus, query):
+    reply = Caller(bus.port, "sistemista")("POST", f"/messages?{query}", {"type": "prova.saluto", "data": {"nome": "Ada"}})
+    assert (reply.status, reply.json["code"], reply.json["hint"][:14]) == (422, "input.query", "it is a header")
 
 
 @pytest.mark.parametrize("name", ["get-message", "get-attachment", "get-dead", "get-evidence", "redeliver-dead"])
