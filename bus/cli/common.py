@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import typer
 from typer.core import TyperGroup
@@ -94,6 +95,11 @@ def client(url: str, key: str, config: Path | None = None) -> Client:
         return Client(url or address(config or Path(os.environ.get("SNODO_CONFIG", CONFIG))), key)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def escaped(name: str) -> str:
+    """A name as one part of an address, whatever characters it has."""
+    return quote(name, safe="")
 
 
 def address(config: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Purpose, Reason, Url, client, family, show
+from bus.cli.common import Json, Key, Purpose, Reason, Url, client, escaped, family, show
 from bus.cli.words import when
 from bus.errors import one_line
 from bus.jsontext import parse_object
@@ -35,7 +35,7 @@ def _letters(found: dict[str, Any]) -> None:
 def show_dead(run: Run, purpose: Purpose = "", url: Url = "", key: Key = "", json: Json = False) -> None:
     """Why a run is dead, where, since when, and what can be done; what was said is shown with --purpose."""
     with client(url, key) as bus:
-        show(bus.get(f"/dead/{run}", purpose), json, _letter)
+        show(bus.get(f"/dead/{escaped(run)}", purpose), json, _letter)
 
 
 @app.command()
@@ -48,7 +48,7 @@ def evidence(
 ) -> None:
     """What crossed the border, byte for byte, on standard output. That you looked is written in the log."""
     with client(url, key) as bus:
-        sys.stdout.buffer.write(bus.content(f"/dead/{run}/evidence/{id}", purpose))
+        sys.stdout.buffer.write(bus.content(f"/dead/{escaped(run)}/evidence/{escaped(id)}", purpose))
 
 
 @app.command()
@@ -92,7 +92,7 @@ def discard(run: Run, reason: Reason, url: Url = "", key: Key = "", json: Json =
 
 def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, Any]) -> None:
     with client(url, key) as bus:
-        show(bus.post(f"/dead/{run}/{verb}", asked), json, lambda shown: print(f"{run} is {shown['state']}"))
+        show(bus.post(f"/dead/{escaped(run)}/{verb}", asked), json, lambda shown: print(f"{run} is {shown['state']}"))
 
 
 def _letter(shown: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from bus.cli.common import Key, Url, client, family, show, unused
+from bus.cli.common import Key, Url, client, escaped, family, show, unused
 from bus.client import Client
 from bus.disk import whole
 from bus.jsontext import dumps
@@ -63,7 +63,7 @@ def _anew(path: Path) -> Iterator[IO[str]]:
 def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     after: int | None = 0
     while after is not None:
-        page = bus.post(f"/reports/{name}", {**asked, "after": after})
+        page = bus.post(f"/reports/{escaped(name)}", {**asked, "after": after})
         yield from page["lines"]
         after = page["next"]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, escaped, family, show
 
 app = family("List runs, or show one with its journal.", bare="list", other="show")
 
@@ -33,4 +33,4 @@ def show_run(id: Annotated[str, typer.Argument(help="Id of the run.")], url: Url
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.get(f"/runs/{id}"), json, timeline.print_run)
+        show(bus.get(f"/runs/{escaped(id)}"), json, timeline.print_run)

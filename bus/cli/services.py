@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, escaped, family, show
 from bus.cli.words import counted
 
 app = family("List the services of the portal, or show one.", bare="list", other="show")
@@ -31,7 +31,7 @@ def show_service(
 ) -> None:
     """One service."""
     with client(url, key) as bus:
-        show(bus.get(f"/catalog/{code}"), json, _one)
+        show(bus.get(f"/catalog/{escaped(code)}"), json, _one)
 
 
 def _listed(shown: dict[str, Any]) -> None:
