@@ -328,9 +328,10 @@ class App:
                 "reply": accesses.replied(shown["reply"], str(shown["type"]), self.catalog().types, looker),
             }
 
-    def case(self, key: str) -> JsonObject:
+    def case(self, key: str, *, sender: str | None = None, after: int = 0, most: int = inquiry.MOST_RECORDS) -> JsonObject:
+        """See `bus.engine.inquiry.case`."""
         with self.store.read() as tx:
-            return inquiry.case(tx, key, self._now())
+            return inquiry.case(tx, key, self._now(), sender=sender, after=after, most=most)
 
     def run(self, identity: str) -> JsonObject:
         with self.store.read() as tx:

@@ -160,9 +160,21 @@ class Client:
         """A message's state, its runs, its reply; who did not send it is shown what was said for a ``purpose``, which the log keeps."""
         return self._json("GET", f"/messages/{quote(identity, safe='')}", None, _purpose(purpose), needs="state")
 
-    def case(self, key: str) -> dict[str, Any]:
-        """A case by one of its keys: ``value`` or ``name:value``."""
-        return self._json("GET", f"/cases/{quote(key, safe=':')}")
+    def case(self, key: str, after: int = 0, limit: int = 0) -> dict[str, Any]:
+        """A case by one of its keys, ``value`` or ``name:value``: all of it, page by page.
+
+        With ``limit`` a single page: at most so many records, behind ``after``, the ``next`` of the page before.
+        """
+        shown = self._page_of_case(key, after, limit)
+        while not limit and shown.get("next"):
+            page = self._page_of_case(key, shown["next"], limit)
+            page["keys"] = shown["keys"] + [one for one in page["keys"] if one not in shown["keys"]]
+            shown = page | {name: shown[name] + page[name] for name in ("messages", "runs", "timeline")}
+        return shown
+
+    def _page_of_case(self, key: str, after: int, limit: int) -> dict[str, Any]:
+        query = urlencode({name: value for name, value in (("after", after), ("limit", limit)) if value})
+        return self._json("GET", f"/cases/{quote(key, safe=':')}" + (f"?{query}" if query else ""), needs="timeline")
 
     def wait_for(self, identity: str, states: Iterable[str] = ENDED, timeout: float = 60, every: float = 0.2) -> dict[str, Any]:
         """The message as soon as its state is one of ``states``; raises `ClientError` (``client.timeout``) when it was not in time."""

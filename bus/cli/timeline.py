@@ -41,6 +41,8 @@ def print_case(shown: Mapping[str, Any]) -> None:
     print_timeline(shown["timeline"], types)
     counts = (("message", "messages"), ("run", "runs"), ("record", "timeline"))
     out.print(Text.assemble("\n", (", ".join(counted(len(shown[where]), noun) for noun, where in counts), "dim")))
+    if shown.get("next"):
+        print(f"more: --after {shown['next']}")
     for run in shown["runs"]:
         if run["state"] == "dead":
             print(f"next: bus dead show {run['id']}  by a sysadmin or an auditor: other keys may not")

@@ -6,16 +6,18 @@ Bodies are not in them, except where a caller asks for a message of its own.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
+
+MOST_RECORDS = 1000
+"""Records of a page of a case."""
+Numbered: TypeAlias = list[tuple[int, Record]]
 
 
 def unknown_message() -> NotFound:
@@ -122,33 +124,59 @@ def case_of(tx: Tx, key: str) -> str:
     return str(cases[0])
 
 
-def case(tx: Tx, key: str, now: str) -> JsonObject:
-    """A case: its keys, messages and runs, and everything that happened as one timeline."""
+def case(tx: Tx, key: str, now: str, *, sender: str | None = None, after: int = 0, most: int = MOST_RECORDS) -> JsonObject:
+    """A page of a case: at most so many records behind a number, the keys, messages and runs that they tell of, and where to go on.
+
+    ``state`` is that of the whole. Raises `NotFound`, also where no message of the case is of ``sender``.
+    """
     identity = case_of(tx, key)
-    records = log.of_case(tx, identity)
-    keys: list[Any] = [{"name": name, "value": value} for name, value in _keys(tx, records)]
-    messages: list[Any] = [message_row(row) for row in tx.all("messages_of_case", case_id=identity)]
-    found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
-    told = [*records]
-    for loss in _losses(tx, records):
-        insort(told, loss, key=partial(log.number_of, tx))
-    timeline: list[Any] = [as_line(record) for record in told]
-    state = state_of([run["state"] for run in found])
-    return {"case": identity, "state": state, "keys": keys, "messages": messages, "runs": found, "timeline": timeline}
+    if sender is not None and tx.one("sends_in_case", case_id=identity, sender=sender) is None:
+        raise unknown_case()
+    page = log.page_of_case(tx, identity, after, most + 1)
+    end = page[most - 1][0] if len(page) > most else None
+    page = page[:most]
+    records = [record for _, record in page]
+    begun = [record for record in records if record.kind == "received"]
+    told = sorted([*page, *_losses(tx, identity, page, after, end)], key=lambda one: one[0])
+    return {
+        "case": identity,
+        "state": state_of([row["state"] for row in tx.all("states_of_case", case_id=identity, now=now)]),
+        "keys": [{"name": name, "value": value} for name, value in _keys(tx, records)],
+        "messages": [message_row(row) for row in tx.all("messages_shown", messages=listed(str(one.message) for one in begun))],
+        "runs": [run_row(row, now) for row in _runs_of(tx, begun)],
+        "timeline": [as_line(record) for _, record in told],
+        "next": end,
+    }
 
 
-def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
-    """Records that say why something of a case cannot be read any more; looked for only where something cannot."""
-    messages = {record.message for record in records if record.kind == "received"}
-    told = {held.id for record in records for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
+def _runs_of(tx: Tx, begun: list[Record]) -> list[Row]:
+    """The runs that began with some messages, by their ``received`` records."""
+    runs: list[Any] = [run for record in begun for run in record.data["runs"]]
+    return sorted(tx.all("runs_among", runs=listed(str(run["id"]) for run in runs)), key=lambda row: str(row["id"]))
+
+
+def _losses(tx: Tx, identity: str, page: Numbered, after: int, end: int | None) -> Iterator[tuple[int, Record]]:
+    """Records that say why something of a case cannot be read any more, up to the ``end`` of a page of it. Where that is the whole case
+    they are looked for only if something cannot.
+    """
+    if not page or (not after and end is None and not _lacks(tx, page)):
+        return
+    for number, record in log.numbered_of_kinds(tx, {"erased", "disposed"}, after or page[0][0]):
+        if end is not None and number > end:
+            return
+        named = listed({*record.data["messages"], *record.data.get("wires", ())})
+        if members := {row["id"] for row in tx.all("members_of_case", case_id=identity, messages=named)}:
+            yield number, _only(record, members)
+
+
+def _lacks(tx: Tx, page: Numbered) -> bool:
+    """Whether something that was said cannot be opened any more."""
+    told = {held.id for _, record in page for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
     numbers = log.keys_of(tx, sorted(told))
-    gone = len(numbers) < len(told) or any(number is not None and tx.one("is_erased", key=number) for number in numbers.values())
-    if records and gone:
-        later = log.every_of_kinds(tx, {"erased", "disposed"}, log.number_of(tx, records[0]))
-        yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
+    return len(numbers) < len(told) or any(number is not None and tx.one("is_erased", key=number) for number in numbers.values())
 
 
-def _only(record: Record, messages: set[str | None]) -> Record:
+def _only(record: Record, messages: set[str]) -> Record:
     """A record about many messages as it concerns some of them; the whole of it is in the log."""
     return record._replace(
         data={

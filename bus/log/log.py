@@ -55,6 +55,11 @@ def of_case(tx: Tx, case_id: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]
 
 
+def page_of_case(tx: Tx, case_id: str, after: int, most: int) -> list[tuple[int, Record]]:
+    """What happened in a case behind a number, in order, with the numbers."""
+    return [(row["seq"], _record(row)) for row in tx.all("page_of_case", case_id=case_id, after=after, most=most)]
+
+
 def everything(tx: Tx) -> Iterator[tuple[int, Record]]:
     """All records with their numbers, in order, page by page."""
     after = 0
@@ -164,9 +169,14 @@ def newest_received(tx: Tx, most: int) -> list[Record]:
 
 def every_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[Record]:
     """All records of some kinds behind a number, in order; a page of them is in memory."""
+    return (record for _, record in numbered_of_kinds(tx, kinds, after))
+
+
+def numbered_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[tuple[int, Record]]:
+    """`every_of_kinds`, with their numbers."""
     kinds = frozenset(kinds)
     while page := of_kinds(tx, kinds, after, PAGE):
-        yield from (record for _, record in page)
+        yield from page
         after = page[-1][0]
 
 

@@ -45,6 +45,11 @@ SELECT seq, content FROM records WHERE message = :message ORDER BY seq
 -- name: records_of_case
 SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
 
+-- One page of it; numbers are found in an index, and only what is shown is read.
+-- name: page_of_case
+SELECT seq, content FROM records WHERE seq IN (SELECT r.seq FROM messages m JOIN records r ON r.message = m.id
+  WHERE m.case_id = :case_id AND r.seq > :after ORDER BY r.seq LIMIT :most) ORDER BY seq
+
 -- What replay and plan read, some hundred messages at a time.
 -- name: newest_received
 SELECT seq, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
@@ -134,6 +139,15 @@ SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id = 
 -- name: messages_of_case
 SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
 
+-- name: messages_shown
+SELECT id, type, sender, time FROM messages WHERE id IN :list(messages) ORDER BY id
+
+-- name: members_of_case
+SELECT id FROM messages WHERE case_id = :case_id AND id IN :list(messages)
+
+-- name: sends_in_case
+SELECT id FROM messages WHERE case_id = :case_id AND sender = :sender LIMIT 1
+
 -- name: set_reply buffered
 UPDATE messages SET reply = :reply WHERE id = :id
 
@@ -182,6 +196,11 @@ SELECT id, message, route, version, digest, entry, ordered, case_id, state, plac
 
 -- name: runs_of_case
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE case_id = :case_id ORDER BY id
+
+-- One that is ready is running while somebody has it.
+-- name: states_of_case
+SELECT DISTINCT CASE WHEN state = 'ready' AND owner IS NOT NULL AND lease >= :now THEN 'running' ELSE state END AS state
+FROM runs WHERE case_id = :case_id
 
 -- name: runs_by_state
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from bus.engine.inquiry import MOST_RECORDS
 from bus.engine.retention import KINDS
 from bus.web import (
     catalog,
@@ -30,6 +31,7 @@ CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
 _ID = {"type": "string", "format": "uuid"}
+_RECORDS = {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": MOST_RECORDS}
 
 
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
@@ -62,7 +64,11 @@ MESSAGES = (
     Served(
         "get-case", "GET", "/cases/{key}", matters.case, "A case with all that happened in it", EVERYBODY,
         {200: ("The case.", "Case", JSON)}, {404},
-        (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),), tag="cases",
+        (
+            _path("key", "A key of the case, as value or name:value; percent-encode a slash."),
+            _query("after", "`next` of the page before.", {"type": "integer", "minimum": 0}),
+            _query("limit", "At most so many records.", _RECORDS),
+        ), tag="cases",
     ),
 )  # fmt: skip
 FILES = (

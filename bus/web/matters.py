@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bus.engine.inquiry import unknown_case
+from bus.engine.inquiry import MOST_RECORDS
 from bus.errors import Invalid
 from bus.web.answer import Answer, Call, json_answer, number_of
 
@@ -13,11 +11,15 @@ MOST_RUNS = 500
 
 
 async def case(call: Call) -> Answer:
-    """A case by one of its keys, with its timeline. A portal sees the cases that one of its messages is in."""
-    shown: dict[str, Any] = await call.house.run(lambda: call.house.app.case(call.path["key"]))
-    if not call.caller.sees_all and call.caller.name not in {message["sender"] for message in shown["messages"]}:
-        raise unknown_case()
-    return json_answer(shown)
+    """A case by one of its keys, with its timeline. A portal sees the cases that one of its messages is in.
+
+    A page of it, and most cases are one: ``limit`` records of the timeline, and the keys, messages and runs that these tell of.
+    """
+    most, after = number_of(call.query, "limit", 1, MOST_RECORDS, MOST_RECORDS), number_of(call.query, "after", 0, 2**62, 0)
+    sender = None if call.caller.sees_all else call.caller.name
+    return json_answer(
+        await call.house.run(lambda: call.house.app.case(call.path["key"], sender=sender, after=after, most=most)),
+    )
 
 
 async def runs(call: Call) -> Answer:
@@ -39,8 +41,7 @@ async def run(call: Call) -> Answer:
 
 async def log(call: Call) -> Answer:
     """The records of one message, run or case, in order; no payloads."""
-    query = call.query
-    if len(query) != 1:
+    if len(call.query) != 1:
         raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
-    [(what, key)] = query.items()
+    [(what, key)] = call.query.items()
     return json_answer({"records": await call.house.run(lambda: call.house.app.records(what, key))})

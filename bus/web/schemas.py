@@ -146,11 +146,12 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Records": {"records": _list("Record")},
     "Case": {
         "case": UUID,
-        "state": _one(STATES),
-        "keys": _array(_object({"name": TEXT, "value": TEXT})),
-        "messages": _array(_object({"id": UUID, "type": TEXT, "time": TIME, "sender": TEXT})),
-        "runs": _list("RunLine"),
-        "timeline": _list("Record"),
+        "state": {**_one(STATES), "description": "Of the whole case, not of this page."},
+        "keys": _array(_object({"name": TEXT, "value": TEXT}), "Those that this page tells of."),
+        "messages": _array(_object({"id": UUID, "type": TEXT, "time": TIME, "sender": TEXT}), "Those that came in this page."),
+        "runs": {**_list("RunLine"), "description": "Those that the messages of this page began."},
+        "timeline": {**_list("Record"), "description": "In order, the oldest first."},
+        "next": {**NUMBER, "nullable": True, "description": "What to send as `after` for the page that follows; null at the end."},
     },
     "Attachment": {"sha256": TEXT, "size": NUMBER, "media_type": TEXT, "name": TEXT, "links": TEXTS},
     "Service": {

@@ -277,6 +277,8 @@ REFUSALS = [
     ("unknown message", "GET", "/messages/x", None, {}, "portale", 404, "message.unknown"),
     ("unknown case", "GET", "/cases/x%2Fy", None, {}, "sistemista", 404, "case.unknown"),
     ("case by a person", "GET", "/cases/codice_fiscale:BNCNNA80A41B429E", None, {}, "sistemista", 422, "case.weak-key"),
+    ("more of a case than a page has", "GET", "/cases/istanza:x?limit=1001", None, {}, "portale", 422, "input.query"),
+    ("a page of a case that there cannot be", "GET", "/cases/istanza:x?after=-1", None, {}, "portale", 422, "input.query"),
     ("unknown run", "GET", "/runs/x", None, {}, "sistemista", 404, "run.unknown"),
     ("unknown state", "GET", "/runs?state=felice", None, {}, "sistemista", 422, "input.query"),
     ("unknown parameter", "GET", "/runs?colore=blu", None, {}, "sistemista", 422, "input.query"),
@@ -414,6 +416,7 @@ def test_a_portal_sees_its_own_messages_and_cases_only(call):
     for name, status in (("portale", 200), ("altro", 404), ("sistemista", 200), ("revisore", 200)):
         assert call("GET", f"/messages/{accepted['id']}", name=name).status == status
         assert call("GET", "/cases/istanza:Olga", name=name).status == status
+        assert call("GET", "/cases/istanza:Olga?limit=1&after=3", name=name).status == status
 
 
 def test_a_case_is_found_by_a_value_with_a_colon_alone_and_behind_its_name(call):

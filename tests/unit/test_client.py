@@ -17,6 +17,7 @@ import pytest
 import bus.client as module
 from bus.client import Client, ClientError
 from bus.log import log
+from bus.web import matters
 from tests.small_bus import key_of, running
 
 
@@ -46,6 +47,23 @@ def test_sending_asking_and_following(client):
     assert client.ask("prova.saluto", {"nome": "Bea"}) == {"saluto": "ciao Bea"}
     assert client.wait_for(accepted["id"], timeout=60)["state"] == "done"
     assert client.case("istanza:Ada")["messages"][0]["id"] == accepted["id"]
+
+
+def test_a_case_is_read_page_by_page_and_told_as_one(client, monkeypatch):
+    sent = [client.send("prova.saluto", {"nome": "Pia"}, key=f"pia-{number}")["id"] for number in range(3)]
+    for one in sent:
+        client.wait_for(one)
+    whole, pages, after = client.case("istanza:Pia"), [], 0
+    while after is not None:
+        pages.append(client.case("istanza:Pia", after, limit=2))
+        after = pages[-1]["next"]
+    assert len(pages) == (len(whole["timeline"]) + 1) // 2 > 3
+    for name in ("messages", "runs", "timeline"):
+        assert [line for page in pages for line in page[name]] == whole[name]
+    assert ({page["state"] for page in pages}, [one["id"] for one in whole["messages"]]) == ({"done"}, sent)
+    monkeypatch.setattr(matters, "MOST_RECORDS", 2)
+    assert client.get("/cases/istanza:Pia")["next"] is not None
+    assert client.case("istanza:Pia") == whole
 
 
 def test_asking_what_nobody_answers_says_so_and_the_message_stands(client):
