@@ -132,7 +132,10 @@ def _fault_of(name: str, value: Any) -> dict[str, str] | None:
         if not isinstance(value, list) or len(value) > MOST_FILES:
             return _fault(name, f"must be a list of at most {MOST_FILES} files")
         wrong = next((index for index, one in enumerate(value) if not _is_file(one)), None)
-        return None if wrong is None else _fault(name, f"must be {_FILE}", wrong)
+        if wrong is not None:
+            return _fault(name, f"must be {_FILE}", wrong)
+        twice = next((index for index, one in enumerate(value) if one in value[:index]), None)
+        return None if twice is None else _fault(name, "is there before: name each file once, or under two names", twice)
     if name not in _ATTRIBUTES:
         return _fault(name, "there is no such attribute")
     if name == "specversion":

@@ -77,6 +77,14 @@ def test_which_of_the_files_is_none_is_told(call):
     assert [fault["pointer"] for fault in refused.json["faults"]] == ["/attachments/1"]
 
 
+def test_a_file_is_named_once_in_a_message(call):
+    """Each time that it is named it would become a document of its own."""
+    address = call("POST", "/attachments?name=a.pdf", b"due volte").json["sha256"]
+    for one in (address, {"sha256": address, "name": "pianta.pdf"}):
+        refused = call("POST", "/messages", saluto("X", attachments=[one, "0" * 64, one]))
+        assert (refused.status, refused.json["code"], refused.json["faults"][0]["pointer"]) == (422, "envelope.invalid", "/attachments/2")
+
+
 def test_the_same_bytes_are_called_in_each_message_as_it_says(call, server):
     address = hashlib.sha256(b"modulo in bianco").hexdigest()
     given = [[address], [{"sha256": address, "name": "modulo di Anna.pdf"}], [{"sha256": address, "name": "modulo di Bruno.pdf"}, address]]
