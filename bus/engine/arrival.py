@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PROMISE = 200
 """Bytes of a record that are kept free for what a receipt adds to it."""
+SEND_FIELD = "send the field that it is read from"
+OR_HEADER = f"{SEND_FIELD}, or an Idempotency-Key"
 
 
 class Submission(NamedTuple):
@@ -187,7 +189,8 @@ def _known_by(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, 
     try:
         case = case_keys(scope, declared, *plans)
     except ExpressionError as error:
-        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
+        hint = f"send the field: GET /types/{submission.type} says what there is"
+        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold", hint=hint) from error
     names = _intake_keys(declared.key, plans, scope, submission)
     _refuse_nul(submission, names)
     told: dict[str, Any] = {"case": case, "intake": names, "content": _content(submission)}
@@ -257,14 +260,14 @@ def _intake_keys(
     if submission.key:
         names.append((f"key {submission.sender}", submission.key))
     elif own is not None:
-        names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}")))
-    names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name)) for p in plans if p.key is not None]
+        names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}", OR_HEADER)))
+    names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name, SEND_FIELD)) for p in plans if p.key is not None]
     return tuple((whose, key) for whose, key in names if key)
 
 
-def _key_text(key: Expression, scope: Mapping[str, Any], whose: str) -> str:
-    """The key of a message; nothing where it is null or the empty text, as with keys of the case."""
+def _key_text(key: Expression, scope: Mapping[str, Any], whose: str, hint: str) -> str:
+    """The key of a message; nothing where it is null or the empty text, as with keys of the case. ``hint``: what to do if it is untold."""
     try:
         return "" if (value := key(scope)) is None else key_text(value)
     except ExpressionError as error:
-        raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold") from error
+        raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold", hint=hint) from error

@@ -108,7 +108,7 @@ class Attachments:
             with contextlib.suppress(FileNotFoundError):
                 return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
         self.assure()
-        raise NotFound("there is no such attachment", code="attachment.unknown")
+        raise NotFound("there is no such attachment", code="attachment.unknown", hint="send the file first: POST /attachments")
 
     def _unsealed(self, path: Path) -> IO[bytes]:
         file = path.open("rb")

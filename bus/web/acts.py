@@ -12,7 +12,13 @@ from bus.web.answer import Call
 from bus.web.envelope import media_type
 from bus.web.problems import WrongMedia
 
-_NAMES: dict[type, str] = {str: "text", bool: "true or false", dict: "an object", int: "a number"}
+_KINDS: Mapping[type, tuple[str, str]] = {
+    str: ("text", '"…"'),
+    bool: ("true or false", "true"),
+    dict: ("an object", '{"…": "…"}'),
+    int: ("a whole number", "1"),
+}
+"""What each kind of field is called, and an example."""
 
 
 async def asked(call: Call, fields: Mapping[str, type], limit: int = 0) -> dict[str, Any]:
@@ -25,5 +31,6 @@ async def asked(call: Call, fields: Mapping[str, type], limit: int = 0) -> dict[
         if name not in fields:
             raise Invalid(f"there is no field {name!r}", code="input.invalid", hint=f"known here: {', '.join(fields)}")
         if not isinstance(value, fields[name]) or (isinstance(value, bool) and fields[name] is int):
-            raise Invalid(f"{name} must be {_NAMES[fields[name]]}", code="input.invalid")
+            kind, example = _KINDS[fields[name]]
+            raise Invalid(f"{name} must be {kind}", code="input.invalid", hint=f'in JSON: {{"{name}": {example}}}')
     return found

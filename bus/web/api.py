@@ -243,7 +243,7 @@ RETENTION = (
     _operation(
         "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
         {200: ("A page.", "Age", JSON)}, (),
-        (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")),
+        (_query("kind", "Kind of what is kept.", _KIND, required=True), _query("after", "`after` of the page before.")),
     ),
     _operation(
         "dispose", "POST", "/retention", retention.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,

@@ -29,7 +29,7 @@ def refuse_large(headers: Mapping[bytes, bytes], limit: int, **told: str) -> Non
     """Raises `TooLarge` at once where ``Content-Length`` is beyond ``limit``, with the code and hint in ``told``."""
     declared = headers.get(b"content-length", b"0")
     if not _NUMBER.fullmatch(declared):
-        raise Malformed("Content-Length is not a number", code="input.malformed")
+        raise Malformed("Content-Length is not a number", hint="the bytes of the body, in digits")
     if int(declared) > limit:
         raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared), **told)
 
@@ -120,7 +120,9 @@ async def _pieces(receive: Receive, first: Message | None = None) -> AsyncIterat
     while more:
         event, first = first or await receive(), None
         if event["type"] == "http.disconnect":
-            raise Malformed("the connection closed before the body was there", code="input.incomplete")
+            raise Malformed(
+                "the connection closed before the body was there", code="input.incomplete", hint="send it again, with the same key"
+            )
         more = event.get("more_body", False)
         if body := event.get("body"):
             yield body

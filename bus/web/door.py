@@ -27,7 +27,7 @@ from bus.web.api import SERVED
 from bus.web.auth import Caller
 from bus.web.exchange import exchange_of
 from bus.web.house import House
-from bus.web.problems import HeadersTooLarge, MethodRefused, Unexpected, problem_of
+from bus.web.problems import MethodRefused, Unexpected, headers_too_large, problem_of
 from bus.web.served import Served
 
 MOST_AT_ONCE = 2_000
@@ -140,9 +140,9 @@ class HttpDoor:
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
         if "\0" in scope["path"]:  # no store has it, and not every database can be asked for it
-            raise NotFound("an address holds no NUL character")
+            raise NotFound("an address holds no NUL character", hint="leave %00 out")
         if b"%00" in scope["query_string"]:
-            raise Malformed("a query holds no NUL character")
+            raise Malformed("a query holds no NUL character", hint="leave %00 out")
         path: Mapping[str, str] = {}
         methods = self._fixed.get(scope["path"])
         if methods is None:
@@ -219,7 +219,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     found = dict(raw)
     size = len(b"".join(chain.from_iterable(raw)))
     if size + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
-        raise HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes")
+        raise headers_too_large(MOST_HEADERS)
     if len(found) == len(raw):
         return found
     joined: dict[bytes, bytes] = {}

@@ -49,7 +49,8 @@ async def answer(mount: Mounted, scope: Scope, receive: Receive, headers: Mappin
     """Let the adapter answer. Bounds are ours, words are the adapter's."""
     endpoint = mount.endpoint
     if scope["method"] not in endpoint.methods:
-        raise MethodRefused(f"{scope['method']} is not taken here", allow=", ".join(endpoint.methods))
+        allow = ", ".join(endpoint.methods)
+        raise MethodRefused(f"{scope['method']} is not taken here", hint=f"this endpoint takes {allow}", allow=allow)
     tapped = bodies.Tapped(receive, endpoint.max_bytes)
     try:
         content = await bodies.whole(tapped, headers, endpoint.max_bytes, coded=True)

@@ -68,7 +68,13 @@ def _described(one: Served) -> dict[str, Any]:
     described["responses"] |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in one.all_problems()}
     if one.fields:
         described["parameters"] = [
-            {"name": f.name, "in": f.place, "required": f.place == "path", "description": f.description, "schema": dict(f.schema)}
+            {
+                "name": f.name,
+                "in": f.place,
+                "required": f.required or f.place == "path",
+                "description": f.description,
+                "schema": dict(f.schema),
+            }
             for f in one.fields
         ]
     if one.body:

@@ -73,6 +73,13 @@ class HeadersTooLarge(InputError):
     status = 431
 
 
+def headers_too_large(most: int) -> HeadersTooLarge:
+    """The refusal of a request with more bytes than that before its body."""
+    return HeadersTooLarge(
+        f"the headers and the address are larger than {most} bytes", hint="shorten them: what is long stands in the body"
+    )
+
+
 def problem_of(error: Exception) -> Answer:
     """The answer that says ``error``. An error that is not one of ours says nothing but an id to ask for."""
     instance, extra = f"urn:uuid:{new_id()}", dict[str, Any]()

@@ -24,7 +24,7 @@ async def read(call: Call) -> Answer:
     """
     given = await asked(call, {"act": str, "purpose": str, "what": str, "from": str, "to": str})
     if given.get("act") not in ACTS:
-        raise Invalid("act must be one of " + ", ".join(ACTS), code="input.invalid")
+        raise Invalid(f"there is no act {given.get('act', '')!r}", code="input.invalid", hint=f"one of {', '.join(ACTS)}")
     scope: JsonObject = {name: value for name, value in given.items() if name not in ("act", "purpose") and value}
     looker = call.caller.looks(given.get("purpose", ""))
     record = await call.house.run(lambda: call.house.app.announce_read(looker, given["act"], scope))

@@ -32,7 +32,7 @@ async def activate(call: Call) -> Answer:
     body = await asked(call, {"reason": str, "files": dict, "expected": str, "as": str}, LARGEST)
     files = body.get("files")
     if files is not None and not all(isinstance(content, str) for content in files.values()):
-        raise Invalid("the content of each file must be text", code="input.invalid")
+        raise Invalid("the content of each file must be text", code="input.invalid", hint='in JSON: {"files": {"routes/….yaml": "…"}}')
     given = None if files is None else {path: content.encode() for path, content in files.items()}
     hint = "`bus validate` shows them with their lines; where it finds none, the settings are newer than this process: restart it"
     return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body, hint)
@@ -45,7 +45,7 @@ async def rollback(call: Call) -> Answer:
     if "to" in body and "steps" in body:
         raise Invalid("`to` says which rules and `steps` how many back", code="input.invalid", hint="say one of the two")
     if steps < 1:
-        raise Invalid("steps must be 1 or more", code="input.invalid")
+        raise Invalid("steps must be 1 or more", code="input.invalid", hint="1 goes back to the rules before these")
     hint = "these are the files of then, out of the log: what they need is not here any more; go back to others"
     return await _change(
         call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body, hint

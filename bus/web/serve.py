@@ -21,7 +21,7 @@ from bus.errors import ConfigError, InputError, Malformed
 from bus.web.answer import STANDING
 from bus.web.door import MOST_HEADERS, HttpDoor
 from bus.web.exchange import EXTENSION, Exchange
-from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
+from bus.web.problems import MEDIA_TYPE, headers_too_large, problem_of
 from bus.worker import LEAVING, ending_within, heeding, settle_memory
 
 HEADERS_WITHIN = 15.0
@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._taken += len(data)
         self._feed(data)
         if self._taken is not None and self._taken > 2 * MOST_HEADERS and not self.transport.is_closing():
-            self._refuse(HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes"))
+            self._refuse(headers_too_large(MOST_HEADERS))
 
     def _feed(self, data: bytes) -> None:
         left = memoryview(data)  # neither copied nor recursed: one piece may hold thousands of requests that ask for an upgrade

@@ -58,12 +58,13 @@ _AS_HEADERS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A parameter of a request; what stands in the path must be there."""
+    """A parameter of a request. What stands in the path is always ``required``."""
 
     name: str
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     place: Literal["path", "query", "header"] = field(kw_only=True)
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,9 @@ REFUSALS = [
     ("records unknown", "GET", "/log?run=x", None, {}, "revisore", 404, "log.unknown"),
     ("unknown dead letter", "GET", "/dead/x", None, {}, "sistemista", 404, "run.unknown"),
     ("act of unknown field", "POST", "/dead/x/discard", {"reason": "x", "altro": 1}, J, "sistemista", 422, "input.invalid"),
+    ("steps that are none", "POST", "/rules/rollback", {"reason": "x", "steps": 0}, J, "sistemista", 422, "input.invalid"),
+    ("files that are no text", "POST", "/rules/activate", {"reason": "x", "files": {"a": 1}}, J, "sistemista", 422, "input.invalid"),
+    ("act that is none", "POST", "/reads", {"act": "curiosare", "purpose": "prova"}, J, "sistemista", 422, "input.invalid"),
     ("act without reason", "POST", "/dead/x/discard", {"reason": 7}, J, "sistemista", 422, "input.invalid"),
     (
         "act in a form",
@@ -363,6 +366,7 @@ def test_every_refusal_is_a_problem_with_a_documented_code(call, method, path, b
     assert set(problem) >= {"type", "title", "status", "detail", "instance", "code"}
     assert problem["status"] == status
     assert code is None or problem["code"] == code
+    assert problem["hint"], "what to do next"
     assert problem["code"] in DOCUMENTED
     assert problem["type"] == f"urn:snodo:error:{problem['code']}"
     assert problem["instance"].startswith("urn:uuid:")
