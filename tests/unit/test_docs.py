@@ -212,3 +212,11 @@ def test_the_licence_is_the_whole_eupl():
 def test_the_auditors_page_tells_every_kind_of_record():
     told = set(re.findall(r"`([a-z]+)`", text_of("docs/auditor.md")))
     assert told >= KINDS
+
+
+def test_the_portal_s_page_tells_every_outcome_that_a_shipped_route_replies_with():
+    section = text_of("docs/portal-developer.md").partition("### What a reply says")[2].partition("###")[0]
+    routes = "".join(file.read_text("utf-8") for file in (PROJECT / "routes").rglob("*.yaml"))
+    replied = set(re.findall(r"""\besito: "'([a-z-]+)'""", routes))
+    assert len(replied) > 5
+    assert replied <= set(re.findall(r"`([a-z-]+)`", section))
