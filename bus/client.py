@@ -75,6 +75,7 @@ class Client:
         if not (key.isascii() and key.isprintable()):
             raise ValueError("the API key has characters that no key has: is a line break among them, or a typographic sign?")
         self._parts, self._key, self._timeout, self._attempts, self._pause = parts, key, timeout, max(1, attempts), pause
+        self._base = parts.path.rstrip("/")
         self._local = threading.local()
         self._open: dict[threading.Thread, http.client.HTTPConnection] = {}
         self._lock = threading.Lock()
@@ -120,7 +121,7 @@ class Client:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
         try:
             status, fields, content = self._call("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
-            answer = _answer(status, fields, content, needs="id")
+            answer = self._answer(status, fields, content, needs="id")
         except ClientError as error:
             error.key = key
             raise
@@ -213,13 +214,20 @@ class Client:
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, *, needs: str = "", **how: Any
     ) -> dict[str, Any]:
         """The answer as an object; ``needs``: what is always in it. Something before the bus may answer 200 to anything."""
-        return _answer(*self._call(method, path, body, headers, **how), needs)
+        return self._answer(*self._call(method, path, body, headers, **how), needs)
 
     def _bytes(self, method: str, path: str, body: Body, headers: Mapping[str, str], **how: Any) -> bytes:
         status, fields, content = self._call(method, path, body, headers, **how)
         if status >= 300:
-            _answer(status, fields, content)
+            self._answer(status, fields, content)
         return content
+
+    def _answer(self, status: int, fields: Mapping[str, str], content: bytes, needs: str = "") -> dict[str, Any]:
+        return _answer(status, fields, content, needs, self._base)
+
+    def _below(self, path: str) -> str:
+        """Where it is asked for: an address out of an answer (``links``) begins with the path of the bus already."""
+        return path if self._base and path.startswith(f"{self._base}/") else self._base + path
 
     def _call(
         self,
@@ -286,7 +294,7 @@ class Client:
         key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         broken: OSError | None = None
         try:
-            connection.request(method, self._parts.path.rstrip("/") + path, body, {"Accept": "application/json", **key, **headers})
+            connection.request(method, self._below(path), body, {"Accept": "application/json", **key, **headers})
         except (BrokenPipeError, ConnectionResetError) as error:
             # The bus may have refused a large body before all of it was sent: then its answer is already here.
             broken = error
@@ -376,13 +384,15 @@ def _seconds(fields: Mapping[str, str]) -> float | None:
         return None
 
 
-def _answer(status: int, fields: Mapping[str, str], content: bytes, needs: str = "") -> dict[str, Any]:
+def _answer(status: int, fields: Mapping[str, str], content: bytes, needs: str = "", base: str = "") -> dict[str, Any]:
     try:
         value = json.loads(content) if content else {}
     except (ValueError, RecursionError):
         raise _strange(status, fields, "that is not JSON") from None
     if not isinstance(value, dict) or (status >= 300 and not value):
         raise _strange(status, fields, "that is no JSON object" if content else "without content")
+    if base and value.get("code") == "input.not-found":
+        value["hint"] = f"is {base}, the path in the address of the bus, right? {value.get('hint', '')}".strip()
     if status >= 300:
         raise ClientError(status, value, _seconds(fields))
     if needs and needs not in value:

@@ -219,6 +219,13 @@ class Moody(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def do_GET(self):
+        content = json.dumps({"asked": self.path}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     def log_message(self, *args):
         pass
 
@@ -235,6 +242,18 @@ def moody():
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/messages/1", "/snodo/messages/1"])
+def test_an_address_out_of_an_answer_is_followed_below_the_path_of_the_bus(moody, path):
+    with Client(f"{moody._parts.geturl()}/snodo/", "x") as below:
+        assert below.get(path, da="qui") == {"asked": "/snodo/messages/1?da=qui"}
+
+
+def test_a_wrong_path_in_the_address_of_the_bus_is_told_as_that(server):
+    with Client(f"{server.url}/api", key_of("portale")) as client, pytest.raises(ClientError) as caught:
+        client.message("x")
+    assert (caught.value.code, caught.value.hint.split(",")[0]) == ("input.not-found", "is /api")
 
 
 @pytest.mark.parametrize("moods", [["cut"], ["busy"], ["cut", "busy"], ["cut", "cut"], ["gone"]])
