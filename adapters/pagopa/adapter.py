@@ -35,7 +35,10 @@ RIFIUTI_CREA = {
     **HTTP_REFUSALS,
     "POSIZIONE_DIVERSA": "GPD holds another position under our iupd",
     "IUV_GIA_USATO": "GPD holds our IUV under another iupd",
+    "NON_PAGABILE": "GPD holds the position in a state in which nobody can pay it",
 }
+PAGABILI = frozenset({"VALID", "PUBLISHED", "PARTIALLY_PAID", "PAID", "REPORTED"})
+"""States in which a notice that is handed to a citizen is of use: it can be paid, or was before we heard that it is there."""
 RIFIUTI_STATO = {**HTTP_REFUSALS, **NON_TROVATA, "STATO_NON_AMMESSO": "the position is not in a state that allows it"}
 
 
@@ -59,11 +62,13 @@ class Pagopa(Adapter):
         echoes=frozenset({"POSIZIONE_DIVERSA"}),
     )
     def crea_posizione(self, request: NuovaPosizione, ctx: Call) -> PosizioneCreata:
-        """Open and publish a debt position. GPD's "duplicate" is read back and compared: the same content is success."""
+        """Open and publish a debt position. GPD's "duplicate" is read back and compared: the same content is success, if it can be paid."""
         posizione = posizione_di(request, self.settings, "VALID")
         corpo = corpo_di(posizione)
         reply = self._send(ctx, "keyed", "POST", "", query={"toPublish": "true"}, body=corpo, expect=(201, 409), refusals=RIFIUTI_CREA)
         stato = self._confrontata(corpo, posizione.iupd, ctx) if reply.status == 409 else reply.model(StatoGpd).status or "VALID"
+        if stato not in PAGABILI:
+            raise _rifiuto("NON_PAGABILE", stato)
         creata = posizione.model_copy(update={"stato": stato})
         ctx.facts.append(fatto(creata))
         return PosizioneCreata.model_validate(creata, from_attributes=True)
@@ -128,11 +133,12 @@ class Pagopa(Adapter):
         """``arrivo``: the states of GPD that are success, and what each is remembered as for the node."""
         path = f"/{quote(request.iupd)}/{verbo}"
         reply = self._send(ctx, "keyed", "POST", path, expect=(200, 404, 409), refusals=RIFIUTI_STATO)
-        if reply.is_absent("GPD"):
+        absent = reply.is_absent("GPD")
+        trovata = None if absent else reply.model(PosizioneGpd) if reply.status == 200 else self._rileggi(request.iupd, ctx)
+        if trovata is None:
             raise _rifiuto("NON_TROVATA", request.iupd)
-        trovata = reply.model(PosizioneGpd) if reply.status == 200 else self._rileggi(request.iupd, ctx)
-        if trovata is None or trovata.status not in arrivo:
-            raise _rifiuto("STATO_NON_AMMESSO", trovata.status if trovata else "")
+        if trovata.status not in arrivo:
+            raise _rifiuto("STATO_NON_AMMESSO", trovata.status)
         avviso = letta(trovata, self.settings.aux_digit).numero_avviso
         ctx.remember(STATO, avviso, {"stato": arrivo[trovata.status], "iupd": request.iupd})
         return StatoPosizione(iupd=request.iupd, stato=trovata.status)

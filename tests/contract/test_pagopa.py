@@ -245,6 +245,36 @@ def test_a_position_without_a_payment_is_no_answer_that_can_be_read() -> None:
     assert "paymentOption" in error.sentence
 
 
+@pytest.mark.parametrize(("stato", "codice"), [("DRAFT", "NON_PAGABILE"), ("INVALID", "NON_PAGABILE"), ("VALID", ""), ("PAID", "")])
+def test_a_position_that_nobody_can_pay_is_not_handed_to_a_citizen(stato: str, codice: str) -> None:
+    """A proxy that took the query away left a draft: the citizen had the number of a notice that no bank knew."""
+
+    class Bozze(Portineria):
+        def do_POST(self) -> None:
+            self.do_GET(201, json.dumps({"status": stato}).encode())
+
+    error = errore_davanti_a(Bozze, "crea-posizione", fresh(NUOVA))
+    assert (error.outside_code if error else "") == codice
+    assert error is None or error.evidence == {"dettaglio": stato}
+
+
+class Smemorata(Portineria):
+    """GPD, where a position is in conflict with what is asked, and gone when it is read."""
+
+    def do_GET(self, status: int = 404, content: bytes = b'{"title": "NOT FOUND", "status": 404}') -> None:
+        super().do_GET(status, content)
+
+    def do_POST(self) -> None:
+        self.do_GET(409, b"{}")
+
+
+@pytest.mark.parametrize("operazione", ["pubblica-posizione", "annulla-posizione"])
+def test_a_position_that_is_gone_after_a_conflict_is_not_there(operazione: str) -> None:
+    error = errore_davanti_a(Smemorata, operazione, {"iupd": "77777777777-1"})
+    assert error is not None
+    assert (error.outside_code, error.sentence) == ("NON_TROVATA", "GPD has no position with that iupd: 77777777777-1")
+
+
 class Ingresso:
     """The adapter's endpoint behind a small HTTP server, as the web door serves it."""
 
