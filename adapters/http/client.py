@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
-from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
+from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of, shut_out
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
@@ -239,8 +239,8 @@ class RestClient:
             try:
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:
-                why = reason(error)
-                raise no_answer(effect if going.left else "read", f"{line}: {why}", cause=why) from None
+                why, kept_out = reason(error), shut_out(error)
+                raise no_answer(effect if going.left else "read", f"{line}: {why}", cause=why, locked_out=kept_out) from None
             finally:
                 if going.left:
                     ctx.exchanges.append(asked)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from adapters.http.crossing import current, is_plain, never_block
 from adapters.http.message import Reading, Reply, request_of, send
+from adapters.http.outcome import shut_out
 from adapters.shapes import WebAddress
 from bus.adapter import LocalFileOrNone, Settings
 from bus.network import Proxy, ProxyOrNone, has_authorities
@@ -27,8 +28,6 @@ IDLE = 30.0
 """Seconds that a connection is kept without a request: a firewall forgets one that is idle and tells nobody."""
 _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*)")
 """Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
-_SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
-"""Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
 
 
 @dataclass(slots=True)
@@ -186,6 +185,6 @@ def _unless_shut_out(read: Callable[[], Reply]) -> Reply:
     try:
         return read()
     except ssl.SSLError as error:
-        if _SHUT_OUT.search(error.reason or ""):
+        if shut_out(error):
             current().left = False
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,8 @@ KEPT_OUT = frozenset({401, 403})
 """Statuses that are about who asks, unless the contract has a code of its own for the second (`OutsideError.locked_out`)."""
 ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the address in the settings"
 """What is said of a redirection."""
+_SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
+"""Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
 _FILES = "a file of certificates that the settings name"
 _REASONS = {
     "ConnectTimeoutError": "no connection in time",
@@ -39,6 +42,12 @@ def errors() -> tuple[type[Exception], ...]:
     import urllib3
 
     return (OSError, requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+def shut_out(error: Exception) -> bool:
+    """Whether the system does not take our certificate, or that we have none."""
+    cause = error.__cause__ or error
+    return isinstance(cause, ssl.SSLError) and _SHUT_OUT.search(cause.reason or "") is not None
 
 
 def reason(error: Exception) -> str:

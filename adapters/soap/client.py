@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of
+from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of, shut_out
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -108,7 +108,7 @@ class SoapClient:
             except errors() as error:
                 why = reason(error)
                 if not going.left:
-                    raise Unreachable(f"{operation.name}: {why}, and nothing was sent", cause=why) from None
+                    raise Unreachable(f"{operation.name}: {why}, and nothing was sent", cause=why, locked_out=shut_out(error)) from None
                 raise no_answer(effect, f"{operation.name}: {why}", cause=why) from None
             finally:
                 if going.left:

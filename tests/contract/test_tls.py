@@ -129,8 +129,17 @@ def demanding(certificate, version):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_server_that_does_not_let_us_in_leaves_no_doubt(certificate, version):
     """In TLS 1.3 it says so only after our request left: a certificate of ours that expired would park each `once` with a person."""
-    with peer(demanding(certificate, version)) as port, pytest.raises(Unreachable, match=r"TLS failed: .+ alert"):
+    with peer(demanding(certificate, version)) as port, pytest.raises(Unreachable, match=r"TLS failed: .+ alert") as told:
         ask(port, certificate[0])
+    assert told.value.locked_out is (version is ssl.TLSVersion.TLSv1_3), "an older server says no more than that the handshake failed"
+
+
+def test_a_soap_system_that_does_not_let_us_in_says_that_it_is_about_us(certificate):
+    operations = {"x": {"operation": "ricercaSoggetto", "effect": "once", "timeout": 5}}
+    with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port:
+        settings = {"url": f"https://127.0.0.1:{port}", "wsdl": str(OURS), "ca": certificate[0], "operations": operations}
+        done = attempt(Soap("anagrafe", Soap.Settings.model_validate(settings)), "x", ASKED, timeout=30)
+    assert (type(done.error), done.error.locked_out) == (Unreachable, True)
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -170,6 +179,7 @@ def test_a_registry_and_a_register_are_shown_our_certificate(certificate, kind, 
 def test_why_there_is_no_connection_is_told_in_words(certificate, ca, why):
     with peer(web(certificate, [])) as port, pytest.raises(Unreachable, match=why) as told:
         ask(port, ca)
+    assert not told.value.locked_out, "we do not take theirs"
     with peer(mail_server(certificate, [], at_once=True)) as port:
         done = attempt(mailer(port, "tls", ca), "email", MAIL, timeout=30)
     assert why in str(done.error)
