@@ -226,7 +226,7 @@ class Gates:
                 gate.locked_out.discard(operation)
         elif operation not in gate.locked_out:
             gate.locked_out.add(operation)
-            self._say("call.locked-out", operation=operation, code=error.outside_code, next="look at the adapter's credentials")
+            self._say("call.locked-out", operation=operation, code=error.outside_code or error.code, next="see the adapter's credentials")
 
     def keep(self, claim: tuple[str, int], paths: Collection[str]) -> None:
         """Of all places that a run has, in and in line, only those of ``paths`` are still needed."""
