@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import smtplib
 import ssl
+import time
+from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ from bus.adapter import Call, InDoubt, Refused, Unreachable
 if TYPE_CHECKING:
     from adapters.notifiche.adapter import NotificheSettings
 
+LAST_WORD = 1.0
+"""Seconds that a server is given to say goodbye."""
 _LOG_IN_FIRST = 530
 """What a server answers, whatever is asked, to who has given no credentials (RFC 4954 §6) or asks for no encryption (RFC 3207 §4)."""
 
@@ -55,7 +59,7 @@ def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx
             raise _lost(error, sent=sent) from None
         finally:
             if session is not None:
-                session.close()
+                session.leave()
 
 
 def _introduce(session: _Session, settings: NotificheSettings) -> None:
@@ -139,6 +143,13 @@ class _Session(smtplib.SMTP):
         if self.sock is not None:
             self.sock.settimeout(self._going.remaining())
         super().send(s)
+
+    def leave(self) -> None:
+        """QUIT, without which a client must not go (RFC 5321 §4.1.1.10); what became of the mail is known, so the answer hardly matters."""
+        self._going.deadline = min(self._going.deadline, time.monotonic() + LAST_WORD)
+        with suppress(OSError, smtplib.SMTPException):
+            self.quit()
+        self.close()
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:

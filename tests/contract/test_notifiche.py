@@ -169,8 +169,9 @@ class TestNotifiche(AdapterContract):
         assert sent["content"]["due_date"] == "2026-12-31T22:59:59.000Z"
 
 
-def _mail_server(answers):
+def _mail_server(answers, seen=None):
     """A mail server of one session, that answers the verbs it is told of in its own way; None is silence. Its port."""
+    seen = [] if seen is None else seen
     usual = {"": b"220 posta", "EHLO": b"250-posta\r\n250 AUTH PLAIN", "DATA": b"354 dica", ".": b"250 presa"} | answers
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -185,6 +186,7 @@ def _mail_server(answers):
                     while words[:1] != [b"."] and words != [b"QUIT"]:
                         words = said.readline().split()
                 verb = words[0].decode("ascii", "replace")
+                seen.append(verb)
                 if verb == "QUIT":
                     return
 
@@ -251,6 +253,24 @@ def test_credentials_that_no_mail_server_is_told_are_a_finding_of_the_settings(w
     given = {"url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "mittente": "sue@comune.example"}
     with pytest.raises(ValidationError, match="holds characters beyond ASCII"):
         NotificheSettings.model_validate({**given, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({}, ["EHLO", "MAIL", "RCPT", "DATA", ".", "QUIT"]),
+        ({"RCPT": b"550 nessuno"}, ["EHLO", "MAIL", "RCPT", "QUIT"]),
+        ({"MAIL": b"451 poi"}, ["EHLO", "MAIL", "QUIT"]),
+    ],
+)
+def test_a_mail_server_is_left_with_quit_whatever_it_said(answers, said):
+    """Servers note who just hangs up, and slow them down."""
+    settings = {
+        "url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "smtp_port": _mail_server(answers, seen := []),
+        "smtp_cifratura": "nessuna", "mittente": "sue@comune.example",
+    }  # fmt: skip
+    attempt(Notifiche("notifiche", NotificheSettings.model_validate(settings)), "email", fresh(MAIL), timeout=5.0)
+    assert seen == said
 
 
 @pytest.mark.parametrize(("helo", "error"), [(b"250 posta", None), (b"550 chi sei?", Refused)])
