@@ -178,7 +178,7 @@ class SoapClient:
             return {}
         if child is None or child.tag != operation.reply_tag:
             raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}", answered=True)
-        errors = self.wsdl.errors(child) if self._validate_replies else []
+        errors = self.wsdl.errors_of_reply(child) if self._validate_replies else []
         if errors:
             raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}", answered=True)
         try:

@@ -36,7 +36,9 @@ from bus.errors import ConfigError, Invalid, Malformed
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
 _MAX_ELEMENTS = 20_000
-_TYPE = f"{{{XSI}}}type"
+_TYPE, _NIL = f"{{{XSI}}}type", f"{{{XSI}}}nil"
+_MAX_NILS = 50
+"""Elements of a reply that is not valid which are looked at for their ``xsi:nil``: for each the whole is judged anew."""
 logging.getLogger("zeep.xsd.types.simple").disabled = True  # its tracebacks quote values, which may be personal
 
 
@@ -170,6 +172,29 @@ class Wsdl:
         """What the schema says against a body; empty when valid."""
         return self.schema.errors(body_child)
 
+    def errors_of_reply(self, body_child: Element) -> list[str]:
+        """As `errors`. ``xsi:nil`` where the contract knows of none is how some servers say that there is nothing: it is an empty text, or
+        no element at all, whichever the contract takes. Changes the element.
+        """
+        errors = self.errors(body_child)
+        for one in [each for each in body_child.iterdescendants() if _is_nil(each)][:_MAX_NILS] if errors else []:
+            errors = self._without_nil(body_child, one, errors)
+        return errors
+
+    def _without_nil(self, body_child: Element, one: Element, errors: list[str]) -> list[str]:
+        """What is left of ``errors`` without an element's ``xsi:nil``, or without the element; the same where neither is better."""
+        above, said = one.getparent(), one.attrib.pop(_NIL)
+        place, if_empty = above.index(one), self.errors(body_child)
+        above.remove(one)
+        if_absent = self.errors(body_child)
+        if len(if_absent) < min(len(if_empty), len(errors)):
+            return if_absent
+        above.insert(place, one)
+        if len(if_empty) < len(errors):
+            return if_empty
+        one.set(_NIL, said)
+        return errors
+
     def _build(self, operation: SoapOperation, message: Any, tag: str, values: Mapping[str, Any]) -> Element:
         plain = self._plain_of(message)
         if plain is not None:
@@ -221,6 +246,10 @@ class Wsdl:
         context = XmlParserContext(self._document.settings)  # type: ignore[no-untyped-call]
         plain = serialize_object(message.body.parse(body_child, self._document.types, context=context), dict)  # type: ignore[no-untyped-call]
         return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def _is_nil(element: Element) -> bool:
+    return element.get(_NIL) in ("true", "1") and not len(element)
 
 
 def _operation(raw: Any, encoded: bool) -> SoapOperation:
