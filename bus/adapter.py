@@ -21,6 +21,7 @@ Contract of an operation's method
 * MUST hand every byte that crossed the wire to ``ctx.wire``, both ways, also an HTML error page.
 * of a ``keyed`` operation MUST return the answer where the system refuses because an earlier call with the same key has done it, having
   compared the content. Refusals of which it cannot tell whether they are such ones are declared as ``echoes``.
+* SHOULD say of a no that is about who asks, and not about what, that we are ``locked_out`` (`bus.errors.OutsideError`).
 * MUST NOT retry, sleep, or keep state that a restart would need.
 * MUST obey ``ctx.timeout`` (seconds).
 
