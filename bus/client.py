@@ -20,6 +20,7 @@ import math
 import os
 import selectors
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -36,6 +37,8 @@ PASSING = frozenset({429, 502, 503, 504})
 PIECE = 1 << 18
 LONGEST_PAUSE = 60.0
 """Seconds that are waited at most because a bus asked for it (``Retry-After``)."""
+STRICT = range(80, 94)
+"""What OpenSSL says of certificates that are not as RFC 5280 wants them; it looks at that where Python 3.13 or later tells it to."""
 Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 """Status, headers by lowercase name, content."""
 Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
@@ -277,6 +280,8 @@ class Client:
                 "detail": f"the bus at {where} has not said what became of it ({error}): it may be done, now or in a moment",
                 "hint": "look before you ask again: bus status --history, bus dead, bus runs; bus doctor says what holds the bus up",
             }
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            return {"code": "client.unreachable", **_tls_failed(error, where)}
         return {
             "code": "client.unreachable",
             "detail": f"cannot reach the bus at {where}: {error}",
@@ -332,6 +337,17 @@ class Client:
         kept: http.client.HTTPConnection | None = self._local.__dict__.pop("connection", None)
         if kept is not None:
             kept.close()
+
+
+def _tls_failed(error: ssl.SSLError, where: str) -> dict[str, str]:
+    """Who was there, and is not who the address says, or not to be proved so."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        what = (error.reason or str(error)).replace("_", " ").lower()
+        return {"detail": f"what answers at {where} does not speak TLS as we do: {what}", "hint": "is this the port for https?"}
+    hint = "its authority must be one that this machine trusts: SSL_CERT_FILE names the file of one of your own, in PEM"
+    if error.verify_code in STRICT:
+        hint = "Python 3.13 and later takes no certificates that lack this: have them issued anew, also the authority's own"
+    return {"detail": f"the certificate of {where} is not to be trusted: {error.verify_message}", "hint": hint}
 
 
 def _has_ended(kept: socket.socket) -> bool:

@@ -19,6 +19,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from bus.exact import Exact
 
+STRICT = range(80, 94)
+"""What OpenSSL says of certificates that are not as RFC 5280 wants them; it looks at that where Python 3.13 or later tells it to."""
+ANEW = "Python 3.13 and later takes no certificates that lack this: have them issued anew, also the authority's own"
 _MOST_HEAD = 16_384
 _ADDRESS = re.compile(r"http://(?:(?:[A-Za-z0-9_-]{1,63}(?:\.|(?=:)))+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/?")
 _HEAD = re.compile(rb"HTTP/1\.[01] +([1-5][0-9]{2})\b.*?\n\r?\n", re.DOTALL)

@@ -11,7 +11,7 @@ from pathlib import Path
 from bus.clock import moment_of, text_of
 from bus.config import file_of
 from bus.disk import filesystem
-from bus.doctor.here import space
+from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
@@ -156,7 +156,8 @@ def keeps(at: Surroundings) -> Iterator[Verdict]:
     if store.kind != "PostgreSQL" or not at.readable:
         return
     if store.full:
-        yield wrong("doctor.store-disk", f"the server cannot keep what is written: {store.full}", store.where, next=SERVERS_DISK)
+        what = f"the server cannot keep what is written: {store.full}"
+        yield wrong("doctor.store-disk", what, store.where, why=FULL, next=SERVERS_DISK)
     else:
         yield ok("doctor.store-disk", "the server has room for what is written")
 

@@ -16,7 +16,7 @@ from bus.adapter import Adapter, Caution
 from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
-from bus.network import Proxy, has_authorities
+from bus.network import ANEW, STRICT, Proxy, has_authorities
 from bus.systems import adapter_of
 
 WITHIN = 5.0
@@ -138,7 +138,8 @@ def _certificate(address: Address, settings: object, line: socket.socket, now: d
         if isinstance(error, ssl.SSLCertVerificationError) and not getattr(settings, "ca", None) and not has_authorities():
             sentence = f"{address.system}: not looked at, because this machine has no certificate authorities; calls take those of the bus"
             return warning("doctor.tls", sentence, str(address), next="install the package ca-certificates")
-        return wrong("doctor.tls", f"{address.system}: {getattr(error, 'verify_message', '') or error}", str(address))
+        cure = ANEW if getattr(error, "verify_code", 0) in STRICT else ""
+        return wrong("doctor.tls", f"{address.system}: {getattr(error, 'verify_message', '') or error}", str(address), next=cure)
     until = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), dt.UTC)
     return _good_until(until, now, f"{address.system}: certificate", str(address))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +20,7 @@ import bus.client as module
 from bus.client import Client, ClientError
 from bus.log import log
 from bus.web import matters
+from tests.contract.tls_peer import peer, self_signed, server_side
 from tests.small_bus import key_of, running
 
 
@@ -133,6 +136,41 @@ def test_a_bus_that_is_not_there_is_unreachable():
     with Client("http://127.0.0.1:9", "x", attempts=2, pause=0.01) as client, pytest.raises(ClientError) as caught:
         client.send("a.b", {})
     assert (caught.value.status, caught.value.code) == (0, "client.unreachable")
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_that(tmp_path):
+    """Whether the bus is running is not the question: it has answered."""
+    certificate = self_signed(tmp_path)
+
+    def greet(line):
+        with contextlib.suppress(OSError):
+            server_side(line, certificate).close()
+
+    with (
+        peer(greet) as port,
+        Client(f"https://127.0.0.1:{port}", "x", attempts=1) as client,
+        pytest.raises(ClientError, match="SSL_CERT_FILE names") as caught,
+    ):
+        client.send("a.b", {})
+    assert caught.value.detail == f"the certificate of https://127.0.0.1:{port} is not to be trusted: self-signed certificate"
+
+
+def test_an_authority_that_later_pythons_do_not_take_is_to_be_made_anew():
+    """Python 3.13 looks more closely; no file that SSL_CERT_FILE names would help."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = 92, "CA cert does not include key usage extension"
+    told = module._tls_failed(error, "https://snodo.comune.example")
+    assert told["detail"].endswith("is not to be trusted: CA cert does not include key usage extension")
+    assert told["hint"].startswith("Python 3.13 and later takes no certificates that lack this")
+
+
+def test_what_speaks_no_tls_is_told_as_that():
+    with (
+        peer(lambda line: line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port,
+        Client(f"https://127.0.0.1:{port}", "x", attempts=1) as client,
+        pytest.raises(ClientError, match="is this the port for https"),
+    ):
+        client.send("a.b", {})
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://h:abc", "http://h:99999", "http://.h"])
