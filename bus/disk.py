@@ -54,6 +54,14 @@ def filesystem(folder: Path) -> str:
     return found
 
 
+def is_read_only(folder: Path) -> bool:
+    """Whether the disk of a folder takes no writes, whoever asks: mounted so, or become so when it failed."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 @contextmanager
 def whole(path: Path, mode: int = 0o666, *, anew: bool = False) -> Iterator[IO[bytes]]:
     """A file that takes the place of ``path`` when the block ends well: whoever reads meanwhile sees all of the one or of the other.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bus.clock import moment_of, text_of
 from bus.config import file_of
-from bus.disk import filesystem
+from bus.disk import filesystem, is_read_only
 from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
@@ -19,6 +19,7 @@ from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.schema import WHOLE
+from bus.store.sqlite_file import READ_ONLY
 from bus.store.survey import survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
@@ -172,6 +173,9 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
         refuse_network(path)
     except StoreError as refused:
         yield wrong("doctor.store-disk", refused.sentence, str(folder), why=FORGETFUL, next=refused.hint)
+    if is_read_only(folder):
+        yield wrong("doctor.store-disk", "the disk takes no writes", str(folder), why="the bus cannot keep anything there", next=READ_ONLY)
+        return
     for part in (folder, path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", ".lock"))):
         if part.exists() and not os.access(part, os.W_OK):
             yield wrong("doctor.store-disk", "this is not ours to write", str(part), why="the bus cannot keep anything there", next=OURS)

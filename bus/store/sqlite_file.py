@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
+from bus.disk import is_read_only
 from bus.errors import Changed, StoreError
 
 LOCAL_DISK = "put the file on a local disk that supports WAL"
@@ -20,6 +21,7 @@ MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError,
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 CHANGED = "keep it as it is: who dropped a table, or a column? compare with a backup"
 """What to do where the revision is ours, and a table is not there."""
+READ_ONLY = "its disk is mounted read-only, as one that fails becomes: look at dmesg, mend it, mount it again, start again"
 MENDING = "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
 """What to do with a damaged file."""
 
@@ -57,8 +59,10 @@ def _remedy(error: Exception, path: Path) -> str:
     kind, number = kind_of(error), error.errno if isinstance(error, OSError) else 0
     if kind == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT) or _is_full(path.resolve().parent):
         return f"the disk of {path} is full: make room, nothing else; what was accepted is safe"
-    if kind == sqlite3.SQLITE_READONLY or number == errno.EROFS:
-        return f"is {path} yours to write? a disk that fails becomes read-only: look at dmesg, mend it, mount it again, start again"
+    if number == errno.EROFS or is_read_only(path.resolve().parent):
+        return READ_ONLY
+    if kind == sqlite3.SQLITE_READONLY:
+        return f"is {path} yours to write?"
     if kind in DAMAGED:
         return MENDING
     if number in (errno.EMFILE, errno.ENFILE) or (kind == sqlite3.SQLITE_CANTOPEN and not _may_open()):

@@ -19,6 +19,7 @@ from bus.errors import StoreError
 from bus.store import Tx, writer
 from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
+from bus.store.sqlite_file import READ_ONLY, unreadable
 from bus.store.survey import survey
 from bus.testing.store_contract import names, put
 from tests.fault.disk import Disk
@@ -168,7 +169,7 @@ def test_what_is_wrong_with_what_was_asked_is_no_failure_of_the_store(store: Sql
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(apsw.FullError, "is full: make room"), (apsw.ReadOnlyError, "read-only"), (apsw.IOError, "is the folder there")],
+    [(apsw.FullError, "is full: make room"), (apsw.ReadOnlyError, "yours to write"), (apsw.IOError, "is the folder there")],
 )
 def test_a_start_on_a_disk_that_does_not_take_it_says_what_to_do(tmp_path: Path, error: type[Exception], advice: str) -> None:
     def fails(kind: str, name: str) -> None:
@@ -186,7 +187,7 @@ def test_a_start_on_a_disk_that_does_not_take_it_says_what_to_do(tmp_path: Path,
         (0, (9, 9, 9), sqlite3.OperationalError("disk I/O error"), "is full: make room"),
         (1 << 30, (9, 0, 0), sqlite3.OperationalError("disk I/O error"), "is full: make room"),
         (1 << 30, (0, 0, 0), sqlite3.OperationalError("disk I/O error"), "is the folder there"),  # btrfs does not count them
-        (1 << 30, (9, 9, 9), OSError(errno.EROFS, "Read-only file system"), "becomes read-only"),
+        (1 << 30, (9, 9, 9), OSError(errno.EROFS, "Read-only file system"), "mounted read-only"),
     ],
 )
 def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(
@@ -202,6 +203,17 @@ def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(
     with pytest.raises(StoreError) as told:
         SqliteStore(tmp_path / "s.db", opened=fails)
     assert advice in told.value.hint
+
+
+def test_a_disk_that_became_read_only_is_told_as_that_by_start_and_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose the file is was not the question, and chown no remedy."""
+    SqliteStore(tmp_path / "s.db").close()
+    found = os.statvfs(tmp_path)
+    read_only = os.statvfs_result((*found[:8], found.f_flag | os.ST_RDONLY, found.f_namemax))
+    monkeypatch.setattr("bus.disk.os.statvfs", lambda folder: read_only)
+    assert unreadable(sqlite3.OperationalError("unable to open database file"), tmp_path / "s.db").hint == READ_ONLY
+    [told] = examined(write(tmp_path, store={"url": f"sqlite:///{tmp_path}/s.db"}))["doctor.store-disk"]
+    assert (told.level, told.next) == ("wrong", READ_ONLY)
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
