@@ -191,9 +191,10 @@ class Flight:
         self._line.counts["returned"] += 1
         raise TicketLost(f"no queue took a ticket: {told[0]}")
 
-    def _on_blocked(self, reason: str) -> None:
+    def _on_blocked(self, _: str) -> None:
+        """py-amqp does not hand on the reason that RabbitMQ gives."""
         self._blocked = self._line.blocked = True
-        self._line.log("channel.blocked", f"{reason}; tickets wait in the outbox, the sweeper goes on")
+        self._line.log("channel.blocked", "the broker has an alarm (rabbitmq-diagnostics alarms); tickets wait here, the sweeper goes on")
 
     def _on_unblocked(self) -> None:
         """The clock of what was in flight starts anew."""

@@ -114,16 +114,17 @@ def refuse_old(connection: Any) -> None:
 def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
     """The remedy when a broker refused us for good; None when trying again may help."""
     cause = error if isinstance(error, amqp.AMQPError) else error.__cause__
-    vhost = unquote(urlsplit(url).path[1:]) or "/"
+    parts = urlsplit(url)
+    vhost, user = unquote(parts.path[1:]) or "/", unquote(parts.username or "guest")
     if isinstance(cause, amqp.AMQPError) and _PASSING.search(str(cause.reply_text)):
         return None
     match cause:
         case amqp.AccessRefused() if "ACCESS_REFUSED - Login" in str(cause):
             return _refusal("the broker does not know our user or password", "set channel.url to amqp://user:password@host/vhost")
         case amqp.AccessRefused():
-            return _refusal(f"the broker forbids it: {cause.reply_text}", f"rabbitmqctl set_permissions -p {vhost} USER {RIGHTS}")
+            return _refusal(f"the broker forbids it: {cause.reply_text}", f"rabbitmqctl set_permissions -p {vhost} {user} {RIGHTS}")
         case amqp.NotAllowed():
-            hint = f"rabbitmqctl add_vhost {vhost}, then set_permissions -p {vhost} USER {RIGHTS}"
+            hint = f"rabbitmqctl add_vhost {vhost}, then set_permissions -p {vhost} {user} {RIGHTS}"
             return _refusal(f"the broker has no virtual host {vhost!r} for our user", hint)
         case amqp.PreconditionFailed():
             return _of_another_kind(str(cause.reply_text), vhost, queue)
@@ -137,7 +138,7 @@ def _of_another_kind(said: str, vhost: str, queue: str) -> ConfigError:
     away = f"delete_queue -p {vhost} {name}"
     if what == "exchange":
         away = f"""eval 'rabbit_exchange:delete(rabbit_misc:r(<<"{vhost}">>, exchange, <<"{name}">>), false, <<"snodo">>).'"""
-    hint = f"nothing in it is needed: rabbitmqctl {away} (or delete it in the management), then start again"
+    hint = f"nothing in it is needed: rabbitmqctl {away} (or delete it in the management)"
     return _refusal(f"the broker has {'an' if what == 'exchange' else 'a'} {what} {name!r} of another kind: {said}", hint)
 
 

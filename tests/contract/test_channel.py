@@ -210,6 +210,7 @@ def test_the_memory_alarm_keeps_tickets_here_and_blocks_nobody(rabbitmq: RabbitM
     listener.wait_for({"first", "second"})
     assert teller.describe()["outages"] == 0
     assert [line.split()[0] for line in told] == ["channel.blocked", "channel.unblocked"]
+    assert "rabbitmq-diagnostics alarms" in told[0]
     teller.close()
 
 
@@ -303,7 +304,7 @@ class TestRefusal:
         rabbitmq.evaluate(
             f'rabbit_auth_backend_internal:set_permissions(<<"modesto">>, <<"{vhost}">>, <<"^$">>, <<"^$">>, <<"^$">>, <<"t">>)'
         )
-        assert "set_permissions" in self.refused(user).hint
+        assert f"set_permissions -p {vhost} modesto " in self.refused(user).hint
 
     def test_the_rights_that_the_page_names_are_enough(self, rabbitmq: RabbitMQ, rabbitmq_url: str, user: str) -> None:
         vhost = rabbitmq_url.rpartition("/")[2]
