@@ -135,7 +135,8 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
         label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
         alone = last in _LISTED and isinstance(fault.get("input"), dict)
         hint = "write `- ` before its first field: it is a list of clauses" if alone else ""
-        hint = hint or (_described(model, place) if isinstance(last, str) else "")
+        of_all_in_it = fault["type"] == "value_error" and isinstance(fault["input"], dict | list | tuple)  # what is said names what to mend
+        hint = hint or (_described(model, place) if isinstance(last, str) and not of_all_in_it else "")
         report.report((*pointer, *place), "field.invalid", f"{label}{fault['sentence']}", hint, key="[key]" in fault["loc"])
 
 

@@ -38,6 +38,9 @@ def test_nobody_has_the_key_of_somebody_else(tmp_path: Path) -> None:
 
     assert "keys of sue and suap are the same key: make one for each (bus keys new)" in said(("sue", "0"), ("suap", "0"))
     assert "keys of sue and sue are the same key" in said(("sue", "0"), ("sue", "0"))
+    with pytest.raises(ConfigError, match="make one for each") as refused:  # at its place, and what `keys` is for is no remedy of it
+        loaded(tmp_path, keys=[{"name": name, "role": "portal", "sha256": "0" * 64} for name in ("sue", "suap")])
+    assert "hint:" not in refused.value.sentence
     unread = [{"name": name, "role": "portal", "sha256": {"env": "SNODO_UNSET"}} for name in ("sue", "suap")]
     config.parse(settings(keys=unread), tmp_path / "config.yaml", secrets=False)
 
