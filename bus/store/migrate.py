@@ -190,7 +190,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
     from psycopg import errors
 
     from bus.store.obstacles import locked
-    from bus.store.postgres_session import PASSING, READING, UNREACHABLE, connect, standby
+    from bus.store.postgres_session import FULL, PASSING, READING, connect, remedy, standby
 
     said = next(iter(str(error).strip().splitlines()), "")
     code = kind_of(error)
@@ -206,11 +206,13 @@ def _told(url: str, error: BaseException | None) -> StoreError:
         case sqlite3.Error() if code == sqlite3.SQLITE_BUSY:
             return StoreError("another program writes to the database", code="store.locked", hint="end it: lsof names who has the file")
         case errors.OperationalError() if error.sqlstate is None or isinstance(error, PASSING):
-            hint = f"{UNREACHABLE} When it is, the same command again"
+            hint = f"{remedy(error)} (then the same command again)"
             return StoreError(f"the database is away, and its schema was not changed: {said}", code="store.unreachable", hint=hint)
         case sqlite3.Error() if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
     hint = "look at the disk: space, errors" if code else "its log says more"
+    if isinstance(error, FULL):
+        hint = "make room on the disk of the server, or look at it; then the same command again"
     return StoreError(f"the database refused it, and its schema was not changed: {said}", code="store.failed", hint=hint)
 
 

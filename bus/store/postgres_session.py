@@ -428,7 +428,7 @@ def passes(error: BaseException | None, session: Session) -> bool:
 def interrupted(error: BaseException) -> Interrupted:
     if isinstance(error, errors.LockNotAvailable):
         return Interrupted("the database gave no lock in time", hint="bus doctor says who keeps a table locked; else look again")
-    return Interrupted(f"the database went away: {_said(error)}", hint=_remedy(error))
+    return Interrupted(f"the database went away: {_said(error)}", hint=remedy(error))
 
 
 def unreachable(error: BaseException) -> StoreError:
@@ -436,7 +436,7 @@ def unreachable(error: BaseException) -> StoreError:
     if isinstance(error, errors.LockNotAvailable):
         hint = "a migration ends by itself: wait, and start again; where it stays so, bus doctor says who keeps a table locked"
         return StoreError("the database cannot be opened: somebody has it for himself", code="store.locked", hint=hint)
-    return StoreError(f"the database cannot be opened: {_said(error)}", code="store.unreachable", hint=_remedy(error))
+    return StoreError(f"the database cannot be opened: {_said(error)}", code="store.unreachable", hint=remedy(error))
 
 
 def _said(error: BaseException) -> str:
@@ -444,10 +444,10 @@ def _said(error: BaseException) -> str:
     return _ADVICE.sub("", str(error)).strip()
 
 
-def _remedy(error: BaseException) -> str:
+def remedy(error: BaseException) -> str:
     """What to do when no session could be had."""
     said = str(error)
-    return _used_up(error) or next((remedy for words, remedy in _REMEDIES if words.search(said)), UNREACHABLE)
+    return _used_up(error) or next((what for words, what in _REMEDIES if words.search(said)), UNREACHABLE)
 
 
 def _used_up(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pytest
 from psycopg import OperationalError, errors
 
 from bus.errors import StoreError
-from bus.store import postgres_session
+from bus.store import migrate, postgres_session
 from bus.store.postgres_session import connect, machines, told, unreachable
 
 
@@ -35,6 +35,20 @@ def test_a_statement_that_took_too_long_is_told_as_that_and_not_as_a_database_th
 def test_why_there_is_no_session_has_the_remedy_of_its_reason(said: str, remedy: str) -> None:
     """Whether the server is up, and the network, is not the question where it has answered."""
     assert unreachable(OperationalError(said)).hint.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OperationalError("connection failed: SSL error: certificate verify failed"), "look at the certificates:"),
+        (OperationalError("connection failed: Connection refused"), "is the server up, and the network?"),
+        (errors.DiskFull("could not extend file"), "make room on the disk of the server"),
+    ],
+)
+def test_a_migration_has_the_same_remedies_and_is_called_again(error: Exception, remedy: str) -> None:
+    told = migrate._told("postgresql://snodo@db/snodo", error)
+    assert told.hint.startswith(remedy)
+    assert "then the same command again" in told.hint
 
 
 def test_the_advice_to_look_at_no_certificate_is_not_repeated() -> None:
