@@ -217,9 +217,9 @@ def rolled_back(what: str, size: int, newest: int) -> Fault:
     return Fault("rollback", said, newest, size - 1, hint="the log was rolled back: records that existed are gone")
 
 
-def read_before(size: int) -> Fault:
-    """What was read at an earlier time does not go on from a checkpoint of this size that the auditor holds."""
-    said = f"what was read at an earlier time does not go on from the checkpoint of {size:,} records that you hold"
+def read_before(size: int, whose: str) -> Fault:
+    """What was read at an earlier time does not go on from a checkpoint of this size for which somebody outside vouches."""
+    said = f"what was read at an earlier time does not go on from the checkpoint of {size:,} records that {whose}"
     return Fault("fork", said, 0, size - 1, hint="verify again without --resume: every record is hashed then, and the first bad one named")
 
 

@@ -19,7 +19,7 @@ from bus.errors import ConfigError, EvidenceError, StoreError
 from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
 from bus.message import new_id, parsed
-from bus.store import Tx
+from bus.store import Row, Tx
 
 Purpose = Literal["checkpoints", "receipts"]
 SAYS_KEYS = b'"kind":"keys"'
@@ -171,3 +171,15 @@ def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], l
             hint="put the log's key back, or name it as log.previous_key beside the new one; if it is lost, see log.lost_keys",
         )  # fmt: skip
     return bool(before["keys"] != ours)
+
+
+def announced(rows: Sequence[Row]) -> set[Verifier]:
+    """The keys that the log says it began with, in the first of these records; raises `EvidenceError`."""
+    if not rows:
+        raise EvidenceError("the log does not say its key", code="evidence.unsigned", hint="give it with --key")
+    try:
+        return set(map(verifier, parsed(bytes(rows[0]["content"]))["data"]["keys"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(
+            "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"
+        ) from error

@@ -162,7 +162,7 @@ class _Walk:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
         given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
-        self._own_word, self._keys = not given, given or _announced(first)
+        self._own_word, self._keys = not given, given or keys.announced(first)
         self._origin = _origin(self._newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
@@ -291,7 +291,7 @@ class _Walk:
                 self._of_this_log(held)
                 with self._read() as tx:
                     if not StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size):
-                        raise Broken(diagnosis.read_before(head.size))
+                        raise Broken(diagnosis.read_before(head.size, "you hold"))
                 self._held, self._vouched = self._held + 1, max(self._vouched, head.size)
         if self._newest is _NONE_LEFT:
             raise Broken(_ALL_REMOVED)
@@ -499,22 +499,23 @@ class _Walk:
             diagnosis.nothing_beyond(tx, self._edge.size)
         self._all_there()
         self._rows()
+        if self._start is not None:
+            self._seen_before(self._start.size)
         missing = [key.name for key in self._trust.witnesses if key.name not in self._cosigned]
-        if missing and (self._start is None or self._start.size < self._edge.size):
+        if missing:
             raise Broken(Fault("cosignature", f"no checkpoint of this log carries a cosignature of {', '.join(missing)}",
                                hint="was the witness asked? compare with what the witness itself remembers"))  # fmt: skip
 
-
-def _announced(rows: Sequence[Row]) -> set[Verifier]:
-    """The keys that the log says it began with."""
-    if not rows:
-        raise EvidenceError("the log does not say its key", code="evidence.unsigned", hint="give it with --key")
-    try:
-        return set(map(note.verifier, parsed(bytes(rows[0]["content"]))["data"]["keys"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError(
-            "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"
-        ) from error
+    def _seen_before(self, size: int) -> None:
+        """What witnesses saw last of records that were read at an earlier time, where they saw nothing since; raises `Broken`."""
+        for name in {key.name for key in self._trust.witnesses} - self._cosigned.keys():
+            with self._read() as tx:
+                row = tx.one("last_anchor_until", kind="witness", name=name, until=size)
+                for root in self._cosignature(octets(row["evidence"]), row["size"]) if row else ():
+                    assert root.head is not None
+                    if not StoredTree(tx).extends(root.head.root, root.size, self._edge.root(), self._edge.size):
+                        raise Broken(diagnosis.read_before(root.size, f"{name} cosigned"))
+                    self._cosigned[root.by], self._vouched = (root.size, root.time), max(self._vouched, root.size)
 
 
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:

@@ -739,6 +739,9 @@ SELECT size, root, last, time, fence, note FROM checkpoints WHERE size > :size A
 -- name: anchors_beyond
 SELECT kind, name, size, time, evidence FROM anchors WHERE kind = :kind AND name = :name AND size > :after ORDER BY size LIMIT :most
 
+-- name: last_anchor_until
+SELECT size, evidence FROM anchors WHERE kind = :kind AND name = :name AND size <= :until ORDER BY size DESC LIMIT 1
+
 -- name: anchor_names
 SELECT DISTINCT kind, name FROM anchors
 

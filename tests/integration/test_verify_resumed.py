@@ -10,8 +10,10 @@ from contextlib import closing, nullcontext
 
 from bus.cli import verify
 from bus.log import examine
+from bus.log.checkpoint import checkpoint_of
 from bus.log.tiles import Edge
 from tests.integration.auditing import change
+from tests.tamper.logs import WITNESS
 from tests.tamper.on_records import a_record_and_everything_signed_by_a_stranger
 
 
@@ -137,3 +139,23 @@ def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small,
         code, shown = auditor.shows("--resume", resume)
         assert (code, shown["size"]) == (0, len(small.leaves))
         resume.unlink()
+
+
+def test_a_witness_that_has_seen_nothing_since_is_late_and_no_fault(auditor, file, small, tmp_path, monkeypatch):
+    """It is away for a day: all the log says otherwise without --resume, and must with it."""
+    last = small.cosigned[-2]
+    change(file, "DELETE FROM anchors WHERE size > ?", last)
+    resume = tmp_path / "verify.json"
+    interrupt(auditor, resume, monkeypatch, stretch=1, behind=last)
+    for start in (json.loads(resume.read_bytes())["size"], len(small.leaves)):
+        code, shown = auditor.shows("--resume", resume)
+        assert (code, shown["start"], shown["vouched"]) == (0, start, last)
+        assert shown["cosigned"][WITNESS.verifier.name]["size"] == last
+    other = checkpoint_of(small.checkpoints[small.sizes.index(last)].text)._replace(root=b"x" * 32).signed([small.signer])
+    change(file, "UPDATE anchors SET evidence = ? WHERE size = ?", other.signed(WITNESS.sign(other.text, 1_800_000_000)).encode(), last)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"]) == (5, "fork")
+    assert f"that {WITNESS.verifier.name} cosigned" in shown["fault"]["sentence"]
+    change(file, "DELETE FROM anchors")
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"]) == (5, "cosignature")
