@@ -112,11 +112,20 @@ def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
 
 
 def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
-    """Of other requests that ask for nothing more the keys of what they say; they are over when these are destroyed."""
-    settled = set[int]()
+    """Of other requests that ask for nothing more the keys of what they say; they are over when these are destroyed.
+
+    Nobody writes meanwhile: what somebody else is named by is looked at, and not all that would go with it; of each subject once.
+    """
+    settled, gone, no_more = set[int](), set(found.messages), dict[str, bool]()
     for other, mark in _waiting(tx):
         with contextlib.suppress(*UNREADABLE):
-            if other != identity and set(holdings(tx, _request(tx, other)[1]["subject"]).messages) <= set(found.messages):
+            if other == identity:
+                continue
+            subject = _request(tx, other)[1]["subject"]
+            if subject not in no_more:
+                named = {row["message"] for row in _named(tx, subject)}
+                no_more[subject] = named <= gone and set(holdings(tx, subject).messages) <= gone
+            if no_more[subject]:
                 settled.add(mark["key"])
     return settled
 
@@ -204,7 +213,7 @@ def holdings(tx: Tx, subject: str) -> Reach:
     """The messages about a subject, or the one that is told by its id. One of their cases that names nobody goes with them when no other
     person is left in the case.
     """
-    named = tx.all("messages_of_holder", holder=tx.keys.token(holder(subject))) or _itself(tx, subject)
+    named = _named(tx, subject)
     found, cases = dict.fromkeys(row["message"] for row in named), dict.fromkeys(row["case_id"] for row in named)
     for case in cases:
         others = [row["id"] for row in tx.all("messages_of_case", case_id=case) if row["id"] not in found]
@@ -214,6 +223,10 @@ def holdings(tx: Tx, subject: str) -> Reach:
     only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
     runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
     return Reach(tuple(found), tuple(only), tuple(runs), tuple(file for file in files if file not in only))
+
+
+def _named(tx: Tx, subject: str) -> Sequence[Mapping[str, Any]]:
+    return tx.all("messages_of_holder", holder=tx.keys.token(holder(subject))) or _itself(tx, subject)
 
 
 def _itself(tx: Tx, identity: str) -> list[dict[str, Any]]:
@@ -255,7 +268,7 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
 
 def _texts_of(tx: Tx, found: Reach) -> list[str]:
     """The payloads that hold what is erased."""
-    records = [one for message in found.messages for one in log.of_message(tx, message) if one.kind not in APART]
+    records = [one for one in log.of_messages(tx, found.messages) if one.kind not in APART]
     files = [row["payload"] for file in found.files for row in tx.all("attachments_of_file", file=file)]
     return [*[held.id for record in records for held in record.payloads], *files]
 

@@ -330,19 +330,17 @@ def _requested(tx: Tx, record: Record, values: Values) -> None:
 
 def _erased(tx: Tx, record: Record, values: Values) -> None:
     """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
-    for message in record.data["messages"]:
-        for row in tx.all("message_keys_of", message=message):
-            if row["name"] in WEAK:
-                tx.do("drop_message_key", message=message, name=row["name"])
+    messages, weak = record.data["messages"], listed(sorted(WEAK))
+    for message in messages:
+        tx.do("drop_weak_message_keys", message=message, weak=weak)
         tx.do("drop_holders", message=message)
         tx.do("drop_enclosures", message=message)
-        tx.do("forget_waits_for_persons", message=message, weak=listed(sorted(WEAK)))
-        for one in log.of_message(tx, message):
-            if facts := one.payload("facts"):
-                tx.do("forget_facts_of", payload=facts)
-        found = tx.one("message", id=message)
-        if found is not None:
-            tx.do("drop_weak_case_keys", case_id=found["case_id"])
+        tx.do("forget_waits_for_persons", message=message, weak=weak)
+    for one in log.of_messages(tx, messages):
+        if facts := one.payload("facts"):
+            tx.do("forget_facts_of", payload=facts)
+    for case in sorted({row["case_id"] for row in tx.all("messages_by_id", messages=listed(messages))}):
+        tx.do("drop_weak_case_keys", case_id=case)
     for file in record.data["files"]:
         tx.do("drop_attachment", file=file)
     for key in record.data["keys"]:

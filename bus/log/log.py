@@ -50,6 +50,12 @@ def of_message(tx: Tx, message: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_message", message=message)]
 
 
+def of_messages(tx: Tx, messages: Sequence[str]) -> Iterator[Record]:
+    """All that concerns several messages; a page of them is asked for at once."""
+    for at in range(0, len(messages), PAGE):
+        yield from map(_record, tx.all("records_of_messages", messages=listed(messages[at : at + PAGE])))
+
+
 def of_case(tx: Tx, case_id: str) -> list[Record]:
     """All that happened in a case, in order."""
     return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]

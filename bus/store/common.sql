@@ -489,17 +489,14 @@ SELECT holder FROM holders WHERE message = :message ORDER BY holder
 -- name: drop_holders
 DELETE FROM holders WHERE message = :message
 
--- name: drop_message_key
-DELETE FROM message_keys WHERE message = :message AND name = :name
+-- name: drop_weak_message_keys
+DELETE FROM message_keys WHERE message = :message AND name IN :list(weak)
 
 -- A weak key of a case goes when no message of the case carries it any more.
 -- name: drop_weak_case_keys
 DELETE FROM case_keys WHERE case_id = :case_id AND strong = 0
   AND NOT EXISTS (SELECT 1 FROM message_keys k JOIN messages m ON m.id = k.message
     WHERE m.case_id = case_keys.case_id AND k.name = case_keys.name AND k.value = case_keys.value)
-
--- name: message_keys_of
-SELECT name, value, type FROM message_keys WHERE message = :message ORDER BY name
 
 -- name: add_erased_key
 INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING

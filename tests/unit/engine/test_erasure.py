@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
 from bus.log import log, requests
 from bus.log.payload import key_number
+from bus.store import Tx
 from bus.testing.simulation import Simulation
 from tests.unit.engine.kit import send, turn
 
@@ -60,3 +63,25 @@ def test_a_person_is_found_wherever_a_body_names_them() -> None:
     """As the name of a member, too: whoever keeps people by their codice fiscale sends them so."""
     body = {"persone": {WHO: {"quota": 1}}, "altre": [{"chi": f" {OTHER.lower()} "}], "testo": f"di {WHO}"}
     assert persons_in(body) == sorted([WHO, OTHER])
+
+
+def test_a_person_who_was_asked_for_many_times_is_looked_for_once_while_nobody_else_writes(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whoever else was asked for it is enough that one message of theirs stays."""
+    for who in (WHO, OTHER):
+        send(world, "ricevuta", chi=who, iuv=who)
+    requests_ = [ask(world) for _ in range(5)]
+    other = world.store.write(lambda tx: erasure.ask(tx, OTHER, "un'altra persona", "anna", world.clock)).result()["id"]
+    looked: list[str] = []
+    whole = erasure.holdings
+
+    def holdings(tx: Tx, subject: str) -> erasure.Reach:
+        looked.append(subject)
+        return whole(tx, subject)
+
+    monkeypatch.setattr(erasure, "holdings", holdings)
+    world.store.write(lambda tx: erasure.confirm(tx, requests_[2], "carla", world.clock, {})).result()
+    assert looked == [WHO, WHO]
+    with world.store.read() as tx:
+        assert [one["id"] for one in erasure.waiting(tx, world.clock.now())] == [other]
