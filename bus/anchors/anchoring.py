@@ -23,7 +23,7 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
 from bus.engine.leases import Leases
-from bus.errors import EvidenceError, Refused, SnodoError
+from bus.errors import EvidenceError, Refused, SnodoError, StoreError
 from bus.log import note
 from bus.log.checkpoint import checkpoint_of
 from bus.log.stored import StoredCheckpoint, StoredTree
@@ -78,6 +78,9 @@ class Anchoring:
                 if self._leases.take(DUTY, 60 + 2 * self._settings.every) is not None:
                     self.turn()
                 self._goes_on()
+            except StoreError as error:
+                if self._is_news((FAILED,), error.code):
+                    self._log.error("anchor.failed", code=error.code, sentence=error.sentence, hint=error.hint)
             except Exception as error:  # noqa: BLE001 - the anchoring outlives whatever one turn meets
                 if self._is_news((FAILED,), repr(error)):
                     self._log.exception("anchor.failed")

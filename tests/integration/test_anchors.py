@@ -24,7 +24,7 @@ from bus.cli import main
 from bus.config import WitnessAt
 from bus.diagnostics import configure
 from bus.engine.sequencer import LEASE
-from bus.errors import EvidenceError, Refused, Unreachable
+from bus.errors import EvidenceError, Interrupted, Refused, Unreachable
 from bus.log import note as notes
 from bus.log import timestamp
 from bus.log.checkpoint import cosigned
@@ -32,6 +32,7 @@ from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from bus.network import Proxy
+from bus.testing.patience import until
 from tests.contract.forward_proxy import ForwardProxy
 from tests.contract.tls_peer import peer, self_signed, server_side
 from tests.integration.anchoring import ORIGIN, bus
@@ -450,6 +451,20 @@ def test_what_fails_at_every_look_is_told_once_and_every_hour_and_that_it_is_ove
         for _ in range(2):
             turn()
         assert heard() == ["anchor.goes-on"]
+
+
+def test_a_database_that_is_away_is_told_in_a_line_and_not_by_a_traceback(tmp_path, capfd, monkeypatch):
+    def away(*asked):
+        raise Interrupted("the database gave no lock in time")
+
+    with bus(tmp_path / "uno", every=0.01) as one:
+        configure("warning")
+        monkeypatch.setattr(one.app.anchoring._leases, "take", away)
+        said: list[dict] = []
+        one.app.anchoring.start()
+        until(lambda: said.extend(told(capfd, "anchor.failed")) or said, "it is told")
+    [line] = said
+    assert (line["code"], line["sentence"], "exception" in line) == ("store.interrupted", "the database gave no lock in time", False)
 
 
 @pytest.mark.parametrize("signs", ["another checkpoint", "with another key of its name", "with the key of the log"])
