@@ -224,6 +224,7 @@ class PostgresConnection(_Asking):
                     schema.refuse_without_keys(session)
                 else:
                     schema.refuse_emptied(session)
+                schema.refuse_rewound(session)
                 refuse_without_rights(session)
                 self._life = _life_of(session)
         except BaseException:

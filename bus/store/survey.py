@@ -16,7 +16,16 @@ from bus.clock import text_of
 from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION, lacking, lacking_in_sqlite, refuse, refuse_without_keys, revision_of_postgres, revision_of_sqlite
+from bus.store.schema import (
+    REVISION,
+    lacking,
+    lacking_in_sqlite,
+    refuse,
+    refuse_rewound,
+    refuse_without_keys,
+    revision_of_postgres,
+    revision_of_sqlite,
+)
 from bus.store.sqlite_file import MENDING, address, refuse_folder, refuse_strange_log, unreadable
 
 if TYPE_CHECKING:
@@ -134,7 +143,7 @@ def _postgresql(url: str) -> Survey:
             [safety] = ask(postgres_session.FACTS)
             with obstacles.looking(raw, "schema_revision"):
                 revision = revision_of_postgres(raw) if safety["schema"] else 0
-            ours = (refuse_without_keys, postgres_session.refuse_without_rights) if revision == REVISION else ()
+            ours = (refuse_without_keys, refuse_rewound, postgres_session.refuse_without_rights) if revision == REVISION else ()
             unsafe = [
                 *postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options),
                 *(_refusal(partial(look, raw)) for look in ours),

@@ -188,6 +188,22 @@ def test_a_database_that_was_restored_in_part_is_refused_and_told(tmp_path, post
     assert [one.next for code in ("doctor.store-schema", "doctor.store-settings") for one in found[code]] == [refused.value.hint] * 2
 
 
+def test_a_logical_replica_whose_numbers_begin_anew_is_refused_and_told(tmp_path, postgresql_url):
+    """Each message would fail, until a number falls into a gap among those that are sealed: its record would never be."""
+    open_store(postgresql_url).close()
+    record = "INSERT INTO records (id, kind, time, content) SELECT n, 'x', 'x', '' FROM generate_series(1, 3) n"
+    unsafe(postgresql_url, record)
+    unsafe(postgresql_url, "ALTER TABLE records ALTER seq RESTART WITH 3")
+    with pytest.raises(StoreError, match="the next record would be number 3, and number 3 is there") as refused:
+        open_store(postgresql_url)
+    [told] = [one for one in examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store-settings"] if one.level == "wrong"]
+    assert told.next == refused.value.hint
+    unsafe(postgresql_url, refused.value.hint.partition("as the owner: ")[2].partition("; ")[0])
+    open_store(postgresql_url).close()
+    unsafe(postgresql_url, "ALTER TABLE records ALTER seq RESTART WITH 4")
+    open_store(postgresql_url).close()
+
+
 def test_a_database_that_was_migrated_there_and_back_lacks_nothing(tmp_path, postgresql_url):
     for to in (REVISION, 1, REVISION):
         migrate.migrate(postgresql_url, to)

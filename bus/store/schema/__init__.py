@@ -45,6 +45,11 @@ def _everything(kind: Literal["sqlite", "postgres"]) -> str:
     return "\n".join(script(kind, revision) for revision in range(1, REVISION + 1))
 
 
+_NUMBERS = """
+SELECT s.name, coalesce(has_sequence_privilege(s.name, 'SELECT'), false) AS readable
+FROM (SELECT pg_get_serial_sequence('records', 'seq') AS name) s
+"""
+_NEXT = "SELECT last_value + is_called::int AS next, (SELECT coalesce(max(seq), 0) FROM records) AS last FROM {}"
 _OURS = """
 SELECT relname FROM pg_class
 WHERE relname IN ('schema_revision', 'records') AND relnamespace = quote_ident(current_schema())::regnamespace
@@ -86,6 +91,22 @@ def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
     """Raises `StoreError` where tables lack their keys: they would take twice what must be there once."""
     if keys := [name for name in lacking(session) if name.endswith(_KEY)]:
         raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE["PostgreSQL"])
+
+
+def refuse_rewound(session: psycopg.Connection[Any]) -> None:
+    """Raises `StoreError` where the next record would have a number that was given out before: it would fail, or, in a gap among those
+    that are sealed, never be sealed. A logical replica, or a restore in part, has the rows and not where their numbers go on.
+    """
+    [found] = session.execute(_NUMBERS).fetchall()
+    if not found["readable"]:
+        return
+    [row] = session.execute(_NEXT.format(found["name"]).encode()).fetchall()
+    if row["next"] <= row["last"]:
+        raise StoreError(
+            f"the next record would be number {row['next']:,}, and number {row['last']:,} is there", code="store.unsafe",
+            hint="was it a logical replica, or restored in part? as the owner: SELECT setval(pg_get_serial_sequence('records', 'seq'), "
+            "(SELECT max(seq) FROM records)); and so for runs (turn) and facets (id)",
+        )  # fmt: skip
 
 
 @cache
