@@ -260,7 +260,7 @@ class App:
         settings = self.config.log
         if self.role == "worker":
             return None
-        signer = keys.at(settings.receipt_key, f"{settings.origin}/receipts", makes=True)
+        signer = keys.at(settings.receipt_key, f"{settings.origin}{keys.RECEIPTS}", makes=True)
 
         def announce(tx: Tx) -> None:
             if not any(str(signer.verifier) in record.data["keys"] for record in keys.history(tx, "receipts")):

@@ -75,7 +75,7 @@ def _lacking(at: Surroundings) -> int:
 def signers(at: Surroundings) -> Iterator[Verdict]:
     """The keys that sign the log and its receipts, where this machine has them: read as the start reads them."""
     log = at.settings.log
-    files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}/receipts"))
+    files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}{keys.RECEIPTS}"))
     for path, name in files:
         try:
             if path is not None and path.exists():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from bus import source
 from bus.errors import ConfigError, EvidenceError
 from bus.exact import Exact, File, Text
 from bus.faults import all_of
 from bus.log import note
+from bus.log.keys import RECEIPTS
 
 
 def _public(said: str, type: int, whose: str) -> str:
@@ -34,6 +35,12 @@ class Log(Exact):
 
     origin: Text = Field(description="Its name: the first line of its checkpoints.")
     keys: tuple[LogKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
+
+    @model_validator(mode="after")
+    def _sign_the_log(self) -> Self:
+        if wrong := [key for key in self.keys if note.verifier(key).name == self.origin + RECEIPTS]:
+            raise ValueError(f"{wrong[0]} signs receipts, not the log: `bus log key show` shows both")
+        return self
 
 
 class Settings(Exact):

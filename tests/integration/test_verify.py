@@ -174,6 +174,12 @@ def test_a_checkpoint_of_what_was_read_before_is_compared_too(auditor, small, tm
     assert auditor.shows("--resume", resume, "--from-checkpoint", held(tmp_path, stranger))[1]["fault"]["kind"] == "checkpoint"
 
 
+def test_the_key_of_receipts_makes_no_log_look_forged(auditor):
+    receipts = Signer.new(f"{ORIGIN}/receipts").verifier
+    code, said = auditor.says("--key", receipts, keys=False)
+    assert (code, f"{receipts} signs receipts, not the log" in said) == (2, True)
+
+
 def test_a_key_or_a_checkpoint_of_somebody_else_does_not_fit(auditor, small, tmp_path):
     stranger = Signer.new(ORIGIN)
     code, said = auditor.says("--key", stranger.verifier, keys=False)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bus.log.checkpoint import checkpoint_of, cosigned, place_of
 from bus.log.note import COSIGNATURE, Note, Signer
 from bus.witness.door import Door
 from bus.witness.memory import Memory, begin, put_back
+from bus.witness.settings import load
 from bus.witness.witness import MOST_BYTES, Refusal, Witness, request_of
 from tests.small_log import SmallLog, request
 
@@ -344,3 +346,12 @@ def test_a_memory_belongs_to_one_witness_and_must_be_there(memory, tmp_path):
         Memory(tmp_path, [ORIGIN], [OURS.verifier])
     with pytest.raises(ConfigError, match="there is no folder"):
         Memory(tmp_path / "absent", [ORIGIN], [OURS.verifier])
+
+
+def test_the_key_of_receipts_is_not_taken_for_that_of_the_log(tmp_path):
+    """`bus log key show` shows both, and a witness of receipts would refuse each checkpoint."""
+    receipts = Signer.new(f"{ORIGIN}/receipts").verifier
+    path = tmp_path / "witness.yaml"
+    path.write_text(f"key: k\nmemory: m\nlogs:\n  - origin: {ORIGIN}\n    keys: ['{receipts}']\n", "utf-8")
+    with pytest.raises(ConfigError, match=f"{re.escape(str(receipts))} signs receipts, not the log"):
+        load(path)
