@@ -9,6 +9,7 @@ Cheap to import: zeep, lxml and requests come at the first call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
 from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of, shut_out
-from bus.adapter import Call, Effect, Refused, Unreachable
+from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
@@ -36,6 +37,25 @@ def put(values: dict[str, Any], path: str, value: str) -> None:
     for parent in parents:
         values = values.setdefault(parent, {})
     values[last] = value
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call: its ``effect`` says what it means to have no answer, ``refusals`` which codes are one."""
+
+    operation: SoapOperation
+    effect: Effect
+    refusals: Mapping[str, str]
+
+    def failed(self, why: str, **detail: Any) -> OutsideError:
+        """For raising: there is no answer. ``detail``: see `OutsideError`."""
+        return no_answer(self.effect, f"{self.operation.name}: {why}", **detail)
+
+    def refuse(self, why: str, *codes: str, locked_out: bool) -> None:
+        """Raises `Refused` with the first of these codes that is a refusal."""
+        for code in codes:
+            if code and code in self.refusals:
+                raise Refused(f"{self.operation.name}: {why}", outside_code=code, locked_out=locked_out)
 
 
 class SoapClient:
@@ -86,10 +106,10 @@ class SoapClient:
         `Unreachable` (no byte left; any other failure of a ``read``), `InDoubt` (any other failure).
         ``refusals`` knows faults by subcode, by code, by the first name in their detail, and statuses as ``HTTP_403``.
         """
-        operation = self.wsdl.operation(name)
-        reply = self._exchange(operation, self._request(operation, values), ctx, effect)
+        asked = _Asked(self.wsdl.operation(name), effect, refusals or {})
+        reply = self._exchange(asked, self._request(asked.operation, values), ctx)
         try:
-            return self._answer(operation, reply, effect, refusals or {})
+            return self._answer(asked, reply)
         except Unreachable as error:
             if reply.status in (429, 503):  # a gateway says when
                 error.retry_after = retry_after_of(reply.headers, ctx.now)
@@ -98,23 +118,24 @@ class SoapClient:
     def close(self) -> None:
         self._link.close()
 
-    def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> Reply:
+    def _exchange(self, asked: _Asked, content: bytes, ctx: Call) -> Reply:
         """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
-        headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(operation)}
+        headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(asked.operation)}
         limit = self._max_reply_bytes
         with crossing(ctx.timeout) as going:
             try:
-                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=effect in ALONE)
+                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
             except errors() as error:
                 why = reason(error)
                 if not going.left:
-                    raise Unreachable(f"{operation.name}: {why}, and nothing was sent", cause=why, locked_out=shut_out(error)) from None
-                raise no_answer(effect, f"{operation.name}: {why}", cause=why) from None
+                    sentence = f"{asked.operation.name}: {why}, and nothing was sent"
+                    raise Unreachable(sentence, cause=why, locked_out=shut_out(error)) from None
+                raise asked.failed(why, cause=why) from None
             finally:
                 if going.left:
                     ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
-        refuse_cut(reply, limit, effect, operation.name)
+        refuse_cut(reply, limit, asked.effect, asked.operation.name)
         return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
@@ -134,13 +155,13 @@ class SoapClient:
             return {"Content-Type": f'application/soap+xml; charset=utf-8; action="{operation.soap_action}"'}
         return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation.soap_action}"'}
 
-    def _answer(self, operation: SoapOperation, reply: Reply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
+    def _answer(self, asked: _Asked, reply: Reply) -> dict[str, Any]:
         from adapters.soap.envelope import fault_in, open_envelope
         from adapters.soap.parts import parts_of, put_back
         from adapters.soap.xml import as_said
 
         body = inflated(reply.body, reply.headers, self._max_reply_bytes)
-        if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
+        if not (asked.operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         said = reply.headers.get("content-type", "")
         wrong, kept_out = f"HTTP_{reply.status}" if reply.status >= 300 else "", reply.status in KEPT_OUT
@@ -150,44 +171,38 @@ class SoapClient:
             opened = open_envelope(content, max_bytes=max(len(content), 1))
             put_back(opened.body, parts[1:])
         except Malformed as error:
-            _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}", locked_out=kept_out)
+            asked.refuse(f"status {reply.status}", f"HTTP_{reply.status}", locked_out=kept_out)
             why = f": {error.sentence}" if reply.status < 300 and body else ELSEWHERE if 300 <= reply.status < 400 else ""
             coding = reply.headers.get("content-encoding", "") if body is reply.body else ""
             coded = f" coded in {coding[:100]}, which nobody asked for" if why and coding else ""
-            sentence = f"{operation.name}: status {reply.status} and no SOAP reply{coded}{why}"
             answered = not (wrong or is_page(reply.headers))
-            raise no_answer(effect, sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
+            sentence = f"status {reply.status} and no SOAP reply{coded}{why}"
+            raise asked.failed(sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
         fault = fault_in(opened)
         if fault is not None:
-            codes = [fault.subcode, fault.code, fault.detail]
+            codes = (fault.subcode, fault.code, fault.detail)
             kept_out = kept_out or not _NOT_AUTHENTICATED.isdisjoint(codes)
-            _refused_by(refusals, codes, f"{operation.name}: {fault.sentence}", locked_out=kept_out)
+            asked.refuse(fault.sentence, *codes, locked_out=kept_out)
             code = fault.subcode or fault.code
-            sentence = f"{operation.name}: fault {code}: {fault.sentence}"
-            raise no_answer(effect, sentence, outside_code=code, answered=True, locked_out=kept_out)
+            raise asked.failed(f"fault {code}: {fault.sentence}", outside_code=code, answered=True, locked_out=kept_out)
         if wrong:
-            raise no_answer(effect, f"{operation.name}: status {reply.status}", outside_code=wrong, locked_out=kept_out)
-        return self._values(operation, opened.body, effect)
+            raise asked.failed(f"status {reply.status}", outside_code=wrong, locked_out=kept_out)
+        return self._values(asked, opened.body)
 
-    def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:
+    def _values(self, asked: _Asked, body: Element) -> dict[str, Any]:
+        operation = asked.operation
         try:
             child = self.wsdl.settle_reply(operation, body)
         except Malformed as error:
-            raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
+            raise asked.failed(error.sentence, answered=True) from None
         if child is None and not operation.reply_tag:
             return {}
         if child is None or child.tag != operation.reply_tag:
-            raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}", answered=True)
+            raise asked.failed(f"the reply is not a {operation.reply_tag}", answered=True)
         errors = self.wsdl.errors_of_reply(child) if self._validate_replies else []
         if errors:
-            raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}", answered=True)
+            raise asked.failed(f"the reply is not valid: {errors[0]}", answered=True)
         try:
             return self.wsdl.read_reply(operation, child)
         except Malformed as error:
-            raise no_answer(effect, f"{operation.name}: {error.sentence}", answered=True) from None
-
-
-def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str, *, locked_out: bool) -> None:
-    for code in codes:
-        if code and code in refusals:
-            raise Refused(sentence, outside_code=code, locked_out=locked_out)
+            raise asked.failed(error.sentence, answered=True) from None
