@@ -27,6 +27,7 @@ from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, read_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
+from bus.route.values import Values
 from bus.route.waiting import check_gather, check_wait, ends
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of, reached
 from bus.route.world import NO_CASE, World, doubts_in, target_schema
@@ -150,8 +151,8 @@ class _Checker:
 
     def _set(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
-        paths = self._paths(scope)
-        return scope.having({name: made(value, (*step.pointer, "set", name), paths) for name, value in step.model.set.items()})
+        values = self._values(scope)
+        return scope.having({name: made(value, (*step.pointer, "set", name), values) for name, value in step.model.set.items()})
 
     def _send(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -247,7 +248,7 @@ class _Checker:
         self.several.update(dict.fromkeys(learnt, model.id))
         collected: Schema = {}
         if model.collect is not None:
-            collected = made(model.collect, (*step.pointer, "collect"), self._paths(ended or inside)).schema
+            collected = made(model.collect, (*step.pointer, "collect"), self._values(ended or inside)).schema
         after = scope.having(self._forgets(step, scope))
         return after.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
 
@@ -405,12 +406,14 @@ class _Checker:
         return "case.unknown-key", f"the case has no key `{name}` at this step", hint
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
-        paths = self._paths(scope)
-        over = paths.lists.get((*step.pointer, "each"))
-        return paths.item(over) if over else Known()
+        over = self.by_pointer.get((*step.pointer, "each"))
+        return self._values(scope).item(over) if over else Known()
 
     def _paths(self, scope: Scope) -> Paths:
-        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.looked_at, self.doubts)
+        return Paths(self._values(scope), self.report, self.compiled.looked_at, self.doubts)
+
+    def _values(self, scope: Scope) -> Values:
+        return Values(scope.names, self.world.typed, self.by_pointer)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 

@@ -8,25 +8,25 @@ from bus.expression.typing import ANYTHING
 from bus.expression.unions import kind_of
 from bus.mapping.types import resolve
 from bus.route.known import SCALARS, Known, Schema
-from bus.route.paths import Paths
+from bus.route.values import Values
 from bus.source import Pointer
 
 
-def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
+def made(value: Any, pointer: Pointer, values: Values) -> Known:
     """What is known of the value that a template makes."""
     if isinstance(value, str):
-        used = paths.lists.get(pointer)
-        return paths.value(used) if used else Known()
+        used = values.lists.get(pointer)
+        return values.value(used) if used else Known()
     if isinstance(value, dict):
         if any(key.startswith("$") for key in value):
             return Known()
-        fields = {name: made(inner, (*pointer, name), paths).schema for name, inner in value.items()}
+        fields = {name: made(inner, (*pointer, name), values).schema for name, inner in value.items()}
         there = [name for name, inner in value.items() if not _left_out(inner)]
         return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
     if isinstance(value, list):
         return Known(schema={"type": "array"})
     kind = kind_of(value)
-    return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
+    return Known(schema={"type": kind}, typed=values.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
 
 
 def written(value: Any, schema: Schema, root: Schema) -> Schema:

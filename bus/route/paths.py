@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from bus import calendar
 from bus.expression import Lookup
-from bus.expression.literals import is_bare_date, misfits
-from bus.expression.made import OF_PATH
+from bus.expression.literals import misfits
 from bus.expression.tree import OF_DATES, RECKONING, as_written
-from bus.expression.typing import ANYTHING, Types
+from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.expression.wording import field_of, of_two_kinds
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import CODES, SIFTED, lacks, leads_to_null, resolve, schema_at, unknown_field, without_fields
-from bus.message import JsonValue
+from bus.mapping.types import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.route.doubts import Doubts, kept_nulls
-from bus.route.known import SCALARS, Known, Schema, definitions, either, type_of
-from bus.source import Pointer, Reporter, Severity, line_and_column, suggestion
+from bus.route.known import SCALARS, type_of
+from bus.route.values import Values
+from bus.source import Reporter, Severity, line_and_column, suggestion
 
-_ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
-"""A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
-_OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
-"""A list that may not be there, or none: ``body.?righe.orValue([])``."""
 _OR_ELSE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\([^()]*\)\s*")
 
 _FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
@@ -75,14 +70,12 @@ WORDS = {
 
 @dataclass(slots=True)
 class Paths:
-    """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of,
-    ``asked`` the paths that some condition asks about. ``doubts`` are told by who checks a whole document, at the end.
+    """Expressions of one place, against what is known of the ``values`` there. ``asked`` are the paths that some condition asks about,
+    ``doubts`` are told by who checks a whole document, at the end.
     """
 
-    names: Mapping[str, Known]
-    types: Types
+    values: Values
     report: Reporter
-    lists: Mapping[Pointer, Used] = field(default_factory=dict)
     asked: frozenset[tuple[str, ...]] = frozenset()
     doubts: Doubts = field(default_factory=Doubts)
 
@@ -94,7 +87,7 @@ class Paths:
         """
         self._written_out(used)
         key = self._question(used)
-        passed = self.types.passed.get(key) if key is not None else None
+        passed = self.values.types.passed.get(key) if key is not None else None
         if passed is not None:
             doubts = passed[0]
         else:
@@ -112,7 +105,8 @@ class Paths:
                 return good
             doubts = self._doubts(used)
             if key is not None:
-                self.types.passed[key] = doubts, [self.names[name] for name in used.expression.names if name in self.names]
+                names = self.values.names
+                self.values.types.passed[key] = doubts, [names[name] for name in used.expression.names if name in names]
         if doubts and sure and not used.guarded:
             self._missing(used, doubts)
         self._kept(used)
@@ -129,7 +123,7 @@ class Paths:
         for found in _QUOTED_PATH.finditer(text) if '"' in text or "'" in text or "{" in text else ():
             whole, braced = found[2], found[3]
             path = (whole or braced).split(".")
-            if path[0] in self.names and schema_at(self.names[path[0]].schema, path[1:]):
+            if path[0] in self.values.names and schema_at(self.values.names[path[0]].schema, path[1:]):
                 sentence, hint = f"nothing fills in {found[0]}", f'+ joins texts: "…" + {braced}'
                 if whole:
                     sentence = f"`{whole}` stands in quotes here: it is this text, not what the field holds"
@@ -143,36 +137,10 @@ class Paths:
         """
         if used.local:
             return None
-        known = [self.names.get(name) for name in used.expression.names]
+        known = [self.values.names.get(name) for name in used.expression.names]
         shapes = [(id(one.schema), one.typed) if one else None for one in known]
         asked = [one.path in self.asked for one in used.expression.lookups]
         return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
-
-    def value(self, used: Used) -> Known:
-        """What is known of the value of an expression."""
-        expression = used.expression
-        one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
-        if one or (expression.references and not expression.in_cel):
-            path = expression.references[0].path
-            return self._below(self._named(path[0], used), path[1:])
-        if found := self._looked_up(used) or self._sifted(used):
-            return found
-        checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
-        if not checked.returns or is_bare_date(expression):
-            return Known()
-        if schema := SCALARS.get(checked.returns["type"]):
-            return self._declared(schema)
-        return Known(schema=self._filled(dict(expression.made) or checked.returns, checked.returns, used))
-
-    def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
-        """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
-        if path := made.get(OF_PATH):
-            return _outline(self._below(self._named(path[0], used), path[1:]).schema) or returns
-        if "items" in made:
-            return {**made, "items": self._filled(made["items"], returns.get("items", {}), used)}
-        if "properties" in made:
-            return {**made, "properties": {name: self._filled(one, {}, used) for name, one in made["properties"].items()}}
-        return made or returns
 
     def null(self, used: Used) -> bool:
         """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
@@ -196,7 +164,7 @@ class Paths:
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
         """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
-        schema = self._named(path[0], used).schema
+        schema = self.values.named(path[0], used).schema
         near = [one[1:] for one in asked if one[0] == path[0]]
         if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
             return "", 0
@@ -207,7 +175,7 @@ class Paths:
         expression = used.expression
         asked = self.asked
         if part_of(used.pointer) in {"when", "$when"}:
-            asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.lists.values())
+            asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.values.lists.values())
         path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
         if not path:
             return
@@ -233,7 +201,7 @@ class Paths:
         """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
         asked = self.asked.union(one.path for one in used.expression.references)
         for one in used.expression.references:
-            path, schema = one.path, self._named(one.path[0], used).schema
+            path, schema = one.path, self.values.named(one.path[0], used).schema
             optional = not one.needed and not one.tested and f".?{path[-1]}" in used.expression.text
             nulls = (path[:end] for end in range(2, len(path)) if "[]" not in path[:end] and leads_to_null(schema, path[1:end]))
             place = next((found for found in nulls if optional and found not in asked), ())
@@ -246,7 +214,8 @@ class Paths:
                 self.doubts.add((*used.pointer, name), path[0], tell)
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
-        return [one for one in kept_nulls(used, self.lists.values()) if leads_to_null(self._named(one[0], used).schema, one[1:])]
+        paths = kept_nulls(used, self.values.lists.values())
+        return [path for path in paths if leads_to_null(self.values.named(path[0], used).schema, path[1:])]
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
         """What to write where a path may end after ``length`` pieces."""
@@ -257,79 +226,15 @@ class Paths:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
         if "[]" in path[length:]:  # an item of what may be missing has no optional form
             return ask
-        kind = type_of(schema_at(self._named(path[0], used).schema, path[1:]))
+        kind = type_of(self.values.at(path, used).schema)
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
 
-    def _looked_up(self, used: Used) -> Known | None:
-        """What is known of what is found in a table, where that is the value of the expression."""
-        lookup = next((one for one in used.expression.lookups if one.whole), None)
-        row = self.types.row(lookup.table) if lookup else {}
-        if lookup is None or not row:
-            return None
-        known = self._declared(row)
-        if lookup.rows:
-            return Known(schema={"type": "array", "items": row}, typed=f"[{known.typed}]")
-        if codes := self._codes(lookup):
-            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(SCALARS["string"]))
-        return self._below(known, lookup.fields)
-
-    def _sifted(self, used: Used) -> Known | None:
-        """What is known of a list of items that a filter let through; None where nothing is.
-
-        Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
-        """
-        paths = used.expression.sifted
-        items = [self._below(self._named(path[0], used), path[1:]).schema for path in paths]
-        item = items[0] if items and all(one == items[0] for one in items) else either(items)
-        if not item:
-            return None
-        typed = ANYTHING
-        if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
-            typed = self._below(self._named(paths[0][0], used), paths[0][1:-1]).typed
-        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
-
-    def _codes(self, lookup: Lookup) -> list[str]:
-        """All texts that a look into one column of a table can find."""
-        if len(lookup.fields) != 1:
-            return []
-        rows = self.types.tables.get(lookup.table or "", {})
-        found = [row.get(lookup.fields[0]) for key, row in rows.items() if lookup.key in (None, key)]
-        return sorted({str(one) for one in found}) if all(isinstance(one, str) for one in found) else []
-
-    def item(self, used: Used) -> Known:
-        """What is known of the items of a list."""
-        return self._below(self.value(used), ("[]",))
-
-    def _named(self, name: str, used: Used) -> Known:
-        if name not in used.local:
-            return self.names.get(name, Known())
-        over = used.local[name]
-        if over is None:
-            return self._declared(SCALARS["integer"])
-        return self.item(self.lists[over]) if over in self.lists else Known()
-
-    def _declared(self, schema: Schema) -> Known:
-        """What is known of a value of a schema that CEL knows."""
-        return Known(schema=schema, typed=self.types.declare(schema))
-
-    def _below(self, known: Known, path: tuple[str, ...]) -> Known:
-        """What is known of the value at a path below one; `[]` stands for an item of a list."""
-        if not path:
-            return known
-        schema = schema_at(known.schema, path) if known.schema else {}
-        if not schema or known.typed == ANYTHING:
-            return Known(schema=schema)
-        return Known(schema=schema, typed=known.typed + "".join("[0]" if piece == "[]" else f".{piece}" for piece in path))
-
-    def _bound(self, used: Used) -> dict[str, str]:
-        return {name: self._named(name, used).typed for name in used.expression.names}
-
     def _unknown_fields(self, used: Used) -> None:
         for reference in used.expression.references:
             name, path = reference.path[0], reference.path[1:]
-            known = self._named(name, used)
+            known = self.values.named(name, used)
             if known.schema and (left := unknown_field(known.schema, path)) is not None:
                 position, fields = left
                 wrong = path[position]
@@ -337,7 +242,7 @@ class Paths:
                     self.doubts.misread.add(name)
                 sentence = f"{as_written((name, *path[:position]))} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
-                if name == "body" and "arrival" in self.names and schema_at(self.names["arrival"].schema, path):
+                if name == "body" and "arrival" in self.values.names and schema_at(self.values.names["arrival"].schema, path):
                     hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
@@ -347,7 +252,7 @@ class Paths:
         if used.expression.in_cel or not used.expression.references:
             return
         name, *path = used.expression.references[0].path
-        found = without_fields(self._named(name, used).schema, path)
+        found = without_fields(self.values.named(name, used).schema, path)
         if found is None:
             return
         position, kind = found
@@ -359,7 +264,7 @@ class Paths:
         for one in used.expression.comparisons:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
-            schema = schema_at(self._named(one.path[0], used).schema, one.path[1:])
+            schema = self.values.at(one.path, used).schema
             choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ())
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
                 path = as_written(one.path)
@@ -369,18 +274,18 @@ class Paths:
     def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""
         for lookup in used.expression.lookups:
-            rows = self.types.tables.get(lookup.table or "")
+            rows = self.values.types.tables.get(lookup.table or "")
             if rows and lookup.by and lookup.by[0] != "servizi":  # the offices of services are checked where they stand
                 table, column = lookup.by
-                cells = {row.get(column) for row in self.types.tables.get(table, {}).values()}
+                cells = {row.get(column) for row in self.values.types.tables.get(table, {}).values()}
                 self._no_keys(used, lookup, sorted(str(one) for one in cells if isinstance(one, str)), f"column `{column}` of `{table}`")
             if not rows or not lookup.path or lookup.path in self.asked or not lookup.whole:
                 continue
-            codes = schema_at(self._named(lookup.path[0], used).schema, lookup.path[1:]).get("enum", ())
+            codes = self.values.at(lookup.path, used).schema.get("enum", ())
             self._no_keys(used, lookup, [str(code) for code in codes if code is not None], as_written(lookup.path))
 
     def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
-        if strange := [code for code in codes if code not in self.types.tables[lookup.table or ""]]:
+        if strange := [code for code in codes if code not in self.values.types.tables[lookup.table or ""]]:
             sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {source} may be"
             hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
             self._tell(used, lookup.offset, "table.unknown-key", sentence, hint, "warning")
@@ -401,7 +306,7 @@ class Paths:
                 self._tell(used, pair.offset, "expression.date-with-moment", sentence, hint, "warning")
 
     def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
-        return side if isinstance(side, str) else str(schema_at(self._named(side[0], used).schema, side[1:]).get("format", ""))
+        return side if isinstance(side, str) else str(self.values.at(side, used).schema.get("format", ""))
 
     def _misfits(self, used: Used) -> None:
         """Literals with which the expression fails on every message."""
@@ -414,7 +319,7 @@ class Paths:
         for one in used.expression.arguments:
             if one.offset in used.expression.mixed:
                 continue  # told by itself
-            schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), as_written(one.path)
+            schema, path = self.values.at(one.path, used).schema, as_written(one.path)
             if one.function in OF_DATES and schema.get("format") == "date-time":
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
             elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
@@ -441,11 +346,9 @@ class Paths:
         return next((text for text in joined if _DAYS.fullmatch(text)), "")
 
     def _types(self, used: Used, told: Container[tuple[int, int]], mixed: bool) -> bool:
-        expression = used.expression
-        bound = self._bound(used) if expression.in_cel else {}
-        texts = self.types.finds_text(expression.lookups)
-        if texts or any(typed != ANYTHING for typed in bound.values()):
-            checked = self.types.check(expression.text, bound, texts)
+        expression, bound = used.expression, self.values.bound(used) if used.expression.in_cel else {}
+        if self.values.types.finds_text(expression.lookups) or any(typed != ANYTHING for typed in bound.values()):
+            checked = self.values.checked(used)
             faults = checked.faults + (checked.mixed if mixed and checked.mixed and self._exact(used) else ())
             for fault in (one for one in faults if (one.line, one.column) not in told):
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
@@ -458,12 +361,12 @@ class Paths:
         """Whether its numbers with decimals have them when it runs: `number` makes a whole one of some texts, also for a `set`."""
         if _NUMBER.search(used.expression.text):
             return False
-        given = (self._named(name, used).schema for name in used.expression.names if name not in _OF_A_CONTRACT)
+        given = (self.values.named(name, used).schema for name in used.expression.names if name not in _OF_A_CONTRACT)
         return not any(one == SCALARS["number"] for schema in given for one in shapes_within(schema))
 
     def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
-        given = type_of(self.value(used).schema)
+        given = type_of(self.values.value(used).schema)
         if given and given not in _FITTING.get(needed, {needed}):
             part = str(used.pointer[-1])
             hint = _TO_FIT.get(needed, "")
@@ -472,13 +375,13 @@ class Paths:
             return False
         if needed == "boolean":
             self._constant(used)
-        elif needed == "key" and self.constant(used) is not None:
+        elif needed == "key" and self.values.constant(used) is not None:
             self._same(used)
         return needed != "date" or self._date(used)
 
     def _date(self, used: Used) -> bool:
         """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
-        form, always = self.value(used).schema.get("format"), self.constant(used)
+        form, always = self.values.value(used).schema.get("format"), self.values.constant(used)
         said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.expression.results]
         faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
         if form not in {None, *_DATED}:
@@ -487,17 +390,8 @@ class Paths:
             self._tell(used, offset, "expression.wrong-result", f"`by` needs a date or a moment, {fault}", _TO_FIT["date"])
         return not faults
 
-    def constant(self, used: Used) -> JsonValue:
-        """The value of an expression that always gives the same; None where it may give several, or none."""
-        if used.expression.references or used.expression.lookups or is_bare_date(used.expression):
-            return None
-        try:
-            return used.expression({})
-        except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
-            return None
-
     def _constant(self, used: Used) -> None:
-        always = self.constant(used)
+        always = self.values.constant(used)
         if isinstance(always, bool):
             sentence = f"this condition is always {str(always).lower()}"
             hint = "delete it" if always else "delete what it guards"
@@ -511,13 +405,6 @@ class Paths:
         )
         hint = "name the field that tells one from the other: body.…"
         self.report.report(used.pointer, "key.constant", sentence, hint, "error" if intake else "warning")
-
-
-def _outline(schema: Schema) -> Schema:
-    """What a schema says of a value without its fields, which may have names that stand for something else in another schema."""
-    inner = resolve(schema, schema)
-    said = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
-    return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said
 
 
 def read_keys(used: Used) -> set[str]:

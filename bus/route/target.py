@@ -147,12 +147,12 @@ class Target:
         """The value of a literal; None of what is computed."""
         if not isinstance(value, str):
             return value if isinstance(value, (int, float, bool)) else None
-        used = self.paths.lists.get(pointer)
+        used = self.paths.values.lists.get(pointer)
         return used.expression({}) if used is not None and not used.expression.in_cel and not used.expression.references else None
 
     def _never_null(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         """A field that is never null, fed by one that the contract lets be null."""
-        used = self.paths.lists.get(pointer) if isinstance(value, str) else None
+        used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
         if used is not None and not used.guarded and self.paths.null(used) and not takes_null(schema, self.schema):
             text = " ".join(used.expression.text.split())
             sentence = f"{self.name}: `{dotted(path)}` is never null, and {text} may be"
@@ -160,18 +160,18 @@ class Target:
             self.report.report(pointer, "target.maybe-null", sentence, hint, "warning")
 
     def _expression(self, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
-        used = self.paths.lists.get(pointer)
+        used = self.paths.values.lists.get(pointer)
         if used is None:
             return
         if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), schema, pointer, path)
             return
         found = len(self.report.findings)
-        if (constant := self.paths.constant(used)) is not None:
+        if (constant := self.paths.values.constant(used)) is not None:
             self._literal(constant, schema, pointer, path)
             if not isinstance(constant, dict | list) or len(self.report.findings) > found:
                 return
-        given = self.paths.value(used).schema
+        given = self.paths.values.value(used).schema
         if given:
             self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
         for told in used.expression.results if len(self.report.findings) == found else ():

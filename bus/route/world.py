@@ -17,6 +17,7 @@ from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known
 from bus.route.paths import Paths
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
+from bus.route.values import Values
 from bus.source import Reporter, nearest, suggestion
 
 NO_CASE = "the keys of the message tell the case: they read its body"
@@ -130,7 +131,7 @@ def doubts_in(
     schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
     by_place = {used.pointer: used for used in mapping.used}
-    paths = Paths(names, world.typed, report, by_place, asked_in(mapping.used) | asked, Doubts(wrong=mapping.spoilt))
+    paths = Paths(Values(names, world.typed, by_place), report, asked_in(mapping.used) | asked, Doubts(wrong=mapping.spoilt))
     for used in mapping.used:
         paths.check(used)
     if schema is not None:
@@ -146,7 +147,7 @@ def _made_for_another(mapping: CompiledMapping, world: World) -> bool:
 
 def check_type(declared: MessageType, world: World, report: Reporter) -> None:
     """What a type's own expressions read of its body."""
-    paths = Paths(world.built_in(declared.shape), world.typed, report)
+    paths = Paths(Values(world.built_in(declared.shape), world.typed), report)
     told = {("case", name): one for name, one in declared.case.items()} | {("forms", name): one for name, one in declared.forms.items()}
     for pointer, expression in (told | {("key",): declared.key}).items():
         if expression is not None:

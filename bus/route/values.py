@@ -1,0 +1,146 @@
+"""What is known of the values of expressions at one place of a route or mapping: their schemas, and how CEL comes to their types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bus.expression import Lookup
+from bus.expression.literals import is_bare_date
+from bus.expression.made import OF_PATH
+from bus.expression.typing import ANYTHING, Checked, Types
+from bus.mapping.template import Used
+from bus.mapping.types import SIFTED, resolve, schema_at
+from bus.message import JsonValue
+from bus.route.known import SCALARS, Known, Schema, definitions, either
+from bus.source import Pointer
+
+_ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
+"""A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
+_OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
+"""A list that may not be there, or none: ``body.?righe.orValue([])``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """See the module. ``lists`` has all expressions by their places, among them those that local names are items of."""
+
+    names: Mapping[str, Known]
+    types: Types
+    lists: Mapping[Pointer, Used] = field(default_factory=dict)
+
+    def value(self, used: Used) -> Known:
+        """What is known of the value of an expression."""
+        expression = used.expression
+        one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
+        if one or (expression.references and not expression.in_cel):
+            return self.at(expression.references[0].path, used)
+        if found := self._looked_up(used) or self._sifted(used):
+            return found
+        checked = self.checked(used)
+        if not checked.returns or is_bare_date(expression):
+            return Known()
+        if schema := SCALARS.get(checked.returns["type"]):
+            return self._declared(schema)
+        return Known(schema=self._filled(dict(expression.made) or checked.returns, checked.returns, used))
+
+    def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
+        """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
+        if path := made.get(OF_PATH):
+            return _outline(self.at(path, used).schema) or returns
+        if "items" in made:
+            return {**made, "items": self._filled(made["items"], returns.get("items", {}), used)}
+        if "properties" in made:
+            return {**made, "properties": {name: self._filled(one, {}, used) for name, one in made["properties"].items()}}
+        return made or returns
+
+    def _looked_up(self, used: Used) -> Known | None:
+        """What is known of what is found in a table, where that is the value of the expression."""
+        lookup = next((one for one in used.expression.lookups if one.whole), None)
+        row = self.types.row(lookup.table) if lookup else {}
+        if lookup is None or not row:
+            return None
+        known = self._declared(row)
+        if lookup.rows:
+            return Known(schema={"type": "array", "items": row}, typed=f"[{known.typed}]")
+        if codes := self._codes(lookup):
+            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(SCALARS["string"]))
+        return self._below(known, lookup.fields)
+
+    def _sifted(self, used: Used) -> Known | None:
+        """What is known of a list of items that a filter let through; None where nothing is.
+
+        Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
+        """
+        paths = used.expression.sifted
+        items = [self.at(path, used).schema for path in paths]
+        item = items[0] if items and all(one == items[0] for one in items) else either(items)
+        if not item:
+            return None
+        typed = ANYTHING
+        if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
+            typed = self.at(paths[0][:-1], used).typed
+        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
+
+    def _codes(self, lookup: Lookup) -> list[str]:
+        """All texts that a look into one column of a table can find."""
+        if len(lookup.fields) != 1:
+            return []
+        rows = self.types.tables.get(lookup.table or "", {})
+        found = [row.get(lookup.fields[0]) for key, row in rows.items() if lookup.key in (None, key)]
+        return sorted({str(one) for one in found}) if all(isinstance(one, str) for one in found) else []
+
+    def item(self, used: Used) -> Known:
+        """What is known of the items of a list."""
+        return self._below(self.value(used), ("[]",))
+
+    def at(self, path: tuple[str, ...], used: Used) -> Known:
+        """What is known of the value at a path that an expression reads."""
+        return self._below(self.named(path[0], used), path[1:])
+
+    def named(self, name: str, used: Used) -> Known:
+        """What is known of a name that an expression reads."""
+        if name not in used.local:
+            return self.names.get(name, Known())
+        over = used.local[name]
+        if over is None:
+            return self._declared(SCALARS["integer"])
+        return self.item(self.lists[over]) if over in self.lists else Known()
+
+    def _declared(self, schema: Schema) -> Known:
+        """What is known of a value of a schema that CEL knows."""
+        return Known(schema=schema, typed=self.types.declare(schema))
+
+    def _below(self, known: Known, path: tuple[str, ...]) -> Known:
+        """What is known of the value at a path below one; `[]` stands for an item of a list."""
+        if not path:
+            return known
+        schema = schema_at(known.schema, path) if known.schema else {}
+        if not schema or known.typed == ANYTHING:
+            return Known(schema=schema)
+        return Known(schema=schema, typed=known.typed + "".join("[0]" if piece == "[]" else f".{piece}" for piece in path))
+
+    def checked(self, used: Used) -> Checked:
+        """What CEL says of an expression, with the types of its names."""
+        return self.types.check(used.expression.text, self.bound(used), self.types.finds_text(used.expression.lookups))
+
+    def bound(self, used: Used) -> dict[str, str]:
+        """By the names that an expression reads, how CEL comes to a value of their type."""
+        return {name: self.named(name, used).typed for name in used.expression.names}
+
+    def constant(self, used: Used) -> JsonValue:
+        """The value of an expression that always gives the same; None where it may give several, or none."""
+        if used.expression.references or used.expression.lookups or is_bare_date(used.expression):
+            return None
+        try:
+            return used.expression({})
+        except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
+            return None
+
+
+def _outline(schema: Schema) -> Schema:
+    """What a schema says of a value without its fields, which may have names that stand for something else in another schema."""
+    inner = resolve(schema, schema)
+    said = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
+    return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said
