@@ -9,9 +9,9 @@ verifies must know the new key from elsewhere.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from bus.clock import Clock
 from bus.disk import OWNER_ONLY, make_folder, save
@@ -71,42 +71,74 @@ def announcement(purpose: Purpose, origin: str, signers: Sequence[Signer], clock
     return Record(new_id(), "keys", clock.now(), data={**data, "lost": list(lost)} if lost else data)
 
 
-def vouched(data: Mapping[str, Any], known: Iterable[Verifier]) -> bool:
-    """Whether an announcement names only known keys, or one of these has signed it: anybody can write a record, not sign one.
-
-    Nobody but a key can say that another is lost.
+class Announcement(NamedTuple):
+    """What a record says of the log's own keys: the public keys that sign from then on, those that are lost, and in the place of which
+    they come; ``text`` is what must be signed of it, ``signed`` the note that was.
     """
-    trusted = list(known)
-    if not data.get("lost") and set(data["keys"]) <= set(map(str, trusted)):
-        return True
+
+    origin: str
+    keys: frozenset[Verifier]
+    lost: frozenset[Verifier]
+    text: str
+    signed: bytes
+
+    def vouched(self, known: Iterable[Verifier]) -> bool:
+        """Whether it names only known keys, or one of these has signed it: anybody can write a record, not sign one.
+
+        Nobody but a key can say that another is lost.
+        """
+        trusted = set(known)
+        if not self.lost and self.keys <= trusted:
+            return True
+        try:
+            signed = parse(self.signed)
+            verify(signed, trusted)
+        except EvidenceError:
+            return False
+        return signed.text == self.text
+
+
+def announced(content: bytes) -> Announcement | None:
+    """What a record announces; None of one that says nothing of the log's own keys. Raises `EvidenceError` for what cannot be read."""
+    if SAYS_KEYS not in content:
+        return None
     try:
-        signed = parse(str(data.get("signed", "")).encode())
-        verify(signed, trusted)
-    except EvidenceError:
-        return False
-    return signed.text == _text(data["purpose"], data["origin"], data["keys"], data.get("lost", ()))
+        said = parsed(content)
+        data = said["data"]
+        if (said["kind"], data["purpose"]) != ("keys", "checkpoints"):
+            return None
+        named, lost = data["keys"], data.get("lost", ())
+        text, signed = _text("checkpoints", data["origin"], named, lost), str(data.get("signed", "")).encode()
+        return Announcement(str(data["origin"]), frozenset(map(verifier, named)), frozenset(map(verifier, lost)), text, signed)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EvidenceError("a record that announces keys of the log cannot be read", code="evidence.malformed") from error
+
+
+def _of_log(contents: Iterable[bytes], origin: str) -> Iterator[Announcement]:
+    """The announcements of a log that can be read: what is wrong with another one its hash tells."""
+    for content in contents:
+        with contextlib.suppress(EvidenceError):
+            said = announced(content)
+            if said is not None and said.origin == origin:
+                yield said
 
 
 def former(contents: Iterable[bytes], origin: str, known: Iterable[Verifier]) -> set[Verifier]:
     """Keys of this log that signed it before the ``known`` ones: these, or one of them, have signed an announcement that names both."""
     trusted, found = set(known), set[Verifier]()
-    for content in reversed(list(contents)):
-        with contextlib.suppress(EvidenceError, AttributeError, KeyError, TypeError, ValueError):  # its hash tells what is wrong with it
-            data = parsed(content)["data"]
-            if (data["purpose"], data["origin"]) == ("checkpoints", origin) and vouched(data, trusted | found):
-                found |= set(map(verifier, (*data["keys"], *data.get("lost", ()))))
+    for said in reversed([*_of_log(contents, origin)]):
+        if said.vouched(trusted | found):
+            found |= said.keys | said.lost
     return found - trusted
 
 
 def later(contents: Iterable[bytes], origin: str, known: Iterable[Verifier]) -> set[Verifier]:
     """The ``known`` keys of this log, and those that came after them: one of these has signed the announcement of each."""
     found, before = set(known), set[Verifier]()
-    for content in contents:
-        with contextlib.suppress(EvidenceError, AttributeError, KeyError, TypeError, ValueError):
-            data = parsed(content)["data"]
-            if (data["purpose"], data["origin"]) == ("checkpoints", origin) and vouched(data, found):
-                found = (found | set(map(verifier, data["keys"])) - before) - set(map(verifier, data.get("lost", ())))
-            before |= set(map(verifier, data["keys"]))
+    for said in _of_log(contents, origin):
+        if said.vouched(found):
+            found = (found | said.keys - before) - said.lost
+        before |= said.keys
     return found
 
 
@@ -116,32 +148,26 @@ def refuse_strangers(contents: Iterable[bytes], known: set[Verifier]) -> None:
     Whoever can write to the database could name a key of his own, and sign with it what comes after. ``known`` grows by those announced.
     """
     for content in contents:
-        if SAYS_KEYS not in content:
-            continue
         try:
-            said = parsed(content)
-            if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
-                continue
-            named = set(map(verifier, said["data"]["keys"])) if vouched(said["data"], known) else set()
-            lost = set(map(verifier, said["data"].get("lost", ())))
-        except (EvidenceError, KeyError, TypeError, ValueError):
-            named, lost = set(), set()
-        if not named:
+            said = announced(content)
+            good = said is None or (bool(said.keys) and said.vouched(known))
+        except EvidenceError:
+            said, good = None, False
+        if not good:
             raise StoreError(
                 "a record names keys of the log, and none of its keys has signed it", code="store.keys",
                 hint="somebody wrote it to the database with other tools: a record of the kind `keys`; nothing is sealed meanwhile",
             )  # fmt: skip
-        known |= named
-        known -= lost
+        if said is not None:
+            known |= said.keys
+            known -= said.lost
 
 
 def sealed(tx: Tx, last: int) -> set[Verifier]:
     """The keys of the log that records up to number ``last`` announced, and those with which it began; without those that are lost."""
-    said = [(row["seq"], parsed(bytes(row["content"]))["data"]) for row in tx.all("records_of_keys")]
-    said = [(seq, data) for seq, data in said if data["purpose"] == "checkpoints"]
-    heard = [data for at, (seq, data) in enumerate(said) if at == 0 or seq <= last]
-    named, gone = ({verifier(key) for data in heard for key in data.get(what, ())} for what in ("keys", "lost"))
-    return named - gone
+    said = [(row["seq"], one) for row in tx.all("records_of_keys") if (one := announced(bytes(row["content"]))) is not None]
+    heard = [one for at, (seq, one) in enumerate(said) if at == 0 or seq <= last]
+    return {key for one in heard for key in one.keys} - {key for one in heard for key in one.lost}
 
 
 def to_tell(history: Sequence[Record], signers: Sequence[Signer], lost: Iterable[str]) -> list[str]:
@@ -175,7 +201,7 @@ def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], l
     return bool(before["keys"] != ours)
 
 
-def announced(rows: Sequence[Row]) -> set[Verifier]:
+def begun_with(rows: Sequence[Row]) -> set[Verifier]:
     """The keys that the log says it began with, in the first of these records; raises `EvidenceError`."""
     if not rows:
         raise EvidenceError("the log does not say its key", code="evidence.unsigned", hint="give it with --key")

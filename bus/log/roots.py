@@ -63,15 +63,20 @@ def _stored(log: Span) -> Iterator[Root]:
 def _cosigned(log: Span, witnesses: list[Verifier], name: str) -> Iterator[Root]:
     """Checkpoints that carry a cosignature of a witness whom the auditor trusts."""
     for size, evidence in anchors(log.read, "witness", name, log.after):
-        try:
-            found = note.parse(evidence)
-            head, made = checkpoint_of(found.text), cosigned(found, witnesses)
-        except EvidenceError as error:
-            raise Broken(Fault("cosignature", f"the cosigned checkpoint of {size:,} records: {error.sentence}")) from error
-        if not made or (head.origin, head.size) != (log.origin, size):
-            raise Broken(diagnosis.not_cosigned(found, size, head, log.origin))
-        for key, signature in made:
-            yield Root(size, WITNESS, head, key.name, time=signature.time)
+        yield from cosignatures(evidence, size, log.origin, witnesses)
+
+
+def cosignatures(evidence: bytes, size: int, origin: str, witnesses: Iterable[Verifier]) -> Iterator[Root]:
+    """What trusted witnesses say in one of these; raises `Broken` for what is none of this log and size."""
+    try:
+        found = note.parse(evidence)
+        head, made = checkpoint_of(found.text), cosigned(found, witnesses)
+    except EvidenceError as error:
+        raise Broken(Fault("cosignature", f"the cosigned checkpoint of {size:,} records: {error.sentence}")) from error
+    if not made or (head.origin, head.size) != (origin, size):
+        raise Broken(diagnosis.not_cosigned(found, size, head, origin))
+    for key, signature in made:
+        yield Root(size, WITNESS, head, key.name, time=signature.time)
 
 
 def _held(log: Span, notes: Iterable[Note]) -> Iterator[Root]:

@@ -20,7 +20,7 @@ from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
-from bus.log.roots import WITNESS, Root, Span, anchors, roots
+from bus.log.roots import WITNESS, Root, Span, anchors, cosignatures, roots
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
@@ -162,7 +162,7 @@ class _Walk:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
         given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
-        self._own_word, self._keys = not given, given or keys.announced(first)
+        self._own_word, self._keys = not given, given or keys.begun_with(first)
         self._origin = _origin(self._newest, self._keys, first)
         if wrong := [key for key in trust.keys if key.name == self._origin + keys.RECEIPTS]:
             raise EvidenceError(f"{wrong[0]} signs receipts, not the log", hint="bus log key show shows both: --key takes that of the log")
@@ -323,19 +323,18 @@ class _Walk:
     def _hear(self, first: int, lines: Sequence[Line]) -> None:
         """Keys that records announce are taken when one of those before has signed them, or a trusted witness vouches for them."""
         for leaf, line in enumerate(lines, first):
-            if keys.SAYS_KEYS not in line.content:
+            if keys.SAYS_KEYS not in line.content:  # nearly all
                 continue
             with suppress(EvidenceError, *STRANGE):  # what is wrong with the record itself is told by its hash
-                said = parsed(line.content)
-                if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
+                said = keys.announced(line.content)
+                if said is None:
                     continue
-                named, lost = (set(map(note.verifier, said["data"].get(what, ()))) for what in ("keys", "lost"))
-                ours = keys.vouched(said["data"], self._keys) or any(self._cosigned_with(key, leaf) for key in named)
-                if not ours and not keys.vouched(said["data"], self._former):
-                    self._strange = self._strange or diagnosis.of_keys(leaf, line, named, lost, signed="signed" in said["data"])
+                ours = said.vouched(self._keys) or any(self._cosigned_with(key, leaf) for key in said.keys)
+                if not ours and not said.vouched(self._former):
+                    self._strange = self._strange or diagnosis.of_keys(leaf, line, said.keys, said.lost, signed=bool(said.signed))
                     continue
-                self._lost |= lost
-                self._keys = (self._keys | (named if ours else set())) - self._lost
+                self._lost |= said.lost
+                self._keys = (self._keys | (said.keys if ours else set())) - self._lost
                 self._former -= self._lost
 
     def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
@@ -513,7 +512,7 @@ class _Walk:
         for name in {key.name for key in self._trust.witnesses} - self._cosigned.keys():
             with self._read() as tx:
                 row = tx.one("last_anchor_until", kind="witness", name=name, until=size)
-                for root in self._cosignature(octets(row["evidence"]), row["size"]) if row else ():
+                for root in cosignatures(octets(row["evidence"]), row["size"], self._origin, self._trust.witnesses) if row else ():
                     assert root.head is not None
                     if not StoredTree(tx).extends(root.head.root, root.size, self._edge.root(), self._edge.size):
                         raise Broken(diagnosis.read_before(root.size, f"{name} cosigned"))
