@@ -311,7 +311,7 @@ _TRIES = (
 def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
     """A value of a JSON Schema, as small as it may be; the best that can be done where the schema says more than this understands."""
     from bus.expression.unions import first
-    from bus.mapping.types import outside, resolve
+    from bus.mapping.shapes import outside, resolve
 
     here = first(resolve(schema, root))
     for word in ("const", "default"):
@@ -341,7 +341,7 @@ def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
 def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
     """Lines for what a target needs: the field of the same name where there is one, else a value that fits, to be replaced."""
     from bus.expression.unions import first
-    from bus.mapping.types import resolve
+    from bus.mapping.shapes import resolve
 
     here = first(resolve(schema, root))
     fields = here.get("properties", {})
@@ -367,7 +367,7 @@ _LIMITS = {"type", "enum", "pattern", "maxLength", "minLength", "format", "minim
 
 def _same(name: str, wanted: dict[str, Any], source: dict[str, Any]) -> str | None:
     """A field of the message that surely is there, has that name, and may stand there as it is."""
-    from bus.mapping.types import resolve
+    from bus.mapping.shapes import resolve
 
     there = resolve(source.get("properties", {}).get(name, {}), source)
     fits = wanted.get("type") in ("string", "integer", "boolean") and all(

@@ -20,7 +20,8 @@ from bus.config import Config
 from bus.expression.typing import resolved
 from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.schema import schema_of_schemas
-from bus.mapping.types import CODES, TypeDocument
+from bus.mapping.shapes import CODES
+from bus.mapping.types import TypeDocument
 from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
 from bus.route.target import answer_of, shape_of

@@ -31,13 +31,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from bus.config import Role
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
-from bus.expression.typing import resolved
-from bus.expression.unions import SOMETIMES, laid
+from bus.expression.unions import laid
 from bus.jsontext import pointer
 from bus.mapping import protected as fields
 from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
+from bus.mapping.shapes import CODES, schema_at
 from bus.message import JsonObject, JsonValue, canonical, has_decimals, with_numbers
 from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
@@ -45,11 +45,6 @@ SENDERS = ("bus", "portal", "sysadmin")
 """Who sends beside adapters: routes, and the roles of API keys that may."""
 _SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
-CODES = "x-codes"
-"""In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
-SIFTED = "x-sifted"
-"""In a shape: a filter kept this value, and may have asked what of it is there."""
-
 BUILT_IN = frozenset({"body", "message", "case", "now"})
 """Names that every expression sees: the message's body and envelope, the case's keys, the moment (RFC 3339 text)."""
 
@@ -253,8 +248,7 @@ def _kind(declared: MessageType, body: JsonValue, types: Mapping[str, MessageTyp
     if path and path[0] in declared.forms and isinstance(body, dict):
         form = types[str(declared.forms[path[0]]({"body": body}))]
         return _kind(form, body[path[0]], types, path[1:])
-    schema, _ = resolved(schema_at(declared.shape, path), declared.shape)
-    told = schema.get("type")
+    told = schema_at(declared.shape, path).get("type")
     kinds = [kind for kind in (told if isinstance(told, list) else [told]) if kind not in ("null", None)]
     return kinds[0] if len(kinds) == 1 else ""
 
@@ -369,126 +363,3 @@ def _expression(environment: Environment, text: str, pointer: Pointer, report: R
         for one in (error, *error.others):
             report.report(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
         return None
-
-
-def resolve(schema: Any, root: Any) -> Any:
-    """A schema with its ``$ref`` followed (inside the same document) and a lone non-null choice taken."""
-    return resolved(schema, root)[0]
-
-
-def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | None:
-    """Where a path leaves a schema that allows no other fields: (position in the path, fields known there); None when it does not."""
-    here = schema
-    for position, piece in enumerate(path):
-        here = resolve(here, schema)
-        if not isinstance(here, dict):
-            return None
-        if piece == "[]":
-            here = here.get("items", {})
-            continue
-        fields = here.get("properties", {})
-        if piece in fields:
-            here = fields[piece]
-        elif here.get("additionalProperties") is False and not here.get("patternProperties"):
-            return position, sorted(fields)
-        else:
-            return None
-    return None
-
-
-def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
-    """Where a path asks a field of what surely has none: (position in the path, its JSON type); None where it does not."""
-    for position in range(len(path)):
-        kinds = schema_at(schema, path[:position]).get("type", ())
-        left = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
-        if len(left) == 1 and left[0] != "object" and path[position] != "[]":
-            return position, left[0]
-    return None
-
-
-def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
-    """The schema of what a path leads to; {} where nothing is said of it. ``$defs`` of the root are kept."""
-    here = resolve(schema, schema)
-    for piece in path:
-        inner = here.get("items", {}) if piece == "[]" else here.get("properties", {}).get(piece, {})
-        here = resolve(inner, schema)
-        if not isinstance(here, dict):
-            return {}
-    return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
-
-
-def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) -> str:
-    """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
-
-    One that only some alternatives have is there where somebody asks about its neighbours (``asked``: their paths): so is found out
-    which alternative it is.
-    """
-    here = resolve(schema, schema)
-    for position, piece in enumerate(path):
-        if SIFTED in here:
-            return ""
-        if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
-            return ""
-        if piece == "[]":
-            here = resolve(here.get("items", {}), schema)
-            continue
-        inner = here.get("properties", {}).get(piece)
-        if inner is None:
-            return ""
-        if piece not in here.get("required", ()):
-            return "missing"
-        if takes_null(inner, schema):
-            return "null"
-        here = resolve(inner, schema)
-        if not isinstance(here, dict):
-            return ""
-    return ""
-
-
-def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
-    """Whether what stands at the end of a path may be null, where it is there."""
-    inner = schema_at(schema, path[:-1]).get("properties", {}).get(path[-1]) if path else None
-    return inner is not None and takes_null(inner, schema)
-
-
-def takes_null(schema: Any, root: Any) -> bool:
-    """Whether null is a value of a schema."""
-    inner, nullable = resolved(schema, root)
-    kinds = inner.get("type")
-    return nullable or kinds == "null" or (isinstance(kinds, list) and "null" in kinds) or None in inner.get("enum", ())
-
-
-def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
-    """Which limit of its schema a literal does not keep (``must have at most 3 characters``); empty when it keeps all.
-
-    Its type, and whether it is one of an enumeration, are other questions.
-    """
-    if isinstance(value, str):
-        size, what, word = len(value), "characters", "Length"
-        if "pattern" in schema and not jsonschema_rs.is_valid({"pattern": schema["pattern"]}, value):
-            return f"must match the pattern {schema['pattern']}"
-        form = str(schema.get("format", ""))
-        if form and not jsonschema_rs.is_valid({"format": form}, value, validate_formats=True):
-            return f"must be {_FORMS.get(form, form)}"
-    elif isinstance(value, list):
-        size, what, word = len(value), "items", "Items"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        crossed = (one for one in _BOUNDS if one in schema and not jsonschema_rs.is_valid({one: schema[one]}, value))
-        return next((_BOUNDS[one].format(schema[one]) for one in crossed), "")
-    else:
-        return ""
-    least, most = schema.get(f"min{word}", 0), schema.get(f"max{word}", size)
-    if size < least:
-        return "must not be empty" if size == 0 else f"must have at least {least} {what}"
-    return f"must have at most {most} {what}" if size > most else ""
-
-
-_FORMS = {
-    "date": "a date YYYY-MM-DD", "date-time": "a moment such as 2026-03-01T10:00:00Z", "time": "a time such as 10:00:00Z",
-    "email": "an e-mail address", "uuid": "a UUID", "uri": "an address such as https://comune.example/",
-}  # fmt: skip
-
-_BOUNDS = {
-    "minimum": "must be at least {}", "maximum": "must be at most {}", "exclusiveMinimum": "must be more than {}",
-    "exclusiveMaximum": "must be less than {}", "multipleOf": "must be a multiple of {}",
-}  # fmt: skip

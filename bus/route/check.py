@@ -15,8 +15,9 @@ from bus.adapter import Operation
 from bus.calendar import seconds_of
 from bus.expression import name_problem
 from bus.mapping.compile import CompiledMapping, place_of
+from bus.mapping.shapes import takes_null
 from bus.mapping.template import Used, asked_in, tested_in
-from bus.mapping.types import BUILT_IN, MessageType, takes_null
+from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given

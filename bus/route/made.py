@@ -6,7 +6,7 @@ from typing import Any
 
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import kind_of
-from bus.mapping.types import resolve
+from bus.mapping.shapes import resolve
 from bus.route.known import SCALARS, Known, Schema
 from bus.route.values import Values
 from bus.source import Pointer

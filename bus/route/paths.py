@@ -16,8 +16,8 @@ from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.expression.wording import field_of, of_two_kinds
 from bus.mapping.compile import place_of
+from bus.mapping.shapes import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.route.doubts import Doubts, kept_nulls
 from bus.route.known import SCALARS, type_of
 from bus.route.values import Values

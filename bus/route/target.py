@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
 from bus.expression.unions import ALTERNATIVES, choices_of, fits, kind_of, laid
+from bus.mapping.shapes import outside, resolve, takes_null
 from bus.mapping.template import dotted
-from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import type_of
 from bus.route.paths import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
@@ -39,7 +39,7 @@ def answer_of(model: type[BaseModel]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a template must make. ``name`` is said in findings; ``paths`` know the values of its expressions."""
+    """What a template must make. ``name`` is said in findings; ``paths`` are its expressions."""
 
     name: str
     schema: dict[str, Any]
@@ -60,7 +60,7 @@ class Target:
 
     def _value(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         wanted = resolve(schema, self.schema)
-        if not isinstance(wanted, dict) or not wanted:
+        if not wanted:
             return
         if isinstance(value, dict):
             self._map(value, schema, pointer, path)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.mapping.types import MessageType, unknown_field, validate_whole
+from bus.mapping.shapes import unknown_field
+from bus.mapping.types import MessageType, validate_whole
 from bus.message import JsonValue
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute

@@ -10,8 +10,8 @@ from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
 from bus.expression.made import OF_PATH
 from bus.expression.typing import ANYTHING, Checked, Types
+from bus.mapping.shapes import SIFTED, resolve, schema_at
 from bus.mapping.template import Used
-from bus.mapping.types import SIFTED, resolve, schema_at
 from bus.message import JsonValue
 from bus.route.known import SCALARS, Known, Schema, definitions, either
 from bus.source import Pointer
@@ -142,5 +142,5 @@ class Values:
 def _outline(schema: Schema) -> Schema:
     """What a schema says of a value without its fields, which may have names that stand for something else in another schema."""
     inner = resolve(schema, schema)
-    said = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
+    said: Schema = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
     return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said

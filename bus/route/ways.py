@@ -18,8 +18,8 @@ from bus.errors import ExpressionError
 from bus.expression import Expression
 from bus.expression.tree import COMPARING, Compared
 from bus.expression.unions import choices_of
+from bus.mapping.shapes import leads_to_null, schema_at
 from bus.mapping.template import Used
-from bus.mapping.types import leads_to_null, schema_at
 from bus.route.known import KINDS, Known, Schema, type_of
 from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, nearest, suggestion

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bus.expression import Tables
-from bus.mapping.types import compile_type, in_kind, schema_at, unknown_field
+from bus.mapping.types import compile_type, in_kind
 from bus.message import JsonValue
 from bus.source import Notes
 
@@ -116,13 +116,6 @@ def test_the_case_and_the_key_are_expressions() -> None:
     assert kind.key is not None
     assert "X" == kind.key({"body": {"cf": "X"}}) == kind.case["cf"]({"body": {"cf": "X"}})
     assert (None, ["name.undefined"]) == compiled(case={"cf": "bdy.cf"})
-
-
-def test_a_schema_knows_where_a_path_leaves_it() -> None:
-    assert None is unknown_field(SCHEMA, ["righe", "[]", "cap"])
-    assert (2, ["cap"]) == unknown_field(SCHEMA, ["righe", "[]", "citta"])
-    assert None is unknown_field(SCHEMA, ["altro", "qualsiasi"])
-    assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
 
 
 def test_a_number_is_of_the_kind_that_its_type_says_however_it_is_written() -> None:

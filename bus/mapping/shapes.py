@@ -1,0 +1,133 @@
+"""What a schema says of a value, and of what a path in it leads to: for who checks rules before any value is there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+from bus.expression.typing import resolved
+from bus.expression.unions import SOMETIMES
+from bus.message import JsonValue
+
+CODES = "x-codes"
+"""In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
+SIFTED = "x-sifted"
+"""In a shape: a filter kept this value, and may have asked what of it is there."""
+
+_FORMS = {
+    "date": "a date YYYY-MM-DD", "date-time": "a moment such as 2026-03-01T10:00:00Z", "time": "a time such as 10:00:00Z",
+    "email": "an e-mail address", "uuid": "a UUID", "uri": "an address such as https://comune.example/",
+}  # fmt: skip
+
+_BOUNDS = {
+    "minimum": "must be at least {}", "maximum": "must be at most {}", "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}", "multipleOf": "must be a multiple of {}",
+}  # fmt: skip
+
+
+def resolve(schema: Any, root: Any) -> dict[str, Any]:
+    """A schema with its ``$ref`` followed (inside the same document) and a lone non-null choice taken."""
+    return resolved(schema, root)[0]
+
+
+def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | None:
+    """Where a path leaves a schema that allows no other fields: (position in the path, fields known there); None when it does not."""
+    here = schema
+    for position, piece in enumerate(path):
+        here = resolve(here, schema)
+        if piece == "[]":
+            here = here.get("items", {})
+            continue
+        fields = here.get("properties", {})
+        if piece in fields:
+            here = fields[piece]
+        elif here.get("additionalProperties") is False and not here.get("patternProperties"):
+            return position, sorted(fields)
+        else:
+            return None
+    return None
+
+
+def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
+    """Where a path asks a field of what surely has none: (position in the path, its JSON type); None where it does not."""
+    for position in range(len(path)):
+        kinds = schema_at(schema, path[:position]).get("type", ())
+        left = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+        if len(left) == 1 and left[0] != "object" and path[position] != "[]":
+            return position, left[0]
+    return None
+
+
+def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
+    """The schema of what a path leads to; {} where nothing is said of it. ``$defs`` of the root are kept."""
+    here = resolve(schema, schema)
+    for piece in path:
+        inner = here.get("items", {}) if piece == "[]" else here.get("properties", {}).get(piece, {})
+        here = resolve(inner, schema)
+    return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
+
+
+def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) -> str:
+    """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
+
+    One that only some alternatives have is there where somebody asks about its neighbours (``asked``: their paths): so is found out
+    which alternative it is.
+    """
+    here = resolve(schema, schema)
+    for position, piece in enumerate(path):
+        if SIFTED in here:
+            return ""
+        if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
+            return ""
+        if piece == "[]":
+            here = resolve(here.get("items", {}), schema)
+            continue
+        inner = here.get("properties", {}).get(piece)
+        if inner is None:
+            return ""
+        if piece not in here.get("required", ()):
+            return "missing"
+        if takes_null(inner, schema):
+            return "null"
+        here = resolve(inner, schema)
+    return ""
+
+
+def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
+    """Whether what stands at the end of a path may be null, where it is there."""
+    inner = schema_at(schema, path[:-1]).get("properties", {}).get(path[-1]) if path else None
+    return inner is not None and takes_null(inner, schema)
+
+
+def takes_null(schema: Any, root: Any) -> bool:
+    """Whether null is a value of a schema."""
+    inner, nullable = resolved(schema, root)
+    kinds = inner.get("type")
+    return nullable or kinds == "null" or (isinstance(kinds, list) and "null" in kinds) or None in inner.get("enum", ())
+
+
+def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
+    """Which limit of its schema a literal does not keep (``must have at most 3 characters``); empty when it keeps all.
+
+    Its type, and whether it is one of an enumeration, are other questions.
+    """
+    if isinstance(value, str):
+        size, what, word = len(value), "characters", "Length"
+        if "pattern" in schema and not jsonschema_rs.is_valid({"pattern": schema["pattern"]}, value):
+            return f"must match the pattern {schema['pattern']}"
+        form = str(schema.get("format", ""))
+        if form and not jsonschema_rs.is_valid({"format": form}, value, validate_formats=True):
+            return f"must be {_FORMS.get(form, form)}"
+    elif isinstance(value, list):
+        size, what, word = len(value), "items", "Items"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        crossed = (one for one in _BOUNDS if one in schema and not jsonschema_rs.is_valid({one: schema[one]}, value))
+        return next((_BOUNDS[one].format(schema[one]) for one in crossed), "")
+    else:
+        return ""
+    least, most = schema.get(f"min{word}", 0), schema.get(f"max{word}", size)
+    if size < least:
+        return "must not be empty" if size == 0 else f"must have at least {least} {what}"
+    return f"must have at most {most} {what}" if size > most else ""
