@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from bus import config
 from bus.adapter import Adapter, Operation
-from bus.expression import table_functions
+from bus.expression.library import table_functions
 from bus.functions import FUNCTIONS
 from bus.network import Proxy
 from bus.route.codes import as_markdown

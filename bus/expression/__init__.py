@@ -22,25 +22,19 @@ import math
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from bus.clock import text_of
 from bus.errors import ExpressionError
-from bus.expression import plain, tree, wording
+from bus.expression import library, plain, tree, wording
+from bus.expression.library import Table
 from bus.expression.tree import Lookup, Reading, Reference
-from bus.functions import FUNCTIONS, Function, declared
+from bus.functions import FUNCTIONS
 from bus.message import JsonValue
 from bus.source import line_and_column
 
-__all__ = [
-    "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem",
-    "needs_extensions", "new_environment", "shape_named", "table_functions",
-]  # fmt: skip
-
-Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
-"""A lookup table: key to row, a row being column to value."""
+__all__ = ["Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem"]
 
 RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "null", "package",
@@ -53,10 +47,6 @@ MAX_LENGTH = 10_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
-_NAMED = {
-    "INT": "integer", "DOUBLE": "number", "BOOL": "boolean", "NULL": "null",
-    **dict.fromkeys(("STRING", "TIMESTAMP", "DURATION", "BYTES"), "string"),
-}  # fmt: skip
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -75,14 +65,6 @@ def literal(text: str) -> str:
     """A text as a CEL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
-
-
-def shape_named(name: str) -> dict[str, Any]:
-    """CEL's name of a type as a JSON Schema, as deep as lists go; {} of what may be of several types."""
-    if name.startswith("LIST<"):
-        return {"type": "array", "items": shape_named(name.removeprefix("LIST<").removesuffix(">"))}
-    kind = "object" if name.startswith(("MAP", "snodo.")) else _NAMED.get(name, "")
-    return {"type": kind} if kind else {}
 
 
 class Expression:
@@ -178,7 +160,7 @@ class Tables(dict[str, Table]):
         self._cel: dict[bool, Any] = {}
         self.kept: dict[str, Expression] = {}
         """Expressions by their text: the same text means the same wherever its names are known."""
-        self.functions = {name: [one] for name, one in FUNCTIONS.items()} | {"lookup": _lookups(self)}
+        self.functions = {name: [one] for name, one in FUNCTIONS.items()} | {"lookup": library.lookups(self)}
 
     def expect(self, names: Iterable[str]) -> None:
         """Names that expressions will use: who tells them all at first needs one environment."""
@@ -189,9 +171,9 @@ class Tables(dict[str, Table]):
         if not names <= self._names:
             self._names |= names
             self._cel.clear()
-        more = needs_extensions(text)
+        more = library.needs_extensions(text)
         if more not in self._cel:
-            self._cel[more] = new_environment(dict.fromkeys(self._names), self, extended=more)
+            self._cel[more] = library.new_environment(dict.fromkeys(self._names), self, extended=more)
         return self._cel[more]
 
 
@@ -264,7 +246,7 @@ class Environment:
     @cached_property
     def _alone(self) -> Any:
         """A CEL environment with these names and no others."""
-        return new_environment(dict.fromkeys(self.names), self.tables)
+        return library.new_environment(dict.fromkeys(self.names), self.tables)
 
 
 def _read(compiled: Any) -> tuple[Any, Any, Reading]:
@@ -332,7 +314,7 @@ class _Program:
             raise ExpressionError("the result holds an optional value", code="expression.failed", hint='end it with .orValue("")') from None
         except RuntimeError as error:
             raise self._error(str(error)) from None
-        if value.__class__ is str and result.type() == _error_type():
+        if value.__class__ is str and result.type() == library.error_type():
             raise self._error(value)
         return _plain(value)
 
@@ -380,168 +362,3 @@ def _none_lives_for_ever() -> None:
 
 
 _none_lives_for_ever()
-
-
-# --- the CEL library -------------------------------------------------------------------------------------------------
-
-
-def _error_type() -> Any:
-    from cel_expr_python import cel
-
-    return cel.Type.ERROR
-
-
-_PROTOBUF = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
-_EXTENDED = re.compile(
-    r"\b(?:math|cel|strings)\b|\.\s*(?:charAt|format|indexOf|join|lastIndexOf|lowerAscii|quote|replace|reverse|split|substring|trim|upperAscii)\b"
-)
-
-
-def needs_extensions(text: str) -> bool:
-    """Whether an expression may use one of CEL's extensions beyond optional values."""
-    return _EXTENDED.search(text) is not None
-
-
-def _extensions(*, extended: bool, binding: bool) -> list[Any]:
-    """Optional values, and what an environment is to have beside them: each library is 2.6 MB of a process, and few rules use one."""
-    from cel_expr_python.ext import ext_optional
-
-    found = [ext_optional.ExtOptional(1)]  # version 2 takes the word `first` for itself
-    if extended:
-        from cel_expr_python.ext import ext_math, ext_strings
-
-        found += [ext_strings.ExtStrings(), ext_math.ExtMath()]
-    if extended or binding:
-        from cel_expr_python.ext import ext_bindings
-
-        found.append(ext_bindings.ExtBindings())
-    return found
-
-
-def new_environment(
-    names: Mapping[str, tuple[int, str, bool] | None],
-    tables: Mapping[str, Table],
-    pool: Any = None,
-    *,
-    texts: bool = False,
-    extended: bool = True,
-) -> Any:
-    """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated).
-
-    With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
-    `lookup`, if all that it finds is ``texts``, a text. What is not ``extended`` knows neither extensions for texts and numbers nor,
-    without a pool, `cel.bind`.
-    """
-    from cel_expr_python import cel
-
-    known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
-    functions = [_declaration(cel, name, [function]) for name, function in known.items() if name != "sum"]
-    functions.append(_sums(cel) if pool else _declaration(cel, "sum", [FUNCTIONS["sum"]]))
-    row, cell = _lookups(tables)
-    found = [replace(row, returns=dict[str, str]), replace(cell, returns=str)] if texts else [row, cell]
-    functions.append(_declaration(cel, "lookup", found))
-    functions.append(_declaration(cel, "rows", [_rows(tables)]))
-    variables = {name: _declared_type(cel, said) for name, said in names.items()}
-    extensions = _extensions(extended=extended, binding=pool is not None)
-    return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
-
-
-def _declared_type(cel: Any, said: tuple[int, str, bool] | None) -> Any:
-    if said is None:
-        return cel.Type.DYN
-    kind, message, repeated = said
-    single = getattr(cel.Type, _PROTOBUF[kind]) if kind in _PROTOBUF else cel.Type(message.lstrip("."))
-    return cel.Type.List(single) if repeated else single
-
-
-def _declaration(cel: Any, name: str, overloads: Sequence[Function]) -> Any:
-    return cel.FunctionDecl(name, [_overload(cel, function) for function in overloads])
-
-
-def _sums(cel: Any) -> Any:
-    """`sum` for a checker of types: whole of whole numbers, and of no texts.
-
-    The first takes what nobody has. It is for lists of which nothing is known: where several may be meant, CEL gives the first's type.
-    """
-    kinds = (cel.Type.TIMESTAMP, cel.Type.DYN), (cel.Type.INT, cel.Type.INT), (cel.Type.DOUBLE, cel.Type.DOUBLE)
-
-    def overload(item: Any, returned: Any) -> Any:
-        return cel.Overload(f"sum_{item.name()}", return_type=returned, parameters=[cel.Type.List(item)], impl=FUNCTIONS["sum"].call)
-
-    return cel.FunctionDecl("sum", [overload(*one) for one in kinds])
-
-
-def _overload(cel: Any, function: Function) -> Any:
-    return cel.Overload(
-        f"{function.name}_{len(function.parameters)}",
-        return_type=_type(cel, function.returns, returned=True),
-        parameters=[_type(cel, annotation) for _, annotation in function.parameters],
-        impl=_guarded(function.call),
-    )
-
-
-def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
-    """CEL shows the text of what a function raises: let only our own sentences through."""
-
-    def guarded(*arguments: Any) -> Any:
-        try:
-            return call(*arguments)
-        except ValueError:
-            raise
-        except Exception as error:
-            raise ValueError(f"{call.__name__} cannot take this value") from error
-
-    return guarded
-
-
-def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
-    kinds = {str: cel.Type.STRING, int: cel.Type.INT, float: cel.Type.DOUBLE, bool: cel.Type.BOOL}
-    if annotation in kinds:
-        return kinds[annotation]
-    origin = getattr(annotation, "__origin__", None)
-    if origin is list:
-        return cel.Type.List(cel.Type.DYN)
-    if origin is dict:
-        return cel.Type.Map(cel.Type.STRING, _type(cel, annotation.__args__[1], returned=True))
-    # a parameter of type DYN matches nothing at run time; `google.protobuf.Any` matches every value
-    return cel.Type.DYN if returned else cel.Type("google.protobuf.Any")
-
-
-def table_functions(tables: Mapping[str, Table]) -> list[Function]:
-    """The functions that read tables; their examples are true with the shipped ones."""
-    return [*_lookups(tables), _rows(tables)]
-
-
-def _rows(tables: Mapping[str, Table]) -> Function:
-    def rows(table: str) -> list[Any]:
-        """All rows of a table, in its order, each a map from column to value."""
-        if table not in tables:
-            raise ValueError(f"there is no table {table}")
-        return [dict(row) for row in tables[table].values()]
-
-    return declared(rows, ('rows("uffici")[0].codice == "anagrafe"',))
-
-
-def _lookups(tables: Mapping[str, Table]) -> list[Function]:
-    def row_of(table: str, key: Any) -> Mapping[str, JsonValue]:
-        rows = tables.get(table)
-        if rows is None:
-            raise ValueError(f"there is no table {table}")
-        row = rows.get(FUNCTIONS["text"].call(key))
-        if row is None:
-            raise ValueError(f"the key is not in table {table}")
-        return row
-
-    def lookup(table: str, key: Any) -> dict[str, Any]:
-        """The row of a table (CSV) with a key, as a map from column to text."""
-        return dict(row_of(table, key))
-
-    def lookup_column(table: str, key: Any, column: str) -> Any:
-        """One column of the row of a table with a key."""
-        row = row_of(table, key)
-        if column not in row:
-            raise ValueError(f"table {table} has no column {column}")
-        return row[column]
-
-    examples = ('lookup("uffici", "edilizia").uo == "SUE01"',), ('lookup("uffici", "edilizia", "uo") == "SUE01"',)
-    return [declared(lookup, examples[0]), declared(lookup_column, examples[1])]

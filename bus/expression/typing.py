@@ -18,7 +18,8 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
 
 from bus.errors import ExpressionError
-from bus.expression import Lookup, Tables, needs_extensions, new_environment, shape_named, wording
+from bus.expression import Lookup, Tables, wording
+from bus.expression.library import needs_extensions, new_environment, shape_named
 from bus.expression.rows import shape_of_rows
 from bus.expression.unions import referred
 from bus.message import canonical

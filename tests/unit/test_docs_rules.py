@@ -156,7 +156,8 @@ def test_the_examples_of_expressions_are_expressions():
 
 
 def test_the_examples_of_the_functions_that_read_tables_are_true_with_the_shipped_tables(known):
-    from bus.expression import Environment, table_functions
+    from bus.expression import Environment
+    from bus.expression.library import table_functions
 
     tables = loaded(PROJECT, known).tables
     examples = [example for function in table_functions(tables) for example in function.examples]

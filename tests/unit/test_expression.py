@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import ExpressionError
-from bus.expression import Bundle, Environment, Tables, literal, needs_extensions
+from bus.expression import Bundle, Environment, Tables, literal
+from bus.expression.library import needs_extensions
 from bus.functions import FUNCTIONS
 
 TEXT = st.text(
