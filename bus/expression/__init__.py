@@ -78,7 +78,7 @@ class Expression:
 
     __slots__ = (
         "_evaluate", "arguments", "cells", "compared", "comparisons", "in_cel", "literals", "lookups", "made", "mixed", "names",
-        "pairs", "references", "results", "sifted", "text",
+        "pairs", "references", "results", "sifted", "text", "texts",
     )  # fmt: skip
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
@@ -87,7 +87,7 @@ class Expression:
         self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
         self.comparisons, self.compared, self.pairs, self.mixed = reading.comparisons, reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
-        self.cells, self.sifted = reading.cells, reading.sifted
+        self.cells, self.sifted, self.texts = reading.cells, reading.sifted, reading.texts
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self._evaluate(scope)
@@ -260,7 +260,7 @@ def _plain_literal(text: str) -> Expression | None:
         return None
     double, single, number, word = match.groups()
     value: JsonValue = _WORDS[word] if word else int(number) if number else double if double is not None else single
-    return Expression(text, lambda scope: value, Reading())
+    return Expression(text, lambda scope: value, Reading(texts=frozenset([value] if isinstance(value, str) else [])))
 
 
 class _Path:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, literal
+from bus.expression.tree import TO_A_DATE
 
 _TRIED = {
     ("_/_", 1): "1 / {}",
@@ -70,6 +71,8 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
             yield *found, one.offset
 
 
+DAYS = re.compile(r"-?\d+(wd|[dwMy])")
+"""A duration by which dates move."""
 _THOUSANDS = re.compile(r"""\"[^\"]*\"|'[^']*'|(?<![\w.])([1-9]\d{0,2}\.000)(?![\w.])""")
 """A number with the point that stands between thousands in Italy; texts are passed over."""
 _DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}\s*")
@@ -84,6 +87,8 @@ def is_bare_date(expression: Expression) -> bool:
 def _misfit(function: str, operand: int, value: str | int) -> tuple[str, str] | None:
     if function in _FROM_ZERO and operand and isinstance(value, int) and value < 0:
         return "places count from 0, and there is none before it", "the last one is [size(x) - 1]" if function == "_[_]" else ""
+    if function == TO_A_DATE and isinstance(value, str) and DAYS.fullmatch(value):
+        return f"+ joins texts, and does not move a date by {value}", f'write date_add(…, "{value}")'
     tried = _TRIED.get((function, operand))
     if tried is None:
         return None

@@ -63,6 +63,8 @@ RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 """Functions that take dates, and no moments."""
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
+TO_A_DATE = "_+_ to a date"
+"""The function of a literal that is joined to a date which another function gives."""
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
@@ -215,6 +217,8 @@ class Reading:
     """What is written out among the operands of its functions and operators."""
     results: list[Told] = field(default_factory=list)
     """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
+    texts: frozenset[str] = frozenset()
+    """The texts, all of them written out, of which it gives one; empty where it may give anything else."""
     mixed: list[int] = field(default_factory=list)
     """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -265,6 +269,7 @@ def read(checked: Any) -> Reading:
     if _looked_up(checked.expr)[0] is not None:  # it is noted before those that its key is looked up by
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
+    walker.reading.texts = _texts(checked.expr)
     walker.reading.made = Made(walker.types).shape(checked.expr)
     if path_of(checked.expr, {}) is None:
         walker.reading.sifted = tuple(items_of(checked.expr))
@@ -278,6 +283,14 @@ def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
             if word := _basic(side, of_none=False):
                 yield Told(getattr(side.const, word), positions[side.id])
             yield from _chosen(side, positions)
+
+
+def _texts(node: Any) -> frozenset[str]:
+    """The texts between which ``? :`` chooses, or the one that is written out; empty where there may be anything else."""
+    if not calls(node, "_?_:_"):
+        return frozenset([node.const.string_value]) if _basic(node, of_none=False) == "string_value" else frozenset()
+    one, other = map(_texts, node.call.args[1:])
+    return one | other if one and other else frozenset()
 
 
 def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
@@ -333,7 +346,7 @@ class _Walker:
         for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
             self.check_type(child)
         for operand, child in enumerate(children_of(node)):
-            self._note_literal(node.call.function, operand, child)
+            self._note_literal(TO_A_DATE if _joins_to_a_date(node) else node.call.function, operand, child)
             spared = operand > 0 and _spares(node.call, bound)
             self.behind += spared
             self.walk(child, bound)
@@ -483,6 +496,10 @@ def _basic(node: Any, *, of_none: bool = True) -> str:
         node = node.call.args[0]
     words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
+
+
+def _joins_to_a_date(node: Any) -> bool:
+    return calls(node, "_+_") and kind_of(node.call.args[0]) == "call" and _form(node.call.args[0]) == "date"
 
 
 def _form(node: Any) -> str:

@@ -210,7 +210,7 @@ def _no_condition(kind: str) -> tuple[str, str]:
 
 def field_of(kind: str, *, of_list: bool) -> tuple[str, str]:
     """(sentence, hint) for a field that is asked of what has none; ``kind`` says in words what it is."""
-    return f"a field is asked of {kind}", "take one item, such as [0], or .map(x, x.…)" if of_list else ""
+    return f"a field is asked of {kind}", "take one item, such as [0], or .map(x, x.…); size(…) counts them" if of_list else ""
 
 
 def _mixed(function: str, types: str) -> bool:
@@ -403,7 +403,9 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
     if function == "_?_:_":
         return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
     hint = ""
-    if "double" in types and function == "_%_":
+    if function == "date_add" and "int" in types:
+        hint = 'a duration is a text with its unit: "30d"; of a number of days text(...) + "d"'
+    elif "double" in types and function == "_%_":
         hint = _OF_WHOLE_ONES
     elif "double" in types and "int" in types:
         hint = "int(...) or double(...) makes them the same type"
@@ -411,6 +413,8 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "true and false are written without quotes"
     elif function == "@in" and types.rstrip(")").endswith("string"):
         hint = 'for a part of a text write x.contains("…")'
+    elif "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
+        hint = "size(…) counts the items of a list"
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
     elif "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
@@ -436,7 +440,13 @@ def _operator(function: str) -> str:
 def _cut(text: str) -> str:
     if text.count("(") > text.count(")"):
         return "a `(` is not closed; within {…} or […] a comma ends the text: put the whole expression in quotes"
+    if len(_CHOICE.findall(text)) > text.count(":"):
+        return "? needs a `:` and the value for the other case: condition ? value : other"
     return "is a bracket or an operand missing?"
+
+
+_CHOICE = re.compile(r"\s\?\s")
+"""The sign of a choice; one that asks for what may be missing has no blanks."""
 
 
 def _syntax_error(message: str, text: str, line: int, column: int) -> ExpressionError:

@@ -21,11 +21,11 @@ from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
-from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, without
+from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, unsaid, without
 from bus.route.made import made, written
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
-from bus.route.paths import Paths, read_keys
+from bus.route.paths import Paths, given_here, read_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.values import Values
@@ -210,7 +210,7 @@ class _Checker:
         expired = step.block("on_deadline")
         if not expired:
             return late if ends(step) else after
-        ended = self._block(expired, scope)
+        ended = self._block(expired, unsaid(scope, (name for name, _ in leaking(expired))))
         if ended is None:
             return after
         known = after if any(leaking(expired)) else late  # by a name of their own they may tell that nothing came
@@ -324,7 +324,7 @@ class _Checker:
             if name in self.later:
                 step, place = self.later[name]
                 own = used.pointer[: len(place) - 1] == place[:-1]
-                hint = "this very step gives it: let one before do so" if own else f"it is defined in step `{step}`, which has not run here"
+                hint = given_here(used) if own else f"it is defined in step `{step}`, which has not run here"
             each = self._within(name)
             if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
                 hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
@@ -484,7 +484,7 @@ class _Checker:
                 self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")
             else:
                 sure.add(needed)
-            given |= {needed: known} if known else {}
+            given |= {needed: replace(known, texts=frozenset())} if known else {}  # another route may give it another one
         return given, sure
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:

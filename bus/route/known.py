@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from bus.expression.typing import ANYTHING
@@ -47,7 +47,8 @@ MESSAGE_SCHEMA: Schema = {
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, why it
-    may be null where nobody asks (in words), and where an `each` gave it another value, which ended with the item.
+    may be null where nobody asks (in words), where an `each` gave it another value, which ended with the item, and of which texts,
+    written out in the route, it is one (empty: nobody knows).
     """
 
     sure: bool = True
@@ -55,6 +56,7 @@ class Known:
     typed: str = ANYTHING
     null: str = ""
     forgot: Pointer | None = None
+    texts: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -103,9 +105,16 @@ def _met(ways: list[Known | None]) -> Known:
     if not all(one.schema == shapes[0].schema for one in shapes):
         return Known(sure, either([one.schema for one in there]), null=null, forgot=forgot)
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
-    if len(shapes) == len(there):
-        return Known(sure, shapes[0].schema, typed, null, forgot)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, null, forgot)
+    texts = frozenset[str]().union(*(one.texts for one in shapes)) if all(one.texts for one in shapes) else frozenset[str]()
+    schema = shapes[0].schema
+    if len(shapes) < len(there):
+        schema = {"anyOf": [schema, {"type": "null"}], **definitions(schema)}
+    return Known(sure, schema, typed, null, forgot, texts)
+
+
+def unsaid(scope: Scope, names: Iterable[str]) -> Scope:
+    """The scope of steps that are done again and give these names: the texts that they are before the first time are not all."""
+    return scope.having({name: replace(scope.names[name], texts=frozenset()) for name in names if name in scope.names})
 
 
 def either(schemas: list[Schema]) -> Schema:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bus import calendar
 from bus.expression import Lookup
-from bus.expression.literals import misfits
+from bus.expression.literals import DAYS, misfits
 from bus.expression.tree import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
@@ -44,7 +44,6 @@ _KINDS = {
 """What goes together in an operator: of a type, and of a value that is written out."""
 
 _DATED = frozenset({"date", "date-time"})
-_DAYS = re.compile(r"-?\d+(wd|[dwMy])")
 
 _WITHOUT_A_CONTRACT = frozenset({"case", "error"})
 """Names whose fields nobody declares to be surely there."""
@@ -138,7 +137,7 @@ class Paths:
         if used.local:
             return None
         known = [self.values.names.get(name) for name in used.expression.names]
-        shapes = [(id(one.schema), one.typed) if one else None for one in known]
+        shapes = [(id(one.schema), one.typed, one.texts) if one else None for one in known]
         asked = [one.path in self.asked for one in used.expression.lookups]
         return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
 
@@ -265,7 +264,8 @@ class Paths:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
             schema = self.values.at(one.path, used).schema
-            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ())
+            texts = self.values.named(one.path[0], used).texts if len(one.path) == 1 else ()
+            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ()) or sorted(texts)
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
                 path = as_written(one.path)
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
@@ -343,7 +343,7 @@ class Paths:
         """A duration, as a text or a number of days, that the expression joins to something; empty where there is none."""
         added = (one.value for one in used.expression.literals if one.function == "_+_")
         joined = (one if isinstance(one, str) else f"{one}d" for one in added)
-        return next((text for text in joined if _DAYS.fullmatch(text)), "")
+        return next((text for text in joined if DAYS.fullmatch(text)), "")
 
     def _types(self, used: Used, told: Container[tuple[int, int]], mixed: bool) -> bool:
         expression, bound = used.expression, self.values.bound(used) if used.expression.in_cel else {}
@@ -369,7 +369,9 @@ class Paths:
         given = type_of(self.values.value(used).schema)
         if given and given not in _FITTING.get(needed, {needed}):
             part = str(used.pointer[-1])
-            hint = _TO_FIT.get(needed, "")
+            hint = "size(…) > 0 asks whether there is any" if (needed, given) == ("boolean", "array") else _TO_FIT.get(needed, "")
+            hint = "size(…) counts its items" if (needed, given) == ("integer", "array") else hint
+            hint = "so many times: [0, 1, 2, 3].filter(n, n < …)" if (needed, given) == ("array", "integer") else hint
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
             return False
@@ -412,6 +414,12 @@ def read_keys(used: Used) -> set[str]:
     asks = "case" in used.expression.names and "case" not in used.local and not used.guarded
     reads = used.expression.references if asks else ()
     return {one.path[1] for one in reads if one.path[0] == "case" and len(one.path) > 1 and one.needed and not one.tested}
+
+
+def given_here(used: Used) -> str:
+    """What to write where a step reads the name that it gives itself, at its end."""
+    meanwhile = {"match": "what came is `arrival` here", "until": "those gathered so far are `items` here"}
+    return meanwhile.get(part_of(used.pointer), "this very step gives it: let one before do so")
 
 
 def _is_moment(value: Any) -> bool:

@@ -263,7 +263,7 @@ def _conversion(given: str, asked: str, computed: bool = False) -> str:
             return "text(...) makes text of a number" if given in {"integer", "number"} else ""
         return "a text is written in two pairs of quotes: '\"testo\"'"
     if given == "string" and asked in {"integer", "number"}:
-        return "number(...) makes a number of text"
+        return "number(...) makes a number of text; an amount is whole cents, as without euro(...)"
     if (given, asked) == ("number", "integer"):
         return "write it without decimals; amounts are whole cents"
     return ""

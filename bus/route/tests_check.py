@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +96,24 @@ def check_body(
         if fault in told or not fault.pointer:
             continue
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
-        report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}", key=fault.strange)
+        sentence = f"the body is not a `{declared.name}`: {fault.sentence}"
+        hint = "" if fault.strange else _written(fault.sentence, body, inside)
+        report.report((*pointer, *inside), "test.body", sentence, hint, key=fault.strange)
+
+
+def _written(sentence: str, body: Any, place: Pointer) -> str:
+    """How a value of the kind that is asked for is written, where the one that stands there may be meant so."""
+    for piece in place:
+        body = body[int(piece)] if isinstance(body, list) else body.get(str(piece))
+    asked = re.search(r'is not (?:of type|a) "([a-z-]+)"', sentence)
+    kind = asked[1] if asked else ""
+    if kind == "boolean" and isinstance(body, str):
+        return "write true or false, without quotes"
+    if kind in {"integer", "number"} and isinstance(body, str):
+        return "write its digits, without quotes"
+    if kind == "string" and isinstance(body, (bool, int, float)):
+        return f'a text that looks like something else has quotes: "{json.dumps(body)}"'
+    return {"date": "a date is written 2026-03-01", "date-time": "a moment is written 2026-03-01T10:00:00Z"}.get(kind, "")
 
 
 def check_fields(name: str, expected: Any, world: World, report: Reporter, place: Pointer) -> None:

@@ -21,6 +21,9 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
 
+_AS_IT_IS = frozenset({"string", "integer", "boolean"})
+"""Kinds whose values are of that kind when it runs, too: a number with decimals may be a whole one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -127,7 +130,14 @@ class Values:
 
     def bound(self, used: Used) -> dict[str, str]:
         """By the names that an expression reads, how CEL comes to a value of their type."""
-        return {name: self.named(name, used).typed for name in used.expression.names}
+        return {name: self._typed(self.named(name, used)) for name in used.expression.names}
+
+    def _typed(self, known: Known) -> str:
+        """How CEL comes to a value of its type; also of one that steps made and no contract declares, as far as its kind tells."""
+        kind = known.schema.get("type")
+        if known.typed != ANYTHING or known.null or not isinstance(kind, str):
+            return known.typed
+        return f"[{ANYTHING}]" if kind == "array" else self.types.declare(SCALARS[kind]) if kind in _AS_IT_IS else ANYTHING
 
     def constant(self, used: Used) -> JsonValue:
         """The value of an expression that always gives the same; None where it may give several, or none."""

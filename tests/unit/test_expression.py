@@ -123,6 +123,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("euro('a')", 1, 5, "euro(cents) cannot be applied to (a text)", ""),
         ("euro()", 1, 1, "euro takes other arguments", ""),
         ("body.nome +", 1, 12, "ends too early", "missing"),
+        ("body.numero > 1 ? 2 * body.numero", 1, 34, "ends too early", "needs a `:`"),
         ("body.nome and x", 1, 11, "unexpected `and`", "&&"),
         ("x = 3", 1, 3, "unexpected `=`", "=="),
         ("not body.nome", 1, 1, "unexpected `not`", "write !"),

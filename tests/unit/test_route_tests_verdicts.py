@@ -181,6 +181,23 @@ def test_a_test_that_speaks_of_what_is_not_there_is_a_finding_at_its_place(found
     assert all(finding.line > 15 for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("kind", "written", "hint"),
+    [
+        ("type: boolean", "yes", "write true or false, without quotes"),
+        ("type: integer", '"12"', "write its digits, without quotes"),
+        ("type: string", "118", 'a text that looks like something else has quotes: "118"'),
+        ("type: string, format: date", "01/05/2026", "a date is written 2026-03-01"),
+        ("type: string, enum: [a]", "b", ""),
+    ],
+)
+def test_of_a_value_of_another_kind_it_is_said_how_it_is_written(tmp_path, kind, written, hint):
+    rules = folder(tmp_path, READ, f"  - {{name: prova, but: {{altro: {written}}}, expect: {{state: done}}}}")
+    (declared,) = [one for one in rules.rglob("*.yaml") if one.read_text().startswith("type: prova.inizio\n")]
+    declared.write_text(declared.read_text().replace("properties: {", f"properties: {{altro: {{{kind}}}, "))
+    assert [("test.body", hint)] == [(one.code, one.hint) for one in examine(rules, OPERATIONS)[1] if one.severity == "error"]
+
+
 def test_two_tests_with_one_name_and_answers_without_tests_are_findings(found, tmp_path):
     test = "  - {name: prova, given: {sys.leggi: {silent: true}}, expect: {state: done}}"
     assert ["test.duplicate-name"] == [one.code for one in found(READ, f"{test}\n{test}")]
