@@ -77,7 +77,7 @@ class Expression:
     """
 
     __slots__ = (
-        "_evaluate", "arguments", "cells", "compared", "comparisons", "in_cel", "literals", "lookups", "made", "mixed", "names",
+        "_evaluate", "arguments", "cells", "compared", "in_cel", "literals", "lookups", "made", "mixed", "names",
         "pairs", "references", "results", "sifted", "text", "texts",
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Expression:
         self.text, self._evaluate = text, evaluate
         self.in_cel = isinstance(evaluate, _Program | plain.Plain)
         self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
-        self.comparisons, self.compared, self.pairs, self.mixed = reading.comparisons, reading.compared, reading.pairs, reading.mixed
+        self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
         self.cells, self.sifted, self.texts = reading.cells, reading.sifted, reading.texts
 

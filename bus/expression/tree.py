@@ -135,15 +135,6 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A path compared with a text (``==``, ``!=``, ``in`` a list); ``offset`` is where the text starts."""
-
-    path: tuple[str, ...]
-    text: str
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts."""
 
@@ -176,12 +167,21 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A path compared with values that are written out; ``offset`` is that of the path, as its `Reference` has it."""
+    """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else. ``offset`` is that of
+    the path, as its `Reference` has it.
+    """
 
     function: str
     path: tuple[str, ...]
-    values: tuple[Any, ...]
+    values: tuple[tuple[Any, int], ...]
+    whole: bool
     offset: int
+
+    @property
+    def texts(self) -> Iterator[tuple[str, int]]:
+        """The texts that it may be the same as (``==``, ``!=``, ``in`` a list)."""
+        found = self.values if self.function in COMPARING else ()
+        return ((value, offset) for value, offset in found if isinstance(value, str) and value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +205,8 @@ class Reading:
     lookups: list[Lookup] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     """The columns that it reads of all rows of a table."""
-    comparisons: list[Comparison] = field(default_factory=list)
-    """The texts that its paths are compared with."""
     compared: list[Compared] = field(default_factory=list)
-    """What its paths are compared with, where that is written out."""
+    """What its paths are compared with, as far as that is written out."""
     pairs: list[Pair] = field(default_factory=list)
     """The values that it compares with one another."""
     arguments: list[Argument] = field(default_factory=list)
@@ -338,7 +336,6 @@ class _Walker:
                 self.walk(child, bound)
 
     def _walk_call(self, node: Any, bound: Bound) -> None:
-        self._note_comparison(node.call, bound)
         self._note_operator(node, bound)
         self._note_nulls(node.call)
         self._note_arguments(node, bound)
@@ -425,17 +422,6 @@ class _Walker:
         column = texts[2] if len(texts) > 2 else below[0] if len(below) == 1 else ""
         return (texts[0], column) if texts and texts[0] and column else None
 
-    def _note_comparison(self, call: Any, bound: Bound) -> None:
-        if call.function not in COMPARING:
-            return
-        left, right = call.args
-        if kind_of(left) == "const":
-            left, right = right, left
-        path = path_of(left, bound)
-        for text in right.list.elements if kind_of(right) == "list" else (right,):
-            if path and kind_of(text) == "const" and text.const.string_value:
-                self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions[text.id]))
-
     def _note_arguments(self, node: Any, bound: Bound) -> None:
         function, args = node.call.function, node.call.args
         offset = self.positions[node.id]
@@ -452,10 +438,11 @@ class _Walker:
             return
         for one, other in (call.args, call.args[::-1]):
             elements = other.list.elements if call.function == "@in" and kind_of(other) == "list" else (other,)
-            words = [_basic(element, of_none=False) for element in elements]
-            if (path := path_of(one, bound)) and all(words):
-                values = tuple(getattr(element.const, word) for element, word in zip(elements, words, strict=True))
-                self.reading.compared.append(Compared(call.function, path, values, self.positions[one.id]))
+            words = [(element, word) for element in elements if (word := _basic(element, of_none=False))]
+            if (path := path_of(one, bound)) and (words or not elements):
+                values = tuple((getattr(element.const, word), self.positions[element.id]) for element, word in words)
+                whole = len(values) == len(elements)
+                self.reading.compared.append(Compared(call.function, path, values, whole, self.positions[one.id]))
 
     def _check_optional(self, node: Any) -> None:
         """Optional values may only meet what understands them: our own functions would not survive one."""

@@ -260,16 +260,17 @@ class Paths:
         self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
 
     def _comparisons(self, used: Used) -> None:
-        for one in used.expression.comparisons:
-            if one.path[0] == "error" and "." in one.text:
-                continue  # codes of our own errors
+        """Texts that a code never is."""
+        for one in used.expression.compared:
             schema = self.values.at(one.path, used).schema
-            texts = self.values.named(one.path[0], used).texts if len(one.path) == 1 else ()
-            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ()) or sorted(texts)
-            if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
-                path = as_written(one.path)
-                hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
-                self._tell(used, one.offset, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint)
+            given = self.values.named(one.path[0], used).texts if len(one.path) == 1 else ()
+            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ()) or sorted(given)
+            if not choices or not all(isinstance(choice, str) for choice in choices):
+                continue
+            for text, offset in one.texts:
+                if text not in choices and not (one.path[0] == "error" and "." in text):  # that is a code of our own errors
+                    hint = suggestion(text, choices) or "it is one of " + ", ".join(choices[:12])
+                    self._tell(used, offset, "path.not-in-enumeration", f"{as_written(one.path)} is never `{text}`", hint)
 
     def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""

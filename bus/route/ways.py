@@ -123,13 +123,13 @@ def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) ->
 
 def _misspelt(accepted: Sequence[str], clauses: Iterable[Expression | None], operation: Operation) -> Iterator[str]:
     """What a step takes for codes of the operation, and are none: there is a finding of its own for each."""
-    compared = (one.text for when in clauses if when for one in when.comparisons if one.path == ("error", "code"))
+    compared = (text for when in clauses if when for one in when.compared if one.path == ("error", "code") for text, _ in one.texts)
     yield from (code for code in (*accepted, *compared) if code not in operation.refusals)
 
 
 def _is_of_no_kind(when: Expression | None) -> bool:
     """Whether a clause asks for a kind of error that there is not: nobody knows what it was to take."""
-    return when is not None and any(one.path == ("error", "kind") and one.text not in KINDS for one in when.comparisons)
+    return when is not None and any(one.path == ("error", "kind") and text not in KINDS for one in when.compared for text, _ in one.texts)
 
 
 def reached(step: Parsed, part: str, report: Reporter) -> Iterator[int]:
@@ -159,7 +159,7 @@ def _told_by_error(when: Expression) -> bool:
 
 def _of_our_own(when: Expression) -> bool:
     """Compared with the code of one of our own errors: which of them can happen is not declared."""
-    return any("." in one.text for one in when.comparisons)
+    return any("." in text for one in when.compared for text, _ in one.texts)
 
 
 def ends_the_run(clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
@@ -177,7 +177,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
     """
     domains: dict[tuple[str, ...], list[Any]] = {}
     conditions = [when for when in clauses if when]
-    compared = [one for when in conditions for one in when.compared]
+    compared = [one for when in conditions for one in when.compared if one.whole]
     for when in conditions:
         for one in when.references:
             if "[]" in one.path or one.tested:
@@ -185,7 +185,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
             known = names.get(one.path[0])
             schema = schema_at(known.schema, one.path[1:]) if known else {}
             values = _values(schema)
-            if values is None and any(other.path == one.path and other.offset == one.offset for other in when.compared):
+            if values is None and any((other.path, other.offset) == (one.path, one.offset) and other.whole for other in when.compared):
                 values = _sides(schema, [other for other in compared if other.path == one.path])
             if values is None:
                 return None
@@ -206,7 +206,7 @@ def _values(schema: Schema) -> list[Any] | None:
 
 def _sides(schema: Schema, compared: Sequence[Compared]) -> list[Any] | None:
     """Values of which each stands otherwise to what it is compared with, as the schema allows them; None where nobody knows."""
-    told = {value for one in compared for value in one.values}
+    told = {value for one in compared for value, _ in one.values}
     kind = type_of(schema)
     if kind == "string" and all(isinstance(one, str) for one in told) and all(one.function in COMPARING for one in compared):
         least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
