@@ -489,7 +489,8 @@ def _syntax(message: str, text: str) -> tuple[str, str, str]:
     if found == "<EOF>":
         return "the expression ends too early", _cut(text), found
     if found.startswith(('"', "'")) and "token recognition" in message:
-        hint = "a ` #` begins a comment: put the whole expression in quotes" if text[-1:] == found else ""
+        last = "delete it, or write the other one; a ` #` begins a comment: put the whole expression in quotes"
+        hint = last if text[-1:] == found else 'a text has quotes of its own, and an apostrophe stands within "…"'
         return "a quote is not closed", hint, found
     return f"unexpected `{found}`", "", found
 

@@ -24,6 +24,8 @@ _NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\())")
 _FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")
 """Brackets of expressions, and what begins a value."""
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+_INTO_THE_NEXT = re.compile(r",\s*[\w.-]+:\s*[\"']?\Z")
+"""The end of a text between quotes that holds the name of the next field."""
 _BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
 
 
@@ -69,6 +71,8 @@ class Slips:
 
     def _unquoted(self, noticed: Any, error: yaml.YAMLError) -> Told | None:
         """A text or an expression between brackets that lacks its quotes, or ends before they do."""
+        if self._ended_by_the_next(noticed.index):
+            return self._in_words("a quote ran on", self.last.start_mark)
         if behind := self._behind_quotes(noticed.index):
             return *behind, "yaml.syntax", "this expression needs quotes", IN_QUOTES
         if self._apostrophe(noticed.index):
@@ -113,7 +117,15 @@ class Slips:
             return None
         start: Any = last.start_mark
         between = self.source.text[getattr(last.end_mark, "index", index) : index]
-        return (start.line + 1, start.column + 1) if between.strip() == "" else None
+        item = "\n" in between and self.source.text.startswith("- ", index)  # of the list around: what is open began above
+        return (start.line + 1, start.column + 1) if between.strip() == "" and not item else None
+
+    def _ended_by_the_next(self, index: int) -> bool:
+        """Whether the value before is a text in quotes that goes up to the quote of the next field, as in ``{a: "'x', b: "'y'"}``."""
+        last = self.last
+        if getattr(last, "style", None) not in {"'", '"'} or last.end_mark.index != index:
+            return False
+        return _INTO_THE_NEXT.search(self.source.text, last.start_mark.index, index - 1) is not None
 
     def _apostrophe(self, index: int) -> bool:
         """Whether the value before is a text in single quotes that goes on behind the second, as in ``{a: 'l'ufficio'}``."""
@@ -168,6 +180,8 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
     for words, sentence, hint in _WORDED:
         if words in problem:
             return sentence.format(here=here, two=line[column : column + 2], before=line[column - 1 : column]), hint
+    if here in {"}", "]"}:
+        return f"`{here}` closes nothing", "delete it, or open what it is to close"
     if line[:column].strip():
         return (
             f"`{here}` stands behind a value that has ended",

@@ -222,7 +222,7 @@ def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
         ("%FOO bar\n---\na: 1\n", (1, 5), "a line that starts with % is not taken"),
         ("a: !e!x b\n", (1, 4), "a tag (!) is not taken"),
         ("a: 'it's'\n", (1, 8), "`s` stands behind a value that has ended"),
-        ("a: {b: c}}\n", (1, 10), "`}` stands behind a value that has ended"),
+        ("a: {b: c}}\n", (1, 10), "`}` closes nothing"),
         ("a: b\n- c\n", (2, 1), "this line does not fit what is above"),
         ('a: {b: f("x", "y")}\n', (1, 8), "this expression needs quotes"),
         ('a: {b: c == "x" ? "y" : "z"}\n', (1, 8), "this expression needs quotes"),
