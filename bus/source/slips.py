@@ -15,6 +15,7 @@ Told: TypeAlias = tuple[int, int, str, str, str]
 BLANKS = "\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
 _BLANK_BEHIND_COLON = re.compile(f"^[ -]*[\\w.-]+:[{BLANKS}]")
 IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
+NOT_CLOSED = "a quote is not closed"
 COLON_MISSING = "a colon is missing before the bracket"
 BANG, BANG_HINT = "an expression that starts with `!` needs quotes", "put it in quotes as a whole: '!…'"
 _OPERATOR = re.compile(r"[-+*/%<>=!&|?.]|in\b")
@@ -55,7 +56,16 @@ class Slips:
             told = self._in_words("a quote ran on", self.last.start_mark)
         if told is None and "expected ',' or" in problem:
             told = self._unquoted(noticed, error)
-        return told or self._in_words(problem, mark)
+        return self._first_open(told or self._in_words(problem, mark))
+
+    def _first_open(self, told: Told) -> Told:
+        """What is told of a quote, of the one on its line that was forgotten first: each after it opens where another was to close."""
+        line, column, code, sentence, _ = told
+        if sentence != NOT_CLOSED:
+            return told
+        text = self.source.lines[line - 1]
+        found = next((one for one in _QUOTED.finditer(text, 0, column - 1) if _INTO_THE_NEXT.search(one[0][:-1])), None)
+        return told if found is None else (line, found.start() + 1, code, sentence, f"write {found[0][0]} where the text ends")
 
     def _slip(self, problem: str, noticed: Any) -> Told | None:
         """A slip on the line, or the one above, that libyaml has no words for."""
@@ -164,7 +174,7 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
     if "cannot start any token" in problem:
         return f"`{here}` cannot start a value", "put the text in quotes"
     if "unexpected end of stream" in problem or "a quote ran on" in problem:
-        return "a quote is not closed", f"write {here} where the text ends"
+        return NOT_CLOSED, f"write {here} where the text ends"
     if "a bracket in a text" in problem:
         return f"`{here}` ends the text before it", "within {…} or […] put a text that holds brackets in quotes"
     if "expected ',' or" in problem:
