@@ -421,6 +421,8 @@ def load(path: Path, *, secrets: bool | None = True) -> Config:
 
     Without ``secrets`` each of them is an empty text, or the default of a setting that can be none; with None those that are not there.
     """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", code="config.unreadable", hint=f"name the file: {path / 'config.yaml'}")
     if not path.is_file():
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
         hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +198,21 @@ def test_the_digest_is_of_the_rules_not_of_the_files(folder: Path) -> None:
     (folder / "routes/buona.yaml").rename(folder / "routes/altro-nome.yaml")
     write(folder, "routes/altro-nome.yaml", "# a comment\n" + (folder / "routes/altro-nome.yaml").read_text())
     assert before == load(folder, OPERATIONS).digest
+
+
+@pytest.mark.parametrize("closed", ["routes", "mappings/tables"])
+def test_a_folder_that_is_not_ours_to_read_is_not_taken_for_empty(folder: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rules would be taken for deleted ones, and an activation would take them out of force."""
+    scandir = os.scandir
+
+    def scan(path: Path | str) -> Any:
+        if Path(path) == folder / closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(PermissionError, match=closed):
+        examine(folder, OPERATIONS)
 
 
 def test_a_folder_without_routes_says_so(tmp_path: Path) -> None:

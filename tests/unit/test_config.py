@@ -382,3 +382,9 @@ _OPERATION = {"effect": "read", "request": {"type": "object", "properties": {}},
 )  # fmt: skip
 def test_what_an_adapter_offers_is_told_though_its_address_is_a_secret_that_is_not_read(own: dict[str, Any]) -> None:
     assert [*offered(config.parse(settings(adapters={"strade": own}), Path("config.yaml"), secrets=False))] == ["strade.una"]
+
+
+def test_a_folder_in_the_place_of_the_settings_is_told_as_such(tmp_path):
+    with pytest.raises(ConfigError, match=f"{tmp_path} is a folder") as refused:
+        config.load(tmp_path)
+    assert refused.value.hint == f"name the file: {tmp_path / 'config.yaml'}"
