@@ -107,7 +107,7 @@ def _in_short(faults: Sequence[str]) -> list[str]:
 
 @app.command("new")
 def new_test(
-    message: Annotated[str, typer.Option("--from", help="Id of the message, or of its run.")],
+    message: Annotated[str, typer.Option("--from", help="Id of the message or of its run, or the key of a case.")],
     name: Annotated[str, typer.Option("--name", help="What the test says must hold; a sentence.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Add it to the end of the route's file.")] = False,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Take it out of a bundle; no database is needed.")] = None,

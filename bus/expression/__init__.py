@@ -78,7 +78,7 @@ class Expression:
 
     __slots__ = (
         "_evaluate", "arguments", "cells", "compared", "in_cel", "literals", "lookups", "made", "mixed", "names",
-        "pairs", "references", "results", "sifted", "text", "texts",
+        "pairs", "picks", "references", "results", "sifted", "text", "texts",
     )  # fmt: skip
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
@@ -87,7 +87,7 @@ class Expression:
         self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
         self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
-        self.cells, self.sifted, self.texts = reading.cells, reading.sifted, reading.texts
+        self.cells, self.sifted, self.texts, self.picks = reading.cells, reading.sifted, reading.texts, reading.picks
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self._evaluate(scope)

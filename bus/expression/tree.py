@@ -153,6 +153,15 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """``{"a": 1, "b": 2}[path]``, whose value something needs: the keys that are written out; ``offset`` is where the path starts."""
+
+    path: tuple[str, ...]
+    keys: frozenset[str]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two values that are compared. Of each its path, or what form it surely has: ``date``, ``date-time``, or ``text`` that is neither.
 
@@ -209,6 +218,8 @@ class Reading:
     """What its paths are compared with, as far as that is written out."""
     pairs: list[Pair] = field(default_factory=list)
     """The values that it compares with one another."""
+    picks: list[Pick] = field(default_factory=list)
+    """What it picks by a path out of what is written out."""
     arguments: list[Argument] = field(default_factory=list)
     """The paths whose values some functions and operators take as they are."""
     literals: list[Literal] = field(default_factory=list)
@@ -337,6 +348,7 @@ class _Walker:
 
     def _walk_call(self, node: Any, bound: Bound) -> None:
         self._note_operator(node, bound)
+        self._note_pick(node.call, bound)
         self._note_nulls(node.call)
         self._note_arguments(node, bound)
         self._note_compared(node.call, bound)
@@ -356,6 +368,14 @@ class _Walker:
             self.reading.pairs += [Pair(left, right, function, self.positions[node.id])] if left and right else []
         elif function in RECKONING and len({_basic(one) for one in args} - {""}) > 1:
             self.reading.mixed.append(self.positions[node.id])
+
+    def _note_pick(self, call: Any, bound: Bound) -> None:
+        if call.function != "_[_]" or kind_of(call.args[0]) != "struct" or self.behind:
+            return
+        path, keys = path_of(call.args[1], bound), {written_in(entry.map_key) for entry in call.args[0].struct.entries}
+        if path and None not in keys:
+            name = self.positions[call.args[1].id] - len(".".join(path[:-1]))  # CEL points at the last point of a path
+            self.reading.picks.append(Pick(path, frozenset(filter(None, keys)), max(name, 0)))
 
     def _note_nulls(self, call: Any) -> None:
         if call.function in _NOT_OF_NULL:

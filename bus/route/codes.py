@@ -192,7 +192,8 @@ CODES: dict[str, Code] = {
     ),
     "path.maybe-missing": Code(
         "The contract lets what is read here be missing, and nothing asks first: on such a message the run would stop here, or the"
-        " message be refused where its case or key is told. A condition does not ask for itself.",
+        " message be refused where its case or key is told. A condition does not ask for itself. Of `{...}[body.tipo]` it is a code of the"
+        " contract for which nothing is written.",
         "each: body.righe   # righe is optional",
         "Walk `body.?righe.orValue([])`, write `{$value: ..., $default: ...}`, ask `has(body.righe)` in a `when` before, or make the"
         " field mandatory in its contract.",

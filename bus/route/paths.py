@@ -21,7 +21,7 @@ from bus.mapping.template import Used, part_of, tested_in
 from bus.route.doubts import Doubts, kept_nulls
 from bus.route.known import SCALARS, type_of
 from bus.route.values import Values
-from bus.source import Reporter, Severity, line_and_column, suggestion
+from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
 
 _OR_ELSE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\([^()]*\)\s*")
 
@@ -98,6 +98,7 @@ class Paths:
             strange = len(self.report.findings) > before
             told = self._arguments(used)
             self._keys(used)
+            self._picks(used)
             self._dates(used)
             good = self._types(used, told, mixed=not strange) and not strange and not told
             if not good or len(self.report.findings) > before:
@@ -262,15 +263,18 @@ class Paths:
     def _comparisons(self, used: Used) -> None:
         """Texts that a code never is."""
         for one in used.expression.compared:
-            schema = self.values.at(one.path, used).schema
-            given = self.values.named(one.path[0], used).texts if len(one.path) == 1 else ()
-            choices = [choice for choice in choices_of(schema) if choice is not None] or schema.get(CODES, ()) or sorted(given)
-            if not choices or not all(isinstance(choice, str) for choice in choices):
-                continue
-            for text, offset in one.texts:
+            choices = self._choices(one.path, used)
+            for text, offset in one.texts if choices else ():
                 if text not in choices and not (one.path[0] == "error" and "." in text):  # that is a code of our own errors
                     hint = suggestion(text, choices) or "it is one of " + ", ".join(choices[:12])
                     self._tell(used, offset, "path.not-in-enumeration", f"{as_written(one.path)} is never `{text}`", hint)
+
+    def _choices(self, path: tuple[str, ...], used: Used) -> list[str]:
+        """The texts of which a path leads to one, by a contract, a table or the `set` before; empty where there may be others."""
+        schema = self.values.at(path, used).schema
+        texts = self.values.named(path[0], used).texts if len(path) == 1 else ()
+        found = [choice for choice in choices_of(schema) if choice is not None] or [*schema.get(CODES, ())] or sorted(texts)
+        return found if all(isinstance(choice, str) for choice in found) else []
 
     def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""
@@ -284,6 +288,17 @@ class Paths:
                 continue
             codes = self.values.at(lookup.path, used).schema.get("enum", ())
             self._no_keys(used, lookup, [str(code) for code in codes if code is not None], as_written(lookup.path))
+
+    def _picks(self, used: Used) -> None:
+        """Codes of a contract for which nothing is written out in the object that they pick from."""
+        for one in used.expression.picks if not used.guarded else ():
+            codes = self._choices(one.path, used)
+            if one.path in self.asked or not (left := [code for code in codes if code not in one.keys]):
+                continue
+            odd = sorted(one.keys.difference(codes))
+            hint = suggestion(left[0], odd) and f"did you mean {left[0]}, where {nearest(left[0], odd)} is written?"
+            sentence = f"nothing stands here for {', '.join(left)}, which {as_written(one.path)} may be: then this has no value"
+            self._tell(used, one.offset, "path.maybe-missing", sentence, hint or "write it too, or ask before: a `when`", "warning")
 
     def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
         if strange := [code for code in codes if code not in self.values.types.tables[lookup.table or ""]]:
