@@ -413,6 +413,8 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "true and false are written without quotes"
     elif function == "@in" and types.rstrip(")").endswith("string"):
         hint = 'for a part of a text write x.contains("…")'
+    elif function == "contains" and types.removeprefix("(").startswith("list"):
+        hint = "whether a list has an item: x in list"
     elif "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
         hint = "size(…) counts the items of a list"
     elif "optional" in types:

@@ -173,9 +173,7 @@ class Paths:
     def _missing(self, used: Used, doubts: list[tuple[str, ...]]) -> None:
         """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
         expression = used.expression
-        asked = self.asked
-        if part_of(used.pointer) in {"when", "$when"}:
-            asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.values.lists.values())
+        asked = self._asked(used)
         path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
         if not path:
             return
@@ -187,6 +185,12 @@ class Paths:
         tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
         clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
         self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
+
+    def _asked(self, used: Used) -> frozenset[tuple[str, ...]]:
+        """The paths that some condition asks about; a condition is not asked by itself."""
+        if part_of(used.pointer) not in {"when", "$when"}:
+            return self.asked
+        return self.asked - {one.path for one in used.expression.references if not one.tested} | tested_in(self.values.lists.values())
 
     def _kept(self, used: Used) -> None:
         """Where ``orValue`` is to stand for what may be null, too: it gives the null on. As a whole value that is for its target to say."""
@@ -293,7 +297,7 @@ class Paths:
         """Codes of a contract for which nothing is written out in the object that they pick from."""
         for one in used.expression.picks if not used.guarded else ():
             codes = self._choices(one.path, used)
-            if one.path in self.asked or not (left := [code for code in codes if code not in one.keys]):
+            if one.path in self._asked(used) or not (left := [code for code in codes if code not in one.keys]):
                 continue
             odd = sorted(one.keys.difference(codes))
             hint = suggestion(left[0], odd) and f"did you mean {left[0]}, where {nearest(left[0], odd)} is written?"
