@@ -28,6 +28,10 @@ def copy(
     if (path := settings.file_of(source)) is not None and not path.is_file():
         raise ConfigError(f"there is no database at {source}", code="copy.no-source", hint="write sqlite:/// and its path")
     chosen = settings.load(config)
+    target = settings.file_of(chosen.store.url)
+    if chosen.store.url == source or (path is not None and target is not None and target.exists() and target.samefile(path)):
+        hint = "let store.url in the settings name the new one first"
+        raise ConfigError("store.url names the store that is to be copied", code="copy.not-empty", hint=hint)
     with closing(open_store(source, exclusive=True)) as old:
         keys = unlock(old, chosen)
         with closing(open_store(chosen.store.url, exclusive=True)) as new:

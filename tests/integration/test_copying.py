@@ -89,6 +89,14 @@ def test_an_erasure_that_waits_for_a_second_person_still_waits(tmp_path, postgre
         assert confirmed(server, request).status == 200
 
 
+def test_a_store_is_not_copied_into_itself(old, capsys):
+    """Who forgets to name the new store first would be told that another bus works there: this very process."""
+    folder, _ = old
+    assert main(["copy", f"sqlite:///{folder}/var/../var/snodo.db", "--config", str(folder / "config.yaml"), "--json"]) == 2
+    told = json.loads(capsys.readouterr().err)
+    assert ("copy.not-empty", "store.url names the store that is to be copied") == (told["code"], told["detail"])
+
+
 def test_a_store_that_holds_something_is_not_copied_into(tmp_path, old, postgresql_url, capsys):
     folder, _ = old
     copied(folder, tmp_path / "new", postgresql_url, capsys)
