@@ -216,6 +216,7 @@ def test_why_there_is_no_connection_is_told_and_stands_in_the_evidence(url):
     streets.close()
     assert isinstance(done.error, Unreachable)
     _, _, why = done.error.sentence.partition("and nothing was asked: ")
+    assert done.error.cause == why
     assert 'role "nessuno" does not exist' in why or why == "unable to open database file"
     assert b'role \\"nessuno\\" does not exist' in done.wire or b"unable to open database file" in done.wire
 
