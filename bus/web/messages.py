@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from bus.engine.arrival import Submission
 from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
 from bus.errors import Erased, NotFound, StoreError
+from bus.jsontext import pointer
 from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
@@ -64,15 +66,20 @@ async def _hand_in(house: House, submission: Submission) -> Accepted:
 
 
 async def _files(call: Call, files: Sequence[NamedFile]) -> tuple[Attachment, ...]:
-    """What the message names must have come before, from the same sender."""
+    """What the message names must have come before, from the same sender; raises `NotFound`, which says which has not."""
     describe = call.house.app.attachments.describe
     sender = None if call.caller.sees_all else call.caller.name
 
-    def named(file: NamedFile) -> Attachment:
-        known = describe(file.address, sender)
+    def named(index: int, file: NamedFile) -> Attachment:
+        try:
+            known = describe(file.address, sender)
+        except NotFound as error:
+            place = pointer(("attachments", index))
+            faults = [{"pointer": place, "sentence": error.sentence}]
+            raise NotFound(f"{place}: {error.sentence}", code=error.code, hint=error.hint, faults=faults) from None
         return known if file.name is None else known._replace(name=file.name)
 
-    return await call.house.run(lambda: tuple(map(named, files)))
+    return await call.house.run(lambda: tuple(itertools.starmap(named, enumerate(files))))
 
 
 def _accepted(accepted: Accepted, prefix: str) -> dict[str, Any]:

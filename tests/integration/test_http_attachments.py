@@ -75,6 +75,10 @@ def test_a_file_that_the_caller_has_is_not_sent_again(call, server):
 def test_which_of_the_files_is_none_is_told(call):
     refused = call("POST", "/messages", saluto("X", attachments=["0" * 64, {"sha256": "0" * 64, "name": "piano/1.pdf"}]))
     assert [fault["pointer"] for fault in refused.json["faults"]] == ["/attachments/1"]
+    here = call("POST", "/attachments?name=a.pdf", b"questo").json["sha256"]
+    missing = call("POST", "/messages", saluto("X", attachments=[here, "0" * 64]))
+    assert (missing.status, missing.json["code"]) == (404, "attachment.unknown")
+    assert [fault["pointer"] for fault in missing.json["faults"]] == ["/attachments/1"]
 
 
 def test_a_file_is_named_once_in_a_message(call):
