@@ -137,7 +137,7 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
     declared = catalog.types.get(submission.type)
     if declared is None:
-        hint = catalog.nearest_type(submission.type) or "those that there are stand in mappings/types; ask the operator of the bus"
+        hint = catalog.nearest_type(submission.type) or "GET /catalog names the type of each service; for others ask the operator"
         raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=hint)
     if declared.senders and submission.origin not in declared.senders:
         known = ", ".join(sorted(declared.senders))

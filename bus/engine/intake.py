@@ -283,7 +283,9 @@ def receive(tx: Tx, arrival: Arrival) -> Accepted:
     for scope, key in arrival.names.intake:
         seen = tx.one("intake_key", scope=scope, key=key)
         if seen is not None:
-            return _repeated(tx, seen["message"], seen["content"], arrival)
+            if seen["content"] != arrival.names.content:
+                raise _reused(scope, seen["message"])
+            return _repeated(tx, seen["message"])
     return _take_in(tx, arrival)
 
 
@@ -304,12 +306,18 @@ def accepted_as(tx: Tx, name: tuple[str, str]) -> str | None:
     return None if seen is None else str(seen["message"])
 
 
-def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:
-    if content != arrival.names.content:
-        raise Conflict(
-            "this key was used before for a message with other content",
-            hint="use a new key for a new message; the first one stands", message_id=identity,
-        )  # fmt: skip
+def _reused(scope: str, identity: str) -> Conflict:
+    """The refusal of a message that is known under a key of that scope (`bus.engine.arrival`) with other content."""
+    whose, name, *_ = scope.split(" ")
+    if whose == "key":
+        said, hint = "this key was used before for a message with other content", "use a new key for a new message; the first one stands"
+    else:
+        said = f"the {whose} {name} knows a message by a key in its body, and one with this key and other content came before"
+        hint = "in the body of a new message that key (the number of an application) is a new one; the first one stands"
+    return Conflict(said, hint=hint, message_id=identity)
+
+
+def _repeated(tx: Tx, identity: str) -> Accepted:
     row = tx.one("message", id=identity)
     assert row is not None
     tx.do("wait_for_standbys")  # the first 202 may never have been given: whoever committed it waits for them still

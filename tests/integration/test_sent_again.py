@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
+from bus.errors import Conflict
 from bus.log import log
 from tests.small_bus import at_work, wait_reply, write
 
@@ -46,3 +49,14 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
     replay = [sys.executable, "-m", "bus", "replay", "--all", "--from", "2020-01-01", "--config", str(settings)]  # it arms a guard for good
     said = subprocess.run(replay, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_which_key_a_message_of_other_content_has_in_common_with_another_is_told(tmp_path: Path) -> None:
+    settings = write(tmp_path)
+    (tmp_path / "routes/prova/tace.yaml").write_text(TAKES)
+    with at_work(App(config.load(settings), adapters={})) as app:
+        first = app.send(Submission("prova.silenzio", {"nome": "Ada"}, "portale", subject="una", key="una")).result(30).id
+        for key, said in (("una", "this key was used before"), ("altra", "the route prova.tace knows a message by a key in its body")):
+            with pytest.raises(Conflict) as caught:
+                app.send(Submission("prova.silenzio", {"nome": "Ada"}, "portale", subject="altra", key=key)).result(30)
+            assert (caught.value.sentence[: len(said)], caught.value.detail["message_id"]) == (said, first)
