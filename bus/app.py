@@ -52,6 +52,7 @@ from bus.errors import ConfigError, Conflict, StoreError
 from bus.log import keys
 from bus.log.keyring import Keyring
 from bus.log.keystore import open_keyring, refuse_used
+from bus.log.log import Owner
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
@@ -344,10 +345,10 @@ class App:
         with self.store.read() as tx:
             return inquiry.runs(tx, self._now(), state, route, most, held)
 
-    def records(self, what: str, key: str) -> list[JsonObject]:
-        """The log's records of one message, run or case, in order; raises `NotFound`."""
+    def records(self, what: Owner, key: str, after: int = 0, most: int = inquiry.MOST_RECORDS) -> JsonObject:
+        """See `bus.engine.inquiry.records`."""
         with self.store.read() as tx:
-            return inquiry.records(tx, what, key)
+            return inquiry.records(tx, what, key, after, most)
 
     def tail(self, after: int | None, most: int, wanted: watching.Filter) -> JsonObject:
         """See `bus.engine.watching.tail`."""

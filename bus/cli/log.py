@@ -37,7 +37,7 @@ def show_log(
     if sum(one is not None for one in (id, run, message, case)) != 1:
         raise typer.BadParameter("say whose records: an id, or one of --run, --message, --case", param_hint="log show")
     with client(url, key) as bus:
-        found = bus.get("/log", run=run, message=message, case=case) if id is None else _of(bus, id)
+        found = _whole(bus, run=run, message=message, case=case) if id is None else _of(bus, id)
     show(found, json, _records)
 
 
@@ -45,14 +45,25 @@ def _of(bus: Client, id: str) -> dict[str, Any]:
     """The records of whatever has that id: a message, else a run, else a case."""
     for kind in ("message", "run"):
         try:
-            found = bus.get("/log", **{kind: id})
+            found = _whole(bus, **{kind: id})
         except ClientError as error:
             if error.status != 404:
                 raise
         else:
             if found["records"]:
                 return found
-    return bus.get("/log", case=id)
+    return _whole(bus, case=id)
+
+
+def _whole(bus: Client, **of: str | None) -> dict[str, Any]:
+    """All records of one thing, page by page."""
+    found: list[Any] = []
+    after = None
+    while True:
+        page = bus.get("/log", **of, after=after)
+        found, after = found + page["records"], page.get("next")
+        if after is None:
+            return {"records": found}
 
 
 def _records(shown: dict[str, Any]) -> None:

@@ -132,9 +132,7 @@ def case(tx: Tx, key: str, now: str, *, sender: str | None = None, after: int = 
     identity = case_of(tx, key)
     if sender is not None and tx.one("sends_in_case", case_id=identity, sender=sender) is None:
         raise unknown_case()
-    page = log.page_of_case(tx, identity, after, most + 1)
-    end = page[most - 1][0] if len(page) > most else None
-    page = page[:most]
+    page, end = log.page_of(tx, "case", identity, after, most)
     records = [record for _, record in page]
     begun = [record for record in records if record.kind == "received"]
     told = sorted([*page, *_losses(tx, identity, page, after, end)], key=lambda one: one[0])
@@ -201,19 +199,14 @@ def _keys(tx: Tx, records: list[Record]) -> list[tuple[str, str]]:
     return sorted((name, value) for name, value in found if name not in WEAK)
 
 
-def records(tx: Tx, what: str, key: str) -> list[JsonObject]:
-    """The records of one ``message``, ``run`` or ``case``, in order. Raises `NotFound`."""
-    if what == "case":
-        found = log.of_case(tx, case_of(tx, key))
-    elif what == "run":
-        found = log.of_run(tx, key)
-    else:
-        found = log.of_message(tx, key)
-    if not found:
+def records(tx: Tx, what: log.Owner, key: str, after: int, most: int) -> JsonObject:
+    """A page of the ``records`` of one message, run or case, in order, and the ``next``. Raises `NotFound`."""
+    page, end = log.page_of(tx, what, case_of(tx, key) if what == "case" else key, after, most)
+    if not page and not after:
         raise NotFound(
             f"the log has no record of that {what}", code="log.unknown", hint="ids are in the answers of the API and in bus runs"
         )
-    return [as_line(record) for record in found]
+    return {"records": [as_line(record) for _, record in page], "next": end}
 
 
 def state_of(states: list[str]) -> str:

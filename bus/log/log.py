@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from bus import clock
 from bus.errors import UNREADABLE, Erased, KeyMissing
@@ -15,6 +15,8 @@ from bus.message import parsed
 from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
+Owner: TypeAlias = Literal["run", "message", "case"]
+"""Whose records are asked for."""
 
 
 def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = (), line: bytes = b"") -> None:
@@ -56,14 +58,12 @@ def of_messages(tx: Tx, messages: Sequence[str]) -> Iterator[Record]:
         yield from map(_record, tx.all("records_of_messages", messages=listed(messages[at : at + PAGE])))
 
 
-def of_case(tx: Tx, case_id: str) -> list[Record]:
-    """All that happened in a case, in order."""
-    return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]
-
-
-def page_of_case(tx: Tx, case_id: str, after: int, most: int) -> list[tuple[int, Record]]:
-    """What happened in a case behind a number, in order, with the numbers."""
-    return [(row["seq"], _record(row)) for row in tx.all("page_of_case", case_id=case_id, after=after, most=most)]
+def page_of(tx: Tx, what: Owner, identity: str, after: int, most: int) -> tuple[list[tuple[int, Record]], int | None]:
+    """At most so many records of a run, a message or a case, behind a number, in order, with their numbers; and where to go on, if there
+    are more.
+    """
+    found = [(row["seq"], _record(row)) for row in tx.all(f"page_of_{what}", id=identity, after=after, most=most + 1)]
+    return found[:most], found[most - 1][0] if len(found) > most else None
 
 
 def everything(tx: Tx) -> Iterator[tuple[int, Record]]:

@@ -42,13 +42,16 @@ SELECT seq, content FROM records WHERE run = :run ORDER BY seq
 -- name: records_of_message
 SELECT seq, content FROM records WHERE message = :message ORDER BY seq
 
--- name: records_of_case
-SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
+-- name: page_of_run
+SELECT seq, content FROM records WHERE run = :id AND seq > :after ORDER BY seq LIMIT :most
 
--- One page of it; numbers are found in an index, and only what is shown is read.
+-- name: page_of_message
+SELECT seq, content FROM records WHERE message = :id AND seq > :after ORDER BY seq LIMIT :most
+
+-- Numbers are found in an index, and only what is shown is read.
 -- name: page_of_case
 SELECT seq, content FROM records WHERE seq IN (SELECT r.seq FROM messages m JOIN records r ON r.message = m.id
-  WHERE m.case_id = :case_id AND r.seq > :after ORDER BY r.seq LIMIT :most) ORDER BY seq
+  WHERE m.case_id = :id AND r.seq > :after ORDER BY r.seq LIMIT :most) ORDER BY seq
 
 -- What replay and plan read, some hundred messages at a time.
 -- name: newest_received

@@ -31,7 +31,10 @@ CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
 _ID = {"type": "string", "format": "uuid"}
-_RECORDS = {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": MOST_RECORDS}
+_PAGE = (
+    _query("after", "`next` of the page before.", {"type": "integer", "minimum": 0}),
+    _query("limit", "At most so many records.", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": MOST_RECORDS}),
+)
 
 
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
@@ -66,8 +69,7 @@ MESSAGES = (
         {200: ("The case.", "Case", JSON)}, {404},
         (
             _path("key", "A key of the case, as value or name:value; percent-encode a slash."),
-            _query("after", "`next` of the page before.", {"type": "integer", "minimum": 0}),
-            _query("limit", "At most so many records.", _RECORDS),
+            *_PAGE,
         ), tag="cases",
     ),
 )  # fmt: skip
@@ -146,6 +148,7 @@ OPERATION = (
             _query("message", "Id of a message.", _ID),
             _query("run", "Id of a run.", _ID),
             _query("case", "Key of a case."),
+            *_PAGE,
         ),
     ),
     _operation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bus.engine.inquiry import MOST_RECORDS
 from bus.errors import Invalid
 from bus.web.answer import Answer, Call, json_answer, number_of
@@ -15,7 +17,7 @@ async def case(call: Call) -> Answer:
 
     A page of it, and most cases are one: ``limit`` records of the timeline, and the keys, messages and runs that these tell of.
     """
-    most, after = number_of(call.query, "limit", 1, MOST_RECORDS, MOST_RECORDS), number_of(call.query, "after", 0, 2**62, 0)
+    after, most = _page(call)
     sender = None if call.caller.sees_all else call.caller.name
     return json_answer(
         await call.house.run(lambda: call.house.app.case(call.path["key"], sender=sender, after=after, most=most)),
@@ -40,8 +42,15 @@ async def run(call: Call) -> Answer:
 
 
 async def log(call: Call) -> Answer:
-    """The records of one message, run or case, in order; no payloads."""
-    if len(call.query) != 1:
+    """A page of the records of one message, run or case, in order; no payloads."""
+    after, most = _page(call)
+    asked: list[Any] = [(name, call.query[name]) for name in ("message", "run", "case") if name in call.query]
+    if len(asked) != 1:
         raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
-    [(what, key)] = call.query.items()
-    return json_answer({"records": await call.house.run(lambda: call.house.app.records(what, key))})
+    [(what, key)] = asked
+    return json_answer(await call.house.run(lambda: call.house.app.records(what, key, after, most)))
+
+
+def _page(call: Call) -> tuple[int, int]:
+    """Behind which record to go on, and how many at most."""
+    return number_of(call.query, "after", 0, 2**62, 0), number_of(call.query, "limit", 1, MOST_RECORDS, MOST_RECORDS)

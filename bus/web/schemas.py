@@ -58,6 +58,7 @@ _RUN: dict[str, Shape] = {
     "opened": TIME,
     "changed": TIME,
 }
+_NEXT: Shape = {**NUMBER, "nullable": True, "description": "What to send as `after` for the page that follows; null at the end."}
 _ADDRESS: Shape = {**TEXT, "pattern": "^[0-9a-f]{64}$"}
 _ACCEPTED: dict[str, Shape] = {
     "id": UUID,
@@ -143,7 +144,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Run": {**_RUN, "waits": _array(ANYTHING), "journal": _list("Record")},
     "Runs": {"runs": _list("RunLine")},
     "Record": {"v": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT},
-    "Records": {"records": _list("Record")},
+    "Records": {"records": _list("Record"), "next": _NEXT},
     "Case": {
         "case": UUID,
         "state": {**_one(STATES), "description": "Of the whole case, not of this page."},
@@ -151,7 +152,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "messages": _array(_object({"id": UUID, "type": TEXT, "time": TIME, "sender": TEXT}), "Those that came in this page."),
         "runs": {**_list("RunLine"), "description": "Those that the messages of this page began."},
         "timeline": {**_list("Record"), "description": "In order, the oldest first."},
-        "next": {**NUMBER, "nullable": True, "description": "What to send as `after` for the page that follows; null at the end."},
+        "next": _NEXT,
     },
     "Attachment": {"sha256": TEXT, "size": NUMBER, "media_type": TEXT, "name": TEXT, "links": TEXTS},
     "Service": {

@@ -123,7 +123,7 @@ def test_a_request_in_doubt_goes_out_again_as_it_was_though_it_is_tomorrow(house
     first = next(iter(ente.held.values()))
     house.clock.ahead = dt.timedelta(days=1)
     again = house.start(Ente([], ente.held))
-    assert run_of(again, message, "done", "dead")["state"] == "done", again.records("message", message)[-1]
+    assert run_of(again, message, "done", "dead")["state"] == "done", again.records("message", message)["records"][-1]
     assert again.message(message)["reply"] == {"numero": 1, "scadenza": first.scadenza}
 
 

@@ -285,6 +285,7 @@ REFUSALS = [
     ("limit not a number", "GET", "/runs?limit=molti", None, {}, "sistemista", 422, "input.query"),
     ("a limit of thousands of digits", "GET", "/runs?limit=" + "9" * 5000, None, {}, "sistemista", 422, "input.query"),
     ("records of nothing", "GET", "/log", None, {}, "revisore", 422, "input.query"),
+    ("records of two", "GET", "/log?run=x&message=x&limit=5", None, {}, "revisore", 422, "input.query"),
     ("records unknown", "GET", "/log?run=x", None, {}, "revisore", 404, "log.unknown"),
     ("unknown dead letter", "GET", "/dead/x", None, {}, "sistemista", 404, "run.unknown"),
     ("act of unknown field", "POST", "/dead/x/discard", {"reason": "x", "altro": 1}, J, "sistemista", 422, "input.invalid"),

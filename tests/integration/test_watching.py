@@ -239,7 +239,7 @@ def test_a_test_of_a_route_expects_the_records_that_the_bus_writes(tmp_path: Pat
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}})
         wait_reply(server.app, sent, 60)
         until(lambda: "done" == call("GET", f"/messages/{sent}").json["state"], "it is done")
-        written = [record["kind"] for record in server.app.records("message", sent) if record["kind"] != "parked"]
+        written = [record["kind"] for record in server.app.records("message", sent)["records"] if record["kind"] != "parked"]
         catalog = server.app.catalog()
     [told] = run_folder(catalog, {f"eco.{one.name}": one for one in eco.operations.values()}, ["prova.racconta"])
     assert () == told.faults

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import bus.client as module
+from bus.cli import main
 from bus.client import Client, ClientError
 from bus.log import log
 from bus.web import matters
@@ -52,7 +53,7 @@ def test_sending_asking_and_following(client):
     assert client.case("istanza:Ada")["messages"][0]["id"] == accepted["id"]
 
 
-def test_a_case_is_read_page_by_page_and_told_as_one(client, monkeypatch):
+def test_a_case_is_read_page_by_page_and_told_as_one(server, client, monkeypatch, capsys):
     sent = [client.send("prova.saluto", {"nome": "Pia"}, key=f"pia-{number}")["id"] for number in range(3)]
     for one in sent:
         client.wait_for(one)
@@ -67,6 +68,10 @@ def test_a_case_is_read_page_by_page_and_told_as_one(client, monkeypatch):
     monkeypatch.setattr(matters, "MOST_RECORDS", 2)
     assert client.get("/cases/istanza:Pia")["next"] is not None
     assert client.case("istanza:Pia") == whole
+    assert main(["log", "show", "istanza:Pia", "--json", "--url", server.url, "--key", key_of("revisore")]) == 0
+    assert json.loads(capsys.readouterr().out) == {"records": whole["timeline"]}
+    assert main(["case", "show", "istanza:Pia", "--limit", "2", "--url", server.url, "--key", key_of("portale")]) == 0
+    assert f"more: --after {pages[0]['next']}" in capsys.readouterr().out
 
 
 def test_asking_what_nobody_answers_says_so_and_the_message_stands(client):
