@@ -118,11 +118,22 @@ def functions() -> Iterator[str]:
 
 def api() -> Iterator[str]:
     from bus.web.api import SERVED
-    from bus.web.served import HEADERS, OF_PROBLEMS, PROBLEMS
+    from bus.web.served import HEADERS, OF_PROBLEMS, PROBLEMS, Field
 
     def named(headers: Iterable[str]) -> str:
         told = ", ".join(f"`{name}`" for name in headers)
         return f" Headers: {told}." if told else ""
+
+    def taken(field: Field) -> str:
+        """What a parameter may be, where not any text is taken."""
+        told = [", ".join(f"`{one}`" for one in field.schema["enum"])] if "enum" in field.schema else []
+        if "maximum" in field.schema:
+            told.append(f"{field.schema['minimum']} to {field.schema['maximum']}")
+        if "default" in field.schema:
+            told.append(f"{field.schema['default']} where it is left out")
+        if field.required:
+            told.append("must be there")
+        return f" Taken: {'; '.join(told)}." if told else ""
 
     yield "# The HTTP API\n"
     yield "With all shapes, as OpenAPI: `GET /openapi.json` of a running bus. Every error is a problem with a code: [errors](errors.md).\n"
@@ -131,7 +142,7 @@ def api() -> Iterator[str]:
         yield from ("", f"## {served.method} {served.path}\n", inspect.getdoc(served.handler) or served.summary, "", who, "")
         if served.fields:
             yield from (row("parameter", "in", "meaning"), row("---", "---", "---"))
-            yield from (row(f"`{one.name}`", one.place, one.description) for one in served.fields)
+            yield from (row(f"`{one.name}`", one.place, one.description + taken(one)) for one in served.fields)
             yield ""
         yield from (row("status", "meaning"), row("---", "---"))
         for status, (text, _, media) in served.answers.items():
