@@ -91,9 +91,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""
-        self._refuse(
-            Malformed("this is not an HTTP request", hint="is the address percent-encoded, and are its headers those of HTTP/1.1?")
-        )
+        said, hint = "this is not an HTTP request", "is the address percent-encoded, and are its headers those of HTTP/1.1?"
+        if self._coming:
+            said = "the body is not in chunks, as its headers say"
+            hint = "each begins with a line of its size, in hexadecimal digits"
+        self._refuse(Malformed(said, hint=hint))
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""

@@ -46,6 +46,15 @@ def test_what_is_not_http_gets_a_problem_too(server, request_text):
     assert [line for line in said if line.startswith(b"date: ")]
 
 
+@pytest.mark.parametrize("chunk", [b"0x2\r\n{}", b"-2\r\n{}", b"2\n{}", b"1\r\n{}\r\n", b"f" * 17 + b"\r\n"])
+def test_a_body_whose_chunks_are_none_is_told_as_that(server, chunk):
+    with connected(server) as raw:
+        raw.sendall(b"POST /messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + b"\r\n0\r\n\r\n")
+        head, _, body = rest(raw).partition(b"\r\n\r\n")
+    assert (head.split(b"\r\n")[0], json.loads(body)["code"]) == (b"HTTP/1.1 400 Bad Request", "input.malformed")
+    assert "chunks" in json.loads(body)["detail"]
+
+
 @pytest.mark.parametrize(
     ("lines", "status", "code"),
     [
