@@ -124,14 +124,22 @@ class MessageType:
 
     @cached_property
     def told(self) -> dict[str, Any]:
-        """The schema as it is told to who sends: a text that must be a code names the codes in use."""
+        """The schema as it is told to who sends: a text that must be a code names the codes in use, if a form goes with them."""
         fields = self.schema.get("properties", {})
         coded = {
-            name: {**one, "enum": [code for code in sorted(table) if code in one.get("enum", table)]}
+            name: {**one, "enum": [code for code in sorted(table) if code in one.get("enum", table) and self._has_form(name, code)]}
             for name, one in fields.items()
             if (table := self.codes.get(name)) and isinstance(one, dict) and one.get("type") == "string"
         }
         return {**self.schema, "properties": {**fields, **coded}} if coded else self.schema
+
+    def _has_form(self, name: str, code: str) -> bool:
+        """Whether what must be there in a form has one, where the field ``name`` with that code is all that tells which."""
+        needed = (one for field, one in self.forms.items() if field in self.schema.get("required", ()) and _fields_read(one) == {name})
+        try:
+            return all(one({"body": {name: code}}) for one in needed)
+        except ExpressionError:
+            return True
 
     @cached_property
     def has_decimals(self) -> bool:
@@ -262,6 +270,11 @@ def _form_faults(name: str, expression: Expression, body: dict[str, Any], types:
     if declared is None:
         return [Fault(_told_by(expression) or pointer((name,)), f"no form for `{name}` goes with this value")]
     return [Fault(pointer((name,)) + fault.pointer, fault.sentence) for fault in validate_whole(declared, body[name], types)]
+
+
+def _fields_read(expression: Expression) -> set[str]:
+    """The fields of the body that an expression reads."""
+    return {path[1] for path in (reference.path for reference in expression.references) if path[0] == "body" and len(path) > 1}
 
 
 def _told_by(expression: Expression) -> str:

@@ -147,3 +147,17 @@ def test_the_intake_refuses_with_all_the_faults_of_the_form():
         arrived(body={"istanza": "A1", "servizio": "orto", "dati": {"foglio": 1}})
     assert [fault["pointer"] for fault in caught.value.detail["faults"]] == ["/dati", "/dati/foglio"]
     assert caught.value.code == "body.invalid"
+
+
+@pytest.mark.parametrize(
+    ("required", "form", "codes"),
+    [
+        (["dati"], 'lookup("servizi", body.servizio, "modulo")', ["orto"]),
+        (["istanza"], 'lookup("servizi", body.servizio, "modulo")', ["orto", "pagina"]),
+        (["dati"], 'body.?ufficio.hasValue() ? lookup("servizi", "orto", "modulo") : null', ["orto", "pagina"]),
+    ],
+)
+def test_a_code_that_no_form_goes_with_is_not_told_to_who_sends(required: list[str], form: str, codes: list[str]) -> None:
+    """A list of services to choose from is made of what is told: whoever chose such a one would be refused."""
+    told = made({**DOCUMENT, "codes": {"servizio": "servizi"}, "forms": {"dati": form}, "schema": {**SCHEMA, "required": required}}).told
+    assert told["properties"]["servizio"]["enum"] == codes
