@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import secrets
 import sys
 import tempfile
@@ -44,4 +45,8 @@ def main(seed: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else secrets.token_hex(4)))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tamper", description="Tamper with logs at random: 10,000 times, all to be found."
+    )
+    parser.add_argument("seed", nargs="?", default=secrets.token_hex(4), help="that of a run before, to have it again")
+    sys.exit(main(parser.parse_args().seed))

@@ -39,3 +39,4 @@ def test_each_receipt_finds_the_run_that_was_made_to_wait_for_it(tmp_path: Path)
 def test_what_make_measures_by_can_be_started(program: str) -> None:
     done = subprocess.run([sys.executable, "-m", program, "--help"], capture_output=True, text=True, check=False, cwd=RESULTS.parents[1])
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: "), "it only tells how it is started, and does not begin"
