@@ -50,6 +50,7 @@ from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, Conflict, StoreError
 from bus.log import keys
+from bus.log.checkpoint import RECEIPTS
 from bus.log.keyring import Keyring
 from bus.log.keystore import open_keyring, refuse_used
 from bus.log.log import Owner
@@ -261,7 +262,7 @@ class App:
         settings = self.config.log
         if self.role == "worker":
             return None
-        signer = keys.at(settings.receipt_key, f"{settings.origin}{keys.RECEIPTS}", makes=True)
+        signer = keys.at(settings.receipt_key, f"{settings.origin}{RECEIPTS}", makes=True)
 
         def announce(tx: Tx) -> None:
             if not any(str(signer.verifier) in record.data["keys"] for record in keys.history(tx, "receipts")):

@@ -9,6 +9,7 @@ from bus.config import file_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, payload, timestamp
+from bus.log.checkpoint import RECEIPTS
 from bus.log.keyring import BLOCK
 from bus.log.keystore import blocks, left, look, refuse_used
 
@@ -75,7 +76,7 @@ def _lacking(at: Surroundings) -> int:
 def signers(at: Surroundings) -> Iterator[Verdict]:
     """The keys that sign the log and its receipts, where this machine has them: read as the start reads them."""
     log = at.settings.log
-    files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}{keys.RECEIPTS}"))
+    files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}{RECEIPTS}"))
     for path, name in files:
         try:
             if path is not None and path.exists():

@@ -16,6 +16,8 @@ from bus.log.tree import HASH
 
 MOST = 2**63 - 1
 """The largest size of a tree that is taken."""
+RECEIPTS = "/receipts"
+"""Behind the origin of a log: the name of the key that signs its receipts."""
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 

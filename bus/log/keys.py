@@ -22,8 +22,6 @@ from bus.message import new_id, parsed
 from bus.store import Row, Tx
 
 Purpose = Literal["checkpoints", "receipts"]
-RECEIPTS = "/receipts"
-"""Behind the origin of a log: the name of the key that signs its receipts."""
 SAYS_KEYS = b'"kind":"keys"'
 """Without this no record announces keys."""
 

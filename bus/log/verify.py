@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from bus.errors import Changed, EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
-from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, signed_by
+from bus.log.checkpoint import RECEIPTS, Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
@@ -164,7 +164,7 @@ class _Walk:
         given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
         self._own_word, self._keys = not given, given or keys.begun_with(first)
         self._origin = _origin(self._newest, self._keys, first)
-        if wrong := [key for key in trust.keys if key.name == self._origin + keys.RECEIPTS]:
+        if wrong := [key for key in trust.keys if key.name == self._origin + RECEIPTS]:
             raise EvidenceError(f"{wrong[0]} signs receipts, not the log", hint="bus log key show shows both: --key takes that of the log")
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}

@@ -13,7 +13,7 @@ from bus.errors import ConfigError, EvidenceError
 from bus.exact import Exact, File, Text
 from bus.faults import all_of
 from bus.log import note
-from bus.log.keys import RECEIPTS
+from bus.log.checkpoint import RECEIPTS
 
 
 def _public(said: str, type: int, whose: str) -> str:
