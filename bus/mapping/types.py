@@ -47,6 +47,8 @@ _SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
 BUILT_IN = frozenset({"body", "message", "case", "now"})
 """Names that every expression sees: the message's body and envelope, the case's keys, the moment (RFC 3339 text)."""
+TITLE = "nome"
+"""The column of a table that says what people call a code."""
 
 
 class ReplyFields(BaseModel):
@@ -124,14 +126,21 @@ class MessageType:
 
     @cached_property
     def told(self) -> dict[str, Any]:
-        """The schema as it is told to who sends: a text that must be a code names the codes in use, if a form goes with them."""
+        """The schema as it is told to who sends: a text that must be a code names the codes in use, if a form goes with them, and what
+        each is called (the ``title`` of an alternative) where their table says so.
+        """
         fields = self.schema.get("properties", {})
         coded = {
-            name: {**one, "enum": [code for code in sorted(table) if code in one.get("enum", table) and self._has_form(name, code)]}
+            name: {**one, **self._told_codes(name, table, one)}
             for name, one in fields.items()
             if (table := self.codes.get(name)) and isinstance(one, dict) and one.get("type") == "string"
         }
         return {**self.schema, "properties": {**fields, **coded}} if coded else self.schema
+
+    def _told_codes(self, name: str, table: Table, schema: Mapping[str, Any]) -> dict[str, Any]:
+        codes = [code for code in sorted(table) if code in schema.get("enum", table) and self._has_form(name, code)]
+        called = [{"const": code, "title": title} for code in codes if (title := table[code].get(TITLE))]
+        return {"enum": codes, "oneOf": called} if called and len(called) == len(codes) and "oneOf" not in schema else {"enum": codes}
 
     def _has_form(self, name: str, code: str) -> bool:
         """Whether what must be there in a form has one, where the field ``name`` with that code is all that tells which."""

@@ -19,6 +19,7 @@ from bus.source import Notes
 KEYS = Keyring.in_memory()
 TABLES = Tables({
     "uffici": {"SUE": {"codice": "SUE", "modulo": "prova.immobile"}, "URP": {"codice": "URP", "modulo": ""}},
+    "certificati": {"1": {"codice": "1", "nome": "Nascita"}, "15": {"codice": "15", "nome": "Residenza"}},
     "servizi": {"orto": {"codice": "orto", "modulo": "prova.immobile"}, "pagina": {"codice": "pagina", "modulo": None}},
 })  # fmt: skip
 SCHEMA: dict[str, Any] = {
@@ -161,3 +162,15 @@ def test_a_code_that_no_form_goes_with_is_not_told_to_who_sends(required: list[s
     """A list of services to choose from is made of what is told: whoever chose such a one would be refused."""
     told = made({**DOCUMENT, "codes": {"servizio": "servizi"}, "forms": {"dati": form}, "schema": {**SCHEMA, "required": required}}).told
     assert told["properties"]["servizio"]["enum"] == codes
+
+
+@pytest.mark.parametrize("alternatives", [{}, {"oneOf": [{"minLength": 1}]}])
+def test_a_portal_is_told_what_people_call_a_code(alternatives: dict[str, Any]) -> None:
+    """Where the table says it, and the schema has no alternatives of its own."""
+    codes = {"istanza": "certificati", "ufficio": "uffici"}
+    fields = {**SCHEMA["properties"], "istanza": {"type": "string", **alternatives}}
+    told = made({**DOCUMENT, "codes": codes, "schema": {**SCHEMA, "properties": fields}}).told["properties"]
+    assert told["istanza"]["enum"] == ["1", "15"]
+    called = [{"const": "1", "title": "Nascita"}, {"const": "15", "title": "Residenza"}]
+    assert told["istanza"]["oneOf"] == alternatives.get("oneOf", called)
+    assert "oneOf" not in told["ufficio"]
