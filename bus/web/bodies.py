@@ -13,7 +13,7 @@ from starlette.types import Message, Receive
 
 from bus.errors import Malformed, TooLarge
 from bus.web.exchange import Exchange
-from bus.web.problems import Slow
+from bus.web.problems import Slow, cut_short
 
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 PATIENCE = 20.0
@@ -120,9 +120,7 @@ async def _pieces(receive: Receive, first: Message | None = None) -> AsyncIterat
     while more:
         event, first = first or await receive(), None
         if event["type"] == "http.disconnect":
-            raise Malformed(
-                "the connection closed before the body was there", code="input.incomplete", hint="send it again, with the same key"
-            )
+            raise cut_short()
         more = event.get("more_body", False)
         if body := event.get("body"):
             yield body

@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from bus.errors import InputError, SnodoError, StoreError
+from bus.errors import InputError, Malformed, SnodoError, StoreError
 from bus.jsontext import dumps
 from bus.message import new_id
 from bus.web.answer import Answer
@@ -78,6 +78,11 @@ def headers_too_large(most: int) -> HeadersTooLarge:
     return HeadersTooLarge(
         f"the headers and the address are larger than {most} bytes", hint="shorten them: what is long stands in the body"
     )
+
+
+def cut_short() -> Malformed:
+    """The refusal of a request whose body ended before it was whole."""
+    return Malformed("the connection closed before the body was there", code="input.incomplete", hint="send it again, with the same key")
 
 
 def problem_of(error: Exception) -> Answer:

@@ -21,7 +21,7 @@ from bus.errors import ConfigError, InputError, Malformed
 from bus.web.answer import STANDING
 from bus.web.door import MOST_HEADERS, HttpDoor
 from bus.web.exchange import EXTENSION, Exchange
-from bus.web.problems import MEDIA_TYPE, headers_too_large, problem_of
+from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_of
 from bus.worker import LEAVING, ending_within, heeding, settle_memory
 
 HEADERS_WITHIN = 15.0
@@ -53,7 +53,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Whether the connection stays open for writing: who has asked and says no more may still listen for the answer."""
+        """Whether the connection stays open for writing: who has asked and says no more may still listen for the answer.
+
+        Of a body that is not whole the answer is that.
+        """
+        if self._coming:
+            self._refuse(cut_short())
         owed = self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
         if owed:
             self.cycle.keep_alive = False
