@@ -19,6 +19,7 @@ from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, E
 from bus.engine.fate import Tries
 from bus.engine.interpreter import Walk, at_the_door, case_keys
 from bus.engine.outcome import Done, Outcome, Retry
+from bus.expression import Expression
 from bus.log.record import WEAK
 from bus.message import Attachment, JsonValue, Message
 from bus.route.model import File
@@ -247,8 +248,8 @@ class Trial:
         """A request that the operation does not take is not asked. Raises ``unfit`` where the route does not speak of that."""
         step = next(one for one in self.plan.walk() if one.place == ask.place)
         conditions = [clause.when for clause in step.on_error] if isinstance(step, CallStep) else []
-        compared = [one for when in conditions for one in getattr(when, "comparisons", ())]
-        if not any((one.path, one.text) == (("error", "kind"), "invalid") for one in compared):
+        kinds = [one.texts for when in conditions if isinstance(when, Expression) for one in when.compared if one.path == ("error", "kind")]
+        if not any(kind == "invalid" for texts in kinds for kind, _ in texts):
             raise unfit
         run.tries.setdefault(ask.path, Tries())
         error = fate.error_of(ask, 0, "invalid", "call.invalid-request", unfit.sentence)
