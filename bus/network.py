@@ -32,6 +32,11 @@ _WHY = {
 }
 
 
+def said_by_tls(error: ssl.SSLError) -> str:
+    """What OpenSSL found, in words; empty where it does not say."""
+    return str(getattr(error, "verify_message", "") or (error.reason or "").replace("_", " ").lower())
+
+
 class NoWay(OSError):
     """The proxy cannot be reached, or lets nothing through. Its text names the proxy, and no secret."""
 

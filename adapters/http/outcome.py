@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.http.message import Reply, Unsendable
 from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
-from bus.network import NoWay
+from bus.network import NoWay, said_by_tls
 
 LONGEST_WAIT = 86_400.0
 """Seconds that a system may ask us to wait, at most."""
@@ -73,7 +73,7 @@ def _said_by_tls(error: ssl.SSLError) -> str:
         return "the connection ended"
     if error.reason in (None, "", "NO_CERTIFICATE_OR_CRL_FOUND"):
         return f"{_FILES} cannot be read"
-    return str(getattr(error, "verify_message", "") or error.reason.replace("_", " ").lower())
+    return said_by_tls(error)
 
 
 def is_page(headers: Mapping[str, str]) -> bool:

@@ -79,10 +79,11 @@ def cosign(
 
 def _denied(url: str, key: Verifier, note: Note, size: int, proof: Proof, proxy: Proxy | None, said: str, code: str) -> Refused:
     """What a witness said of the log, which nobody signs: believed where what it cosigned last shows it, or TLS says who answers."""
-    last = _last(url, key, checkpoint_of(note.text).origin, proxy)
-    if _is_safe(url) or (last is not None and not _goes_on(last, note, size, proof)):
-        return Refused(said, outside_code=code, hint=BACK)
-    return Refused(f"{said}; nobody has signed that", outside_code="UNSIGNED", hint=UNSIGNED)
+    if not _is_safe(url):
+        last = _last(url, key, checkpoint_of(note.text).origin, proxy)
+        if last is None or _goes_on(last, note, size, proof):
+            return Refused(f"{said}; nobody has signed that", outside_code="UNSIGNED", hint=UNSIGNED)
+    return Refused(said, outside_code=code, hint=BACK)
 
 
 def _goes_on(last: Checkpoint, note: Note, size: int, proof: Proof) -> bool:

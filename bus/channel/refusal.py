@@ -13,6 +13,7 @@ import amqp
 import kombu
 
 from bus.errors import ConfigError
+from bus.network import said_by_tls
 from bus.source.findings import suggestion
 
 RIGHTS = r"'^snodo\.' '^(snodo\.|amq\.default$)' '^snodo\.'"
@@ -177,7 +178,7 @@ def said(error: BaseException) -> str:
     """The words of an error alone: the broker's, or the system's."""
     error = _cause(error)
     if isinstance(error, ssl.SSLError) and error.reason:
-        return f"TLS: {getattr(error, 'verify_message', '') or error.reason.replace('_', ' ').lower()}"
+        return f"TLS: {said_by_tls(error)}"
     if isinstance(error, amqp.ConsumerCancelled):  # its text is the name of the consumer
         return "it took a queue of ours away"
     return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
 from urllib.parse import quote, urlsplit
@@ -372,19 +373,25 @@ def test_what_loses_commits_and_was_said_in_the_address_is_to_be_taken_out_of_it
     assert told.next == refused.value.hint
 
 
+@contextlib.contextmanager
+def of_another_user(url: str) -> Iterator[str]:
+    """The database's address for a user ``affollato``, of whom nobody has connections."""
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE affollato LOGIN")
+        try:
+            yield url.replace("snodo@", "affollato@")
+        finally:
+            raw.execute("DROP ROLE affollato")
+
+
 @pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", 'role "affollato"'), ("DATABASE ours", "database")])
 def test_a_limit_of_connections_that_is_used_up_is_told_as_one(tmp_path, postgresql_url, limited, said):
     """Whether the server is up, and the network, was not the question."""
-    with psycopg.connect(postgresql_url, autocommit=True) as raw:
-        raw.execute("CREATE ROLE affollato LOGIN")
-        try:
-            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT 0")
-            url = postgresql_url.replace("snodo@", "affollato@")
-            with pytest.raises(StoreError) as refused:
-                open_store(url)
-            [told] = examined(write(tmp_path, store={"url": url}))["doctor.store"]
-        finally:
-            raw.execute("DROP ROLE affollato")
+    with of_another_user(postgresql_url) as url:
+        unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT 0")
+        with pytest.raises(StoreError) as refused:
+            open_store(url)
+        [told] = examined(write(tmp_path, store={"url": url}))["doctor.store"]
     assert refused.value.hint.startswith(f"the CONNECTION LIMIT of the {said}")
     assert f"a process of the bus takes up to {CONNECTIONS};" in refused.value.hint
     assert told.next == refused.value.hint
@@ -393,16 +400,11 @@ def test_a_limit_of_connections_that_is_used_up_is_told_as_one(tmp_path, postgre
 @pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", "its role"), ("DATABASE ours", "the database")])
 def test_a_limit_of_connections_that_is_too_small_is_told_before_it_is_used_up(tmp_path, postgresql_url, limited, said):
     """A door and a worker start with less, and then do not answer who looks."""
-    with psycopg.connect(postgresql_url, autocommit=True) as raw:
-        raw.execute("CREATE ROLE affollato LOGIN")
-        try:
-            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS - 1}")
-            url = postgresql_url.replace("snodo@", "affollato@")
-            [told] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
-            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS}")
-            [well] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
-        finally:
-            raw.execute("DROP ROLE affollato")
+    with of_another_user(postgresql_url) as url:
+        unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS - 1}")
+        [told] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
+        unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT {2 * CONNECTIONS}")
+        [well] = examined(write(tmp_path, store={"url": url}))["doctor.store-connections"]
     assert (told.level, well.level) == ("warning", "ok")
     assert told.what == f"the CONNECTION LIMIT of {said} lets 17 in, and 2 processes of the bus take up to 18"
 
