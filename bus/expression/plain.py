@@ -1,30 +1,32 @@
 """Expressions on plain values without CEL: a checked tree compiled to Python, for the part of the language that most rules use.
 
 CEL converts its whole scope at every evaluation, and never gives back what passes between it and a function of ours (180 bytes a call).
-So paths, texts, whole numbers, truth values, our functions and the operators between them are evaluated here. Whatever is not plainly
-right (another type, a missing key, an error, a number beyond 64 bits) is left to CEL by raising `NotPlain`, so that rules and sentences are
-the same. Comprehensions, optionals, timestamps, decimals and the extension libraries are CEL's always.
+So paths, texts, whole numbers, truth values, null, lists and maps of them, our functions, the operators between them, comprehensions
+(``map``, ``filter``, ``exists``, …) and optional fields are evaluated here. Whatever is not plainly right (another type, a missing key,
+an error, a number beyond 64 bits, many items) is left to CEL by raising `NotPlain`, so that rules and sentences are the same. Patterns,
+timestamps, reckoning with decimals and most of the extension libraries are CEL's always.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeAlias
 
+from bus.expression.operations import CHOOSING, METHODS, OPERATORS, NotPlain, Scope, Value, method, of_ours, operation
 from bus.functions import Function
 from bus.message import JsonValue
 
-Scope: TypeAlias = Mapping[str, Any]
-Value: TypeAlias = Callable[[Scope], Any]
 Functions: TypeAlias = Mapping[str, Sequence[Function]]
 
-_SCALARS: frozenset[Any] = frozenset({str, int, bool})
-_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-
-
-class NotPlain(Exception):
-    """CEL must say what comes of this."""
+_MANY = 9_000
+"""Items that comprehensions of one expression may go over here: CEL stops at ten thousand, and says so."""
+_WALKED = "@walked"
+"""The name in a scope, which no rule can write, of a list that holds how many items comprehensions have gone over."""
+_RESULT = "@result"
+"""CEL's name of what a comprehension has made so far."""
+_ABSENT = object()
+"""An optional without a value."""
 
 
 class Plain:
@@ -45,24 +47,41 @@ class Plain:
 
 def compiled(node: Any, functions: Functions) -> Value | None:
     """A node of a checked tree (`bus.expression.tree`) as a function of the scope; None where the tree holds what is CEL's."""
+    context = _Context(functions)
     try:
-        return _value(node, functions)
+        value = _value(node, context)
     except NotPlain:
         return None
+    return (lambda scope: value({**scope, _WALKED: [0]})) if context.folds else value
 
 
-def _value(node: Any, functions: Functions) -> Value:
+class _Context:
+    """What our functions are; whether a comprehension was met."""
+
+    __slots__ = ("folds", "functions")
+
+    def __init__(self, functions: Functions) -> None:
+        self.functions, self.folds = functions, False
+
+
+def _value(node: Any, context: _Context) -> Value:
     if node.HasField("const"):
         return _constant(node.const)
     if node.HasField("ident"):
-        return operator.itemgetter(node.ident.name.lstrip("."))
+        return itemgetter(node.ident.name.lstrip("."))
     if node.HasField("select"):
-        return _select(_value(node.select.operand, functions), node.select.field, tested=node.select.test_only)
+        if _is_optional(node.select.operand):
+            raise NotPlain
+        return _select(_value(node.select.operand, context), node.select.field, tested=node.select.test_only)
     if node.HasField("call"):
-        return _call(node.call, functions)
+        return _call(node.call, context)
     if node.HasField("list") and not node.list.optional_indices:
-        items = [_value(one, functions) for one in node.list.elements]
+        items = [_value(one, context) for one in node.list.elements]
         return lambda scope: [item(scope) for item in items]
+    if node.HasField("struct"):
+        return _struct(node.struct, context)
+    if node.HasField("comprehension"):
+        return _comprehension(node.comprehension, context)
     raise NotPlain
 
 
@@ -71,6 +90,8 @@ def _constant(const: Any) -> Value:
         if const.HasField(field):
             value = getattr(const, field)
             return lambda scope: value
+    if const.HasField("null_value"):
+        return lambda scope: None
     raise NotPlain
 
 
@@ -84,110 +105,107 @@ def _select(of: Value, field: str, *, tested: bool) -> Value:
     return select
 
 
-def _call(call: Any, functions: Functions) -> Value:
-    arguments = [_value(one, functions) for one in ([call.target] if call.HasField("target") else [])]
-    arguments += [_value(one, functions) for one in call.args]
-    name = str(call.function)
-    if name in _CHOOSING and not call.HasField("target"):
-        return _CHOOSING[name](*arguments)
-    if (kinds_and_work := _OPERATORS.get((name, len(arguments), call.HasField("target")))) is not None:
-        return _operation(*kinds_and_work, arguments)
-    function = next((one for one in functions.get(name, ()) if len(one.parameters) == len(arguments)), None)
-    if function is None or call.HasField("target"):
+def _struct(struct: Any, context: _Context) -> Value:
+    keys = [entry.map_key.const.string_value for entry in struct.entries if entry.map_key.const.HasField("string_value")]
+    if len(set(keys)) < len(struct.entries) or any(entry.optional_entry for entry in struct.entries):
         raise NotPlain
-    return _of_ours(function, arguments)
+    values = [_value(entry.value, context) for entry in struct.entries]
+    return lambda scope: {key: value(scope) for key, value in zip(keys, values, strict=True)}
 
 
-def _of_ours(function: Function, arguments: Sequence[Value]) -> Value:
-    kinds = [_SCALARS if kind is Any else _SCALARS & {kind} for _, kind in function.parameters]
+def _comprehension(fold: Any, context: _Context) -> Value:
+    """What CEL has made of ``map``, ``filter``, ``exists``, ``exists_one`` or ``all``, over a list."""
+    if fold.iter_var2 or fold.accu_var != _RESULT:
+        raise NotPlain
+    context.folds = True
+    variable, items, start = str(fold.iter_var), _value(fold.iter_range, context), _value(fold.accu_init, context)
+    goes_on, step, result = (_value(part, context) for part in (fold.loop_condition, fold.loop_step, fold.result))
 
-    def ask(scope: Scope) -> Any:
-        values = [argument(scope) for argument in arguments]
-        for value, allowed in zip(values, kinds, strict=True):
-            if value.__class__ not in allowed:
+    def folded(scope: Scope) -> Any:
+        found = items(scope)
+        if found.__class__ is not list:
+            raise NotPlain
+        inner = {**scope, _RESULT: start(scope)}
+        for inner[variable] in found:
+            if not goes_on(inner):
+                break
+            inner[_WALKED][0] += 1
+            if inner[_WALKED][0] > _MANY:
                 raise NotPlain
-        return _scalar(function.call(*values))
+            inner[_RESULT] = step(inner)
+        return result(inner)
 
-    return ask
+    return folded
 
 
-def _scalar(value: Any) -> Any:
-    """The value, if CEL would take it for one of the same kind."""
-    if value.__class__ not in _SCALARS or (value.__class__ is int and not _LOWEST <= value <= _HIGHEST):
+def _longer(added: Value) -> Value:
+    """The step of ``map`` and ``filter``: the list that only this comprehension knows, grown in its place."""
+
+    def grown(scope: Scope) -> Any:
+        made = scope[_RESULT]
+        made += added(scope)
+        return made
+
+    return grown
+
+
+def _is_optional(node: Any) -> bool:
+    """Whether CEL wraps its value: ``a.?b``, and the fields of that."""
+    if node.HasField("select"):
+        return _is_optional(node.select.operand)
+    return bool(node.call.function == "_?._")
+
+
+def _optional(node: Any, context: _Context) -> Value:
+    """An optional's value, or `_ABSENT`."""
+    if node.call.function == "_?._":
+        operand, field = node.call.args[0], node.call.args[1].const.string_value
+    elif node.HasField("select") and not node.select.test_only:
+        operand, field = node.select.operand, node.select.field
+    else:
         raise NotPlain
-    return value
+    of = _optional(operand, context) if _is_optional(operand) else _value(operand, context)
 
-
-def _operation(kinds: Sequence[type], work: Callable[..., Any], arguments: Sequence[Value]) -> Value:
-    """An operator of one or two operands, all of one of ``kinds``."""
-
-    def of_one(scope: Scope) -> Any:
-        value = first(scope)
-        if value.__class__ not in kinds:
+    def select(scope: Scope) -> Any:
+        holder = of(scope)
+        if holder is _ABSENT:
+            return holder
+        if holder.__class__ is not dict:
             raise NotPlain
-        return _scalar(work(value))
+        return holder.get(field, _ABSENT)
 
-    def of_two(scope: Scope) -> Any:
-        left, right = first(scope), second(scope)
-        if left.__class__ not in kinds or right.__class__ is not left.__class__:
-            raise NotPlain
-        return _scalar(work(left, right))
-
-    if len(arguments) == 1:
-        (first,) = arguments
-        return of_one
-    first, second = arguments
-    return of_two
+    return select
 
 
-def _truth(value: Any) -> bool:
-    if value.__class__ is not bool:
+def _or_value(optional: Value, other: Value) -> Value:
+    def chosen(scope: Scope) -> Any:
+        value = optional(scope)
+        return other(scope) if value is _ABSENT else value
+
+    return chosen
+
+
+def _call(call: Any, context: _Context) -> Value:
+    if call.function == "_+_" and call.args[0].ident.name == _RESULT and call.args[1].HasField("list"):
+        return _longer(_value(call.args[1], context))
+    if call.function == "orValue" and _is_optional(call.target):
+        return _or_value(_optional(call.target, context), _value(call.args[0], context))
+    if call.function == "_?._":
         raise NotPlain
-    return bool(value)
+    on_target = call.HasField("target")
+    operands = [_value(one, context) for one in ([call.target, *call.args] if on_target else call.args)]
+    return _applied(str(call.function), operands, context, on_target=on_target)
 
 
-def _and(left: Value, right: Value) -> Value:
-    return lambda scope: _truth(left(scope)) and _truth(right(scope))
-
-
-def _or(left: Value, right: Value) -> Value:
-    return lambda scope: _truth(left(scope)) or _truth(right(scope))
-
-
-def _if(condition: Value, then: Value, other: Value) -> Value:
-    return lambda scope: then(scope) if _truth(condition(scope)) else other(scope)
-
-
-def _in(item: Value, items: Value) -> Value:
-    """Among texts."""
-
-    def among(scope: Scope) -> bool:
-        wanted, found = item(scope), items(scope)
-        if wanted.__class__ is not str or found.__class__ is not list or any(one.__class__ is not str for one in found):
-            raise NotPlain
-        return wanted in found
-
-    return among
-
-
-_CHOOSING: Mapping[str, Callable[..., Value]] = {"_&&_": _and, "_||_": _or, "_?_:_": _if, "@in": _in}
-_ANY, _ORDERED = (str, int, bool), (str, int)
-_OPERATORS: Mapping[tuple[str, int, bool], tuple[Sequence[type], Callable[..., Any]]] = {
-    ("_+_", 2, False): (_ORDERED, operator.add),
-    ("_-_", 2, False): ((int,), operator.sub),
-    ("_*_", 2, False): ((int,), operator.mul),
-    ("-_", 1, False): ((int,), operator.neg),
-    ("!_", 1, False): ((bool,), operator.not_),
-    ("_==_", 2, False): (_ANY, operator.eq),
-    ("_!=_", 2, False): (_ANY, operator.ne),
-    ("_<_", 2, False): (_ORDERED, operator.lt),
-    ("_<=_", 2, False): (_ORDERED, operator.le),
-    ("_>_", 2, False): (_ORDERED, operator.gt),
-    ("_>=_", 2, False): (_ORDERED, operator.ge),
-    ("size", 1, False): ((str,), len),
-    ("size", 1, True): ((str,), len),
-    ("startsWith", 2, True): ((str,), str.startswith),
-    ("endsWith", 2, True): ((str,), str.endswith),
-    ("contains", 2, True): ((str,), str.__contains__),
-}
-"""By name, number of operands (the target counted) and whether it is a method: the kinds it takes here, and what it does."""
+def _applied(name: str, operands: Sequence[Value], context: _Context, *, on_target: bool) -> Value:
+    """An operator, a method ``on_target`` or a function of ours on its operands."""
+    if name in CHOOSING and not on_target:
+        return CHOOSING[name](*operands)
+    if (operator := OPERATORS.get((name, len(operands), on_target))) is not None:
+        return operation(*operator, operands)
+    if on_target and (known := METHODS.get((name, len(operands)))) is not None:
+        return method(*known, operands)
+    function = next((one for one in context.functions.get(name, ()) if len(one.parameters) == len(operands)), None)
+    if function is None or on_target:
+        raise NotPlain
+    return of_ours(function, operands)

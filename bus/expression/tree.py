@@ -44,7 +44,7 @@ _FIELDS = {
     "Struct": "message_name:1:string entries:2:Entry*",
     "Comprehension": "iter_var:1:string iter_range:2:Expr accu_var:3:string accu_init:4:Expr loop_condition:5:Expr loop_step:6:Expr"
     " result:7:Expr iter_var2:8:string",
-    "Constant": "bool_value:2:bool int64_value:3:int64 double_value:5:double string_value:6:string",
+    "Constant": "null_value:1:int32 bool_value:2:bool int64_value:3:int64 double_value:5:double string_value:6:string",
     "Expr": "id:2:int64 const:3:Constant ident:4:Ident select:5:Select call:6:Call list:7:List struct:8:Struct"
     " comprehension:9:Comprehension",
     "Abstract": "name:1:string",

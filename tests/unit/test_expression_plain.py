@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,22 +20,37 @@ PLAIN = (
     "a.x == true", "!a.x", "a.x && b.x", "a.x || b.x", 'a.x ? "si" : "no"', "a.x ? b : a", "has(a.x)", "has(a.x.y) && a.x.y == b.x", "[a.x, b.x]",
     'a.x in ["x", "y"]', "a.x in b.x", "size(a.x)", 'a.x.startsWith("x")', "a.x.contains(b.x)", 'upper(a.x) + "/" + upper(b.x)',
     'text(a.x) + ": " + euro(b.x)', 'lookup("uffici", a.x, "nome") + "!"', "a.x + 9223372036854775807", '"x" + upper(upper(a.x))',
+    "a.x.map(i, i)", "a.x.map(i, upper(i))", "a.x.filter(i, i == b.x)", "a.x.map(i, i != 7, upper(i))", "a.x.exists(i, i == b.x)",
+    'a.x.all(i, i < "y")', "a.x.exists_one(i, i == b.x)", "a.x.map(i, b.x.filter(j, j == i))", "a.x.map(i, size(b.x.map(i, i)) + i)",
+    "a.map(i, a[i])", "a.x[0]", 'a["x"]', "a.x[b.x]", "size(a.x) + a.x.size()", '{"k": a.x, "j": [b.x]}', 'a.x.map(i, {"k": i})', "first(a.x)",
+    "sum(a.x.filter(i, i != b.x)) + 1", "text(sum(a.x.map(i, i * 2)))",
+    "text(a.x)", "euro(cents(a.x))", "first(a.x.map(i, text(i)))", 'default(a.x, b.x)', "pad(a.x, 3)", "[number(text(a.x)), sum([a.x, b.x])]",
+    "a.x == null", "null != b.x || a.x == null", "a.x == null ? null : b.x", "a.x.filter(i, i != null)", "a.?x.orValue(1)", 'a.?x.orValue("")',
+    "a.?x.y.orValue(null)", "a.?x.?y.orValue(b)", 'upper(b.?x.orValue("z"))', "a.?x.orValue([]).map(i, i)", "a.x.?y.orValue(b.x) == null",
+    'a.x.replace("x", b.x)', "a.x.split(b.x)", "a.x.substring(1)", "a.x.substring(0, size(a.x) - 1)", "a.x.substring(b.x, 2)", '"y" in a.x',
+    "dyn(a.x) == dyn(b.x)", "digest(a.x)", "merge(a, b)", "compact(a)", "default(a.x, b)", 'lookup("uffici", a.x).nome', "compact(a.x)",
 )  # fmt: skip
 """Expressions that have a plain form."""
 OTHERS = (
-    "a.x.map(i, i)",
-    "a.?x.orValue(1)",
+    "{a.x: 1}",
+    "{?'k': a.?x}",
+    "a.?x.hasValue()",
+    "[?a.?x]",
+    "a.?x.or(b.?x).orValue(1)",
+    "a[?'x'].orValue(1)",
+    "has(a.?x.y)",
+    "cel.bind(i, a.x, i + i)",
+    'a.x.matches("x+")',
     "a.x / 2",
     "1.5 + a.x",
-    "a.x == null",
     'timestamp("2026-03-01T00:00:00Z") < a.x',
-    "{'k': a.x}",
 )
 """Expressions that are CEL's."""
 
 values = st.one_of(
-    st.sampled_from(["x", "7", "xy", "", "è😀", 0, 7, -1, 2**63 - 1, -(2**63), True, False, None, 1.0, 7.5]),
-    st.lists(st.sampled_from(["x", "y", 7, None]), max_size=2),
+    st.sampled_from(["x", "7", "xy", "", "è😀", 0, 7, -1, 2**63 - 1, -(2**63), True, False, None, 1.0, -0.0, 7.5, 1e300, 12.345]),
+    st.lists(st.sampled_from(["x", "y", 7, 7.25, None]), max_size=3),
+    st.lists(st.integers(-3, 9), max_size=4),
     st.fixed_dictionaries({}, optional={"y": st.sampled_from(["x", 7, True])}),
 )
 holders = st.one_of(st.fixed_dictionaries({}, optional={"x": values}), values)
@@ -45,7 +61,7 @@ def outcome(expression: Any, scope: dict[str, Any]) -> Any:
         found = expression(scope)
     except ExpressionError as error:
         return str(error), error.detail
-    return [found.__class__, found]
+    return json.dumps(found, sort_keys=True)
 
 
 def parts(text: str) -> tuple[Expression, Any]:
@@ -69,7 +85,18 @@ def test_what_is_not_plain_is_left_to_cel(text: str) -> None:
     assert not isinstance(ENVIRONMENT.compile(text)._evaluate, Plain)
 
 
-@pytest.mark.parametrize("text", ['"x" + upper(a.x)', 'upper(a.x + " " + b.x)', 'lookup("uffici", a.x, "nome") + upper(b.x)'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"x" + upper(a.x)',
+        'upper(a.x + " " + b.x)',
+        'lookup("uffici", a.x, "nome") + upper(b.x)',
+        "text(sum(a.righe.map(r, r.n * 2)))",
+        'a.righe.map(r, {"nome": upper(r.nome)})[0].nome',
+        'merge(a, {"x": upper(a.?x.orValue("z"))}).x',
+        "text(a.d) + text(default(a.?niente.orValue(null), b.x))",
+    ],
+)
 def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_for_ever(text: str) -> None:
     expression, _ = parts(text)
 
@@ -77,4 +104,12 @@ def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_fo
         raise AssertionError(text)
 
     counted = Expression(text, Plain(expression._evaluate._value, never), Reading(list(expression.references)))  # type: ignore[attr-defined]
-    assert isinstance(counted({"a": {"x": "x"}, "b": {"x": "y"}}), str)
+    assert isinstance(counted({"a": {"x": "x", "d": 12.5, "righe": [{"n": 1, "nome": "vite"}]}, "b": {"x": "y"}}), str)
+
+
+@pytest.mark.parametrize("text", ["size(a.map(i, a.map(j, i + j)))", "a.exists(i, i == 10000) || a.filter(i, i > 5000)[0] > 0"])
+@pytest.mark.parametrize("items", [10, 90, 94, 95, 99, 100, 8_999, 9_001, 9_999, 10_000])
+def test_who_goes_over_many_items_is_told_so_as_by_cel(text: str, items: int) -> None:
+    expression, cel = parts(text)
+    scope = {"a": list(range(items))}
+    assert outcome(expression, scope) == outcome(cel, scope)
