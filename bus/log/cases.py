@@ -19,8 +19,10 @@ _STRANGERS: Mapping[str, str] = {
     "cases_unfounded": "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise",
     "cases_missing": "the case {id} is not in the table `cases`, and the message that opened it is there",
     "keys_unfounded": "the case {case_id} stands under a key `{name}` that no record of it tells",
+    "cases_twice": "two rows stand in the table `cases` for the case {id}",
+    "case_keys_twice": "two rows stand in the table `case_keys` for one key `{name}` of the case {case_id}",
 }
-"""Questions for a row that no record made, and what it says of one. Keys that name persons (``weak``) no record tells."""
+"""Questions for a row that no record made, or made once, and what it says of one. Keys that name persons (``weak``) no record tells."""
 
 
 def deciding(binding: Sequence[tuple[int, Content]]) -> Iterator[str]:

@@ -204,11 +204,12 @@ def nothing_before(tx: Tx) -> None:
         raise Broken(Line.of(row).fault("inserted", 0, said, UNTOUCHED))
 
 
-def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
-    """Records and stored tree agree with each other and not with the root of this size that ``by`` vouches for."""
-    if stored:
+def another_root(size: int, whose: str, before: int) -> Fault:
+    """Records and stored tree agree with each other and not with the root of this size; ``whose``: outside, who vouches for it."""
+    if not whose:
         return _between(before, size, CHANGED)
-    return _between(before, size, f"the log is not the one that {by} saw: another history was signed", kind="fork")
+    said = f"the log does not go on from the checkpoint of {size:,} records that {whose}: another history was signed"
+    return _between(before, size, said, kind="fork")
 
 
 def rolled_back(what: str, size: int, newest: int) -> Fault:

@@ -84,7 +84,7 @@ def _held(log: Span, notes: Iterable[Note]) -> Iterator[Root]:
     heads = ((checkpoint_of(held.text), held) for held in notes)
     for head, held in sorted(heads, key=lambda one: one[0].size):
         if head.size >= log.after:
-            yield Root(head.size, HELD, head, "the checkpoint that you hold", held=held)
+            yield Root(head.size, HELD, head, "you hold", held=held)
 
 
 def anchors(read: Read, kind: str, name: str, after: int) -> Iterator[tuple[int, bytes]]:

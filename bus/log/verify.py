@@ -397,8 +397,8 @@ class _Walk:
             self._of_this_log(root.held)
         assert head is not None
         if head.root != self._edge.root():
-            since = self._vouched if root.stored is None else self._agreed
-            raise Broken(diagnosis.another_root(head.size, root.by, since, stored=root.stored is not None))
+            whose = "" if root.stored is not None else root.by if root.held is not None else f"{root.by} cosigned"
+            raise Broken(diagnosis.another_root(head.size, whose, self._vouched if whose else self._agreed))
         self._agreed = head.size
         if root.stored is not None:
             if root.stored.last != self._seq:

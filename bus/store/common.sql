@@ -783,6 +783,13 @@ SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id =
 -- name: cases_missing
 SELECT m.id FROM messages m WHERE m.case_id = m.id AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.id = m.id) ORDER BY m.id LIMIT 1
 
+-- Rows that the keys of their tables take once.
+-- name: cases_twice
+SELECT id FROM cases GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1
+
+-- name: case_keys_twice
+SELECT name, case_id FROM case_keys GROUP BY name, value, case_id HAVING count(*) > 1 ORDER BY case_id LIMIT 1
+
 -- name: rules_missing
 SELECT r.digest FROM (SELECT DISTINCT digest FROM runs) r WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest) ORDER BY r.digest LIMIT 1
 

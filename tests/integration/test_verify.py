@@ -301,6 +301,18 @@ def test_a_row_that_stands_twice_is_found_though_one_of_them_is_right(auditor, f
     assert auditor.says()[0] == 0
 
 
+def test_a_case_and_a_key_of_one_that_stand_twice_are_found_though_the_rows_are_equal(auditor, file):
+    for table, what in (("cases", "for the case "), ("case_keys", "for one key `")):
+        change(file, f"ALTER TABLE {table} RENAME TO prima")
+        change(file, f"CREATE TABLE {table} AS SELECT * FROM (SELECT * FROM prima LIMIT 1) UNION ALL SELECT * FROM prima")
+        code, shown = auditor.shows()
+        assert (code, shown["fault"]["kind"]) == (5, "table")
+        assert shown["fault"]["sentence"].startswith(f"two rows stand in the table `{table}` {what}")
+        change(file, f"DROP TABLE {table}")
+        change(file, f"ALTER TABLE prima RENAME TO {table}")
+    assert auditor.says()[0] == 0
+
+
 def _columns(file, table) -> list[str]:
     with sqlite3.connect(file) as raw:
         return [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
