@@ -43,7 +43,7 @@ WHERE relnamespace = quote_ident(current_schema())::regnamespace
 
 def status(url: str) -> tuple[int, int]:
     """The revision of the database (0: it is empty) and the one this program speaks."""
-    with _connected(url) as (connection, _):
+    with _connected(url, looks=True) as (connection, _):
         return _revision(connection), schema.REVISION
 
 
@@ -107,7 +107,7 @@ def refuse_busy(url: str) -> None:
 
 def lies_open(url: str) -> set[str]:
     """The marks of a database, of revision 5 or later, in which payloads lie open (`bus.protecting`)."""
-    with _connected(url) as (connection, _):
+    with _connected(url, looks=True) as (connection, _):
         return set(connection.exec_driver_sql("SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')").scalars())
 
 
@@ -134,8 +134,8 @@ def _change(connection: Any, before: int, to: int) -> None:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[tuple[Any, str]]:
-    """A connection that leaves transactions to us, and how they begin."""
+def _connected(url: str, *, looks: bool = False) -> Iterator[tuple[Any, str]]:
+    """A connection that leaves transactions to us, and how they begin; ``looks``: nothing is to be changed."""
     import psycopg
     import sqlalchemy as sa
 
@@ -167,9 +167,9 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
                 ours.exec_driver_sql(WRITING)
             yield ours, "BEGIN" if sqlite is None else "BEGIN IMMEDIATE"
     except sa.exc.DBAPIError as error:
-        raise _told(url, error.orig) from error
+        raise _told(url, error.orig, looks) from error
     except (psycopg.Error, sqlite3.Error) as error:  # of a script: `revisions.run` speaks to the driver itself
-        raise _told(url, error) from error
+        raise _told(url, error, looks) from error
     finally:
         engine.dispose()
 
@@ -185,15 +185,15 @@ def _refuse_unsafe(url: str) -> None:
         schema.refuse_barred(session)
 
 
-def _told(url: str, error: BaseException | None) -> StoreError:
-    """What a database says to a migration, in our words."""
+def _told(url: str, error: BaseException | None, looks: bool = False) -> StoreError:
+    """What a database says to a migration, or to who only looks, in our words."""
     from psycopg import errors
 
     from bus.store.obstacles import locked
     from bus.store.postgres_session import FULL, PASSING, READING, connect, remedy, standby
 
     said = next(iter(str(error).strip().splitlines()), "")
-    code = kind_of(error)
+    code, unchanged = kind_of(error), "" if looks else ", and its schema was not changed"
     match error:
         case errors.InsufficientPrivilege():
             hint = "bus migrate is for the owner of the tables: name that user in store.url (SNODO_STORE_URL) for this command"
@@ -207,21 +207,22 @@ def _told(url: str, error: BaseException | None) -> StoreError:
             return StoreError("another program writes to the database", code="store.locked", hint="end it: lsof names who has the file")
         case errors.OperationalError() if error.sqlstate is None or isinstance(error, PASSING):
             hint = f"{remedy(error)} (then the same command again)"
-            return StoreError(f"the database is away, and its schema was not changed: {said}", code="store.unreachable", hint=hint)
+            return StoreError(f"the database is away{unchanged}: {said}", code="store.unreachable", hint=hint)
         case sqlite3.Error() if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
     hint = "look at the disk: space, errors" if code else "its log says more"
     if isinstance(error, FULL):
         hint = "make room on the disk of the server, or look at it; then the same command again"
-    return StoreError(f"the database refused it, and its schema was not changed: {said}", code="store.failed", hint=hint)
+    return StoreError(f"the database refused it{unchanged}: {said}", code="store.failed", hint=hint)
 
 
 def _revision(connection: Any) -> int:
+    from psycopg.rows import dict_row
+
+    driver = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
-        return schema.revision_of_sqlite(connection.connection.driver_connection)
-    if connection.exec_driver_sql("SELECT to_regclass('schema_revision')").scalar() is None:
-        return 0
-    return int(connection.exec_driver_sql("SELECT max(revision) FROM schema_revision").scalar())
+        return schema.revision_of_sqlite(driver)
+    return schema.revision_of_postgres(driver.cursor(row_factory=dict_row))
 
 
 @contextmanager

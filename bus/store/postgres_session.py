@@ -255,6 +255,8 @@ def refuse_old(session: Session) -> None:
 
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
+LOOKS = "for a user who only reads: GRANT USAGE ON SCHEMA public, and SELECT ON ALL TABLES IN SCHEMA public, to it"
+"""And when it is that of an auditor."""
 CHANGED = "was it made anew, or migrated, or a table dropped? bus doctor looks at it"
 ROOM = """DO $$ BEGIN
   INSERT INTO records (id, kind, time, content)
@@ -398,7 +400,7 @@ def told(session: Session | None) -> Iterator[None]:
         if session is not None and isinstance(error, errors.InvalidSqlStatementName):
             session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
         if isinstance(error, errors.InsufficientPrivilege):
-            raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
+            raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=f"{RIGHTS}; {LOOKS}") from error
         if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
             raise changed(error) from error
         if isinstance(error, errors.QueryCanceled):

@@ -22,6 +22,7 @@ from bus.log import examine
 from bus.log.checkpoint import Checkpoint, checkpoint_of, place_of
 from bus.log.note import COSIGNATURE, Signer, parse
 from bus.log.stored import StoredTree
+from bus.store import migrate
 from bus.store.opening import open_reader
 from tests.integration.auditing import Auditor, change
 from tests.tamper.logs import NEVER, ORIGIN, WITNESS, write_log
@@ -342,6 +343,28 @@ def test_a_server_on_which_something_was_dropped_or_replaced(postgresql_url, cap
         raw.execute("DROP TABLE schema_revision")
         code, said = auditor.says()
         assert (code, "a table records is there, and the revision of the schema" in said) == (3, True)
+        for asked in (migrate.status, migrate.migrate):
+            with pytest.raises(StoreError, match="a table records is there, and the revision of the schema"):
+                asked(postgresql_url)
+
+
+def test_a_role_without_rights_is_told_the_grants_of_who_only_reads(postgresql_url, capsys):
+    import psycopg
+
+    auditor = Auditor("", write_log(postgresql_url, random.Random(9), 60), capsys)
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS guarda")
+        owner.execute("CREATE ROLE guarda LOGIN")
+        try:
+            auditor.url = re.sub(r"//[^@]*@", "//guarda@", postgresql_url)
+            code, said = auditor.says()
+            assert (code, "for a user who only reads: GRANT USAGE ON SCHEMA public, and SELECT ON ALL TABLES" in said) == (3, True)
+            owner.execute("GRANT USAGE ON SCHEMA public TO guarda")
+            owner.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guarda")
+            assert auditor.says()[0] == 0
+        finally:
+            owner.execute("DROP OWNED BY guarda")
+            owner.execute("DROP ROLE guarda")
 
 
 def test_a_server_that_may_only_be_read(postgresql_url, capsys):

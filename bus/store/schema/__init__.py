@@ -156,7 +156,7 @@ def prepare_sqlite(raw: sqlite3.Connection) -> None:
     lacking_in_sqlite(raw)
 
 
-def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
+def revision_of_postgres(session: psycopg.Connection[Any] | psycopg.Cursor[Any]) -> int:
     """0 for a schema without our tables; raises `StoreError` where tables of ours say none. Asks the catalogue itself:
     ``to_regclass`` may answer from before we had the lock.
     """

@@ -49,6 +49,8 @@ def test_a_migration_has_the_same_remedies_and_is_called_again(error: Exception,
     told = migrate._told("postgresql://snodo@db/snodo", error)
     assert told.hint.startswith(remedy)
     assert "then the same command again" in told.hint
+    assert ", and its schema was not changed: " in told.sentence
+    assert "changed" not in migrate._told("postgresql://snodo@db/snodo", error, looks=True).sentence
 
 
 def test_the_advice_to_look_at_no_certificate_is_not_repeated() -> None:
