@@ -45,7 +45,8 @@ def replay(
 ) -> None:
     """Recompute runs from the log under the rules they had, and compare; without any effect.
 
-    Exit code 0: all equal; 1: a run is different, or lacks an answer in the log; 4: nothing worse than erased data; 5: a false bundle.
+    Exit code 0: all equal; 1: a run is different, or lacks an answer in the log; 4: at worst something is unavailable, such as erased data;
+    5: a false bundle.
     """
     from bus.cli.rules import offered, offline, proven, recomputing
 

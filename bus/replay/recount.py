@@ -331,23 +331,31 @@ class _Life:
         return (record.data["key"] for record in self.records[: self.start] if record.kind == "asked" and record.path == path)
 
     def _compare_request(self, ask: Call, recorded: bytes | None) -> None:
-        if recorded is None or canonical(ask.request) == recorded:
+        if recorded is None or recorded == canonical(ask.request):
             self._compare_value(ask, "request", recorded, ask.request)
-            return
+        elif recorded != canonical(_without_nulls(ask.request)):
+            self._compare_taken(ask, parsed(recorded))
+
+    def _compare_taken(self, ask: Call, recorded: JsonValue) -> None:
+        """By what the adapter of today makes of both: it says what the rules leave to it, and need not be the one of then."""
         operation = self.operations.get(ask.operation)
         if operation is None:
             sentence = f"no adapter declares {ask.operation}: its request cannot be compared"
             self._say("unavailable: undeclared", sentence, ask.place, ask.path)
             return
-        try:
-            made: JsonValue = operation.request.model_validate(ask.request).model_dump(mode="json", exclude_none=True)
-        except ValidationError as error:
-            sentence = f"{ask.operation} cannot be asked what is recomputed"
-            self._say("different", sentence, ask.place, ask.path, *(".".join(map(str, fault["loc"])) for fault in error.errors()))
+        then, strange = _taken(operation, recorded)
+        if strange:
+            sentence = f"{ask.operation} takes other requests now than then: this one cannot be compared"
+            self._say("unavailable: undeclared", sentence, ask.place, ask.path)
             return
-        if operation.prepare is not None:  # the adapter added what only it knows: numbers, days; what the rules said must be there
-            made = _laid_over(parsed(recorded), made)
-        self._compare_value(ask, "request", recorded, made)
+        made, refused = _taken(operation, ask.request)
+        if refused:
+            self._say("different", f"{ask.operation} cannot be asked what is recomputed", ask.place, ask.path, *refused)
+            return
+        # where the adapter prepares a request, it adds what only it knows: numbers, days; what the rules said must be there
+        lay = _laid_over if operation.prepare is not None else _alone
+        if not any(canonical(lay(known, made)) == canonical(known) for known in (recorded, then)):
+            self._compare_value(ask, "request", canonical(then), lay(then, made))
 
     def _compare_wait(self, ask: Await, record: Record) -> None:
         if "type" in record.data:
@@ -393,6 +401,25 @@ class _Life:
 def _left(record: Record) -> bool:
     """Whether a record of a call says that the request went out, or may have."""
     return record.kind in ("asked", "answered") or record.data.get("kind") == "in_doubt"
+
+
+def _taken(operation: Operation, request: JsonValue) -> tuple[JsonValue, list[str]]:
+    """What an operation would keep of a request, or the fields for which it refuses it."""
+    try:
+        return operation.request.model_validate(request).model_dump(mode="json", exclude_none=True), []
+    except ValidationError as error:
+        return None, [".".join(map(str, fault["loc"])) for fault in error.errors()]
+
+
+def _without_nulls(value: JsonValue) -> JsonValue:
+    """As requests are kept: what is nothing is not said."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _alone(_: Any, made: Any) -> Any:
+    return made
 
 
 def _laid_over(recorded: Any, made: Any) -> Any:

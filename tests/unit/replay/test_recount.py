@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import create_model
 
 from bus.errors import NotFound
 from bus.log.record import Record
 from bus.message import canonical, parsed
 from bus.replay.fields import changes
-from bus.replay.recount import Verdict, retraced
-from tests.unit.replay.simulated import Log, simulated
+from bus.replay.recount import Verdict, recount, retraced
+from tests.unit.replay.simulated import OPERATIONS, Log, simulated
 
 SEEDS = range(25)
 
@@ -53,6 +55,32 @@ def test_a_request_that_is_not_what_the_rules_say_is_told_field_by_field(log: Lo
     record = first(log, "asked")
     verdict = changed(log, record, "request", lambda request: {**request, "chi": "un altro"})
     assert [(one.result, one.place, one.fields) for one in verdict.differences] == [("different", record.place, ("request.chi",))]
+
+
+@pytest.mark.parametrize(
+    ("canale", "chi", "told"),
+    [
+        ({"canale": (str, "WEB"), "priorita": (str, "bassa")}, {}, []),
+        ({"canale": (str, "WEB"), "priorita": (str, ...)}, {}, [("unavailable: undeclared", ())]),
+        ({}, {}, [("unavailable: undeclared", ())]),
+        ({"canale": (str, "WEB"), "priorita": (str, "bassa")}, {"chi": "un altro"}, [("different", ("request.chi",))]),
+    ],
+)
+def test_an_adapter_that_takes_other_requests_than_then_accuses_no_step(
+    log: Log, canale: dict[str, Any], chi: dict[str, str], told: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    """The adapter of then added a `canale`; the one of today adds more, wants more, or knows no such field."""
+    record = first(log, "asked")
+    identity = record.payload("request")
+    log.payloads[identity] = canonical({**parsed(log.payloads[identity]), "canale": "WEB", **chi})
+    later = {
+        name: replace(operation, request=create_model("Dopo", __base__=operation.request, **canale))
+        for name, operation in OPERATIONS.items()
+    }
+    evidence = log.evidence()
+    opening = next(one for one in evidence.openings if one.run == record.run)
+    found = recount(opening, evidence, later).differences
+    assert [(one.result, one.fields) for one in found] == told
 
 
 def test_an_answer_that_was_exchanged_shows_in_what_was_made_of_it() -> None:
