@@ -179,10 +179,12 @@ def _open(found: Reach, senders: Sequence[str]) -> Conflict:
     still = [f"bus dead discard {row['id']} --reason …" for row in found.open if row["state"] in GIVEN_UP]
     hint = "they are at work, or ask a system again: confirm when they have ended"
     if still:
-        hint = "those that wait or are dead you may give up: " + "; ".join(still[:10])
+        more = "; …" if len(still) > 10 else ""
+        others = "; the others are at work, or ask a system again: let them end" if len(still) < len(found.open) else ""
+        hint = f"those that wait or are dead you may give up: {'; '.join(still[:10])}{more}{others}"
     if senders:
         hint += f"; some are of messages that came since the erasure was asked for: first have these stop sending: {', '.join(senders)}"
-    return Conflict(f"{len(found.open)} runs of these cases are not over", code="subject.open", hint=hint, runs=found.as_json()["open"])
+    return Conflict(f"of these cases runs are not over: {len(found.open)}", code="subject.open", hint=hint, runs=found.as_json()["open"])
 
 
 def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
