@@ -86,10 +86,11 @@ def _settings(path: Path) -> Settings:
 def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
     from bus.log.checkpoint import checkpoint_of, place_of
     from bus.log.note import parse
+    from bus.witness.memory import BEGINS, LAST
 
-    file = settings.memory / place_of(origin) / "checkpoint"
+    file = settings.memory / place_of(origin) / LAST
     if not file.is_file():
-        return {"origin": origin, "size": None}
+        return {"origin": origin, "size": None, "begins": file.with_name(BEGINS).exists()}
     note = parse(file.read_bytes())
     head = checkpoint_of(note.text)
     return {
@@ -116,7 +117,8 @@ def _begun(shown: dict[str, Any]) -> None:
 def _logs(shown: dict[str, Any]) -> None:
     for log in shown["logs"]:
         if log["size"] is None:
-            print(f"{log['origin']}: nothing was cosigned yet")
+            said = "nothing was cosigned yet" if log["begins"] else "the memory knows nothing of it; where it was ever cosigned, it is lost"
+            print(f"{log['origin']}: {said}")
         else:
             when = dt.datetime.fromtimestamp(log["time"], dt.UTC)
             print(f"{log['origin']}: {log['size']:,} records, root {log['root']}, cosigned {when:%Y-%m-%d %H:%M:%S} UTC\n  {log['file']}")

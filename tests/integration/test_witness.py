@@ -117,6 +117,15 @@ def test_the_last_checkpoint_is_shown_in_words(folder, capsys):
     assert checkpoint_of(notes.parse((folder / "memory" / place_of(ORIGIN) / "checkpoint").read_bytes()).text).size == 1200
 
 
+def test_a_memory_that_is_not_there_is_not_shown_as_one_that_begins(folder, capsys):
+    """A folder that is not mounted, or was written wrongly in the settings: its witness would not start."""
+    (folder / "memory").rename(folder / "altrove")
+    capsys.readouterr()
+    assert main(["witness", "show", "--config", str(folder / "witness.yaml")]) == 0
+    assert "the memory knows nothing of it" in capsys.readouterr().out
+    assert json.loads(shown(capsys, folder))["logs"] == [{"origin": ORIGIN, "size": None, "begins": False}]
+
+
 def test_a_witness_whose_memory_is_lost_starts_again_from_a_checkpoint_that_it_cosigned_only(folder, capsys):
     witness = Program(folder)
     witness.add(0, 1200)
