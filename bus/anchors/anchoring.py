@@ -103,7 +103,7 @@ class Anchoring:
             work()
         except SnodoError as error:
             outside_code = error.outside_code if isinstance(error, Refused) else ""
-            if not self._is_news((FAILED, kind, name), f"{error.code} {outside_code}"):  # sentences have sizes in them
+            if not self._is_news((FAILED, kind, name), f"{error.code} {outside_code} {error.hint}"):  # sentences have sizes in them
                 return
             denied = outside_code in outside.DENIED
             say, event = (self._log.error, "log.rolled-back") if denied else (self._log.warning, "anchor.failed")

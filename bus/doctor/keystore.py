@@ -97,7 +97,7 @@ def authority(at: Surroundings) -> Iterator[Verdict]:
     except OSError as error:
         yield wrong("doctor.authority", f"anchors.timestamps.ca cannot be read: {error.strerror}", str(stamps.ca))
     except ConfigError as error:
-        yield wrong("doctor.authority", error.sentence, str(stamps.ca))
+        yield wrong("doctor.authority", error.sentence, str(stamps.ca), next=error.hint)
 
 
 def signs(at: Surroundings) -> Iterator[Verdict]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from typing import Any, NamedTuple
 
 from bus.errors import ConfigError, EvidenceError
@@ -16,6 +17,33 @@ _SIGNED, _OCTETS = 0xA0, 4
 _NAMES = {bytes.fromhex("2a864886f70d010910020c"), bytes.fromhex("2a864886f70d010910022f")}
 """The attributes signingCertificate and signingCertificateV2."""
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
+_STATUS = (
+    "granted it",
+    "granted it with changes of its own",
+    "refused it",
+    "will give it later",
+    "warns that it is to be revoked",
+    "is revoked",
+)
+_CAUSES = (
+    ("Nonce mismatch", "it answers another request than ours",
+     "a proxy between us keeps answers, or the authority passes over the number (nonce) of a request: name another one"),
+    ("InvalidSetOrdering", "its certificates do not stand in the order of DER",
+     "ask the authority to send its own certificate alone, or name another one"),
+    ("ASN.1 parse error", "it is none at all",
+     "is the address that of a time-stamping authority (RFC 3161)? a proxy, or a page to log in, answers something else"),
+    ("certificate has expired", "a certificate of the authority had expired when it was given",
+     "it has to renew its certificate, or its clock is ahead; until then name another one"),
+    ("certificate is not yet valid", "a certificate of the authority was not valid yet when it was given",
+     "its clock is behind, or it stamps with a certificate of the future"),
+)  # fmt: skip
+"""What the library and OpenSSL say of an answer, what it means, and what to do."""
+_ROOT = (
+    "is the root of whoever gave it in the file, also one of before? it takes several, one behind the other, and those between too "
+    "where the authority sends its own certificate alone"
+)
+_REASONS = (re.compile(r'Verify error: ([^"]+)"'), re.compile(r'reason: "([^"]+)"'))
+"""Of an error of OpenSSL what a person reads, the exacter one first."""
 MOST_BYTES = 100_000
 """Of an answer; real ones have 1 to 7 thousand, with the certificates."""
 
@@ -56,13 +84,30 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
         builder = builder.add_root_certificate(certificate)
     try:
         response = decode_timestamp_response(answer)
+        _is_granted(response)
         builder.build().verify_message(response, stamped)
         _names_its_certificate(response)
         time: dt.datetime = response.tst_info.gen_time
     except (VerificationError, ValueError, IndexError) as error:
-        hint = "is the root of whoever gave it in the file, also one of before? it takes several, one behind the other"
-        raise EvidenceError(f"a time stamp that does not hold: {error}", code="evidence.timestamp", hint=hint) from error
+        raise _told(str(error)) from error
     return time.astimezone(dt.UTC)
+
+
+def _is_granted(response: Any) -> None:
+    """Raises `EvidenceError` for an answer that is not simply a stamp, with what the authority says of it."""
+    if status := int(response.status):
+        does = _STATUS[status] if 0 < status < len(_STATUS) else "says nothing that is known"
+        why = "; ".join(response.status_string)
+        said = f"no time stamp: the authority {does} (status {status}){why and f': {why}'}"
+        raise EvidenceError(said, code="evidence.timestamp", hint="ask who runs the authority; a quota, or an account, is theirs")
+
+
+def _told(said: str) -> EvidenceError:
+    """What the library says of a stamp, in our words."""
+    reason = next((found[1] for one in _REASONS if (found := one.search(said))), said)
+    causes = ((means, remedy) for mark, means, remedy in _CAUSES if mark in said)
+    means, remedy = next(causes, (reason, _ROOT))
+    return EvidenceError(f"a time stamp that does not hold: {means}", code="evidence.timestamp", hint=remedy)
 
 
 def _names_its_certificate(response: Any) -> None:
@@ -113,4 +158,5 @@ def roots(pem: bytes) -> list[Any]:
     try:
         return load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise ConfigError(f"no certificate of an authority: {error}", code="config.authority", hint="a PEM file with its root") from error
+        hint = "a PEM file with its root; one that is DER: openssl x509 -inform DER -in FILE"
+        raise ConfigError("no certificate of an authority is in its file", code="config.authority", hint=hint) from error

@@ -250,7 +250,7 @@ def test_those_who_vouch_for_the_log_are_looked_for_before_the_first_start(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "anchors.timestamps.ca cannot be read: "), (b"nothing", "no certificate of an authority: ")]
+    ("content", "said"), [(None, "anchors.timestamps.ca cannot be read: "), (b"nothing", "no certificate of an authority is in its file")]
 )
 def test_a_root_by_which_no_stamp_could_be_verified_is_told_before_the_first_start(tmp_path, capfd, content, said):
     """Else the first that anybody hears of it is a checkpoint without a stamp, hours later."""

@@ -1,0 +1,55 @@
+"""Answers of a time-stamping authority that are not taken: which it is, and what can be done, is said in our words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bus.anchors import outside
+from bus.errors import EvidenceError
+from bus.log import timestamp
+from tests.tsa import Authority
+
+
+@pytest.fixture
+def authority(tmp_path) -> Iterator[Authority]:
+    made = Authority(tmp_path / "authority")
+    yield made
+    made.close()
+
+
+def _refusing(status: int, said: str = "") -> bytes:
+    """An answer without a stamp, put together by hand."""
+    text = b"\x0c" + bytes([len(said)]) + said.encode()
+    told = bytes([2, 1, status]) + (b"\x30" + bytes([len(text)]) + text if said else b"")
+    inner = b"\x30" + bytes([len(told)]) + told
+    return b"\x30" + bytes([len(inner)]) + inner
+
+
+def test_why_a_time_stamp_is_not_taken_is_said_with_what_can_be_done(tmp_path, authority):
+    stamped, roots = b"un sigillo\n", authority.root.read_bytes()
+
+    def told(answer: Callable[[bytes], bytes]) -> tuple[str, str]:
+        authority.answer = answer
+        with pytest.raises(EvidenceError) as refused:
+            outside.stamp(authority.url, stamped, roots)
+        return refused.value.sentence, refused.value.hint
+
+    assert "it is none at all" in told(lambda _: b"<html>accedi</html>")[0]
+    said, remedy = told(lambda _: _refusing(2, "quota esaurita"))
+    assert ("refused it (status 2): quota esaurita" in said, "who runs the authority" in remedy) == (True, True)
+    granted = bytes.fromhex("3003020100")
+    changed = told(lambda query: authority.stamp(query).replace(granted, bytes.fromhex("3003020101"), 1))
+    assert "granted it with changes of its own (status 1)" in changed[0]
+    said, remedy = told(lambda _: authority.stamp(timestamp.ask(stamped).content))
+    assert ("answers another request" in said, "nonce" in remedy) == (True, True)
+    authority.certified(10, dt.datetime.now(dt.UTC) - dt.timedelta(days=2))
+    said, remedy = told(authority.stamp)
+    assert ("had expired when it was given" in said, "renew" in remedy) == (True, True)
+    stranger = Authority(tmp_path / "stranger", "straniera")
+    stranger.close()
+    said, remedy = told(stranger.stamp)
+    assert said == "a time stamp that does not hold: unable to get local issuer certificate"
+    assert remedy.startswith("is the root of whoever gave it in the file")
