@@ -21,10 +21,12 @@ from bus.channel.line import QUEUE, Line
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import Publisher
-from bus.channel.refusal import explain, refuse_old, refuse_unsafe, remedy, said
+from bus.channel.refusal import addresses, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.message import JsonObject
 
-__all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "remedy", "said"]
+__all__ = [
+    "MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
+]  # fmt: skip
 
 Ring = Callable[[Sequence[str]], None]
 """Hears the ids of runs that are ready."""

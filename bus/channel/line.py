@@ -12,7 +12,7 @@ from typing import Any
 
 import kombu
 
-from bus.channel.refusal import AMQP, TLS, explain, reason, refuse_old
+from bus.channel.refusal import AMQP, TLS, explain, own_name, reason, refuse_old
 from bus.errors import ConfigError
 from bus.message import JsonObject
 
@@ -44,7 +44,7 @@ class Line:
         self.amqp, self.shared = self.transport in AMQP, self.transport != "memory"
         self.queue = kombu.Queue(queue_name, durable=True, queue_arguments=_BOUNDS if self.amqp else None)
         self.news = kombu.Exchange(queue_name.removesuffix(".runs") + ".news", type="fanout", durable=False, delivery_mode=1)
-        self._tls = {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED, **options.get("ssl", {})}
+        self._tls = {"server_hostname": own_name(url), "cert_reqs": ssl.CERT_REQUIRED, **options.get("ssl", {})}
         polling = {} if self.amqp else {"polling_interval": 0.02 if self.shared else 0.002}
         self._transport_options = {**polling, **{name: value for name, value in options.items() if name != "ssl"}}
         self._down: dict[str, float] = {}
@@ -59,15 +59,16 @@ class Line:
     @contextmanager
     def dial(self, **options: Any) -> Iterator[kombu.Connection]:
         """An open connection; it is hung up in good order after the block, and thrown away when the block failed."""
+        tls = dict(self._tls)  # kombu writes into it the host that it dials, and would hold the next one to that name
         made = kombu.Connection(
             self.url,
             transport_options={**self._transport_options, **options},
             connect_timeout=CONNECT_SECONDS,
             heartbeat=HEARTBEAT,
-            ssl=self._tls if self.transport in TLS else False,  # py-amqp alone checks the certificate, but not the name in it
+            ssl=tls if self.transport in TLS else False,  # py-amqp alone checks the certificate, but not the name in it
         )
         try:
-            made.ensure_connection(max_retries=len(made.alt) - 1 if made.alt else 0)
+            made.ensure_connection(lambda *failed: tls.update(self._tls), max_retries=len(made.alt) - 1 if made.alt else 0)
             if self.amqp:
                 made.connection.sock.settimeout(PATIENCE)
             yield made

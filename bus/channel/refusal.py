@@ -45,9 +45,25 @@ OLDEST = (3, 10)
 def refuse_unsafe(url: str, options: Mapping[str, Any]) -> list[str]:
     """Raises `ConfigError` where the address of a broker is none, or unsafe; returns what is only doubtful, a sentence each."""
     _refuse_unusable(url)
-    parts = urlsplit(url)
-    if parts.scheme in TLS:
+    if urlsplit(url).scheme in TLS:
         _refuse_unusable_tls(options.get("ssl", {}))
+    return [doubt for one in addresses(url) for doubt in _doubts(one)]
+
+
+def addresses(url: str) -> list[str]:
+    """Each node that an address names: they stand with a ``;`` between them, the later ones whole or as a host alone."""
+    first, *others = url.split(";")
+    before = first[: first.rfind("@") + 1] or first[: first.find("://") + 3]
+    return [first, *(one if "://" in one else before + one for one in others)]
+
+
+def own_name(url: str) -> str | None:
+    """The name in the certificate where kombu would dial, and look for, another one; else None."""
+    return "localhost" if {urlsplit(one).hostname for one in addresses(url)} == {"localhost"} else None
+
+
+def _doubts(url: str) -> list[str]:
+    parts = urlsplit(url)
     if parts.scheme not in AMQP or (parts.hostname or "localhost") in _LOOPBACK:
         return []
     if (parts.username or "guest") == "guest":
@@ -115,7 +131,7 @@ def refuse_old(connection: Any) -> None:
 def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
     """The remedy when a broker refused us for good; None when trying again may help."""
     cause = error if isinstance(error, amqp.AMQPError) else error.__cause__
-    parts = urlsplit(url)
+    parts = urlsplit(addresses(url)[0])
     vhost, user = unquote(parts.path[1:]) or "/", unquote(parts.username or "guest")
     if isinstance(cause, amqp.AMQPError) and _PASSING.search(str(cause.reply_text)):
         return None

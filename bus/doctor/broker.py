@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import kombu
 
-from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe, remedy, said
+from bus.channel import QUEUE, addresses, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.channel.line import Line
 from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -34,8 +34,7 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
     except ConfigError as error:
         yield wrong("doctor.channel", error.sentence, str(at.path), next=error.hint)
         return
-    parts = urlsplit(url)
-    where = f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    where = ", ".join(map(_place, addresses(url)))
     line = Line(url, QUEUE, lambda event, detail: None, at.settings.channel.options)
     with contextlib.ExitStack() as dialled:
         try:
@@ -50,6 +49,12 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
         if line.amqp:
             yield from _trial(connection, url, where)
             yield from _ours(line, connection, where)
+
+
+def _place(url: str) -> str:
+    """An address without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
 def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Verdict:

@@ -15,10 +15,11 @@ from bus import config
 from bus.channel import QUEUE, KombuChannel, refuse_unsafe
 from bus.channel.line import Line
 from bus.channel.publisher import Flight
-from bus.channel.refusal import CERTIFICATES, RIGHTS
+from bus.channel.refusal import CERTIFICATES, RIGHTS, reason
 from bus.errors import ConfigError
 from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener
 from bus.testing.patience import until
+from bus.testing.ports import free_port
 from bus.testing.services import RabbitMQ
 from tests.contract.lossy_line import into_the_void, opened
 from tests.contract.tls_peer import peer, self_signed, server_side
@@ -425,6 +426,37 @@ def test_a_broker_whose_certificate_is_not_trusted_is_told_with_what_to_look_at(
             pass
     line.down("listener", refused.value)
     assert told == [f"the line to the broker failed: TLS: self-signed certificate; {CERTIFICATES}"]
+
+
+@pytest.mark.parametrize(
+    ("bearer", "url"),
+    [
+        ("localhost", "amqps://snodo:snodo@localhost:{port}/snodo"),
+        (None, "amqps://snodo:snodo@127.0.0.2:{dead}/snodo;amqps://snodo:snodo@127.0.0.1:{port}/snodo"),
+    ],
+)
+def test_a_certificate_is_held_to_the_host_that_the_address_names(tmp_path: Path, bearer: str | None, url: str) -> None:
+    """kombu dials ``localhost`` as 127.0.0.1, and looked for the name of the first node in the certificates of the others."""
+    certificate, greeted = self_signed(tmp_path, bearer), list[bytes]()
+
+    def greet(connection: Any) -> None:
+        with contextlib.suppress(OSError), server_side(connection, certificate) as secure:
+            greeted.append(secure.recv(4))
+
+    with peer(greet) as port:
+        line = Line(url.format(port=port, dead=free_port()), QUEUE, print, {"ssl": {"ca_certs": certificate[0]}})
+        with pytest.raises(kombu.exceptions.OperationalError), line.dial():
+            pass
+    assert greeted == [b"AMQP"]
+
+
+def test_each_node_of_a_cluster_is_looked_at_and_no_password_of_theirs_is_told() -> None:
+    url = "amqps://snodo:segreta@uno.example/snodo;amqp://snodo:segretissima@due.example/snodo;tre.example"
+    assert refuse_unsafe(url, {}) == ["tickets and the broker's password travel in the clear to due.example: use amqps://"]
+    with pytest.raises(ConfigError, match=r"due\.example would be asked as guest"):
+        refuse_unsafe("amqps://snodo:segreta@uno.example/snodo;amqps://due.example/snodo", {})
+    told = reason(amqp.NotAllowed("NOT_ALLOWED - vhost snodo not found"), url, QUEUE)
+    assert told.startswith("the broker has no virtual host 'snodo' for our user; rabbitmqctl add_vhost snodo, ")
 
 
 def test_only_memory_is_for_one_process() -> None:

@@ -66,7 +66,8 @@ def test_a_broker_under_alarm_takes_nothing_and_doctor_says_so(tmp_path, rabbitm
 
 
 def test_a_broker_that_does_not_let_us_in_is_exit_code_3_and_no_password_is_shown(tmp_path, rabbitmq, rabbitmq_url):
-    found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url.replace("snodo:snodo@", "snodo:segretissima@")}))
+    ours = rabbitmq_url.replace("snodo:snodo@", "snodo:segretissima@")
+    found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": f"{ours};{ours}"}))
     assert levels(found, "doctor.channel") == ["wrong"]
     assert doctor.exit_code(found["doctor.channel"]) == 3
     assert "segretissima" not in repr(found)
