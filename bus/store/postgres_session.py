@@ -420,11 +420,15 @@ def passes(error: BaseException | None, session: Session) -> bool:
     """Whether the same may do well later: the server says so, or the line is gone.
 
     What no server told (it has no SQLSTATE) psycopg has seen itself, as soon as the socket says so and before libpq takes the session for
-    broken. Such a session is given up here.
+    broken. Such a session is given up here, as is one in which a record got a number that is taken: the next one looks at the numbers.
     """
-    if type(error) is psycopg.OperationalError and error.sqlstate is None:
+    if (type(error) is psycopg.OperationalError and error.sqlstate is None) or _is_rewound(error):
         session.close()
     return isinstance(error, PASSING) or session.closed
+
+
+def _is_rewound(error: BaseException | None) -> bool:
+    return isinstance(error, errors.UniqueViolation) and error.diag.constraint_name == "records_pkey"
 
 
 def interrupted(error: BaseException) -> Interrupted:

@@ -57,6 +57,25 @@ def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() 
         store.close()
 
 
+def test_numbers_that_are_set_back_while_the_bus_works_are_told_with_the_remedy(postgresql_url: str) -> None:
+    """It was an error of nobody's, again and again, until the next start said what it was."""
+    store = PostgresStore(postgresql_url)
+    for name in ("one", "two"):
+        store.write(lambda tx, name=name: add(tx, name)).result(30)  # type: ignore[misc]
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute("SELECT setval(pg_get_serial_sequence('records', 'seq'), 1, false)")
+        for name in ("three", "four"):
+            with pytest.raises(StoreError, match=r"the next record would be number 2, and number 2 is there.*setval") as told:
+                store.write(lambda tx, name=name: add(tx, name)).result(30)  # type: ignore[misc]
+            assert told.value.code == "store.unsafe"
+        assert store.failing() is not None
+        admin.execute("SELECT setval(pg_get_serial_sequence('records', 'seq'), (SELECT max(seq) FROM records))")
+    store.write(lambda tx: add(tx, "five")).result(30)
+    assert [times(store, name) for name in ("two", "three", "four", "five")] == [1, 0, 0, 1]
+    until(lambda: store.failing() is None)
+    store.close()
+
+
 _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s"
 
 
