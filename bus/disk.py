@@ -40,26 +40,33 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 
 def filesystem(folder: Path) -> str:
     """The kind of file system that a folder is on, or will be, as Linux names it; empty where nobody says."""
+    return _mounted(folder)[0]
+
+
+def _mounted(folder: Path) -> tuple[str, list[str]]:
+    """The kind of file system that a folder is on, or will be, and its options; empty where nobody says."""
     try:
         mounts = os.fsdecode(MOUNTS.read_bytes()).removesuffix("\n").split("\n")
     except OSError:
-        return ""
+        return "", []
     above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
     nearest, found = "", ""
     for mount in mounts:
         place, _, what = mount.partition(" - ")
         point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), place.split(" ")[4])  # names may hold any other white space
         if point in above and len(point) >= len(nearest):  # what is mounted later at the same place hides the other
-            nearest, found = point, what.split()[0]
-    return found
+            nearest, found = point, what
+    kind, *rest = found.split() or [""]
+    return kind, rest[-1].split(",") if rest else []
 
 
 def is_read_only(folder: Path) -> bool:
     """Whether the disk of a folder takes no writes, whoever asks: mounted so, or become so when it failed."""
     try:
-        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+        flags = os.statvfs(folder).f_flag
     except OSError:
         return False
+    return bool(flags & os.ST_RDONLY) or "emergency_ro" in _mounted(folder)[1]  # an ext4 that failed, on a newer Linux
 
 
 @contextmanager

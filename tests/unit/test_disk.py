@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.disk import filesystem, make_folder, save
+from bus.disk import filesystem, is_read_only, make_folder, save
 
 
 def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tmp_path: Path) -> None:
@@ -75,3 +75,14 @@ def test_a_folder_is_on_what_was_mounted_nearest_to_it_and_last(
     )
     monkeypatch.setattr("bus.disk.MOUNTS", mounts)
     assert filesystem(Path(folder)) == kind
+
+
+@pytest.mark.parametrize(("options", "expected"), [("rw,errors=remount-ro", False), ("rw,errors=remount-ro,emergency_ro", True)])
+def test_a_disk_that_failed_takes_no_writes_also_where_linux_still_calls_it_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, expected: bool
+) -> None:
+    """``bus doctor`` found nothing, and the remedy was to look whether the disk had become read-only."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw,relatime - ext4 /dev/sda1 {options}\n", "utf-8")
+    monkeypatch.setattr("bus.disk.MOUNTS", mounts)
+    assert is_read_only(tmp_path) == expected
