@@ -17,11 +17,19 @@ OBJECTS = 200_000
 """New objects after which cycles of garbage are looked for: a command makes its modules and rules, and hardly any garbage."""
 
 
+def _keep_numbers() -> None:
+    """What was closed by who started us (``2>&-``) leads nowhere: no socket or file of ours gets its number and what is said to it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def start() -> NoReturn:
     """Run the command that this process was started for."""
     gc.set_threshold(OBJECTS)
-    if sys.stdout is None:  # closed by who started us (``>&-``): what we say goes nowhere, and no socket gets its number
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    _keep_numbers()
     with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
         if isinstance(sys.stdout, TextIOWrapper):  # a terminal of another locale is shown what it cannot write by its number
             sys.stdout.reconfigure(errors="backslashreplace")

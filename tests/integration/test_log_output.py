@@ -61,15 +61,17 @@ def test_a_bus_that_cannot_say_where_it_listens_starts_and_ends_well(tmp_path: P
     """Where it listens is known from its configuration."""
     command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(write(tmp_path))]
     if where == "nowhere":
-        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # it hides what cannot be written
     with told_of(tmp_path) as told, output(where) as out, (tmp_path / "errors").open("wb") as errors:
         bus = subprocess.Popen(command, stdout=out, stderr=errors, env={**environment, "NOTIFY_SOCKET": str(tmp_path / "notify")})
         try:
             assert told.recv(100) == b"READY=1"
+            held = [Path(f"/proc/{bus.pid}/fd/{number}").readlink() for number in range(3)]
         finally:
             bus.terminate()
             ended = bus.wait(60)
+    assert where != "nowhere" or held == [Path(os.devnull)] * 3  # else the database's lock would be written to
     said = (tmp_path / "errors").read_text()
     assert (ended, said) == (0, "")
 
