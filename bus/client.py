@@ -420,5 +420,7 @@ def _strange(status: int, fields: Mapping[str, str], how: str) -> ClientError:
     """What no bus answers: something before it does, or another server."""
     elsewhere = fields.get("location") if 300 <= status < 400 else None
     hint = f"redirects are not followed: the bus may be at {elsewhere}" if elsewhere else "is this really the address of a bus?"
+    if status in PASSING:
+        hint = "a server before the bus does not reach it, or has too much to do: try again later, under the same key"
     problem = {"title": f"HTTP {status}", "detail": f"the answer is HTTP {status} {how}", "hint": hint}
     return ClientError(status, problem, _seconds(fields))

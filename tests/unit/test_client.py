@@ -385,10 +385,11 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
         ("other", 200, "HTTP 200 without 'id'"),
         ("deep", 200, "HTTP 200 that is not JSON"),
         ("moved", 308, "https://snodo.comune.example/messages"),
+        ("gone", 502, "a server before the bus does not reach it, or has too much to do: try again later, under the same key"),
     ],
 )
 def test_what_no_bus_answers_is_said(moody, mood, status, said):
-    Moody.moods = [mood]
+    Moody.moods = [mood] * 3
     with pytest.raises(ClientError, match=said) as caught:
         moody.send("a.b", {})
     assert (caught.value.status, caught.value.code) == (status, "client.unexpected")
