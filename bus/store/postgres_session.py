@@ -231,18 +231,26 @@ def connect(url: str, settings: dict[str, str]) -> Session:
         refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
             session.adapters.register_dumper(kind, dumper)
-        wanted = SETTINGS | settings
-        session.execute(
-            "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in wanted), [part for pair in wanted.items() for part in pair]
-        )
-        if session.info.server_version >= 170000:  # who looks may look for long, whatever the server's own patience is
-            session.execute(f"SET transaction_timeout = '{'120s' if settings is WRITING else '0'}'")
+        if not is_pooled(session):
+            _set(session, settings)
         session.prepare_threshold = 0
         session.prepared_max = 500
     except BaseException:
         session.close()
         raise
     return session
+
+
+def _set(session: Session, settings: dict[str, str]) -> None:
+    wanted = SETTINGS | settings
+    session.execute("SELECT " + ", ".join("set_config(%s, %s, false)" for _ in wanted), [part for pair in wanted.items() for part in pair])
+    if session.info.server_version >= 170000:  # who looks may look for long, whatever the server's own patience is
+        session.execute(f"SET transaction_timeout = '{'120s' if settings is WRITING else '0'}'")
+
+
+def is_pooled(session: psycopg.Connection[Any]) -> bool:
+    """Whether a session of the server is lent to us, which others have next, as we leave it."""
+    return session.execute("SELECT pg_backend_pid() <> %s AS lent", [session.info.backend_pid], prepare=False).fetchall()[0]["lent"] is True
 
 
 def refuse_old(session: Session) -> None:

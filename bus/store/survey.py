@@ -136,7 +136,8 @@ def _postgresql(url: str) -> Survey:
 
     try:
         with postgres_session.Session.connect(postgres_session.line(url), autocommit=True, row_factory=dict_row) as raw:
-            raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
+            if not postgres_session.is_pooled(raw):
+                raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)
             after = dt.datetime.now(dt.UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import SAFE
 from bus.testing.patience import until
 from bus.testing.services import PostgreSQL
+from tests.contract.proxy import Proxy
 from tests.fault.database import add, numbers, switch, times
 
 
@@ -74,6 +76,33 @@ def test_numbers_that_are_set_back_while_the_bus_works_are_told_with_the_remedy(
     assert [times(store, name) for name in ("two", "three", "four", "five")] == [1, 0, 0, 1]
     until(lambda: store.failing() is None)
     store.close()
+
+
+class Pooler(Proxy):
+    """It lends sessions of the server: the number that it gives to who calls is its own. ``said``: what was asked through it."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
+        self.said = b""
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
+        with contextlib.suppress(OSError):
+            while said := source.recv(65536):
+                self.said += said if outward else b""
+                number = said.find(b"K\0\0\0\x0c") + 5
+                sink.sendall(said if outward or number < 5 else said[:number] + b"\0\0\0\x07" + said[number + 4 :])
+        sink.close()
+
+
+def test_a_session_that_a_pooler_lends_is_given_back_as_it_was(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    """Whoever had it next could not write, after `bus doctor`, and had plans without hash joins after a start."""
+    with Pooler(postgresql.port) as pooler:
+        url = postgresql_url.replace(f":{postgresql.port}/", f":{pooler.port}/")
+        with pytest.raises(StoreError, match="a pooler stands between"):
+            PostgresStore(url)
+        assert [one.code for one in survey.survey(url).unsafe] == ["store.pooled"]
+    assert pooler.said.count(b"pg_backend_pid() <>") == 2
+    assert [word for word in (b"enable_seqscan", b"SET default_transaction", b"SET lock_timeout") if word in pooler.said] == []
 
 
 _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s"

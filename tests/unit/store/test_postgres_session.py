@@ -78,7 +78,7 @@ def test_the_host_that_answered_last_is_asked_first_where_the_server_must_take_w
 
     def answer(_: str, **more: Any) -> Any:
         asked.append(more)
-        return MagicMock(info=SimpleNamespace(host="b", port=5432, server_version=170000))
+        return MagicMock(info=SimpleNamespace(host="b", port=5432, server_version=170000, backend_pid=7))
 
     monkeypatch.setattr(postgres_session.Session, "connect", answer)
     monkeypatch.setattr(postgres_session, "_ANSWERED", {})
