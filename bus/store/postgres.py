@@ -70,6 +70,12 @@ SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, 
 _LOCK = "FROM pg_advisory_xact_lock(1399745924, quote_ident(current_schema())::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _PROOF = "SELECT 1 AS yes FROM records WHERE id = %s"
+_BEFORE = "SELECT time FROM records WHERE id < %s ORDER BY id DESC LIMIT 1"
+ROLLED_BACK = (
+    "was a standby promoted, or a backup restored, without them? keep the server that has them; what they told outside systems may be "
+    'done again, and numbers be given out again: see "calls that were made after the backup" in docs/sysadmin/running.md'
+)
+"""What to do where commits are gone."""
 _LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
@@ -135,6 +141,8 @@ class PostgresConnection(_Asking):
         self._number: str | None = None
         self._proof: str | None = None
         """A record that this transaction adds."""
+        self._kept: str | None = None
+        """A record of the last transaction that was committed."""
         self._life: str | None = None
         self._warned = False
         self._transactions, self._stale = 0, FRESH
@@ -224,6 +232,7 @@ class PostgresConnection(_Asking):
                     schema.refuse_without_keys(session)
                 else:
                     schema.refuse_emptied(session)
+                    self._look_back(session)
                 schema.refuse_rewound(session)
                 refuse_without_rights(session)
                 self._life = _life_of(session)
@@ -234,6 +243,15 @@ class PostgresConnection(_Asking):
         self._session = session
         self._context = session.pipeline()
         self._sync = self._context.__enter__().sync
+
+    def _look_back(self, session: Session) -> None:
+        """Say, once, that a commit is gone of which others were told that it is kept. Work goes on: less of it would help nobody."""
+        if self._kept is None or session.execute(_PROOF, [self._kept]).fetchone() is not None:
+            return
+        before = session.execute(_BEFORE, [self._kept]).fetchone()
+        said = f"what was committed after {before['time'] if before else 'the beginning'} is not in this database any more"
+        logger("snodo.store").error("store.rolled-back", record=self._kept, sentence=said, hint=ROLLED_BACK)
+        self._kept = None
 
     def _hear(self, said: psycopg.errors.Diagnostic) -> None:
         self._warned = self._warned or said.severity_nonlocalized == "WARNING"
@@ -270,6 +288,7 @@ class PostgresConnection(_Asking):
         except psycopg.Error as error:
             if passes(error, self._session):
                 self._find_out(self._number, error)
+                self._kept = self._proof or self._kept
                 return
             # What a server refuses at COMMIT it has not done: after that point it would panic.
             with self._remembered(), told(self._session):
@@ -277,6 +296,7 @@ class PostgresConnection(_Asking):
         if ended.statusmessage != "COMMIT":
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
+        self._kept = self._proof or self._kept
         if self._warned:  # somebody ended the wait for a synchronous standby
             self._until_replicated()
 

@@ -1,9 +1,10 @@
-"""A message that is committed and that no synchronous standby has: no door answers 202 to it."""
+"""A message that is committed and that no standby has: where one is synchronous no door answers 202 to it, else its loss is told."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
+from bus.store import postgres
+from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
 from tests.fault.conduct import IN_ORDER, Sistema
-from tests.fault.database import switch
+from tests.fault.database import add, switch, times
 from tests.integration.workshop import write_rules
 from tests.small_bus import settings
 
@@ -48,6 +51,40 @@ def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_p
             switch(url, "synchronous_standby_names", "''")
             for door in doors:
                 door.stop()
+
+
+def test_a_database_that_is_without_the_last_commits_is_told_of_once_by_who_made_them(
+    postgresql: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a standby that was behind is once it is promoted: messages were lost and numbers given out again, and no process said a word."""
+    told = list[tuple[str, dict[str, str]]]()
+    monkeypatch.setattr(postgres, "logger", lambda _: SimpleNamespace(error=lambda event, **said: told.append((event, said))))
+    name, behind = postgresql_url.rpartition("/")[2], f"{postgresql_url.rpartition('/')[2]}_behind"
+    store = PostgresStore(postgresql_url)
+    try:
+        with psycopg.connect(postgresql.url, autocommit=True) as admin:
+            for work, act in (("one", f"CREATE DATABASE {behind} TEMPLATE {name}"), ("two", f"DROP DATABASE {name}")):
+                store.write(lambda tx, work=work: add(tx, work)).result(30)  # type: ignore[misc]
+                end_sessions(admin, name)
+                admin.execute(act)  # type: ignore[call-overload]
+                assert told == []
+            admin.execute(f"ALTER DATABASE {behind} RENAME TO {name}")  # type: ignore[call-overload]
+            for work in ("three", "four"):
+                store.write(lambda tx, work=work: add(tx, work)).result(30)  # type: ignore[misc]
+                end_sessions(admin, name)
+        store.write(lambda tx: add(tx, "five")).result(30)
+        assert [times(store, work) for work in ("one", "two", "three", "four", "five")] == [1, 0, 1, 1, 1]
+    finally:
+        store.close()
+    [(event, said)] = told
+    assert event == "store.rolled-back"
+    assert said["sentence"] == "what was committed after t is not in this database any more"
+    assert said["hint"].startswith("was a standby promoted, or a backup restored, without them?")
+
+
+def end_sessions(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    """Of a database, and wait until they are gone."""
+    admin.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
 def end_who_waits(admin: psycopg.Connection[tuple[object, ...]]) -> None:
