@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bus.cli.common import Json, Key, Url, client, escaped, family, show
+from bus.client import Client, ClientError
 
 app = family("List runs, or show one with its journal.", bare="list", other="show")
 
@@ -28,9 +29,40 @@ def list_runs(
 
 
 @app.command("show")
-def show_run(id: Annotated[str, typer.Argument(help="Id of the run.")], url: Url = "", key: Key = "", json: Json = False) -> None:
-    """A run with its journal and its waits."""
+def show_run(
+    id: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, of a message that started one or more, or a key of a case.")],
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """A run with its journal and its waits; of a message or a case each of its runs."""
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.get(f"/runs/{escaped(id)}"), json, timeline.print_run)
+        found = _found(bus, id)
+    show(found if len(found) > 1 else found[0], json, lambda _: timeline.print_each_run(found))
+
+
+def _found(bus: Client, id: str) -> list[Any]:
+    """The run that has that id, else those of the message or the case that has it."""
+    try:
+        return [_run(bus, id)]
+    except ClientError as error:
+        if error.status != 404 or not (runs := _runs_of(bus, id)):
+            raise
+    return [_run(bus, one) for one in runs]
+
+
+def _run(bus: Client, id: str) -> Any:
+    return bus.get(f"/runs/{escaped(id)}")
+
+
+def _runs_of(bus: Client, id: str) -> list[str]:
+    """The runs of whatever has that id: a message, else a case; none where there is neither."""
+    for kind in (bus.message, bus.case):
+        try:
+            return [str(one["id"]) for one in kind(id)["runs"]]
+        except ClientError as error:
+            if error.status != 404:
+                raise
+    return []

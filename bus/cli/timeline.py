@@ -48,6 +48,13 @@ def print_case(shown: Mapping[str, Any]) -> None:
             print(f"next: bus dead show {run['id']}  by a sysadmin or an auditor: other keys may not")
 
 
+def print_each_run(several: Iterable[Mapping[str, Any]]) -> None:
+    """Some runs, each with its journal."""
+    for position, shown in enumerate(several):
+        print("\n" if position else "", end="")
+        print_run(shown)
+
+
 def print_run(shown: Mapping[str, Any]) -> None:
     out = console()
     out.print(Text.assemble(("run ", "dim"), (shown["id"], "bold"), f"  {shown['route']}@{shown['version']}  ", _state(shown["state"])))

@@ -122,6 +122,18 @@ def test_the_log_takes_the_id_of_a_message_of_a_run_or_the_key_of_a_case(bus, re
         assert json.loads(out) == json.loads(bus("log", "show", kind, id, "--json", *reach)[1])
 
 
+def test_runs_are_shown_by_the_id_of_their_message_and_by_the_key_of_their_case(bus, reach, tmp_path):
+    message = sent(bus, reach, tmp_path, "prova.saluto", "Gino")
+    run = run_of(bus, reach, message)
+    one = bus("runs", "show", run, "--json", *reach)
+    assert one[0] == 0
+    assert one == bus("runs", "show", message, "--json", *reach) == bus("runs", "show", "istanza:Gino", "--json", *reach)
+    sent(bus, reach, tmp_path, "prova.saluto", "Gino")
+    assert [run] == [each["id"] for each in json.loads(bus("runs", "show", "istanza:Gino", "--json", *reach)[1])][:1]
+    assert bus("runs", "show", "istanza:Gino", *reach)[1].count("\nrun ") == 1
+    assert failed(bus("runs", "show", "istanza:Nessuno", "--json", *reach))[1]["code"] == "run.unknown"
+
+
 def test_the_log_of_what_nobody_knows_or_of_two_things_is_refused(bus, reach):
     code, error = failed(bus("log", "show", "mai-visto", "--json", *reach))
     assert (code, error["status"]) == (1, 404)
