@@ -72,8 +72,8 @@ def new_environment(
     """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated).
 
     With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
-    `lookup`, if all that it finds is ``texts``, a text. What is not ``extended`` knows neither extensions for texts and numbers nor,
-    without a pool, `cel.bind`.
+    `lookup` and `rows`, if all that they find is ``texts``, texts. What is not ``extended`` knows neither extensions for texts and numbers
+    nor, without a pool, `cel.bind`.
     """
     from cel_expr_python import cel
 
@@ -83,7 +83,7 @@ def new_environment(
     row, cell = lookups(tables)
     found = [replace(row, returns=dict[str, str]), replace(cell, returns=str)] if texts else [row, cell]
     functions.append(_declaration(cel, "lookup", found))
-    functions.append(_declaration(cel, "rows", [_rows(tables)]))
+    functions.append(_declaration(cel, "rows", [replace(_rows(tables), returns=list[dict[str, str]]) if texts else _rows(tables)]))
     variables = {name: _declared_type(cel, said) for name, said in names.items()}
     extensions = _extensions(extended=extended, binding=pool is not None)
     return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
@@ -143,7 +143,7 @@ def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
         return kinds[annotation]
     origin = getattr(annotation, "__origin__", None)
     if origin is list:
-        return cel.Type.List(cel.Type.DYN)
+        return cel.Type.List(_type(cel, annotation.__args__[0], returned=True))
     if origin is dict:
         return cel.Type.Map(cel.Type.STRING, _type(cel, annotation.__args__[1], returned=True))
     # a parameter of type DYN matches nothing at run time; `google.protobuf.Any` matches every value

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, literal
-from bus.expression.tree import TO_A_DATE
+from bus.expression.tree import BEHIND_A_NUMBER, TO_A_DATE
 
 _TRIED = {
     ("_/_", 1): "1 / {}",
@@ -21,6 +21,7 @@ _TRIED = {
     ("matches", 1): '"".matches({})',
     ("date_add", 0): 'days_between({}, "2026-01-01")',
     ("date_add", 1): 'date_add("2026-01-01", {})',
+    (BEHIND_A_NUMBER, 1): 'date_add("2026-01-01", "1" + {})',
     ("days_between", 0): 'days_between({}, "2026-01-01")',
     ("days_between", 1): 'days_between("2026-01-01", {})',
     ("working_day", 0): 'days_between({}, "2026-01-01")',
@@ -35,6 +36,7 @@ _TRIED = {
 
 _DATED = "a date is written 2026-03-01, a moment 2026-03-01T10:00:00Z"
 _WORDS = {
+    BEHIND_A_NUMBER: ("this is no unit by which a date moves", "behind the number stands d, wd (working days), w, M (months) or y"),
     "timestamp": ("this is no moment", f"{_DATED}; with dates date_add(...) and days_between(...) reckon"),
     "duration": ("this is no duration of CEL", "it takes 90s, 15m or 36h; date_add(...) moves dates by days and more"),
     "int": ("this is no whole number", "write its digits"),

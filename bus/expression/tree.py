@@ -65,6 +65,8 @@ OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 TO_A_DATE = "_+_ to a date"
 """The function of a literal that is joined to a date which another function gives."""
+BEHIND_A_NUMBER = "date_add by a number and"
+"""The function of a literal with which a duration ends that is put together: the unit in ``text(n) + "d"``."""
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
@@ -195,8 +197,8 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A path that a function of dates takes, or an operator beside a value that is written out: ``beside`` is the kind of that; ``offset``
-    is the function's; ``spared``: another value stands for one that is missing.
+    """A path that a function of dates takes, as text where ``function`` is `text`, or an operator beside a value that is written out:
+    ``beside`` is the kind of that; ``offset`` is the function's; ``spared``: another value stands for one that is missing.
     """
 
     function: str
@@ -234,6 +236,12 @@ class Reading:
     """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
     sifted: tuple[tuple[str, ...], ...] = ()
     """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
+    row: str = ""
+    """The table of which it gives a row; empty where it gives something else."""
+    first: tuple[tuple[str, ...], ...] = ()
+    """The paths of which it gives an item: ``first(list)``; empty where it gives something else."""
+    perhaps: bool = False
+    """Whether it is the first of some items, of which there may be none: then it is null."""
     loose_optional: int | None = None
     """The offset of an optional value used as if it were plain."""
     loose_type: int | None = None
@@ -280,6 +288,10 @@ def read(checked: Any) -> Reading:
     walker.reading.results += _chosen(checked.expr, walker.positions)
     walker.reading.texts = _texts(checked.expr)
     walker.reading.made = Made(walker.types).shape(checked.expr)
+    walker.reading.row = _row_of(checked.expr)
+    if calls(checked.expr, "first"):
+        walker.reading.first = tuple(items_of(checked.expr.call.args[0]))
+        walker.reading.perhaps = table_of(checked.expr.call.args[0]) is None  # a table has rows
     if path_of(checked.expr, {}) is None:
         walker.reading.sifted = tuple(items_of(checked.expr))
     return walker.reading
@@ -300,6 +312,16 @@ def _texts(node: Any) -> frozenset[str]:
         return frozenset([node.const.string_value]) if _basic(node, of_none=False) == "string_value" else frozenset()
     one, other = map(_texts, node.call.args[1:])
     return one | other if one and other else frozenset()
+
+
+def _row_of(node: Any) -> str:
+    """The table of which a node gives a row: by its key, out of all or some of them, or the one or the other; empty where it does not."""
+    if calls(node, "_?_:_"):
+        tables = {_row_of(side) for side in node.call.args[1:]}
+        return tables.pop() if len(tables) == 1 else ""
+    if calls(node, "lookup"):
+        return written_in(node.call.args[0]) or "" if len(node.call.args) == 2 else ""
+    return table_of(listed_in(node.call.args[0])) or "" if calls(node, "_[_]", "first") else ""
 
 
 def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
@@ -354,6 +376,8 @@ class _Walker:
         self._note_compared(node.call, bound)
         for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
             self.check_type(child)
+        for unit, function in _units(node.call.args[1]) if calls(node, "date_add") else ():
+            self._note_literal(function, 1, unit)
         for operand, child in enumerate(children_of(node)):
             self._note_literal(TO_A_DATE if _joins_to_a_date(node) else node.call.function, operand, child)
             spared = operand > 0 and _spares(node.call, bound)
@@ -447,6 +471,10 @@ class _Walker:
         offset = self.positions[node.id]
         if function in OF_DATES:
             self.reading.arguments += [Argument(function, path, offset) for one in args if (path := path_of(one, bound))]
+            said = [one for one in args[1:] if function == "date_add" and calls(one, "text")]
+            self.reading.arguments += [
+                Argument("text", path, self.positions[one.id]) for one in said if (path := path_of(one.call.args[0], bound))
+            ]
         elif function in RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
             for one, other in (args, args[::-1]):
                 spared = calls(one, "orValue")
@@ -503,6 +531,16 @@ def _basic(node: Any, *, of_none: bool = True) -> str:
         node = node.call.args[0]
     words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
+
+
+def _units(node: Any) -> Iterator[tuple[Any, str]]:
+    """What is written out at the end of a duration that is chosen or put together, and the function that gets it."""
+    if calls(node, "_?_:_", "default", "orValue"):
+        for side in node.call.args if node.call.function == "orValue" else node.call.args[1:]:
+            yield from ((side, "date_add"),) if _basic(side, of_none=False) else _units(side)
+    elif calls(node, "_+_"):
+        last = node.call.args[1]
+        yield from ((last, BEHIND_A_NUMBER),) if _basic(last, of_none=False) else ((one, BEHIND_A_NUMBER) for one, _ in _units(last))
 
 
 def _joins_to_a_date(node: Any) -> bool:

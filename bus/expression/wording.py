@@ -70,10 +70,14 @@ def compile_error(raw: str, text: str, known: Known) -> ExpressionError:
     placed = [one for one in found if int(one[0]) > 0] or found
     placed = [one for one in placed if "*error*" not in one[2]] or placed  # those follow from another
     placed = [one for one in placed if not _is_item(one[2], text)] or placed
+    placed = [one for one in placed if not _LIBRARY.match(one[2])] or placed  # what is wrong with its function is told
     first, *others = _by_cause(_compile_error(one, text, known) for one in placed)
     if not any("Syntax error" in message for _, _, message in placed):
         first.others = tuple(others)
     return first
+
+
+_LIBRARY = re.compile(r"undeclared reference to '(?:math|cel)'")
 
 
 def _is_item(message: str, text: str) -> bool:
@@ -295,8 +299,9 @@ _CALLED = {
     ),
     **dict.fromkeys(("any", "some"), "write x.exists(y, y.…)"), "every": "write x.all(y, y.…)", "find": "write x.filter(y, y.…)[0]",
     **dict.fromkeys(("reduce", "fold"), "sum(x.map(y, y.…)) adds up"), "last": "write x[size(x) - 1]",
-    "max": "write math.greatest(x)", "min": "write math.least(x)", "round": "write math.round(x), of a number with decimals",
-    "abs": "write math.abs(x)", **dict.fromkeys(("touppercase", "toupper", "ucase"), "write upper(x)"),
+    "max": "write math.greatest(x)", "min": "write math.least(x)", "abs": "write math.abs(x)",
+    **{word: f"write math.{word}(x), of a number with decimals" for word in ("ceil", "floor", "round", "trunc")},
+    **dict.fromkeys(("touppercase", "toupper", "ucase"), "write upper(x)"),
     **dict.fromkeys(("tolowercase", "tolower", "lcase"), "write lower(x)"), **dict.fromkeys(("str", "tostring"), "write text(x)"),
     **dict.fromkeys(("parseint", "parsefloat", "float"), "number(x) makes a number of text"), "strip": "write x.trim()",
     **dict.fromkeys(("date_diff", "datediff", "daysbetween"), "days_between(start, end) counts the days"),
@@ -304,6 +309,14 @@ _CALLED = {
 }  # fmt: skip
 """Functions of other languages."""
 
+_OF_NUMBERS = ("ceil", "floor", "round", "trunc", "abs", "sign", "greatest", "least")
+"""Functions of CEL's `math`; all but the last two take one number."""
+_OF_TEXTS = {
+    "split": 'x.split(",")', "join": 'list.join(", ")', "replace": 'x.replace("a", "b")', "substring": "x.substring(0, 3)",
+    "trim": "x.trim()", "contains": 'x.contains("a")', "startsWith": 'x.startsWith("a")', "endsWith": 'x.endsWith("a")',
+    "matches": 'x.matches("[0-9]+")',
+}  # fmt: skip
+"""How methods are written that take other arguments than they got."""
 _OF_ITEMS = frozenset(
     {"map", "filter", "exists", "exists_one", "all", "where", "select", "any", "some", "every", "find", "sortBy", "reduce"}
 )
@@ -379,9 +392,22 @@ def _uncalled(root: str, text: str) -> tuple[str, str, str]:
         return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
     if root in _READING:
         return f"{root} takes other arguments", f"write {_READING[root]}", root
+    if re.search(rf"\bmath\s*\.\s*{root}\s*\(", text):
+        return _of_math(root, text)
+    if root in _OF_TEXTS and re.search(rf"\.\s*{root}\s*\(", text):
+        return f"`{root}` takes other arguments", f"write {_OF_TEXTS[root]}", root
     hint = _CALLED.get(root.lower()) or (f"write x.{root}(y, y.…)" if root in _OF_ITEMS else "")
     hint = hint or (f"write x.{root}(…)" if root in _STANDARD else "")
     return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
+
+
+def _of_math(word: str, text: str) -> tuple[str, str, str]:
+    """(sentence, hint, name) for a function of `math` that there is not, or that takes other arguments."""
+    if word in _OF_NUMBERS:
+        comma = "; decimals are written with a point" if re.search(r"\d,\d", text) else ""
+        return f"math.{word} takes other arguments", f"write math.{word}(x){comma}", word
+    hint = _CALLED.get(word.lower()) or suggestion(word, _OF_NUMBERS) or "it has " + ", ".join(_OF_NUMBERS)
+    return f"there is no `math.{word}`", hint, word
 
 
 def _is_compared(word: str, text: str) -> bool:
@@ -395,7 +421,7 @@ def _operands(types: str) -> list[str]:
 
 def _inapplicable(function: str, types: str) -> tuple[str, str]:
     """(sentence, hint) for what is applied to types of CEL that it does not take: they are shown in words, the hint depends on them."""
-    shown = f"({', '.join(map(_shown, _operands(types)))})"
+    shown = f"({', '.join(map(_shown, _operands(types)[function == '_?_:_' :]))})"  # of a choice its two sides
     return _no_overload(function, shown)[0], _no_overload(function, types)[1]
 
 

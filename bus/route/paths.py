@@ -51,7 +51,8 @@ _WITHOUT_A_CONTRACT = frozenset({"case", "error"})
 _OF_A_CONTRACT = frozenset({"body", "arrival", "items", "message", "now"})
 """Names that hold what their contracts say, and nothing that is computed."""
 
-_NUMBER = re.compile(r"\bnumber\(")
+_NUMBER = re.compile(r"(?<!\bint\()(?<!\bdouble\()\bnumber\(")
+"""`number` where it is not made a whole one, or one with decimals, at once."""
 _NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
 
 _NEEDED = {
@@ -342,6 +343,8 @@ class Paths:
             schema, path = self.values.at(one.path, used).schema, as_written(one.path)
             if one.function in OF_DATES and schema.get("format") == "date-time":
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
+            elif one.function == "text" and type_of(schema) == "integer":
+                sentence, hint = f"a duration has a unit, text({path}) is a number alone", f'write text({path}) + "d"'
             elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
                 hint = f"where {path} is there, it is {WORDS[holds]}"
@@ -352,7 +355,7 @@ class Paths:
                 sentence, hint = of_two_kinds(one.function, path)  # also of what `set` made, whose types CEL is not told
             else:
                 continue
-            start = one.offset - (len(one.function) if one.function in OF_DATES else 0)  # CEL points at the bracket
+            start = one.offset - (len(one.function) if one.function in OF_DATES | {"text"} else 0)  # CEL points at the bracket
             within = line_and_column(used.expression.text, start)
             found.add(within)
             self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
@@ -21,6 +21,8 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
 
+_OF_NONE = "where the list has none"
+"""When there is no first item."""
 _AS_IT_IS = frozenset({"string", "integer", "boolean"})
 """Kinds whose values are of that kind when it runs, too: a number with decimals may be a whole one."""
 
@@ -39,7 +41,7 @@ class Values:
         one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
         if one or (expression.references and not expression.in_cel):
             return self.at(expression.references[0].path, used)
-        if found := self._looked_up(used) or self._sifted(used):
+        if found := self._looked_up(used) or self._row(used) or self._sifted(used) or self._first(used):
             return found
         checked = self.checked(used)
         if not checked.returns or is_bare_date(expression):
@@ -71,20 +73,34 @@ class Values:
             return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(SCALARS["string"]))
         return self._below(known, lookup.fields)
 
+    def _row(self, used: Used) -> Known | None:
+        """What is known of a row of a table; None where the expression gives something else."""
+        row = self.types.row(used.expression.row)
+        return replace(self._declared(row), null=_OF_NONE if used.expression.perhaps else "") if row else None
+
     def _sifted(self, used: Used) -> Known | None:
         """What is known of a list of items that a filter let through; None where nothing is.
 
         Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
         """
         paths = used.expression.sifted
-        items = [self.at(path, used).schema for path in paths]
-        item = items[0] if items and all(one == items[0] for one in items) else either(items)
+        item = self._one_of(paths, used)
         if not item:
             return None
         typed = ANYTHING
         if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
             typed = self.at(paths[0][:-1], used).typed
         return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
+
+    def _first(self, used: Used) -> Known | None:
+        """What is known of the first of some items; None where the expression gives something else."""
+        item = self._one_of(used.expression.first, used)
+        return Known(schema={**item, SIFTED: True}, null=_OF_NONE) if item else None
+
+    def _one_of(self, paths: Sequence[tuple[str, ...]], used: Used) -> Schema:
+        """What is known of an item of which one of some paths is the list; {} where nothing is."""
+        items = [self.at(path, used).schema for path in paths]
+        return items[0] if items and all(one == items[0] for one in items) else either(items)
 
     def _codes(self, lookup: Lookup) -> list[str]:
         """All texts that a look into one column of a table can find."""
