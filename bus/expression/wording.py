@@ -8,6 +8,7 @@ from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
 from bus.errors import ExpressionError
+from bus.expression.foreign import FUNCTIONS_ELSEWHERE, OF_NUMBERS, OF_TEXTS, SIGNS, VALUES
 from bus.expression.tree import COMPARISONS, RECKONING
 from bus.functions import FUNCTIONS
 from bus.source import line_and_column, nearest, suggestion
@@ -19,29 +20,6 @@ _OPERATOR = re.compile(r"^_?([^_a-z@]+)_?$")
 _TYPES = {
     "int64": "int", "null_type": "null", "dyn": "any", "list": "list", "uint64": "uint", "bool": "bool", "timestamp": "timestamp",
 }  # fmt: skip
-_AND, _OR, _NOT = "write && for «and»", "write || for «or»", "write ! for «not», before the whole: !(x in […])"
-_EQUAL, _QUOTES = "write == to compare, != for what differs", "write straight quotes"
-_HINTS_OF_TOKENS = {
-    "and": _AND, "e": _AND, "ed": _AND, "&": _AND,
-    "or": _OR, "o": _OR, "oppure": _OR, "|": _OR,
-    "not": _NOT, "non": _NOT, "~": _NOT,
-    "=": _EQUAL, "is": _EQUAL, "equals": _EQUAL, "<>": _EQUAL,
-    **dict.fromkeys(("=>", "≥"), "write >= for «at least»"),
-    **dict.fromkeys(("=<", "≤"), "write <= for «at most»"),
-    "≠": _EQUAL,
-    "between": "write x >= 1 && x <= 9",
-    "contains": 'write x.contains("…") for a text, "…" in x for a list',
-    "like": 'write x.contains("…"), x.startsWith("…") or x.matches("…")',
-    "then": "write condition ? this : that",
-    "if": "write condition ? this : that, and in a `when` the condition alone",
-    "??": "write default(x, other) for what may be null, x.?y.orValue(other) for what may be missing",
-    "->": "write a point between names, and .map(x, …) for each item",
-    "$": "names stand alone: body.x",
-    "#": "an expression has no comments",
-    "“": _QUOTES, "”": _QUOTES, "‘": _QUOTES, "’": _QUOTES, "«": _QUOTES, "`": _QUOTES,
-}  # fmt: skip
-"""What people write who know other languages, and what to write."""
-
 _SPOKEN = re.compile(r"\b(not|non)[ \t]+$|(<>|->|\?\?)$", re.IGNORECASE)
 """What stands before the place where CEL notices."""
 
@@ -93,9 +71,20 @@ def _compile_error(found: tuple[str, ...], text: str, known: Known) -> Expressio
     if message.startswith("Syntax error"):
         return _syntax_error(message, text, at_line, at_column)
     sentence, hint, word = _worded(message, text, known)
+    hint = hint if word else _dated(text) or hint
     if word:
         at_column = _start_of(word, text, at_line, at_column)
     return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
+
+
+_DATE = re.compile(r"""\"[^\"]*\"|'[^']*'|(?<![\w.-])(\d{4}-\d\d-\d\d)(?![\w-])""")
+"""A date without quotes; texts are passed over."""
+
+
+def _dated(text: str) -> str:
+    """A hint for an expression that holds a date without quotes, which subtracts numbers."""
+    found = next((one[1] for one in _DATE.finditer(text) if one[1]), "")
+    return found and f'a date is a text, and has quotes of its own: "{found}"'
 
 
 def _by_cause(errors: Iterable[ExpressionError]) -> list[ExpressionError]:
@@ -116,6 +105,7 @@ def type_errors(raw: str, text: str) -> tuple[ExpressionError, ...]:
             sentence, hint, word = worded
             if word:
                 column = _start_of(word, text, line, column)
+            hint = _dated(text) or hint
             found.append(ExpressionError(sentence, code="expression.wrong-type", line=line, column=column, hint=hint))
     return tuple(_by_cause(found))
 
@@ -275,59 +265,24 @@ def _worded(message: str, text: str, known: Known) -> tuple[str, str, str]:
             return (*_no_condition(_shown(condition)), "")
         return (*_inapplicable(function, types), "")
     if match := re.match(r"reserved identifier: (\w+)", message):
-        return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
+        return f"`{match[1]}` is a reserved word", SIGNS.get(match[1], "choose another name"), ""
     if "expression of type 'string' cannot be the operand of a select" in message:
         return "a text has no fields", "+ joins texts", ""
+    if "cannot be the range of a comprehension" in message and "optional" in message:
+        return "what may be missing is gone through as if it were there", "end it with .orValue([])", ""
     if "has() argument" in message:
-        return "has() takes a field, such as has(body.nome)", "", ""
+        asked = re.search(r"\bhas\(\s*(\w+)\s*\)", text)
+        hint = f"whether a name has a value: {asked[1]} != null" if asked else ""
+        return "has() takes a field, such as has(body.nome)", hint, ""
     if "invalid int literal" in message:
         return "the whole number is too large", "write long codes as text, in quotes", ""
     return message.rstrip("."), "", ""
 
 
-_SIZE = "size(x) counts characters and items"
-_CALLED = {
-    "not": _NOT, "and": _AND, "or": _OR, "len": _SIZE, "length": _SIZE,
-    "count": _SIZE, "now": "`now` is a name: write it without ()",
-    "today": "date_of(now) is the date of today",
-    "concat": "+ joins texts", "where": "write x.filter(y, y.…)", "select": "write x.map(y, y.…)",
-    "isnull": "write x == null", "range": "write the numbers out: [1, 2, 3].filter(n, n <= …)",
-    **dict.fromkeys(("nvl", "coalesce", "ifnull"), "default(x, other) gives the other for what is null"),
-    **dict.fromkeys(("empty", "isempty"), 'write x == "" of a text, size(x) == 0 of a list'),
-    **dict.fromkeys(
-        ("sort", "sorted", "sortby", "orderby"), "lists keep their order: size(list.filter(o, o.x < i.x)) + 1 is an item's place"
-    ),
-    **dict.fromkeys(("any", "some"), "write x.exists(y, y.…)"), "every": "write x.all(y, y.…)", "find": "write x.filter(y, y.…)[0]",
-    **dict.fromkeys(("reduce", "fold"), "sum(x.map(y, y.…)) adds up"), "last": "write x[size(x) - 1]",
-    "max": "write math.greatest(x)", "min": "write math.least(x)", "abs": "write math.abs(x)",
-    **{word: f"write math.{word}(x), of a number with decimals" for word in ("ceil", "floor", "round", "trunc")},
-    **dict.fromkeys(("touppercase", "toupper", "ucase"), "write upper(x)"),
-    **dict.fromkeys(("tolowercase", "tolower", "lcase"), "write lower(x)"), **dict.fromkeys(("str", "tostring"), "write text(x)"),
-    **dict.fromkeys(("parseint", "parsefloat", "float"), "number(x) makes a number of text"), "strip": "write x.trim()",
-    **dict.fromkeys(("date_diff", "datediff", "daysbetween"), "days_between(start, end) counts the days"),
-    **dict.fromkeys(("add_days", "adddays", "dateadd"), 'write date_add(date, "30d")'),
-}  # fmt: skip
-"""Functions of other languages."""
-
-_OF_NUMBERS = ("ceil", "floor", "round", "trunc", "abs", "sign", "greatest", "least")
-"""Functions of CEL's `math`; all but the last two take one number."""
-_OF_TEXTS = {
-    "split": 'x.split(",")', "join": 'list.join(", ")', "replace": 'x.replace("a", "b")', "substring": "x.substring(0, 3)",
-    "trim": "x.trim()", "contains": 'x.contains("a")', "startsWith": 'x.startsWith("a")', "endsWith": 'x.endsWith("a")',
-    "matches": 'x.matches("[0-9]+")',
-}  # fmt: skip
-"""How methods are written that take other arguments than they got."""
 _OF_ITEMS = frozenset(
     {"map", "filter", "exists", "exists_one", "all", "where", "select", "any", "some", "every", "find", "sortBy", "reduce"}
 )
 _READING = {"lookup": 'lookup("table", key) or lookup("table", key, "column")', "rows": 'rows("table")'}
-
-_MEANT = {
-    "true": "write true", "false": "write false",
-    "vero": "write true", "si": "write true", "sì": "write true", "yes": "write true", "falso": "write false", "no": "write false",
-    "nullo": "write null", "nul": "write null", "none": "write null", "nil": "write null",
-}  # fmt: skip
-"""Words that people take for values."""
 
 
 def _plainly(sentence: str, text: str) -> str:
@@ -344,8 +299,8 @@ def _plainly(sentence: str, text: str) -> str:
         return "a text has quotes of its own: '\"…\"'"
     if re.search(r"\w''?\w", text):
         return "an apostrophe ends a text in '…': put that text in \"…\""
-    if time := re.search(r"\+\s*(\d+(?:wd|[smhdwMy]))\b", text):
-        return f'a time is added so: date_add(date_of(now), "{time[1]}")'
+    if time := re.search(r"([+-])\s*(\d+(?:wd|[smhdwMy]))\b", text):
+        return f'a time is added so: date_add(date_of(now), "{time[1].strip("+")}{time[2]}")'
     if re.search(r"\d,\d", text):
         return "decimals are written with a point"
     return f"a text has quotes of its own: '\"{text.strip()}\"'" if re.fullmatch(r"\s*\d[\w/:.]*\s*", text) else ""
@@ -363,12 +318,12 @@ def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
     whole = text.strip()
     if _HYPHENED.fullmatch(whole) and names.isdisjoint(whole.split("-")):  # one sentence for all its words: it is one cause
         return f"there is no `{whole}` here", f"a text has quotes of its own: '\"{whole}\"'", root
-    hint = _MEANT.get(name.lower(), "")
+    hint = VALUES.get(name.lower(), "")
     if hint and root == whole:
         hint += f"; a text has quotes of its own: '\"{root}\"'"
     if table := _table(root, text, known):
         return f"there is no `{table}` here", f'a table is read with lookup("{table}", …)', root
-    hint = hint or (f"did you mean body.{root}?" if root in known.fields else suggestion(root, names))
+    hint = hint or (f"did you mean body.{root}?" if root in known.fields else _near(root, names))
     if not hint and root == whole:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
     elif not hint and _is_compared(root, text):
@@ -376,6 +331,11 @@ def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
     if known.offered and (not hint or hint.endswith("; ")):
         hint += "known here: " + ", ".join(sorted(known.offered - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
+
+
+def _near(word: str, names: frozenset[str]) -> str:
+    """The name that was probably meant; one that only some places have is meant where it is nearly the same."""
+    return suggestion(word, names - _SOMETIMES) or suggestion(word, [one for one in names & _SOMETIMES if nearest(word, [one], 0.75)])
 
 
 def _table(word: str, text: str, known: Known) -> str:
@@ -394,19 +354,19 @@ def _uncalled(root: str, text: str) -> tuple[str, str, str]:
         return f"{root} takes other arguments", f"write {_READING[root]}", root
     if re.search(rf"\bmath\s*\.\s*{root}\s*\(", text):
         return _of_math(root, text)
-    if root in _OF_TEXTS and re.search(rf"\.\s*{root}\s*\(", text):
-        return f"`{root}` takes other arguments", f"write {_OF_TEXTS[root]}", root
-    hint = _CALLED.get(root.lower()) or (f"write x.{root}(y, y.…)" if root in _OF_ITEMS else "")
+    if root in OF_TEXTS and re.search(rf"\.\s*{root}\s*\(", text):
+        return f"`{root}` takes other arguments", f"write {OF_TEXTS[root]}", root
+    hint = FUNCTIONS_ELSEWHERE.get(root.lower()) or (f"write x.{root}(y, y.…)" if root in _OF_ITEMS else "")
     hint = hint or (f"write x.{root}(…)" if root in _STANDARD else "")
     return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
 
 
 def _of_math(word: str, text: str) -> tuple[str, str, str]:
     """(sentence, hint, name) for a function of `math` that there is not, or that takes other arguments."""
-    if word in _OF_NUMBERS:
+    if word in OF_NUMBERS:
         comma = "; decimals are written with a point" if re.search(r"\d,\d", text) else ""
         return f"math.{word} takes other arguments", f"write math.{word}(x){comma}", word
-    hint = _CALLED.get(word.lower()) or suggestion(word, _OF_NUMBERS) or "it has " + ", ".join(_OF_NUMBERS)
+    hint = FUNCTIONS_ELSEWHERE.get(word.lower()) or suggestion(word, OF_NUMBERS) or "it has " + ", ".join(OF_NUMBERS)
     return f"there is no `math.{word}`", hint, word
 
 
@@ -441,10 +401,14 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = 'for a part of a text write x.contains("…")'
     elif function == "contains" and types.removeprefix("(").startswith("list"):
         hint = "whether a list has an item: x in list"
+    elif function == "_+_" and "list" in types:
+        hint = "a list is joined to a list, as in list + [x]; size(…) counts its items"
     elif "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
         hint = "size(…) counts the items of a list"
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
+    elif function == "_-_" and "string" in types and set(_operands(types.strip("()"))) <= _TEXTS | {"dyn"}:
+        hint = "days_between(start, end) counts the days between dates; number(...) makes a number of text"
     elif "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
         hint = "a number is written without quotes; number(...) makes one of a text"
     elif "string" in types and "int" in types:
@@ -486,16 +450,18 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
     elif spoken := _SPOKEN.search(row[: column - 1]) or _SPOKEN.search(row[:column]):
         found = spoken[1] or spoken[2]
         sentence, column = f"unexpected `{found}`", spoken.start() + 1
+    if optional := re.search(r"(\w+)\?\.(\w+)", text):
+        hint = f"the question mark stands behind the point: {optional[1]}.?{optional[2]}"
     if re.search(r"\bin\s*\($", row[: column - 1].rpartition("(")[0] + "(") and found == ",":
         hint = 'a list has square brackets: x in ["A", "B"]'
     elif column > len(row) and found == ".":
         sentence, hint = "the expression ends too early", "a field is missing behind the point"
     beside = not re.search(r"\w''?\w", text) and (found[:1] in "\"'" or row[: column - 1].rstrip()[-1:] in ('"', "'"))
-    word = found.isidentifier() and found.lower() not in _HINTS_OF_TOKENS
-    if beside and sentence.startswith("unexpected `") and (word or found[:1] in "\"'"):
+    word = found.isidentifier() and found.lower() not in SIGNS
+    if beside and sentence.startswith("unexpected `") and (word or found[:1] in "\"'" or found == ","):
         hint = hint or "+ joins texts; a comma stands between arguments"
     prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)
-    hint = hint or prose or _HINTS_OF_TOKENS.get(found.lower()) or _HINTS_OF_TOKENS.get(found[:1], "") or _plainly(sentence, text)
+    hint = hint or prose or SIGNS.get(found.lower()) or SIGNS.get(found[:1], "") or _plainly(sentence, text)
     hint = hint or _strange(found[:1])
     return ExpressionError(sentence, code="expression.invalid", line=line, column=column, hint=hint)
 

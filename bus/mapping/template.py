@@ -236,10 +236,11 @@ class _Builder:
         self.shop.failed = False
         fields = [key for key in value if not key.startswith("$")]
         for key in [*(key for key in value if key.startswith("$") and key not in DIRECTIVES), *fields[:1]]:  # the fields have one cause
-            hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
+            hint = suggestion(key, DIRECTIVES) or "there are " + ", ".join(DIRECTIVES)
+            hint = hint if key.startswith("$") else "put the fields under $value"
             refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
         if "$value" not in value and not fields and "$value" not in {nearest(key, DIRECTIVES) for key in value if key not in DIRECTIVES}:
-            refuse(pointer, "template.no-value", "the directive has no $value")
+            refuse(pointer, "template.no-value", "the directive has no $value", "say it: {$value: …, $default: …}")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)
         for key, kinds in _ASKED.items():

@@ -237,11 +237,15 @@ class _Checker:
         model = step.model
         self._uses(step.pointer, scope, without=("collect",))
         self._definable(model.item, (*step.pointer, "item"))
-        if model.as_ is not None and model.collect is None:
-            sentence, hint = "the list has nothing, since no `collect` says what to keep", "say it: `collect: {...}`, or leave `as` out"
-            self.report.report((*step.pointer, "as"), "each.keeps-nothing", sentence, hint, key=True)
         check_in_turn(step, self.report)
-        inside = scope.having({model.item: self._item(step, scope), "index": self.world.known(SCALARS["integer"])})
+        item = self._item(step, scope)
+        inside = scope.having({model.item: item, "index": self.world.known(SCALARS["integer"])})
+        if model.as_ is not None and model.collect is None:
+            hint = "say it: `collect: {...}`, or leave `as` out"
+            if self._read_within(model.as_, (*step.pointer, "steps")):
+                hint, inside = f"write `item: {model.as_}`, if it is to name each item", inside.having({model.as_: item})
+            sentence = "the list has nothing, since no `collect` says what to keep"
+            self.report.report((*step.pointer, "as"), "each.keeps-nothing", sentence, hint, key=True)
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))
         keys = ended.keys if ended else frozenset()
@@ -252,6 +256,10 @@ class _Checker:
             collected = made(model.collect, (*step.pointer, "collect"), self._values(ended or inside)).schema
         after = scope.having(self._forgets(step, scope))
         return after.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
+
+    def _read_within(self, name: str, place: Pointer) -> bool:
+        """Whether an expression at or below a place reads a name."""
+        return any(one.pointer[: len(place)] == place and name in one.expression.names for one in self.compiled.every)
 
     def _forgets(self, step: Parsed, scope: Scope) -> dict[str, Known]:
         """Names from before an `each` to which its steps give other values; one that is made of itself is told at once."""
@@ -306,7 +314,8 @@ class _Checker:
                     self._name(name, used, scope)
             for key in read_keys(used) & (self.world.keys or frozenset()) - scope.keys:
                 self.report.report(used.pointer, *self._no_key(key, scope), within=place_of(used, ("case", key)))
-            if not paths.check(used, sure=len(self.report.findings) == before):
+            good = paths.check(used, sure=len(self.report.findings) == before)
+            if not good or any(one.severity == "error" for one in self.report.findings[before:]):
                 self.wrong.add(used.pointer)
             elif part in {"when", "match"} and "error" not in used.expression.names:
                 check_condition(used, scope.names, self.report)
@@ -329,6 +338,8 @@ class _Checker:
             if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
                 hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
             hint = _ONLY_THERE.get(name, hint)
+            if "on_late" in used.pointer and (name in self.later or name == "arrival"):
+                hint = "in `on_late` nothing of the first run is seen: the message that came is `body`"
             self.undefined.add(name)
             if name not in self.ungiven:
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)

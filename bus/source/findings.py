@@ -13,8 +13,8 @@ from typing import Literal, Protocol, TypeAlias
 Severity = Literal["error", "warning"]
 _PARTS = re.compile(r"[_.-]")
 _OF_A_THING = frozenset({
-    "function.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined", "reply.undeclared",
-    "service.unknown-form", "service.unknown-route",
+    "case.unknown-key", "function.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined",
+    "reply.undeclared", "service.unknown-form", "service.unknown-route", "test.not-asked", "test.not-awaited", "test.not-sent",
 })  # fmt: skip
 """What is one mistake, wherever in a file the thing that is not there is named."""
 _OF_ALL_FILES = frozenset({

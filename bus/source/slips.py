@@ -19,7 +19,8 @@ NOT_CLOSED = "a quote is not closed"
 COLON_MISSING = "a colon is missing before the bracket"
 BANG, BANG_HINT = "an expression that starts with `!` needs quotes", "put it in quotes as a whole: '!…'"
 _OPERATOR = re.compile(r"[-+*/%<>=!&|?.]|in\b")
-_LACKS_COLON = re.compile(r"(\s*(?:- )?)[\w.-]+ [^:#]+")
+_LACKS_COLON = re.compile(r"(\s*(?:- )?)(?:[\w.-]+ [^:#]+|[a-z_]\w*:[^\s:#/][^:#]*)")
+"""A field without its colon, or without the blank behind it."""
 _NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\())")
 """The start of an expression such as ``!body.urgente`` or ``!has(body.x)``, behind a colon, a dash or a bracket."""
 _FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")

@@ -73,6 +73,21 @@ CASES = [
         "there is no field `fail` here",
         "stands under `steps`",
     ),
+    ("      esito: \"'registrata'\"", "      esito:\"'registrata'\"", *NO_KEY),
+    ("when: importo > 0", "when: has(importo)", "has() takes a field", "whether a name has a value: importo != null"),
+    ("when: importo > 0", "when: importo > ceil(1.5)", "there is no function `ceil`", "write math.ceil(x)"),
+    (
+        "when: importo > 0",
+        "when: date_of(now) > 2026-01-01",
+        "cannot be applied to (a text, a whole number)",
+        'quotes of its own: "2026-01-01"',
+    ),
+    ("when: importo > 0", "when: date_of(now) - body.istanza > 0", "cannot be applied to (a text, anything)", "days_between(start, end)"),
+    ("$value: posizione.scadenza", "$value: posizione.scadenza - 7d", "unexpected `d`", 'date_add(date_of(now), "-7d")'),
+    ("$value: posizione.scadenza", '$value: posizione.get("scadenza")', "there is no function `get`", "write x[key] for a map"),
+    (DEAD, "motivo: \"'Il richiedente', body.istanza\"", "unexpected `,`", "+ joins texts"),
+    ("$value: posizione.scadenza", "$value: posizione?.scadenza.orValue(1)", "the expression ends too early", "posizione.?scadenza"),
+    ("SUE, istanza \" + body.istanza'", "SUE, istanza \" + [body.istanza]'", "cannot be applied to (a text, a list)", "list + [x]"),
     ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
 ]
 
