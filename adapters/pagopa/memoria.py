@@ -7,7 +7,8 @@ kind               key                  value and who writes it
                                         the receipt (PAID)
 ``stato``          numero_avviso        ``{"stato", "iupd"}``; pubblica-posizione and annulla-posizione
 ``pagamento``      numero_avviso        the receipt that paid it; only the receipt writes it, only once
-``ricevuta``       idPA/receiptId       ``{"impronta", "numero_avviso", "esito"}``; each receipt answered OK
+``ricevuta``       idPA/receiptId       ``{"impronta", "numero_avviso", "esito"}``; each receipt answered OK; of a paSendRTV2 that says
+                                        more than a paSendRT can, also ``comune``
 =================  ===================  =======================================================================================
 
 A payment has its own kind because the last value of a fact wins: a receipt may come before GPD's answer, whose VALID would

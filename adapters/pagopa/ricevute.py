@@ -26,6 +26,8 @@ MAX_ID = 140
 MOSTRATO = 120
 """Characters of an id in evidence: as many as a desk takes of a reference. The bytes of the node are kept beside it."""
 ILLEGGIBILE = "ILLEGGIBILE"
+SOLO_V2 = frozenset({"paymentNote", "primaryCiIncurredFee", "idBundle", "idCiBundle"})
+"""What a receipt has in paSendRTV2 alone; there each transfer has ``companyName`` as well."""
 _FUORI_IUV = re.compile("[^0-9A-Z]")
 
 MOTIVI: dict[str, str | None] = {
@@ -43,7 +45,9 @@ MOTIVI: dict[str, str | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Ricevuta:
-    """One receipt as the node sent it. ``impronta`` is the digest of its whole content, so that two of the same id can be compared."""
+    """One receipt as the node sent it. ``impronta`` is the digest of its whole content, so that two of the same id can be compared;
+    ``comune`` that of what paSendRT can say of it too.
+    """
 
     ente: str
     id: str
@@ -55,11 +59,13 @@ class Ricevuta:
     psp: str
     pagatore: JsonValue
     impronta: str
+    comune: str
 
     @classmethod
     def letta(cls, valori: Mapping[str, Any]) -> Ricevuta:
         """From the values of paSendRT or paSendRTV2."""
         ricevuta = valori["receipt"]
+        contenuto: Any = _piano(ricevuta)
         return cls(
             ente=valori["idPA"],
             id=ricevuta["receiptId"] or "",
@@ -70,7 +76,8 @@ class Ricevuta:
             data_pagamento=_data(ricevuta),
             psp=ricevuta["idPSP"],
             pagatore=_pagatore(ricevuta["payer"] or ricevuta["debtor"]),
-            impronta=digest(_piano(ricevuta)),
+            impronta=digest(contenuto),
+            comune=digest(_senza_v2(contenuto)),
         )
 
     @property
@@ -81,7 +88,11 @@ class Ricevuta:
     def diversa(self, porta: Door) -> bool:
         """Whether another content was taken under this id."""
         nota = porta.fact(RICEVUTA, self.chiave)
-        return isinstance(nota, dict) and nota["impronta"] != self.impronta
+        return isinstance(nota, dict) and not self.ripete(nota)
+
+    def ripete(self, nota: Mapping[str, JsonValue]) -> bool:
+        """Whether it is the one that was taken; the node may repeat as paSendRTV2 what it sent as paSendRT, or the other way round."""
+        return nota["impronta"] in (self.impronta, self.comune) or nota.get("comune") == self.impronta
 
     def datata(self, giorno: dt.date) -> Ricevuta:
         """With a date of payment: its own, else the given one."""
@@ -124,7 +135,7 @@ def decidi(ricevuta: Ricevuta, porta: Door) -> Decisione:
         return anomala(ricevuta, "IDENTIFICATIVO_ERRATO")
     nota = porta.fact(RICEVUTA, ricevuta.chiave)
     if isinstance(nota, dict):
-        return Decisione() if nota["impronta"] == ricevuta.impronta else anomala(ricevuta, "CONTENUTO_DIVERSO")
+        return Decisione() if ricevuta.ripete(nota) else anomala(ricevuta, "CONTENUTO_DIVERSO")
     ricordo = Ricordo.di(porta, ricevuta.numero_avviso)
     posizione = ricordo.posizione
     if posizione is None:
@@ -184,7 +195,7 @@ def _non_riuscita(ricevuta: Ricevuta, posizione: Posizione) -> Decisione:
 
 def _presa(ricevuta: Ricevuta) -> Fact:
     valore: JsonObject = {"impronta": ricevuta.impronta, "numero_avviso": ricevuta.numero_avviso, "esito": ricevuta.esito}
-    return Fact(RICEVUTA, ricevuta.chiave, valore)
+    return Fact(RICEVUTA, ricevuta.chiave, valore if ricevuta.comune == ricevuta.impronta else valore | {"comune": ricevuta.comune})
 
 
 def _data(ricevuta: Mapping[str, Any]) -> dt.date | None:
@@ -198,6 +209,14 @@ def _data(ricevuta: Mapping[str, Any]) -> dt.date | None:
 
 def _pagatore(soggetto: Mapping[str, Any]) -> JsonValue:
     return {"codice_fiscale": soggetto["uniqueIdentifier"]["entityUniqueIdentifierValue"], "denominazione": soggetto["fullName"]}
+
+
+def _senza_v2(contenuto: JsonObject) -> JsonObject:
+    """What paSendRT would say of a receipt."""
+    trasferimenti: Any = contenuto["transferList"]
+    ridotti: JsonValue = [{nome: uno for nome, uno in ogni.items() if nome != "companyName"} for ogni in trasferimenti["transfer"]]
+    comune = {nome: valore for nome, valore in contenuto.items() if nome not in SOLO_V2}
+    return {**comune, "transferList": {"transfer": ridotti}}
 
 
 def _piano(valore: Any) -> JsonValue:
