@@ -32,6 +32,8 @@ OPERAZIONI = ("paVerifyPaymentNotice", "paGetPayment", "paGetPaymentV2", "paSend
 MAX_BYTES = 1_000_000
 AVVISO = re.compile(rb"noticeNumber>\s*([0-9]{18})\s*<")
 """The notice number in a request that is not of the contract: whom it concerns, it may name all the same."""
+MAX_TENUTI = 65_536
+"""Bytes kept of a request that becomes no message: many times what the node writes, so that who floods us does not fill the store."""
 SGUARDI = 5
 """How often a receipt is looked at again when another one changed the facts under it."""
 
@@ -93,7 +95,7 @@ class Sportello:
             fuori = Wire("out", risposta.body, risposta.media_type, f"{risposta.status}")
             self.porta.served(
                 nome, detto["outcome"], request=chiesto, answer={key: detto[key] for key in ("outcome", "fault") if key in detto},
-                exchanges=(fuori,) if not intera or (valori and nome.startswith("paSendRT")) else (self._prova(), fuori),
+                exchanges=(fuori,) if not intera or (valori and nome.startswith("paSendRT")) else (self._prova(MAX_TENUTI), fuori),
                 about=(POSIZIONE, avviso) if avviso else None,
             )  # fmt: skip
 
@@ -159,11 +161,14 @@ class Sportello:
             return False
         return self.porta.accept(
             decisione.tipo, decisione.corpo, key=decisione.chiave, subject=ricevuta.numero_avviso,
-            facts=decisione.fatti, expect=decisione.attesi, exchanges=(self._prova(),),
+            facts=decisione.fatti, expect=decisione.attesi, exchanges=(self._prova(MAX_BYTES),),
         ).repeated  # fmt: skip
 
-    def _prova(self) -> Wire:
-        return Wire("in", self.richiesta.body, self.richiesta.headers.get("content-type", "text/xml"), f"POST {PATH}")
+    def _prova(self, tenuti: int) -> Wire:
+        """The request as it came, of a longer one so many bytes."""
+        corpo = self.richiesta.body
+        nota = f"POST {PATH}" if len(corpo) <= tenuti else f"POST {PATH}, the first {tenuti} of {len(corpo)} bytes"
+        return Wire("in", corpo[:tenuti], self.richiesta.headers.get("content-type", "text/xml"), nota)
 
     def _pagabile(self, valori: Mapping[str, Any]) -> Posizione | Valori:
         """The position when it can be paid now, else the reply that says why not."""
