@@ -157,8 +157,8 @@ class SoapClient:
 
     def _answer(self, asked: _Asked, reply: Reply) -> dict[str, Any]:
         from adapters.soap.envelope import fault_in, open_envelope
-        from adapters.soap.parts import parts_of, put_back
-        from adapters.soap.xml import as_said
+        from adapters.soap.parts import Part, parts_of, put_back
+        from adapters.soap.xml import as_said, begun
 
         body = inflated(reply.body, reply.headers, self._max_reply_bytes)
         if not (asked.operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
@@ -167,7 +167,8 @@ class SoapClient:
         wrong, kept_out = f"HTTP_{reply.status}" if reply.status >= 300 else "", reply.status in KEPT_OUT
         try:
             parts = parts_of(body, said)
-            content = as_said(parts[0].content, parts[0].media_type) if parts else as_said(body, said)
+            root = parts[0] if parts else Part("", said, body)
+            content = as_said(begun(root.content), root.media_type)
             opened = open_envelope(content, max_bytes=max(len(content), 1))
             put_back(opened.body, parts[1:])
         except Malformed as error:

@@ -34,6 +34,7 @@ MAX_DEPTH = 64
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
 """How the names of the encodings begin that are taken: others of Python take time without end (punycode) or hide characters (utf-7)."""
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]+(?=<\?xml)")
 _SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?|<\?xml[^>]*\sencoding\s*=")
 
 
@@ -99,6 +100,12 @@ class _Guard:
 
     def _end(self, *_: Any) -> None:
         self._depth -= 1
+
+
+def begun(content: bytes) -> bytes:
+    """XML from its declaration on: scripts of some servers write line ends before it, for which no parser takes it."""
+    blanks = _BEFORE.match(content)
+    return content[blanks.end() :] if blanks else content
 
 
 def as_said(content: bytes, media_type: str) -> bytes:

@@ -108,3 +108,15 @@ def test_a_part_is_put_back_once():
 def test_parts_without_a_boundary_are_malformed():
     with pytest.raises(Malformed):
         parts_of(b"--\r\n\r\n<a/>\r\n----", "multipart/related; boundary=")
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\r\n\r\n", b"\xef\xbb\xbf\r\n", b" \t"])
+def test_blanks_before_the_declaration_are_passed_over(before):
+    """PHP's scripts write what stands behind their last ``?>``."""
+    assert reply(before + GOOD, "text/xml")["soggetto"][0]["nome"] == "ADA"
+    assert reply(related(root(before + GOOD)))["soggetto"][0]["nome"] == "ADA"
+
+
+def test_behind_blanks_the_declaration_still_says_the_encoding():
+    latin = GOOD.replace(b"BELLOMO", "NICOLÒ".encode("latin-1")).replace(b"UTF-8", b"ISO-8859-1")
+    assert reply(b"\n" + latin, "text/xml; charset=utf-8")["soggetto"][0]["cognome"] == "NICOLÒ"
