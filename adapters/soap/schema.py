@@ -29,14 +29,19 @@ class Wrapper:
     parts: tuple[tuple[str, str], ...]
 
 
-def body_schema(wsdl: Path, wrappers: Iterable[Wrapper]) -> Schema:
-    """The schema that judges the children of ``soap:Body``. Raises `ConfigError` when the files do not compile."""
+def body_schema(wsdl: Path, wrappers: Iterable[Wrapper], *, encoded: bool = False) -> Schema:
+    """The schema that judges the children of ``soap:Body``. Raises `ConfigError` when the files do not compile.
+
+    ``encoded``: bodies are in SOAP's encoding, where what has no value may be left out (SOAP 1.1 §5.6).
+    """
     base = wsdl.resolve().parent.as_uri()
     groups: dict[str, list[Element]] = {}
     for path, schema in _inline_schemas(wsdl):
         made = parse(fragment(schema))  # a copy that keeps the prefixes in force
         _absolute_locations(made, path)
         _open_arrays(made)
+        if encoded:
+            _open_structs(made)
         groups.setdefault(made.get("targetNamespace", ""), []).append(made)
     for wrapper in wrappers:
         groups.setdefault(wrapper.namespace, []).append(_wrapper_schema(wrapper))
@@ -98,6 +103,12 @@ def _open_arrays(schema: Element) -> None:
             kind.remove(child)
         add(add(kind, f"{{{XSD}}}sequence"), f"{{{XSD}}}any", minOccurs="0", maxOccurs="unbounded", processContents="lax")
         add(kind, f"{{{XSD}}}anyAttribute", namespace="##any", processContents="lax")
+
+
+def _open_structs(schema: Element) -> None:
+    for kind in schema.iter(f"{{{XSD}}}complexType"):
+        for member in kind.iter(f"{{{XSD}}}element"):
+            member.set("minOccurs", "0")
 
 
 def _is_array(kind: Element) -> bool:

@@ -26,6 +26,8 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.wsdl.messages.multiref import process_multiref
 from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
+from zeep.xsd.elements import Element as Declared
+from zeep.xsd.elements.indicators import Choice
 from zeep.xsd.types.builtins import Base64Binary, Boolean, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
 
 from adapters.soap.plain import NotPlain, Plain, compiled
@@ -114,7 +116,7 @@ class Wsdl:
     def schema(self) -> Schema:
         """The compiled schema of all bodies, wrappers of rpc operations included."""
         wrappers = [wrapper for operation in self.operations.values() if operation.rpc for wrapper in _wrappers(operation)]
-        return body_schema(self.path, wrappers)
+        return body_schema(self.path, wrappers, encoded=any(operation.encoded for operation in self.operations.values()))
 
     def operation(self, name: str) -> SoapOperation:
         """Raises `ConfigError` when the contract has no such operation."""
@@ -147,6 +149,8 @@ class Wsdl:
 
     def read_reply(self, operation: SoapOperation, body_child: Element) -> dict[str, Any]:
         """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read."""
+        if operation.encoded and operation.reply_tag:
+            _arrange(body_child, operation.raw.output, whole=True)
         try:
             return self._read(operation.raw.output, body_child)
         except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # an amount that is none, a type that there is not
@@ -164,6 +168,8 @@ class Wsdl:
             process_multiref(body)  # type: ignore[no-untyped-call]
             _drop_encoding_marks(body)
         child = next(children(body), None)
+        if child is not None and operation.encoded and operation.reply_tag:
+            _arrange(child, operation.raw.output)
         if child is not None and operation.rpc:
             child.tag = operation.reply_tag
         return child
@@ -320,6 +326,30 @@ def _check_references(body: Element) -> None:
 
     if grown(body, frozenset()) > _MAX_ELEMENTS:
         raise Malformed(f"the references of the reply stand for more than {_MAX_ELEMENTS} elements")
+
+
+def _arrange(struct: Element, message: Any, *, whole: bool = False) -> None:
+    """What SOAP encoding tells by its name alone (SOAP 1.1 §5.1) in the contract's order, as XML Schema and zeep want it.
+
+    ``whole``: what was left out (§5.6) stands there and is empty, which zeep wants too.
+    """
+    parts = {} if message.abstract is None else message.abstract.parts
+    for one in children(struct):
+        if one.tag in parts:
+            _arrange_struct(one, parts[one.tag].type, whole=whole)
+
+
+def _arrange_struct(struct: Element, kind: Any, *, whole: bool) -> None:
+    members = [member for _, member in getattr(kind, "elements", ()) if isinstance(member, Declared)]
+    known = {member.qname.text: (place, member) for place, member in enumerate(members)}
+    found = [*children(struct)]
+    if whole and found and not any(isinstance(nested, Choice) for _, nested in kind.elements_nested):
+        there = {one.tag for one in found}
+        found += [new(tag) for tag, (_, member) in known.items() if tag not in there and not member.is_optional]
+    struct[:] = sorted(found, key=lambda one: known[one.tag][0] if one.tag in known else len(known))
+    for one in found:
+        if one.tag in known:
+            _arrange_struct(one, known[one.tag][1].type, whole=whole)
 
 
 def _drop_encoding_marks(body: Element) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from adapters.soap.client import SoapClient
-from bus.adapter import InDoubt
+from bus.adapter import InDoubt, Refused
 from tests.unit.soap_peer import SHARED, Peer, call_of
 
 ENCODED = b"""<?xml version="1.0"?>
@@ -40,6 +40,45 @@ def test_an_encoded_reply_is_read_through_its_references_and_whatever_its_wrappe
     assert said["return"]["strDST"] == "gettone"
     assert said["return"]["IngErrNumber"] == 0
     assert peer.actions == ['"http://tempuri.org/#Login"']
+
+
+def login(*parts: str) -> bytes:
+    """A reply to Login with these parts, as Delphi's servers say it."""
+    head, _, rest = DELPHI.partition(b"\n<strDST")
+    return head + "".join(parts).encode() + rest[rest.index(b"\n</NS2:") :]
+
+
+DST, NUMBER, SENTENCE = (
+    '<strDST xsi:type="xsd:string">gettone</strDST>', '<IngErrNumber xsi:type="xsd:int">0</IngErrNumber>', "<strErrString>ok</strErrString>",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
+@pytest.mark.parametrize("parts", [(SENTENCE, NUMBER, DST), (NUMBER, DST), (DST, NUMBER), (NUMBER,)])
+def test_in_an_encoded_reply_parts_are_told_by_their_names_and_may_be_left_out(parts):
+    said = {"strDST": "gettone" if DST in parts else None, "IngErrNumber": 0, "strErrString": "ok" if SENTENCE in parts else None}
+    with Peer(body=login(*parts)) as peer:
+        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
+        assert client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())["return"] == said
+        client.close()
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
+@pytest.mark.parametrize("parts", [(DST, NUMBER, "<altro/>"), (DST, DST, NUMBER), (DST, NUMBER.replace("0", "no"))])
+def test_an_encoded_reply_that_says_what_the_contract_knows_not_is_not_valid(parts):
+    with Peer(body=login(*parts)) as peer:
+        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
+        with pytest.raises(InDoubt, match="not valid"):
+            client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
+        client.close()
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
+def test_an_encoded_request_that_leaves_something_out_is_not_sent():
+    client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", "http://127.0.0.1:1")
+    with pytest.raises(Refused):
+        client.call("Login", {"CodiceEnte": "e", "Username": "u"}, call_of())
+    client.close()
 
 
 ARRAYS = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
