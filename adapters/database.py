@@ -7,7 +7,7 @@ what happened                               what is raised
 =========================================== ==========================================================
 no connection, no free connection           `Unreachable`
 connection lost before COMMIT was sent      `Unreachable`: the server rolls back
-statement timeout, deadlock, lock           `Unreachable`
+statement timeout, deadlock, lock           `Unreachable`; so is what was prepared before a table changed
 the database says no (constraint, value...) `Refused` with a code of `REFUSALS`
 connection lost at COMMIT, or no clear word `InDoubt`
 any of these in a transaction that reads    `Unreachable`
@@ -65,6 +65,10 @@ _NOT_NOW = {"08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F
 """
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 """What is none was not said by a database."""
+_NO_LONGER_PREPARED = "RevalidateCachedQuery"
+"""Where PostgreSQL finds that a statement which the driver prepared has other columns since: somebody changed the table."""
+_PREPARED_BY_ANOTHER = "42P05"
+"""Behind a pooler that lends one session to several clients the driver's names of prepared statements may be another's."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
 
@@ -512,7 +516,7 @@ def _first_line(error: DBAPIError) -> str:
 def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
     """The table at the top of this module."""
     state = _state_of(error)
-    if read or (taken_again and state == UNIQUE_VIOLATION):
+    if read or _is_of_preparing(error, state) or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)
     if _SQLSTATE.fullmatch(state) and state[:2] not in _NOT_NOW:
         code = _REFUSED_CLASSES.get(state[:2], "RIFIUTATO")
@@ -520,3 +524,9 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
         return InDoubt(sentence, outside_code=state)
     return Unreachable(sentence, outside_code=state)
+
+
+def _is_of_preparing(error: DBAPIError, state: str) -> bool:
+    """Whether it is about what the driver prepares to be faster, and not about the statement: another try prepares it anew."""
+    where = getattr(getattr(error.orig, "diag", None), "source_function", None)
+    return state == _PREPARED_BY_ANOTHER or where == _NO_LONGER_PREPARED

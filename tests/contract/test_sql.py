@@ -315,6 +315,43 @@ def test_however_a_database_writes_dates_they_are_read(url, style):
     assert (done.answer.m[:10], done.answer.i) == ("2026-03-29", "1 day, 0:00:00")
 
 
+OF_ONE = {"type": "object", "properties": {"t": {"type": "string"}}}
+KEPT = {
+    "effect": "keyed", "statements": ["UPDATE vie SET t = t RETURNING t"], "request": {"type": "object"}, "answer": OF_ONE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_column_that_changes_under_a_prepared_statement_is_no_refusal(url):
+    """The vendor widens a column at night; psycopg prepares what it has sent five times."""
+    database = Database(DatabaseSettings(url=url))
+    database.script("DROP TABLE IF EXISTS vie; CREATE TABLE vie (t varchar(20)); INSERT INTO vie VALUES ('Via Roma')")
+    vie = Sql("vie", Sql.Settings.model_validate({"url": url, "pool": 1, "operations": {"venti": KEPT}}))
+    for _ in range(7):
+        call(vie, "venti", {})
+    database.script("ALTER TABLE vie ALTER COLUMN t TYPE varchar(50)")
+    first, second = (attempt(vie, "venti", {}) for _ in range(2))
+    vie.close()
+    database.close()
+    assert (type(first.error), first.error.outside_code) == (Unreachable, "0A000")
+    assert second.answer.t == "Via Roma"
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_statement_that_a_pooler_has_lent_to_another_is_no_refusal(url):
+    statement = "SELECT CAST('x' AS text) AS t"
+    taken = {
+        "effect": "keyed",
+        "statements": [f"PREPARE doppia AS {statement}; PREPARE doppia AS {statement}", statement],
+        "request": {"type": "object"},
+        "answer": OF_ONE,
+    }
+    vie = Sql("vie", Sql.Settings.model_validate({"url": url, "operations": {"doppia": taken}}))
+    done = attempt(vie, "doppia", {})
+    vie.close()
+    assert (type(done.error), done.error.outside_code) == (Unreachable, "42P05")
+
+
 @pytest.fixture
 def database_in(postgres):
     """The address of a new database in an encoding."""
