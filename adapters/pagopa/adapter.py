@@ -157,11 +157,16 @@ class Pagopa(Adapter):
         return None if reply.is_absent("GPD") else reply.model(PosizioneGpd)
 
     def _rileggi(self, iupd: str, ctx: Call) -> PosizioneGpd | None:
-        """Read after a 409. The first request did reach GPD, so a reading that fails leaves doubt, not certainty that nothing happened."""
+        """Read after a 409. The first request did reach GPD, so a reading that fails, or is refused, leaves doubt, not certainty that
+        nothing happened.
+        """
         try:
             return self._leggi(iupd, ctx)
-        except Unreachable as error:
-            raise InDoubt(f"GPD answered 409 and could not be read back: {error.sentence}") from error
+        except (Unreachable, Refused) as error:
+            raise InDoubt(
+                f"GPD answered 409 and could not be read back: {error.sentence}",
+                outside_code=error.outside_code, answered=error.answered, locked_out=error.locked_out, cause=error.cause,
+            ) from error  # fmt: skip
 
 
 def _rifiuto(codice: str, dettaglio: str) -> Refused:

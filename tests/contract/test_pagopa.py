@@ -136,6 +136,12 @@ class TestPagopa(AdapterContract):
         again = attempt(adapter, "crea-posizione", richiesta, key=done.ctx.key, number=done.ctx.number)
         assert isinstance(again.error, InDoubt)
 
+    def test_a_duplicate_that_we_may_not_read_back_leaves_doubt_and_says_so(self, adapter: Adapter, simulator: RunningSimulator) -> None:
+        done = attempt(adapter, "crea-posizione", richiesta := fresh(NUOVA))
+        simulator.faults([{"fault": "refuse", "operation": "leggi-posizione", "times": 1, "code": "403"}])
+        again = attempt(adapter, "crea-posizione", richiesta, key=done.ctx.key, number=done.ctx.number)
+        assert (type(again.error), again.error.outside_code, again.error.locked_out) == (InDoubt, "HTTP_403", True)
+
     @pytest.mark.parametrize("operazione", ["leggi-posizione", "pubblica-posizione", "annulla-posizione"])
     def test_a_position_that_is_not_there_is_named(self, adapter: Adapter, operazione: str) -> None:
         done = attempt(adapter, operazione, {"iupd": "mai-vista"})
