@@ -96,17 +96,29 @@ def refuse_cut(reply: Reply, limit: int, effect: Effect, asked: str) -> None:
 
 
 def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
-    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says."""
+    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says.
+
+    A moment is one of the system's own clock, which ``Date`` tells: it may be minutes from ours.
+    """
     text = headers.get("retry-after", "").strip()
     if not text:
         text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
+    there = _moment(headers.get("date", "")) or now
     if text.isdecimal():
         seconds = float(text)
         if seconds > 1_000_000_000:
-            seconds -= now.timestamp()
+            seconds -= there.timestamp()
+    elif moment := _moment(text):
+        seconds = (moment - there).total_seconds()
     else:
-        try:
-            seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
-        except (TypeError, ValueError, OverflowError):
-            return None
+        return None
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """A date of HTTP, in any of its three forms (RFC 9110 §5.6.7), of which one names no zone: all are UTC."""
+    try:
+        said = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return said if said.tzinfo else said.replace(tzinfo=dt.UTC)
