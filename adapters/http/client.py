@@ -4,6 +4,7 @@
 no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout); so is our certificate not taken
 left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
+403 that says when                      as above: so Azure API Management tells of a quota that is used up
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
 ======================================= ==========================================================================================
@@ -268,7 +269,7 @@ def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
 def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:
     """The error that a status nobody expected stands for."""
     sentence = f"{line}: HTTP {reply.status}"
-    if reply.status in NOT_NOW:
+    if reply.status in NOT_NOW or (reply.status == 403 and "retry-after" in reply.headers):
         return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
     problem = _problem_of(reply)
     if 400 <= reply.status < 500:

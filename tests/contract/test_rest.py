@@ -36,6 +36,14 @@ def test_not_now_is_unreachable_with_the_time_to_wait(status):
     assert error.retry_after == 17
 
 
+@pytest.mark.parametrize(("header", "told"), [("Retry-After", (Unreachable, False)), ("X-RateLimit-Reset", (Refused, True))])
+def test_a_quota_that_is_used_up_is_not_now_and_nothing_about_our_key(header, told):
+    """Azure API Management's policy ``quota``; the other header stands in answers of any kind."""
+    with peer(http(403, b'{"statusCode": 403, "message": "Out of call volume quota."}', **{header: "750"})) as (url, _):
+        error, _ = send(url, body={})
+    assert (type(error), error.locked_out) == told
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
