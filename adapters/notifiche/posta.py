@@ -114,7 +114,8 @@ def _not_let_in(sentence: str) -> Refused:
 
 def _lost(error: Exception, *, sent: bool) -> Exception:
     if isinstance(error, smtplib.SMTPResponseException):
-        why = f"the mail server answered {error.smtp_code}" if error.smtp_code > 0 else "who answered is no mail server"
+        answered = error.smtp_code > 0 and isinstance(error.smtp_error, bytes)  # of a line without end smtplib says 500 itself
+        why = f"the mail server answered {error.smtp_code}" if answered else "who answered is no mail server"
     else:
         hidden = error.__context__ if isinstance(error.__context__, TimeoutError) else error  # smtplib hides it in one of its own
         why = reason(hidden)

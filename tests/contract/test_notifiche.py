@@ -199,6 +199,7 @@ def _mail_server(answers, seen=None):
     [
         ({"": b"554 non qui"}, Unreachable, "mail: the mail server answered 554"),
         ({"": b"HTTP/1.1 400 Bad Request"}, Unreachable, "mail: who answered is no mail server"),
+        ({"": b"220 " + b"x" * 9000}, Unreachable, "mail: who answered is no mail server"),
         ({"AUTH": b"454 4.7.0 temporary authentication failure"}, Unreachable, "mail: the mail server answered 454"),
         ({"AUTH": b"535 no"}, Refused, "the mail server does not take our credentials"),
         ({"EHLO": b"250-posta\r\n250 AUTH XOAUTH2"}, Refused, "the mail server does not take our credentials"),
