@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
-from adapters.http.crossing import current, is_plain, never_block
+from adapters.http.crossing import connected, current, is_plain, never_block
 from adapters.http.message import Reading, Reply, request_of, send
 from adapters.http.outcome import shut_out
 from adapters.shapes import WebAddress
@@ -65,7 +65,10 @@ class Link:
             if connection.sock is None:
                 connection.timeout = min(self.connect, current().remaining())
                 if self.proxy is not None:  # urllib3 takes what it gets for the system: TLS begins in the tunnel, or not at all
-                    connection._new_conn = partial(self.proxy.line, scheme, host, connection.timeout)  # noqa: SLF001
+                    line = partial(self.proxy.line, scheme, host, connection.timeout)
+                else:
+                    line = partial(connected, connection.host, connection.port, self.connect)
+                connection._new_conn = line  # noqa: SLF001
                 connection.connect()
                 never_block(connection.sock)
             send(connection.sock, request)

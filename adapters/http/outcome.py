@@ -24,10 +24,10 @@ _SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 """Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
 _FILES = "a file of certificates that the settings name"
 _REASONS = {
-    "ConnectTimeoutError": "no connection in time",
+    "NoConnection": "no connection in time",
     "TimeoutError": "no answer in time",
     **dict.fromkeys(
-        ("NameResolutionError", "gaierror", "LocationParseError", "UnicodeError", "UnicodeEncodeError"),  # from the third: no DNS has it
+        ("gaierror", "LocationParseError", "UnicodeError", "UnicodeEncodeError"),  # but for the first: no DNS has it
         "the name of its host is not known: look at the settings, and at the DNS",
     ),
     "FileNotFoundError": f"{_FILES} is not there",

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import TYPE_CHECKING, Any
 
-from adapters.http.crossing import BoundedRaw, Crossing, crossing
+from adapters.http.crossing import BoundedRaw, Crossing, connected, crossing
 from adapters.http.outcome import reason
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 
@@ -134,7 +134,7 @@ class _Session(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
         context = _tls(self._settings) if self._settings.smtp_cifratura == "tls" else None
-        plain = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in the typed interface
+        plain = connected(host, port, timeout)
         return context.wrap_socket(plain, server_hostname=host) if context else plain
 
     def send(self, s: Any) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import socket
+import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import pytest
 
 from adapters.http.crossing import crossing
 from adapters.http.link import Link
 from adapters.http.message import MOST_HEAD, BadReply, CutShort, Reply, Unsendable, inflated
-from tests.contract.scripted_peer import peer
+from bus.adapter import Unreachable
+from tests.contract.scripted_peer import http, peer, send
 
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
@@ -165,3 +169,42 @@ def test_a_body_of_members_without_end_is_left_as_it_came(monkeypatch) -> None:
     bomb = gzip.compress(b"") * 200_000
     assert inflated(bomb, headers, limit) == bomb
     assert len(begun) < 2000
+
+
+@contextmanager
+def _silent() -> Iterator[Any]:
+    """An address that lets nobody in and says nothing: its queue is full."""
+    with ExitStack() as kept:
+        server = kept.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = kept.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()
+
+
+def _named(monkeypatch: pytest.MonkeyPatch, *addresses: Any) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_addresses_that_are_silent_leave_the_next_one_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _silent() as silent, peer(http(200)) as (url, _):
+        _named(monkeypatch, silent, silent, ("127.0.0.1", int(url.rpartition(":")[2])))
+        reply, _ = send("http://sistema.example", timeout=3.0, body={})
+    assert getattr(reply, "status", reply) == 200
+
+
+def test_however_many_addresses_a_host_has_the_deadline_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = time.monotonic()
+    with _silent() as silent:
+        _named(monkeypatch, *[silent] * 8)
+        error, ctx = send("http://sistema.example", timeout=1.0, body={})
+    assert (type(error), error.cause, ctx.exchanges) == (Unreachable, "no connection in time", [])
+    assert time.monotonic() - begun < 3
+
+
+def test_of_addresses_that_refuse_the_last_one_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    _named(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", 1))
+    error, _ = send("http://sistema.example", timeout=5.0, body={})
+    assert (type(error), error.cause) == (Unreachable, "the connection failed: Connection refused")
