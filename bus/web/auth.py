@@ -66,6 +66,7 @@ class Keys:
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:
+    """The key that a caller sends. X-Api-Key, which a gateway on the way may add for itself, counts only where Authorization has none."""
     authorization = headers.get(b"authorization", b"")
     if authorization[:7].lower() == b"bearer ":
         found = authorization[7:].strip()

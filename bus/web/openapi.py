@@ -50,7 +50,12 @@ def document(served: Iterable[Served], organization: str, prefix: str = "") -> d
             "headers": {name: _header(name, text) for name, text in HEADERS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+                "key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Api-Key",
+                    "description": "In place of Authorization: Bearer, which alone counts where both are sent",
+                },
             },
         },
     }

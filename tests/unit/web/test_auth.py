@@ -12,7 +12,14 @@ KEYS = Keys([Key(name="portale", role="portal", sha256=hashlib.sha256(b"chiave")
 
 
 @pytest.mark.parametrize(
-    "headers", [{b"authorization": b"Bearer chiave"}, {b"authorization": b"bearer  chiave "}, {b"x-api-key": b"chiave"}]
+    "headers",
+    [
+        {b"authorization": b"Bearer chiave"},
+        {b"authorization": b"bearer  chiave "},
+        {b"x-api-key": b"chiave"},
+        {b"authorization": b"Bearer chiave", b"x-api-key": b"altra"},
+        {b"authorization": b"Basic dTpw", b"x-api-key": b"chiave"},
+    ],
 )
 def test_a_known_key_says_who_calls(headers):
     caller = KEYS.caller(headers, SENDERS)
@@ -22,7 +29,7 @@ def test_a_known_key_says_who_calls(headers):
 @pytest.mark.parametrize(
     "headers",
     [{}, {b"authorization": b"Bearer "}, {b"authorization": b"Bearer altra"}, {b"authorization": b"Basic chiave"}, {b"authorization": b"Bearer chiave, Bearer chiave"},
-     {b"x-api-key": b"x" * 10_000}, {b"x-api-key": hashlib.sha256(b"chiave").hexdigest().encode()}],
+     {b"authorization": b"Bearer altra", b"x-api-key": b"chiave"}, {b"x-api-key": b"x" * 10_000}, {b"x-api-key": hashlib.sha256(b"chiave").hexdigest().encode()}],
 )  # fmt: skip
 def test_anything_else_is_nobody(headers):
     with pytest.raises(Unauthorized):
