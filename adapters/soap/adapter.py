@@ -142,7 +142,10 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) ->
 def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None:
     if rule is None:
         return
-    texts = [*_texts_at(said, rule.field.split("."))] or [""]
+    texts = [*_texts_at(said, rule.field.split("."))]
+    if not texts and rule.ok:
+        sentence = f"{declared.name}: the reply says neither yes nor no, {rule.field} is not there"
+        raise no_answer(declared.effect, sentence, answered=True)
     text = next((text for text in texts if text != rule.ok), rule.ok)
     if text != rule.ok:
         raise refused_in_band(declared, text)

@@ -204,6 +204,6 @@ class SoapClient:
         if errors:
             raise asked.failed(f"the reply is not valid: {errors[0]}", answered=True)
         try:
-            return self.wsdl.read_reply(operation, child)
+            return self.wsdl.read_reply(operation, child, stray=not self._validate_replies)
         except Malformed as error:
             raise asked.failed(error.sentence, answered=True) from None

@@ -147,13 +147,21 @@ class Wsdl:
         """The values of a valid request, as plain dicts, lists and Python values."""
         return self._read(operation.raw.input, body_child)
 
-    def read_reply(self, operation: SoapOperation, body_child: Element) -> dict[str, Any]:
-        """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read."""
+    def read_reply(self, operation: SoapOperation, body_child: Element, *, stray: bool = False) -> dict[str, Any]:
+        """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read.
+
+        ``stray``: one whose elements stand in another order or namespace, or are more or less than the contract's, is read by their names.
+        Changes the element.
+        """
+        message = operation.raw.output
         if operation.encoded and operation.reply_tag:
-            _arrange(body_child, operation.raw.output, whole=True)
+            _arrange(body_child, message, whole=True)
         try:
-            return self._read(operation.raw.output, body_child)
+            return self._read(message, body_child)
         except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # an amount that is none, a type that there is not
+            if stray and operation.reply_tag:
+                _arrange(body_child, message, whole=operation.encoded, stray=True)
+                return self.read_reply(operation, body_child)
             why = error if isinstance(error, zeep.exceptions.XMLParseError) else type(error).__name__
             raise Malformed(f"the reply cannot be read: {why}") from None
 
@@ -328,28 +336,47 @@ def _check_references(body: Element) -> None:
         raise Malformed(f"the references of the reply stand for more than {_MAX_ELEMENTS} elements")
 
 
-def _arrange(struct: Element, message: Any, *, whole: bool = False) -> None:
-    """What SOAP encoding tells by its name alone (SOAP 1.1 §5.1) in the contract's order, as XML Schema and zeep want it.
+def _arrange(top: Element, message: Any, *, whole: bool = False, stray: bool = False) -> None:
+    """Put what SOAP encoding tells by its name alone (SOAP 1.1 §5.1) into the contract's order, as XML Schema and zeep want it.
 
-    ``whole``: what was left out (§5.6) stands there and is empty, which zeep wants too.
+    ``whole``: what was left out (§5.6) stands there and is empty, which zeep wants too. ``stray``: names are compared without their
+    namespace, and what the contract does not know goes.
     """
+    if not isinstance(message, RpcMessage):
+        _arrange_struct(top, message.body.type, whole=whole, stray=stray)
+        return
     parts = {} if message.abstract is None else message.abstract.parts
+    for one in children(top):
+        if (name := local(one) if stray else one.tag) in parts:
+            one.tag = name
+            _arrange_struct(one, parts[name].type, whole=whole, stray=stray)
+
+
+def _arrange_struct(struct: Element, kind: Any, *, whole: bool, stray: bool) -> None:
+    declared = [member for _, member in getattr(kind, "elements", ())]
+    members = [member for member in declared if isinstance(member, Declared)]
+    if not members:
+        return
+    names = {split(member.qname.text)[1] if stray else member.qname.text: (place, member) for place, member in enumerate(members)}
+    places = {member.qname.text: place for place, member in enumerate(members)}
+    found = []
     for one in children(struct):
-        if one.tag in parts:
-            _arrange_struct(one, parts[one.tag].type, whole=whole)
-
-
-def _arrange_struct(struct: Element, kind: Any, *, whole: bool) -> None:
-    members = [member for _, member in getattr(kind, "elements", ()) if isinstance(member, Declared)]
-    known = {member.qname.text: (place, member) for place, member in enumerate(members)}
-    found = [*children(struct)]
+        _, member = names.get(local(one) if stray else one.tag, (0, None))
+        if member is not None:
+            one.tag = member.qname.text
+            _arrange_struct(one, member.type, whole=whole, stray=stray)
+        if member is not None or not stray or len(members) < len(declared) or _is_derived(struct, kind):
+            found.append(one)
     if whole and found and not any(isinstance(nested, Choice) for _, nested in kind.elements_nested):
         there = {one.tag for one in found}
-        found += [new(tag) for tag, (_, member) in known.items() if tag not in there and not member.is_optional]
-    struct[:] = sorted(found, key=lambda one: known[one.tag][0] if one.tag in known else len(known))
-    for one in found:
-        if one.tag in known:
-            _arrange_struct(one, known[one.tag][1].type, whole=whole)
+        found += [new(member.qname.text) for member in members if member.qname.text not in there and not member.is_optional]
+    struct[:] = sorted(found, key=lambda one: places.get(one.tag, len(places)))
+
+
+def _is_derived(struct: Element, kind: Any) -> bool:
+    """Whether an element says that it is of another type than its contract has for it, which may know more."""
+    said = struct.get(_TYPE, "").rpartition(":")[2].strip()
+    return bool(said) and said != getattr(kind, "name", None)
 
 
 def _drop_encoding_marks(body: Element) -> None:

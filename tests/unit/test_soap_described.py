@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
-from bus.adapter import Caution, Refused
+from bus.adapter import Caution, InDoubt, Refused
 from tests.unit.soap_peer import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
 
 
@@ -202,3 +202,9 @@ def test_that_a_contract_has_headers_which_nobody_sends_is_told(tmp_path, header
     adapter.close()
     assert told == complaints
     assert all(isinstance(one, Caution) for one in told)
+
+
+def test_a_reply_without_the_word_that_says_yes_or_no_is_no_answer():
+    with pytest.raises(InDoubt, match="neither yes nor no") as told:
+        in_band({"soggetto": [PERSON]}, {"field": "listaErrori.errore.codiceErroreAnomalia", "ok": "0"})
+    assert told.value.answered
