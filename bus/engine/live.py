@@ -10,7 +10,7 @@ import datetime as dt
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
@@ -43,6 +43,8 @@ AGAIN = dt.timedelta(seconds=5)
 """After how long a message is sent that could not be, because the store of keys failed."""
 ELSEWHERE = dt.timedelta(seconds=1)
 """For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
+KeptBack: TypeAlias = Literal["line", "away", "elsewhere"]
+"""Why a call does not go out yet: it stands in line at its gate; it was turned away there; another process has the share of its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,11 @@ class Live:
     """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``key`` seals all that is recorded of it; ``about``:
     whom its message is about.
 
-    ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due
-    (``dues``); ``elsewhere``: those of them for which another process has the share of their limit. ``since``: when it became ready;
-    ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner vanished before
-    anything came. ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come home yet.
-    ``known``: events that no ask has taken yet. ``turn``: the step for which it was parked until now, if nothing has happened since.
+    ``kept_back``: calls that do not go out yet, by path; but for those in line they ask again when they are due (``dues``). ``since``: when
+    it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner
+    vanished before anything came. ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come
+    home yet. ``known``: events that no ask has taken yet. ``turn``: the step for which it was parked until now, if nothing has happened
+    since.
     """
 
     id: str
@@ -83,9 +85,7 @@ class Live:
     decided: Decided = field(default_factory=Decided)
     askings: list[Asking] = field(default_factory=list)
     dues: dict[str, dt.datetime] = field(default_factory=dict)
-    in_line: set[str] = field(default_factory=set)
-    away: set[str] = field(default_factory=set)
-    elsewhere: set[str] = field(default_factory=set)
+    kept_back: dict[str, KeptBack] = field(default_factory=dict)
     since: dt.datetime | None = None
     began: float = 0.0
     strikes: int = 0
@@ -102,6 +102,11 @@ class Live:
     @property
     def claim(self) -> tuple[str, int]:
         return self.id, self.fence
+
+    @property
+    def in_line(self) -> set[str]:
+        """Paths of calls that stand in line at a gate: they keep their place, and the run its claim."""
+        return {path for path, why in self.kept_back.items() if why == "line"}
 
     @property
     def at_risk(self) -> bool:
@@ -173,9 +178,7 @@ class Live:
             event = self._recall(ask.path) or self._consider(ask, now)
             if event is not None:
                 todo.extend(self.walk.answer(ask.path, event))
-        self.in_line &= self.walk.pending.keys()
-        self.away &= self.walk.pending.keys()
-        self.elsewhere &= self.walk.pending.keys()
+        self.kept_back = {path: why for path, why in self.kept_back.items() if path in self.walk.pending}
 
     def _take_due_sends(self, now: dt.datetime) -> dict[str, Ask]:
         """Messages that could not be sent and may be tried again, by path; of what is due by now only calls stay noted."""
@@ -273,8 +276,7 @@ class Live:
 
     def _may_go_out(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
-        for held in (self.in_line, self.away, self.elsewhere):
-            held.discard(ask.path)
+        self.kept_back.pop(ask.path, None)
         if tries.due is not None and tries.due > now:
             self.dues[ask.path] = tries.due
             return False
@@ -285,13 +287,12 @@ class Live:
         place = (*self.claim, ask.path)
         admission = self.around.gates.enter(place, ask.operation, now)
         if admission == "line":
-            self.in_line.add(ask.path)
+            self.kept_back[ask.path] = "line"
         elif admission == "away":
-            self.away.add(ask.path)
+            self.kept_back[ask.path] = "away"
             self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
         elif (due := self._turn_of(ask, tries, now)) is None:
-            self.away.add(ask.path)
-            self.elsewhere.add(ask.path)
+            self.kept_back[ask.path] = "elsewhere"
             self.dues[ask.path] = now + ELSEWHERE
         elif due > now:
             self.dues[ask.path] = due
@@ -318,7 +319,8 @@ class Live:
 
     def _takes_its_plan(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether a call that an open circuit holds up fails: where the route has a plan for that, when its own tries would have ended."""
-        if ask.path not in self.away or not ask.planned or tries.doubt or not self.around.gates.of(ask.operation).circuit.is_open:
+        asks_again = self.kept_back.get(ask.path) in ("away", "elsewhere")
+        if not asks_again or not ask.planned or tries.doubt or not self.around.gates.of(ask.operation).circuit.is_open:
             return False
         until = (self.since or now) + fate.patience(ask.retry)
         self.dues[ask.path] = min(self.dues[ask.path], max(until, now))
@@ -334,11 +336,7 @@ class Live:
     def suspend(self, now: dt.datetime) -> None:
         """Ask nothing more here: whoever claims the run next goes on from the journal."""
         self.dues.update({path: now for path in self.walk.pending if path not in self.in_flight})
-        self._step_out_of_line()
-
-    def _step_out_of_line(self) -> None:
-        for held in (self.in_line, self.away, self.elsewhere):
-            held.clear()
+        self.kept_back.clear()
 
     def _make_ready(self, call: Call, tries: Tries, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
@@ -459,7 +457,7 @@ class Live:
         self.walk.pending.clear()
         answers = [made for made in self.decided.entries if made.record.kind in ("answered", "refused")]
         self.decided, self.askings = Decided(entries=answers), []
-        self._step_out_of_line()
+        self.kept_back.clear()
 
 
 def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:

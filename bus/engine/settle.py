@@ -213,7 +213,7 @@ class Settling:
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
             self._leave_to_anybody(tx, live, None)
-        elif live.away:
+        elif live.kept_back:
             self._pause(tx, live, settled, min(live.dues.values()))
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
@@ -221,7 +221,7 @@ class Settling:
 
     def _pause(self, tx: Tx, live: Live, settled: Settled, until: dt.datetime) -> None:
         """Nobody claims the run before that."""
-        settled.woken, settled.due = True, None if live.elsewhere else until + JUST_AFTER
+        settled.woken, settled.due = True, None if "elsewhere" in live.kept_back.values() else until + JUST_AFTER
         self._leave_to_anybody(tx, live, text_of(until))
 
     def _leave_to_anybody(self, tx: Tx, live: Live, until: str | None) -> None:

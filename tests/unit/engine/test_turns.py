@@ -273,7 +273,7 @@ def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_c
     nothing: Any = None
     around: Any = SimpleNamespace(gates=SimpleNamespace(of=lambda operation: SimpleNamespace(circuit=SimpleNamespace(is_open=is_open))))
     later = START + dt.timedelta(seconds=60)
-    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, around, since=START, away={"p"}, dues={"p": later})
+    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, around, since=START, kept_back={"p": "away"}, dues={"p": later})
     ends, tries = START + dt.timedelta(seconds=3), Tries(doubt=doubt)
     assert not live._takes_its_plan(ask, tries, START)
     assert live.dues == {"p": ends if takes else later}
@@ -293,17 +293,17 @@ def test_a_call_whose_share_another_process_had_and_we_have_now_is_ours_again() 
     live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, around)
     ask = Call("p", "r@1/p", "sys.op", {}, "key", limit=plan.Throttle(1, 60.0))
     assert not live._may_go_out(ask, Tries(), START)
-    assert live.elsewhere == live.away == {"p"}
+    assert live.kept_back == {"p": "elsewhere"}
     throttles.rank = 0
     assert live._may_go_out(ask, Tries(), START)
-    assert not (live.elsewhere or live.away)
+    assert not live.kept_back
     throttles.workers = 1
     assert not live._may_go_out(replace(ask, key="waits"), Tries(), START)
-    assert not (live.elsewhere or live.away), "it was promised a turn"
+    assert not live.kept_back, "it was promised a turn"
     throttles.workers = 2
     throttles._turns[ask.place].went.append(START + dt.timedelta(seconds=59))
     assert not live._may_go_out(replace(ask, key="waits"), Tries(), START + dt.timedelta(seconds=60))
-    assert live.elsewhere == live.away == {"p"}, "one more has come, which has room for it"
+    assert live.kept_back == {"p": "elsewhere"}, "one more has come, which has room for it"
 
 
 def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything(world: Simulation) -> None:
