@@ -173,13 +173,13 @@ def newest_received(tx: Tx, most: int) -> list[Record]:
     return [_record(row) for row in reversed(tx.all("newest_received", most=most))]
 
 
-def every_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[Record]:
-    """All records of some kinds behind a number, in order; a page of them is in memory."""
-    return (record for _, record in numbered_of_kinds(tx, kinds, after))
+def every_of_kinds(tx: Tx, kinds: Iterable[str]) -> Iterator[Record]:
+    """All records of some kinds, in order; a page of them is in memory."""
+    return (record for _, record in numbered_of_kinds(tx, kinds, 0))
 
 
-def numbered_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[tuple[int, Record]]:
-    """`every_of_kinds`, with their numbers."""
+def numbered_of_kinds(tx: Tx, kinds: Iterable[str], after: int) -> Iterator[tuple[int, Record]]:
+    """`every_of_kinds` behind a number, with their numbers."""
     kinds = frozenset(kinds)
     while page := of_kinds(tx, kinds, after, PAGE):
         yield from page
