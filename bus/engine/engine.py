@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 
 Told = Mapping[str, JsonValue]
 """News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""
-QUIET = 1.0
-"""Seconds for which what is at work here must have been so, before a suspect is: whatever ends a process does so sooner, nearly always."""
 STOP_MARGIN = 2.0
 """Seconds for the last transaction of an engine that stops."""
 
@@ -114,7 +112,8 @@ class Engine:
         self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._lanes = Lanes(store, clock.now())
-        self._suspects = Suspects(clock.now(), self._gates.are_away)
+        self._live: dict[str, Live] = {}
+        self._suspects = Suspects(clock.now(), self._live, self._gates.are_away, ticks)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._suspects, self._lanes.runs)
         self._loading = Loading(store, self._around, look)
         self._settling = Settling(store, self.owner, self._lanes.pause)
@@ -122,7 +121,6 @@ class Engine:
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
         self._known: dict[str, tuple[Any, Key]] = {}
-        self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
@@ -311,30 +309,16 @@ class Engine:
         now = self._clock.now()
         if self._stopping.is_set():
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
-        stirs = self._welcomed or self._gates.stir(now, calls=not self._apart())
-        if stirs or (self._rung and self._room() > 0) or self._is_to_look(now, self._room()):
+        apart = self._suspects.apart()
+        stirs = self._welcomed or self._gates.stir(now, calls=not apart)
+        if stirs or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
             return 0.0
-        soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1]), *([] if self._apart() else self._lanes.due())])
-        seconds = min((soonest - now).total_seconds(), self._quiet_in() if self._suspects.next else math.inf)
+        soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1]), *([] if apart else self._lanes.due())])
+        seconds = min((soonest - now).total_seconds(), self._suspects.quiet_in() if self._suspects.next else math.inf)
         return min(max(seconds, 0.001), self._pace.sweep)
 
     def _room(self) -> int:
-        return 0 if self._apart() else self._pace.most_live - len(self._live)
-
-    def _apart(self) -> bool:
-        """Whether a suspect is at work here, or perhaps waits until it can be so apart: nothing else is begun."""
-        return bool(self._suspects.next) or self._suspects.hurried or self._suspect_works()
-
-    def _suspect_works(self) -> bool:
-        live = self._live.get(self._suspects.at_work)
-        return live is not None and live.strikes >= SUSPECT
-
-    def _quiet_in(self) -> float:
-        """Seconds until nothing here has begun lately."""
-        return max([live.began for live in self._live.values()], default=-math.inf) + QUIET - self._holding.ticks()
-
-    def _is_to_look(self, now: dt.datetime, room: int) -> bool:
-        return self._sweeper.is_due(now, room) or self._suspects.hurried or (bool(self._suspects.next) and self._quiet_in() <= 0)
+        return 0 if self._suspects.apart() else self._pace.most_live - len(self._live)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
@@ -364,21 +348,21 @@ class Engine:
         while self._alarms and self._alarms[0][0] <= now:
             self._rung[heapq.heappop(self._alarms)[1]] = None
         rows = self._claim_rung(now)
-        if self._is_to_look(now, self._room() - len(rows)):
+        if self._sweeper.is_due(now, self._room() - len(rows)):
             rows += self._look(now, len(rows))
         return rows
 
     def _look(self, now: dt.datetime, more: int) -> list[Row]:
         """What the sweeper finds, beside ``more`` runs that were claimed in this turn."""
-        room = 0 if self._suspect_works() else self._pace.most_live - len(self._live) - more
-        quiet = not (more or self._welcomed) and self._quiet_in() <= 0
+        room = 0 if self._suspects.at_work() else self._pace.most_live - len(self._live) - more
+        quiet = not (more or self._welcomed) and self._suspects.quiet_in() <= 0
         found, rung = self._sweeper.look(now, room, quiet=quiet, free=not self._gates.away())
         self._suspects.claimed(found)
         self._rung.update(dict.fromkeys(rung))
         return found
 
     def _claim_rung(self, now: dt.datetime) -> list[Row]:
-        if self._apart():
+        if self._suspects.apart():
             return []
         first = self._first_for_lanes(now)
         called = [*self._gates.called(now), *first]

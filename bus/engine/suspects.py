@@ -7,14 +7,18 @@ not the cause. So a third strike is its own. Whose turn it is, and who was tried
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from bus.engine.claims import SUSPECT, Part, blocking, due
+from bus.engine.live import Live
 from bus.engine.settle import has_ended
 from bus.store import Row, Tx
 
+QUIET = 1.0
+"""Seconds for which what is at work here must have been so, before a suspect is: whatever ends a process does so sooner, nearly always."""
 TURN = dt.timedelta(seconds=2)
 """Suspects have a turn of so long, one after the other, then those who wait for them: a second kill may leave hundreds."""
 
@@ -27,16 +31,19 @@ class _Stand(NamedTuple):
 
 
 class Suspects:
-    """See the module. ``are_away`` tells which of some runs a gate has turned away and not called since."""
+    """See the module. ``live``: the runs that are live here, by id; ``are_away`` tells which of some runs a gate has turned away and not
+    called since; ``ticks`` gives running time in seconds.
+    """
 
-    def __init__(self, now: dt.datetime, are_away: Callable[[Iterable[str]], Collection[str]]) -> None:
-        self._are_away = are_away
+    def __init__(
+        self, now: dt.datetime, live: Mapping[str, Live], are_away: Callable[[Iterable[str]], Collection[str]], ticks: Callable[[], float]
+    ) -> None:
+        self._live, self._are_away, self._ticks = live, are_away, ticks
         self.next = ""
         """The suspect whose turn it is; empty where there is none. Other work is brought to an end first."""
-        self.at_work = ""
-        """The one that was claimed here last."""
         self.hurried = False
         """Whether to look before anything is begun: the next one may be a suspect too, and its turn need not wait for quiet again."""
+        self._claimed = ""
         self._stands: dict[str, _Stand] = {}
         self._apart_since: dt.datetime | None = None
         self._others_until = now
@@ -62,7 +69,24 @@ class Suspects:
 
     def claimed(self, rows: Sequence[Row]) -> None:
         """The sweeper has claimed these."""
-        self.at_work = next((row["id"] for row in rows if row["strikes"] >= SUSPECT), self.at_work)
+        self._claimed = next((row["id"] for row in rows if row["strikes"] >= SUSPECT), self._claimed)
+
+    def at_work(self) -> bool:
+        """Whether the one that was claimed here last is live and has shown nothing yet."""
+        live = self._live.get(self._claimed)
+        return live is not None and live.strikes >= SUSPECT
+
+    def apart(self) -> bool:
+        """Whether a suspect is at work here, or perhaps waits until it can be so apart: nothing else is begun."""
+        return bool(self.next) or self.hurried or self.at_work()
+
+    def quiet_in(self) -> float:
+        """Seconds until nothing here has begun lately, so that a suspect may."""
+        return max([live.began for live in self._live.values()], default=-math.inf) + QUIET - self._ticks()
+
+    def is_to_look(self) -> bool:
+        """Whether the sweeper need not wait for its time."""
+        return self.hurried or (bool(self.next) and self.quiet_in() <= 0)
 
     def cleared(self) -> None:
         """The one at work has shown that it was not the cause, or is at work here no more."""

@@ -50,9 +50,9 @@ class Sweeper:
         self._seen, self._seen_until = "", 0.0
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
-        """Whether to look: now and then, and at once when there was more and is room for a page."""
+        """Whether to look: now and then, and at once when there was more and is room for a page, or for a suspect."""
         self.next = min(self.next, now + 2 * self._every)  # a clock that was set back must not make us sleep until it is where it was
-        return now >= self.next or (self._more and room >= self._page)
+        return now >= self.next or (self._more and room >= self._page) or self._suspects.is_to_look()
 
     def hurry(self) -> None:
         """A suspect is at work no more: look at once, before others are begun."""

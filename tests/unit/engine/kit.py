@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from bus.engine.arrival import Submission
-from bus.engine.engine import QUIET
+from bus.engine.suspects import QUIET
 from bus.store import Row, Tx
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation

@@ -12,10 +12,9 @@ from bus.clock import FixedClock, text_of
 from bus.engine import dead, engine
 from bus.engine.arrival import Submission
 from bus.engine.claims import SUSPECT
-from bus.engine.engine import QUIET
 from bus.engine.holding import Holding
 from bus.engine.lanes import LANE_PAUSE
-from bus.engine.suspects import Suspects
+from bus.engine.suspects import QUIET, Suspects
 from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
 from bus.log.keyring import Keyring
@@ -146,7 +145,7 @@ def test_a_suspect_at_a_taken_lane_that_waits_for_a_message_too_is_tried_when_th
             for case in ("c0", "c1"):
                 world._send(Submission("sim.parte", {"chi": "altro", "caso": case}, "portale", key=case))
         turn(world)
-        tried.append(world.processes[0].engine._apart())
+        tried.append(world.processes[0].engine._suspects.apart())
         out = world.processes[0].outside.pending
         turn(world, *["answer"] * len(out))
         world.clock.move(dt.timedelta(seconds=0.1))
@@ -166,7 +165,7 @@ def test_suspects_that_a_crowded_gate_turned_away_keep_nobody_waiting(world: Sim
     apart = []
     for _ in range(600):
         turn(world)
-        apart.append(engine._apart())
+        apart.append(engine._suspects.apart())
         world.clock.move(dt.timedelta(seconds=0.1))
         world.running += 0.1
     assert any(apart)
@@ -184,7 +183,7 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
     for owner in ("uno", "due"):
         claim(store, "suspect", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
-    holding, suspects = Holding(store, clock, 30, lambda: 0.0), Suspects(LATER, tuple)
+    holding, suspects = Holding(store, clock, 30, lambda: 0.0), Suspects(LATER, {}, tuple, lambda: 0.0)
     sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER, suspects, tuple)
 
     def pause() -> None:
@@ -211,7 +210,7 @@ def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_
         claim(store, "waiter", "holder", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
     store.write(lambda tx: tx.do("take_lane", name="sistema.fila", run="holder", path="fila")).result(60)
-    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER, Suspects(LATER, tuple), tuple)
+    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER, Suspects(LATER, {}, tuple, lambda: 0.0), tuple)
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["holder"]
     sweeper.hurry()
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]

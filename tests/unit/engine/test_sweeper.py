@@ -35,7 +35,7 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
 def looking(
     store: SqliteStore, page: int, whose: suspects.Suspects | None = None, ticks: Callable[[], float] = lambda: 0.0
 ) -> sweeper.Sweeper:
-    whose = whose or suspects.Suspects(LATER, tuple)
+    whose = whose or suspects.Suspects(LATER, {}, tuple, lambda: 0.0)
     return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, ticks), 1.0, page, 0.0, LATER, whose, tuple)
 
 
@@ -111,7 +111,7 @@ def add_suspect(store: SqliteStore) -> None:
 def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_does(store: SqliteStore) -> None:
     add_suspect(store)
     add_runs(store, "a", time=text_of(LATER))
-    whose = suspects.Suspects(LATER, tuple)
+    whose = suspects.Suspects(LATER, {}, tuple, lambda: 0.0)
     looks = looking(store, 2, whose)
     whose._others_until = LATER + dt.timedelta(hours=1)  # the clock was set back since
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["a"]
@@ -122,7 +122,7 @@ def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_d
 def test_a_run_that_another_engine_clears_while_its_turn_is_waited_for_is_no_suspect_any_more(store: SqliteStore) -> None:
     """Else nothing but that run was begun here, and for ever, where it waited for a lane that one of the others held."""
     add_suspect(store)
-    whose = suspects.Suspects(LATER, tuple)
+    whose = suspects.Suspects(LATER, {}, tuple, lambda: 0.0)
     looks = looking(store, 2, whose)
     assert (looks.look(LATER, 10, quiet=False, free=False)[0], whose.next) == ([], "suspect")
     store.write(lambda tx: tx.do("forget_strikes", runs='["suspect"]')).result(60)
