@@ -27,7 +27,7 @@ from typing import Any
 
 from bus.clock import text_of
 from bus.errors import ExpressionError
-from bus.expression import library, plain, tree, wording
+from bus.expression import failing, library, plain, tree, wording
 from bus.expression.library import Table
 from bus.expression.tree import Lookup, Reading, Reference
 from bus.functions import FUNCTIONS
@@ -284,16 +284,16 @@ class _Path:
 
     def _failure(self, scope: Mapping[str, Any]) -> ExpressionError:
         if self.path[0] not in scope:
-            return wording.run_error(f'No value with name "{self.path[0]}" found', ())
+            return failing.run_error(f'No value with name "{self.path[0]}" found', ())
         value: Any = scope[self.path[0]]
         for position, piece in enumerate(self.path[1:], 1):
             if not isinstance(value, Mapping):
-                return wording.run_error("Applying SELECT to non-message type", [".".join(self.path[: position + 1])])
+                return failing.run_error("Applying SELECT to non-message type", [".".join(self.path[: position + 1])])
             if piece not in value:
                 break
             value = value[piece]
         path = ".".join(self.path[: position + 1])
-        sentence, hint = wording.missing(piece, [path])
+        sentence, hint = failing.missing(piece, [path])
         return ExpressionError(sentence, code="expression.failed", hint=hint, missing=True)
 
 
@@ -320,7 +320,7 @@ class _Program:
         return _plain(value)
 
     def _error(self, raw: str) -> ExpressionError:
-        return wording.run_error(raw, [reference.text for reference in self._reading.references])
+        return failing.run_error(raw, [reference.text for reference in self._reading.references])
 
 
 def _plain(value: Any) -> JsonValue:

@@ -11,10 +11,10 @@ from typing import Any
 from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import DAYS, misfits
+from bus.expression.overloads import field_of, of_two_kinds
 from bus.expression.tree import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
-from bus.expression.wording import field_of, of_two_kinds
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of, tested_in
