@@ -235,7 +235,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "names": ""
         if shown["named"] is None
         else f"{counted(shown['named'], 'message')}, each under the names that its text tells, where it still opens",
-        "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
+        "gone": f"{counted(shown['erased'], 'payload')}, erased with a person or destroyed as too old, as the log says"
         if shown["erased"]
         else "",
         "to come": f"{counted(shown['waiting'], 'record')} not in the tree yet" if shown["waiting"] else "",
@@ -252,7 +252,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
 def _beyond(shown: dict[str, Any]) -> str:
     """What stands behind all that somebody outside vouches for."""
     behind = shown["size"] - shown["vouched"]
-    return f"the last {behind:,} records: for these you have the operator's word alone" if shown["vouched"] and behind else ""
+    return f"the last {counted(behind, 'record')}: for these you have the operator's word alone" if shown["vouched"] and behind else ""
 
 
 def _fetched(origin: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bus.cli import main
 from bus.engine import projection
 from bus.engine.accesses import Looker
 from bus.engine.retention import KINDS, Kind
@@ -84,7 +85,7 @@ def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
     assert "disposed" not in [line["kind"] for line in shop.app.case("a:due")["timeline"]]  # type: ignore[index, call-overload, union-attr]
 
 
-def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) -> None:
+def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
     done, dead = a_done_and_an_open_case(shop)
     keeps(shop.app, 40, wire="30d")
     assert all(wires(shop, done))
@@ -96,7 +97,10 @@ def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) 
     with shop.app.store.read() as tx:
         named = [message for _, one in log.everything(tx) if one.kind == "disposed" for message in one.data["wires"]]
     assert done in named
-    assert verified(shop) == sum(len(wires(shop, message)) for message in named)
+    gone = verified(shop)
+    assert gone == sum(len(wires(shop, message)) for message in named)
+    assert main(["log", "verify", "--store", shop.app.config.store.url]) == 0
+    assert f"{gone} payloads, erased with a person or destroyed as too old, as the log says" in capsys.readouterr().out
     with shop.app.store.read() as tx:
         body = next(one for one in log.of_message(tx, done) if one.kind == "received").payload("message")
     shop.app.store.write(lambda tx: tx.do("drop_payload", id=body)).result()
