@@ -15,14 +15,14 @@ from bus.adapter import Operation
 from bus.calendar import seconds_of
 from bus.expression import name_problem
 from bus.mapping.compile import CompiledMapping, place_of
-from bus.mapping.shapes import takes_null
-from bus.mapping.template import Used, asked_in, tested_in
+from bus.mapping.template import Used, asked_in
 from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
 from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, unsaid, without
 from bus.route.made import made, written
+from bus.route.nulls import Nulls
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, given_here, read_keys
@@ -57,11 +57,11 @@ class _Checker:
         self.undefined: set[str] = set()
         self.ungiven: set[str] = set()  # those of them that were told of a mapping
         self.forgotten: set[Pointer] = set()
-        self.roots = {path[0] for path in compiled.asked} - {"error", "arrival"}
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.given = Given(self.by_pointer, self.wrong)
+        self.nulls = Nulls(compiled, self.by_pointer)
         self.later = {name: (step.model.id, place) for step in compiled.parsed.every for name, place in step.gives}
 
     def run(self) -> None:
@@ -106,7 +106,7 @@ class _Checker:
         if step.model.when is None:
             return after
         self.given.note(step.pointer, scope, after)
-        return merged([scope, after])
+        return self.nulls.settled(scope, merged([scope, after]), [after], [(*step.pointer, "when")])
 
     def _call(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
@@ -231,7 +231,9 @@ class _Checker:
             ways.append(self._block(step.block("choose", position, "steps"), scope))
             self.given.note((*step.pointer, "choose", position), scope, ways[-1])
         other = self._block(step.block("otherwise"), scope)
-        return merged(ways if complete else [*ways, other])
+        ways += [] if complete else [other]
+        asked = [(*step.pointer, "choose", number, "when") for number in range(len(step.model.choose))]
+        return self.nulls.settled(scope, merged(ways), ways, asked)
 
     def _each(self, step: Parsed, scope: Scope) -> Scope:
         model = step.model
@@ -356,30 +358,11 @@ class _Checker:
         return None
 
     def _null(self, name: str, known: Known, used: Used) -> None:
-        """A plain path through a name that is null on some way, where no condition of the route can tell that way from the others."""
-        if _needs_fields(used, name) and (null := self._may_be_null(name, known)):
+        """A plain path through a name that is null on some way, where no condition before it can tell that way from the others."""
+        if _needs_fields(used, name) and (null := self.nulls.why(name, known, used.pointer)):
             hint = f"ask `when: {name} != null`, or write {{$value: ..., $default: ...}}"
             sentence = f"`{name}` {null}, and has no fields then"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
-
-    def _may_be_null(self, name: str, known: Known) -> str:
-        """When a name is null, in words; empty where it surely is not, or where some condition of the route may tell."""
-        if not known.null:
-            return "may be null here" if not self.roots and takes_null(known.schema, known.schema) else ""
-        whole = {path[0] for path in self.compiled.asked if path[0] != name or path == (name,)}  # who asks for a field has read it
-        roots = whole.union((path[0] for path in tested_in(self.compiled.every)), self.compiled.unasked)
-        misspelt = nearest(name, roots - self.compiled.parsed.names - BUILT_IN, 0.74)
-        return f"is null {known.null}" if not misspelt and roots.isdisjoint({"case", *self._made_of(name)}) else ""
-
-    def _made_of(self, name: str) -> set[str]:
-        """A name, and those that steps make of it."""
-        made, before = {name}, 0
-        while len(made) > before:
-            before = len(made)
-            for step in self.compiled.parsed.every:
-                if step.gives and any(made & one.expression.names for one in self.compiled.used.get(step.pointer, ())):
-                    made |= {given for given, _ in step.gives}
-        return made
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
@@ -489,7 +472,7 @@ class _Checker:
             elif not known.sure and needed not in self.misspelt.values() and not self.given.holds(needed, pointer):
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
-            elif (null := self._may_be_null(needed, known)) and _reads_fields(mapping, needed):
+            elif (null := self.nulls.why(needed, known, pointer)) and _reads_fields(mapping, needed):
                 sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
                 hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"
                 self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")

@@ -181,7 +181,8 @@ CODES: dict[str, Code] = {
         "Correct it, or delete it.",
     ),
     "name.maybe-null": Code(
-        "The name is null on some ways (after a deadline, where a call fails), and nothing in the route asks: null has no fields.",
+        "The name is null on some ways (after a deadline, where a call fails, of a list that has none), and no condition on the"
+        " way here asks: null has no fields.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),

@@ -1,0 +1,82 @@
+"""Names that are null on some way: after a deadline, where a call fails, of a list that has none. Who reads a field of one stops there,
+unless a condition that leads to the place can tell that way from the others, or the run has ended on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count, islice, takewhile
+
+from bus.mapping.shapes import takes_null
+from bus.mapping.template import Used, tested_in
+from bus.mapping.types import BUILT_IN
+from bus.route.compile import CompiledRoute
+from bus.route.doubts import conditions_above
+from bus.route.known import Known, Scope
+from bus.source import Pointer, nearest
+
+
+class Nulls:
+    """What the conditions of one route tell of names that may be null; ``by_pointer`` are its expressions by their places."""
+
+    def __init__(self, compiled: CompiledRoute, by_pointer: Mapping[Pointer, Used]) -> None:
+        self._compiled, self._by_pointer = compiled, by_pointer
+        self._roots = {path[0] for path in compiled.asked} - {"error", "arrival"}
+        self._made: dict[str, frozenset[str]] = {}
+
+    def why(self, name: str, known: Known, place: Pointer) -> str:
+        """When a name is null at a place, in words; empty where it surely is not, or where a condition before it may tell."""
+        if not known.null:
+            return "may be null here" if not self._roots and takes_null(known.schema, known.schema) else ""
+        roots = self._roots.union((path[0] for path in tested_in(self._compiled.every)), self._compiled.unasked)
+        misspelt = nearest(name, roots - self._compiled.parsed.names - BUILT_IN, 0.74)
+        asked = misspelt or not self._compiled.unasked.isdisjoint(self._made_of(name)) or self._tell(self._before(place), name)
+        return "" if asked else f"is null {known.null}"
+
+    def settled(self, before: Scope, after: Scope | None, ways: Sequence[Scope | None], conditions: Iterable[Pointer]) -> Scope | None:
+        """What is known where ``ways`` that ``conditions`` chose meet: a name of which these tell is null no more, if a way has ended or
+        gives it another value.
+        """
+        asked = [one for one in map(self._by_pointer.get, conditions) if one is not None]
+        nulls = {name: known for name, known in before.names.items() if known.null} if after is not None and asked else {}
+        told = [name for name, known in nulls.items() if any(_over(name, known, way) for way in ways) and self._tell(asked, name)]
+        return after.having({name: replace(after.names[name], null="") for name in told}) if after is not None and told else after
+
+    def _tell(self, conditions: Iterable[Used], name: str) -> bool:
+        """Whether one of some conditions may tell whether a name is null: who asks for a field of it has read it."""
+        made = {"case", *self._made_of(name)}
+        read = (reference for one in conditions for reference in one.expression.references)
+        return any(one.path[0] in made and (one.path[0] != name or len(one.path) == 1 or one.tested) for one in read)
+
+    def _before(self, place: Pointer) -> Iterator[Used]:
+        """The conditions that a place stands under, and those of the clauses that were tried before its own."""
+        for pointer in (*conditions_above(place), *self._clauses_before(place)):
+            if (found := self._by_pointer.get(pointer)) is not None:
+                yield found
+
+    def _clauses_before(self, place: Pointer) -> Iterator[Pointer]:
+        """The conditions of the clauses before the one that a place stands in; before `otherwise` are all of them."""
+        for end, part in enumerate(place[:-1]):
+            if part in {"choose", "otherwise"}:
+                number = place[end + 1] if part == "choose" else None
+                whens = ((*place[:end], "choose", earlier, "when") for earlier in count())
+                yield from takewhile(self._by_pointer.__contains__, islice(whens, number if isinstance(number, int) else None))
+
+    def _made_of(self, name: str) -> frozenset[str]:
+        """A name, and those that steps make of it, or give where a condition asks about it."""
+        if name not in self._made:
+            made, before = {name}, 0
+            while len(made) > before:
+                before = len(made)
+                for step in self._compiled.parsed.every:
+                    read = (*self._compiled.used.get(step.pointer, ()), *self._before(step.pointer)) if step.gives else ()
+                    if any(made & one.expression.names for one in read):
+                        made |= {given for given, _ in step.gives}
+            self._made[name] = frozenset(made)
+        return self._made[name]
+
+
+def _over(name: str, known: Known, way: Scope | None) -> bool:
+    """Whether a way has ended, or gives a name a value that is not null."""
+    return way is None or (name in way.names and way.names[name] is not known and not way.names[name].null)
