@@ -59,7 +59,7 @@ def _walk(figures: Figures, kind: str) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Markdown that reads well as plain text too."""
-    about, accepts, steady = found["machine"], found["accepts"], found["steady"]
+    about = found["machine"]
     lines = [
         f"# Benchmark of {about['date'][:10]}",
         "",
@@ -67,13 +67,37 @@ def table(found: dict[str, Any]) -> str:
         f"Python {about['python']}, SQLite {about['sqlite']}; load of the machine before the run: {about['load_before']}.",
         "Medians of interleaved rounds; a ratio is the median of the rounds' own ratios.",
         "",
+        *_accepting(found["accepts"]),
+        "",
+        *_walking(found),
+        "",
+        *_costing(found),
+        "",
+        *_steady(found["steady"]),
+        f"Resident memory at the end: {found['memory_mb']} MB.",
+        "",
+        *evidence.rows(found["evidence"]),
+        "",
+        *checking.rows(found["validate"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _accepting(accepts: dict[str, Any]) -> list[str]:
+    """What the door takes."""
+    return [
         "| accepts a second through HTTP | rate | of the empty handler | aim |",
         "|---|---:|---:|---:|",
         f"| empty handler | {accepts['bare']} | 1.00 | |",
         f"| bare group commit (the door alone against it: {accepts['ratio_durable']:.2f}, aim 0.56) | {accepts['durable']} | | |",
         f"| durable, the door alone | {accepts['resting']} | {accepts['ratio']:.2f} | 0.50 |",
         f"| durable, the engine at work in the same process | {accepts['working']} | {accepts['ratio_working']:.2f} | |",
-        "",
+    ]
+
+
+def _walking(found: dict[str, Any]) -> list[str]:
+    """How fast each walk goes, beside its rivals."""
+    lines = [
         "| messages a second, to the last effect | bus | rival, group commit | ratio | aim | script, door | ratio | in memory | ratio |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
@@ -81,18 +105,26 @@ def table(found: dict[str, Any]) -> str:
         walk = found[kind]
         rates = [f"{walk[name]} | {walk[ratio]:.2f}" for name, ratio in (("script", "ratio"), ("memory", "ratio_memory"))]
         lines.append(f"| {title} | {walk['bus']} | {walk['rival']} | {walk['ratio_rival']:.2f} | {AIMS[kind]} | {' | '.join(rates)} |")
-    lines += [
-        "",
+    return lines
+
+
+def _costing(found: dict[str, Any]) -> list[str]:
+    """What a message costs, in all and by thread."""
+    cpus, shown = ("cpu", "rival_cpu", "script_cpu", "commits"), list(dict.fromkeys(ROLES.values()))
+    return [
         "| per message, under full load | CPU ms of the bus | of the rival | of the script | commits (fsyncs) |",
         "|---|---:|---:|---:|---:|",
-    ]
-    cpus = ("cpu", "rival_cpu", "script_cpu", "commits")
-    lines += [f"| {title} | {' | '.join(format(found[k][name], '.2f') for name in cpus)} |" for k, title in WALKS]
-    shown = list(dict.fromkeys(ROLES.values()))
-    lines += ["", f"| CPU ms per message, by thread | {' | '.join(shown)} |", f"|---|{'---:|' * len(shown)}"]
-    lines += [f"| {title} | {' | '.join(format(found[k]['threads'][role], '.2f') for role in shown)} |" for k, title in WALKS]
-    lines += [
+        *(f"| {title} | {' | '.join(format(found[k][name], '.2f') for name in cpus)} |" for k, title in WALKS),
         "",
+        f"| CPU ms per message, by thread | {' | '.join(shown)} |",
+        f"|---|{'---:|' * len(shown)}",
+        *(f"| {title} | {' | '.join(format(found[k]['threads'][role], '.2f') for role in shown)} |" for k, title in WALKS),
+    ]
+
+
+def _steady(steady: dict[str, Any]) -> list[str]:
+    """How long a message takes while few come."""
+    return [
         "| at 100 messages a second | p50 ms | p99 ms |",
         "|---|---:|---:|",
         f"| to the reply after the delivery, in a young store (aim 4, 7) | {steady['young_ms']['p50']} | {steady['young_ms']['p99']} |",
@@ -101,13 +133,7 @@ def table(found: dict[str, Any]) -> str:
         "",
         f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message.",
         f"Whatever program works here a hundred times a second takes {steady['rested']:.1f} times the CPU of one that never pauses.",
-        f"Resident memory at the end: {found['memory_mb']} MB.",
-        "",
-        *evidence.rows(found["evidence"]),
-        "",
-        *checking.rows(found["validate"]),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def write(found: dict[str, Any], folder: Path) -> Path:
