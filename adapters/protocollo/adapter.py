@@ -24,8 +24,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from adapters.http.outcome import no_answer
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_number, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
+from adapters.protocollo.riferimento import is_marked, mark, marked, says
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Caution, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from adapters.protocollo.dialects import mark
+from adapters.protocollo.riferimento import mark
 from adapters.soap.xml import Element, add, children, fragment, local, new, parse, text_at
 from bus.adapter import Unreachable
 from bus.errors import Malformed

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.protocollo.dialects import marked
 from adapters.protocollo.modelli import Corrispondente, ProtocolloSettings, Registrazione
+from adapters.protocollo.riferimento import marked
 from adapters.soap.xml import Element, Schema, add, new
 
 Document: TypeAlias = "tuple[int, str]"

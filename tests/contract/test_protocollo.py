@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.protocollo.adapter import Protocollo
-from adapters.protocollo.dialects import is_marked, says
 from adapters.protocollo.estesa import document
 from adapters.protocollo.modelli import ProtocolloSettings
+from adapters.protocollo.riferimento import is_marked, says
 from bus.adapter import Caution, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
