@@ -282,6 +282,8 @@ def _flow(value: Any) -> str:
 
 def _body_of(type: str, catalog: Catalog) -> Any:
     """A body of a type: one that some test sends, or one made of its schema. Raises `Invalid` when neither can be had."""
+    from bus.mapping.example import example_of
+
     for one in catalog.routes.values():
         for test in one.tests:
             sent = test.send if one.plan.on == type and "send" in test.model_fields_set else test.given.get("messages", {}).get(type)
@@ -294,53 +296,10 @@ def _body_of(type: str, catalog: Catalog) -> Any:
     return made
 
 
-_TRIES = (
-    "x",
-    "1",
-    "A1",
-    "00000",
-    "0000000000000000",
-    "2026-01-01",
-    "2026-01-01T09:00:00Z",
-    "x@comune.example",
-    "https://comune.example/",
-    "RSSMRA80A01H501U",
-)
-
-
-def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
-    """A value of a JSON Schema, as small as it may be; the best that can be done where the schema says more than this understands."""
-    from bus.expression.unions import first
-    from bus.mapping.shapes import outside, resolve
-
-    here = first(resolve(schema, root))
-    for word in ("const", "default"):
-        if word in here:
-            return here[word]
-    if here.get("enum") or here.get("examples"):
-        return (here.get("enum") or here["examples"])[0]
-    kind = here.get("type", "string")
-    kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
-    match kind:
-        case "object":
-            fields = here.get("properties", {})
-            return {name: example_of(fields.get(name, {}), root, depth + 1) for name in here.get("required", ())} if depth < 20 else {}
-        case "array":
-            return [example_of(here.get("items", {}), root, depth + 1)] * here.get("minItems", 0)
-        case "integer" | "number":
-            least = here.get("minimum", here.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in here))
-            return max(int(least), 0) if "maximum" not in here or here["maximum"] >= 0 else here["maximum"]
-        case "boolean":
-            return True
-        case "null":
-            return None
-    tries = [one for one in (*_TRIES, "x" * here.get("minLength", 0), "0" * here.get("minLength", 0)) if not outside(one, here)]
-    return tries[0] if tries else "x"
-
-
 def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
     """Lines for what a target needs: the field of the same name where there is one, else a value that fits, to be replaced."""
     from bus.expression.unions import first
+    from bus.mapping.example import example_of
     from bus.mapping.shapes import resolve
 
     here = first(resolve(schema, root))
