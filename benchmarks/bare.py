@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bus.web.answer import STANDING
-from bus.web.serve import IDLE, BoundedProtocol, listen
+from bus.web.protocol import BoundedProtocol
+from bus.web.serve import IDLE, listen
 
 CONTENT = (
     b'{"id":"019d0000-0000-7000-8000-000000000000","type":"banco.deposito","time":"2026-03-01T09:30:00.000000Z",'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import socket
@@ -10,198 +9,19 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import FrameType, MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bus.app import App
-from bus.errors import ConfigError, InputError, Malformed
-from bus.web.answer import STANDING
-from bus.web.door import MOST_HEADERS, HttpDoor
-from bus.web.exchange import EXTENSION, Exchange
-from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_of
+from bus.errors import ConfigError
+from bus.web.door import HttpDoor
+from bus.web.protocol import BoundedProtocol
 from bus.worker import LEAVING, ending_within, heeding, settle_memory
 
-HEADERS_WITHIN = 15.0
-"""Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
 IDLE = 30
 GRACE = 25
 """Seconds for what is in progress when the process is told to stop."""
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers and trailers of a request may take, and on
-    the time that a connection may last behind an answer.
-    """
-
-    _hurry: asyncio.TimerHandle | None = None
-    _taken: int | None = 0
-    _coming = False
-    """Whether the body of a request, or its trailers, are still to come."""
-    _ending = False
-    """Whether the connection ends with the answers that are still owed."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait_for_headers()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_hurrying()
-        self._stop_idling()
-        super().connection_lost(exc)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Whether the connection stays open for writing: who has asked and says no more may still listen for the answer.
-
-        Of a body that is not whole the answer is that.
-        """
-        if self._coming:
-            self._refuse(cut_short())
-        owed = self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
-        if owed:
-            self.cycle.keep_alive = False
-        return owed
-
-    def data_received(self, data: bytes) -> None:
-        """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
-        if self._taken is not None:
-            self._taken += len(data)
-        self._feed(data)
-        if self._taken is not None and self._taken > 2 * MOST_HEADERS and not self.transport.is_closing():
-            self._refuse(headers_too_large(MOST_HEADERS))
-
-    def _feed(self, data: bytes) -> None:
-        left = memoryview(data)  # neither copied nor recursed: one piece may hold thousands of requests that ask for an upgrade
-        while left and not self.transport.is_closing():
-            try:
-                self.parser.feed_data(left)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                left = left[upgrade.args[0] :]
-                self._stay()
-            except httptools.HttpParserError:
-                self.send_400_response("")
-                return
-
-    def _stay(self) -> None:
-        """Go on as before where ``Upgrade`` asks for a protocol that nobody here speaks (RFC 9110 §7.8), as Java's client does for HTTP/2.
-
-        The parser leaves out the body then; another one reads it, behind a head that says no more than where it ends.
-        """
-        head = [b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] in (b"content-length", b"transfer-encoding")]
-        self.parser = httptools.HttpRequestParser(_Resumed(self))
-        self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n")
-
-    def send_400_response(self, msg: str) -> None:
-        """What is not HTTP gets a problem too."""
-        said, hint = "this is not an HTTP request", "is the address percent-encoded, and are its headers those of HTTP/1.1?"
-        if self._coming:
-            said = "the body is not in chunks, as its headers say"
-            hint = "each begins with a line of its size, in hexadecimal digits"
-        self._refuse(Malformed(said, hint=hint))
-
-    def _refuse(self, error: InputError) -> None:
-        """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
-        if self._ending:
-            return
-        if self._coming and self.cycle.response_complete:  # it has its answer
-            self.transport.close()
-            return
-        if self.pipeline and self._coming:  # it stands behind others, which get theirs
-            self.pipeline.popleft()
-            self._ending = True
-            return
-        if self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete):
-            self.cycle.keep_alive = False  # the first answer is taken for that of the first request, which may be done by now
-            self.flow.pause_reading()
-            return
-        refused = problem_of(error)
-        assert isinstance(refused.content, bytes)
-        own = ((b"content-type", MEDIA_TYPE), (b"content-length", str(len(refused.content)).encode()), (b"connection", b"close"))
-        lines = b"".join([b"%b: %b\r\n" % header for header in (*own, *self.server_state.default_headers, *STANDING)])
-        self.transport.write(STATUS_LINE[refused.status] + lines + b"\r\n" + refused.content)
-        self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._stop_idling()
-        super().on_message_begin()
-        if self._hurry is None:
-            self._wait_for_headers()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser leaves the blanks behind a value, which are no part of it (RFC 9110 §5.5): a key would be another one with them."""
-        super().on_header(name, value.rstrip(b" \t"))
-
-    def on_headers_complete(self) -> None:
-        self._stop_hurrying()
-        self._taken = None
-        self.url = self.url[: MOST_HEADERS + 1]  # the parser of addresses takes no more than 64 KB; the door refuses it as too large
-        super().on_headers_complete()
-        self._coming = True
-        cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins
-        self.headers = []  # of the request no more: what comes as trailers is no header (RFC 9110 §6.5.1)
-
-    def on_chunk_header(self) -> None:
-        """Behind the last one trailers come."""
-        self._taken = 0
-
-    def on_body(self, body: bytes) -> None:
-        self._taken = None
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():  # its body is still to come
-            return
-        super().on_message_complete()
-        self._taken, self._coming = 0, False
-
-    def on_response_complete(self) -> None:
-        self._stop_idling()
-        if self._ending and not self.pipeline:
-            self.transport.close()
-        super().on_response_complete()
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Asked for by uvicorn at every byte: line ends, or what is left of a body, would keep a connection for ever."""
-
-    def _stop_idling(self) -> None:
-        super()._unset_keepalive_if_required()
-
-    def _wait_for_headers(self) -> None:
-        self._hurry = self.loop.call_later(HEADERS_WITHIN, self.timeout_keep_alive_handler)
-
-    def _stop_hurrying(self) -> None:
-        if self._hurry is not None:
-            self._hurry.cancel()
-            self._hurry = None
-
-
-class _Resumed:
-    """Tells a protocol what its new parser reads, but for the head with which that begins."""
-
-    def __init__(self, protocol: BoundedProtocol) -> None:
-        self._protocol, self._begun = protocol, False
-        self.on_body, self.on_chunk_header = protocol.on_body, protocol.on_chunk_header
-        self.on_message_complete = protocol.on_message_complete
-
-    def on_message_begin(self) -> None:
-        if self._begun:
-            self._protocol.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if self._begun:
-            self._protocol.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._begun:
-            self._protocol.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if self._begun:
-            self._protocol.on_headers_complete()
-        self._begun = True
 
 
 class Server:

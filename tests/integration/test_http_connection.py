@@ -235,14 +235,14 @@ def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
 
 
 def test_headers_that_never_come_end_the_connection(server, monkeypatch):
-    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr("bus.web.protocol.HEADERS_WITHIN", 0.2)
     with connected(server) as raw:
         raw.sendall(b"GET /status HTTP/1.1\r\nHost:")
         assert raw.recv(100) == b""
 
 
 def test_the_time_for_headers_does_not_cut_a_slow_answer(server, monkeypatch):
-    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr("bus.web.protocol.HEADERS_WITHIN", 0.2)
     for _ in range(20):  # on a busy machine the headers themselves may come too late
         with contextlib.suppress(ConnectionError):
             asked = Caller(server.port)("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ugo"}}, {"Prefer": "wait=1"})
