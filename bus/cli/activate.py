@@ -84,7 +84,7 @@ def status(
 
     with client(url, key, config) as bus:
         if history:
-            show(bus.get(f"/rules/history?limit={MOST}"), json, _print_history)
+            show(bus.get("/rules/history", limit=MOST), json, _print_history)
             return
         active = bus.get("/rules")
     known = declared(config)
