@@ -389,11 +389,19 @@ class App:
     def _now(self) -> str:
         return text_of(self.clock.now())
 
-    def announce_replay(self, actor: str, purpose: str, scope: JsonObject) -> str:
-        """Write in the log that somebody recomputes runs: ``what``, ``bundle``, or a time. Raises `Invalid`."""
-        return self.store.write(lambda tx: accesses.announce_replay(tx, actor, purpose, scope, self.clock)).result()
-
     # -- people's acts on dead letters -------------------------------------------------------------------------------
+
+    def letter(self, run: str) -> dead.Letter:
+        with self.store.read() as tx:
+            return dead.letter(tx, run)
+
+    def open_letter(self, run: str, looker: Looker) -> dead.Letter:
+        """See `bus.engine.dead.open_letter`."""
+        return self.store.write(lambda tx: dead.open_letter(tx, run, looker, self.clock)).result()
+
+    def open_evidence(self, run: str, identity: str, looker: Looker) -> tuple[bytes, str]:
+        """Bytes of the exchange that failed, and their media type; the look is recorded."""
+        return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
 
     def redeliver(self, run: str, actor: str, reason: str, *, current_rules: bool = False) -> None:
         """Make a dead run ready again; with ``current_rules`` under the route as it is now."""
@@ -408,23 +416,27 @@ class App:
         """Give a run up that is dead, or waits."""
         self._act(run, lambda tx: dead.discard(tx, run, actor, reason, self.clock))
 
+    def _act(self, run: str, work: Callable[[Tx], None]) -> None:
+        self.store.write(work).result()
+        self.channel.publish([run])
+
+    def _current_plan(self, run: str) -> Plan:
+        name = str(self.run(run)["route"])
+        route = self.catalog().routes.get(name)
+        if route is None:
+            hint = "without the current rules it goes on under those that it had; or put the route in force again"
+            raise Conflict(f"no route {name} is in force", code="dead.no-route", hint=hint)
+        return route.plan
+
+    # -- what is looked at, by whom ----------------------------------------------------------------------------------
+
     def announce_read(self, looker: Looker, act: accesses.Act, scope: JsonObject) -> str:
         """Write in the log that a command is about to show what was said; the id of the record. Raises `Invalid`."""
         return self.store.write(lambda tx: accesses.announce(tx, looker, act, scope, self.clock)).result()
 
-    def open_letter(self, run: str, looker: Looker) -> dead.Letter:
-        """See `bus.engine.dead.open_letter`."""
-        return self.store.write(lambda tx: dead.open_letter(tx, run, looker, self.clock)).result()
-
-    def letter(self, run: str) -> dead.Letter:
-        with self.store.read() as tx:
-            return dead.letter(tx, run)
-
-    def open_evidence(self, run: str, identity: str, looker: Looker) -> tuple[bytes, str]:
-        """Bytes of the exchange that failed, and their media type; the look is recorded."""
-        return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
-
-    # -- reports and accesses ----------------------------------------------------------------------------------------
+    def announce_replay(self, actor: str, purpose: str, scope: JsonObject) -> str:
+        """Write in the log that somebody recomputes runs: ``what``, ``bundle``, or a time. Raises `Invalid`."""
+        return self.store.write(lambda tx: accesses.announce_replay(tx, actor, purpose, scope, self.clock)).result()
 
     def report(
         self, name: str, since: dt.datetime, until: dt.datetime, looker: Looker, after: int = 0
@@ -447,19 +459,7 @@ class App:
 
         self.store.write(work).result()
 
-    def _act(self, run: str, work: Callable[[Tx], None]) -> None:
-        self.store.write(work).result()
-        self.channel.publish([run])
-
-    def _current_plan(self, run: str) -> Plan:
-        name = str(self.run(run)["route"])
-        route = self.catalog().routes.get(name)
-        if route is None:
-            hint = "without the current rules it goes on under those that it had; or put the route in force again"
-            raise Conflict(f"no route {name} is in force", code="dead.no-route", hint=hint)
-        return route.plan
-
-    # -- the rules -----------------------------------------------------------------------------------------------------
+    # -- the rules ---------------------------------------------------------------------------------------------------
 
     def activate(self, files: Files | None, actor: str, reason: str, **how: str) -> JsonObject:
         """Put other rules in force, those of our own folder without ``files``; see `bus.activation.Activation.activate`."""
@@ -489,6 +489,12 @@ class App:
         """What an endpoint or a poller of one adapter is given."""
         return AdapterDoor(adapter, self.store, self.clock, self.send)
 
+    def send(self, submission: Submission) -> Future[Accepted]:
+        """See `bus.engine.intake.Intake.send`."""
+        return self.intake.send(submission)
+
+    # -- how it is ---------------------------------------------------------------------------------------------------
+
     def well(self) -> bool:
         """Whether this process does what it is there for, whatever the database or others do; a glance from another thread."""
         if self.role == "web":
@@ -514,7 +520,3 @@ class App:
             "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "channel": self.channel.describe(),
             "store": store, "processes": list[JsonValue](present), "anchors": anchors,
         }  # fmt: skip
-
-    def send(self, submission: Submission) -> Future[Accepted]:
-        """See `bus.engine.intake.Intake.send`."""
-        return self.intake.send(submission)
