@@ -21,8 +21,8 @@ from benchmarks.work import SAMPLES, WIDTH
 from bus import config
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
+from bus.cli.databases import give_keys
 from bus.cli.replay import replayed
-from bus.cli.rules import give_keys
 from bus.engine.arrival import Submission
 from bus.planning.planning import planned
 from bus.replay import window

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
-from bus.cli.verify import reading
+from bus.cli.databases import reading
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")

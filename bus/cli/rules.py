@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
-from bus.cli.verify import store_in
+from bus.cli.databases import give_keys, keystore_of, store_in
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, NotFound, Unproven
 from bus.systems import adapter_class, adapter_of, adapters_of, class_name, class_of, operations_of
@@ -111,21 +111,6 @@ def no_run(message: str, *, code: str) -> NotFound:
     return NotFound("no route began with this message", code=code, hint=hint)
 
 
-def give_keys(reader: Reader, config: Config) -> None:
-    """Open the key store of a database that is only looked at; one that has none yet has nothing to open."""
-    from bus.log.keystore import open_keyring
-
-    if identity := _keystore_of(reader):
-        reader.keys = open_keyring(config.keystore.folder, config.keystore.master, identity)
-
-
-def _keystore_of(reader: Reader) -> str:
-    """The id of the key store of a database; empty where it has none yet."""
-    with reader.read() as tx:
-        mark = tx.one("mark", name="keystore")
-    return "" if mark is None else str(mark["value"])
-
-
 @contextmanager
 def recomputing(path: Path, store: str, granted: Granted | None = None) -> Iterator[tuple[Config, Reader]]:
     """Settings without their secrets, and the database to read; from here on nothing leaves this process.
@@ -141,7 +126,7 @@ def recomputing(path: Path, store: str, granted: Granted | None = None) -> Itera
     guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
         give_keys(reader, config)
-        if granted is not None and _keystore_of(reader) != granted.keystore:
+        if granted is not None and keystore_of(reader) != granted.keystore:
             hint = "--url names the bus that works on this database"
             raise ConfigError("the purpose was written in the log of another bus", code="access.other-log", hint=hint)
         yield config, reader

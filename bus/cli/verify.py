@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
+from bus.cli.databases import give_keys, reading, store_of
 from bus.cli.failures import NOT_VERIFIED
 from bus.cli.words import counted
 from bus.clock import text_of_posix
 from bus.disk import save
-from bus.errors import ConfigError, EvidenceError
+from bus.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from bus.config import Config as BusConfig
     from bus.log.note import Note, Verifier
     from bus.log.verify import Report, State, Told, Trust
     from bus.store.opening import Reader
@@ -82,7 +82,6 @@ def verify_log(
 
 def _named(reader: Reader, config: Path) -> int:
     """How many messages stand under the names that their texts tell. Raises `Broken`."""
-    from bus.cli.rules import give_keys
     from bus.config import load
     from bus.engine import named
 
@@ -107,28 +106,6 @@ def checkpoint_log(
         cosignatures = [parse(bytes(row["evidence"])) for row in tx.all("anchors_of", size=found.size) if row["kind"] == "witness"]
     note = parse(found.note).signed(*(one for evidence in cosignatures for one in evidence.signatures))
     sys.stdout.write(note.encode().decode())
-
-
-def reading(store: str, config: Path) -> contextlib.closing[Reader]:
-    """The database to read: the one that was said, else that of the settings."""
-    from bus.store.opening import open_reader
-
-    return contextlib.closing(open_reader(store or store_of(config)))
-
-
-def store_of(config: Path) -> str:
-    """Where the database is; secrets are not read: an auditor has none."""
-    from bus.config import load
-
-    return store_in(load(config, secrets=False))
-
-
-def store_in(settings: BusConfig) -> str:
-    """As `store_of`, of settings that were read without their secrets."""
-    if not settings.store.url:
-        hint = "name a database for reading with --store, or in SNODO_STORE"
-        raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
-    return settings.store.url
 
 
 def _trust(keys: Iterable[str], witnesses: Iterable[str], checkpoints: Iterable[Path], ca: Path | None) -> Trust:
