@@ -21,6 +21,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 from bus.testing.ports import free_port
 
 READY_SECONDS = 120.0
+PATIENCE = 60.0
+"""Seconds for what a simulator is waited for."""
 opener = build_opener(ProxyHandler({}))
 """Asks servers of this machine, whatever proxy the environment names."""
 
@@ -91,21 +93,21 @@ class RunningSimulator:
         found: dict[str, Any] = self._ask("GET", "status")
         return found
 
-    def wait_for_effects(self, count: int, kind: str | None = None, within: float = 60.0) -> list[dict[str, Any]]:
+    def wait_for_effects(self, count: int, kind: str | None = None) -> list[dict[str, Any]]:
         """The ledger as soon as it holds ``count`` effects; raises `SimulatorFailed` when it never does."""
-        until = time.monotonic() + within
+        until = time.monotonic() + PATIENCE
         while len(found := self.ledger(kind)) < count:
             if time.monotonic() > until:
-                raise SimulatorFailed(f"{self.module}: {len(found)} effects after {within} s, {count} expected")
+                raise SimulatorFailed(f"{self.module}: {len(found)} effects after {PATIENCE:g} s, {count} expected")
             time.sleep(0.01)
         return found
 
-    def wait_until_quiet(self, within: float = 60.0) -> None:
+    def wait_until_quiet(self) -> None:
         """Returns when no request is being served and no late effect is due; raises `SimulatorFailed` when that never comes."""
-        until = time.monotonic() + within
+        until = time.monotonic() + PATIENCE
         while self.status()["pending"]:
             if time.monotonic() > until:
-                raise SimulatorFailed(f"{self.module}: still busy after {within} s")
+                raise SimulatorFailed(f"{self.module}: still busy after {PATIENCE:g} s")
             time.sleep(0.01)
 
     def kill(self) -> None:

@@ -66,7 +66,7 @@ class Town:
     def close(self) -> None:
         """Stop everything that was started."""
         self.stop_bus()
-        with ThreadPoolExecutor(9) as pool:
+        with ThreadPoolExecutor(len(self.simulators) or 1) as pool:
             list(pool.map(RunningSimulator.stop, self.simulators.values()))
 
     def start_bus(self) -> None:

@@ -117,12 +117,16 @@ class Trial:
         self, type_name: str, body: JsonValue, place: str, files: tuple[Attachment, ...] = (), time: dt.datetime | None = None
     ) -> Message:
         """A message, of now where no ``time`` is said; raises `TrialError` when it is not of its type."""
+        self._check(type_name, body, place, "the body")
+        identity, told = f"test-{len(self._arrivals) + len(self.runs) + 1}", self.catalog.taken(type_name, body)
+        return Message(identity, type_name, "/test", time or self.now, told, sender="test", correlationid=identity, attachments=files)
+
+    def _check(self, type_name: str, body: JsonValue, place: str, what: str) -> None:
+        """Raises `TrialError` when ``what`` is no body of its type."""
         if type_name not in self.catalog.types:
             raise TrialError(f"{place}: there is no message type {type_name}", hint=self.catalog.nearest_type(type_name))
         if faults := self.catalog.validate(type_name, body):
-            raise TrialError(f"{place}: the body is not a {type_name}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
-        identity, told = f"test-{len(self._arrivals) + len(self.runs) + 1}", self.catalog.taken(type_name, body)
-        return Message(identity, type_name, "/test", time or self.now, told, sender="test", correlationid=identity, attachments=files)
+            raise TrialError(f"{place}: {what} is not a {type_name}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
 
     def _keys(self, message: Message) -> dict[str, str]:
         """The business keys a message carries: those of its type and those of the routes it starts."""
@@ -217,7 +221,7 @@ class Trial:
                         break
                 return None
             case Send():
-                self._check_sent(ask)
+                self._check(ask.type, ask.body, ask.place, "what it sends")
                 self.sent.append((ask.type, ask.body))
                 message = Message(f"sent-{len(self.sent)}", ask.type, "/test", self.now, ask.body, sender="bus")
                 self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
@@ -235,12 +239,6 @@ class Trial:
                 self._closed.append((run, ask))
                 self._record("closed", ask, type=ask.type)
         return Noted(self.now)
-
-    def _check_sent(self, ask: Send) -> None:
-        if ask.type not in self.catalog.types:
-            raise TrialError(f"{ask.place}: there is no message type {ask.type}")
-        if faults := self.catalog.validate(ask.type, ask.body):
-            raise TrialError(f"{ask.place}: what it sends is not a {ask.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
 
     # -- calls: the same fates as live, with scripted ends -------------------------------------------------------------
 
