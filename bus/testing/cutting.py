@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from bus.message import JsonObject, JsonValue, Message, parsed
 from bus.replay.evidence import Evidence, Opening
 from bus.route.model import TestDocument
 from bus.route.plan import ParallelStep, Plan
+from bus.source.writing import in_blocks
 from bus.testing.invented import Invented
 from bus.testing.routes import play
 from bus.testing.script import TrialError
@@ -247,37 +247,6 @@ def _ending(name: str) -> str:
     return found[0].lower() if found else ""
 
 
-# --- YAML ----------------------------------------------------------------------------------------------------------------
-
-
 def as_yaml(test: JsonObject) -> str:
-    """The test as an item of ``tests``: blocks, texts quoted, so that nothing is read as anything else."""
-    return "".join(f"  {'  ' if n else '- '}{line}\n" for n, line in enumerate(_lines(test)))
-
-
-def _lines(value: JsonValue) -> Iterator[str]:
-    """A map or a list as the lines of a block."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _entry(f"{_key(name)}:", inner)
-    elif isinstance(value, list):
-        for inner in value:
-            first, *rest = list(_lines(inner)) if isinstance(inner, dict | list) and inner else [_scalar(inner)]
-            yield f"- {first}"
-            yield from (f"  {line}" for line in rest)
-
-
-def _entry(head: str, value: JsonValue) -> Iterator[str]:
-    if isinstance(value, dict | list) and value:
-        yield head
-        yield from (f"  {line}" for line in _lines(value))
-    else:
-        yield f"{head} {_scalar(value)}"
-
-
-def _scalar(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][\w.-]*", name) else json.dumps(name, ensure_ascii=False)
+    """The test as an item of ``tests``."""
+    return "".join(f"  {'  ' if n else '- '}{line}\n" for n, line in enumerate(in_blocks(test)))
