@@ -34,10 +34,10 @@ SAYS = {
     "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"},
 }
 """What is said there, and nothing else: what nobody compares with anything could be anything."""
+REGISTERED = {"message", "giorno", "reply", "sha256"}
 ANCHOR = re.compile(r"(anchors/(?:([1-9][0-9]{0,18})/)?)(?:(timestamp|register)-[0-9]+|checkpoint|consistency)")
 """What others said of the bundle's checkpoint, or of one of another size, with which lies the proof that it is of the same log."""
 HASHES = {bytes.fromhex("6086480165030402" + last): name for last, name in (("01", "sha256"), ("02", "sha384"), ("03", "sha512"))}
-REGISTERED = {"message", "giorno", "reply", "sha256"}
 SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d0109100104")
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 MOST = 100
@@ -224,9 +224,9 @@ class Note:
     def by(self, keys: Sequence[Key]) -> tuple[list[Key], list[Key]]:
         """The keys that signed it, and those in whose name it was signed falsely."""
         good, false = list[Key](), list[Key]()
-        once = {key.said: key for key in keys}.values()  # one that is given twice has signed once
+        distinct = {key.said: key for key in keys}.values()  # one that is given twice has signed once
         for name, id, value in self.signatures:
-            for key in (key for key in once if (key.name, key.id) == (name, id)):
+            for key in (key for key in distinct if (key.name, key.id) == (name, id)):
                 (good if key.signed(self.text, value) else false).append(key)
         return good, false
 
