@@ -1,6 +1,6 @@
 """The room of SQLAlchemy for adapters: one database, transactions whose failures say what surely did not happen.
 
-`Database.transaction` gives a `Transaction`; leaving it commits. How an error is told (DESIGN §6):
+`Database.transaction` gives a `Transaction`; leaving it commits. How an error is told:
 
 =========================================== ==========================================================
 what happened                               what is raised

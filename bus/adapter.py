@@ -25,7 +25,7 @@ Contract of an operation's method
 * MUST NOT retry, sleep, or keep state that a restart would need.
 * MUST obey ``ctx.timeout`` (seconds).
 
-The **effect** says what the engine may promise (DESIGN §6): ``read``, ``keyed``, ``queryable``, ``once``.
+The **effect** says what the engine may promise (docs/decisions/effect-classes.md): ``read``, ``keyed``, ``queryable``, ``once``.
 ``settle`` is the longest time, in seconds, after which a call that timed out can still take effect; before that a
 ``probe`` proves nothing.
 """

@@ -1,4 +1,4 @@
-"""The fate of a call: what the engine makes of a try, by the effect class of the operation (DESIGN §6). Pure.
+"""The fate of a call: what the engine makes of a try, by the effect class of the operation. Pure.
 
 =============  ===============  ============================================================
 how it ended   effect           fate

@@ -1,4 +1,4 @@
-"""What we believe of kombu's memory transport (DESIGN §6): it forgets, it polls. Each test talks through a queue of its own."""
+"""What we believe of kombu's memory transport: it forgets, it polls. Each test talks through a queue of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we believe of SQLite on the machine at hand (DESIGN §6); when one of these fails, the store's promises fail with it."""
+"""What we believe of SQLite on the machine at hand (docs/decisions/sqlite.md); when one of these fails, the store's promises fail with it."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_an_exempt_certificate_is_issued_at_once_and_its_file_can_be_fetched(tow
 
 
 def test_certificates_asked_at_the_same_time_are_all_issued(town: Town) -> None:
-    """The registry wants the numbers of its requests in order (FACTS: idOperazioneComune)."""
+    """The registry wants the numbers of its requests in order (`idOperazioneComune`)."""
 
     def ask(n: int) -> dict[str, Any]:
         body = {"istanza": f"CERT-2026-1{n:05d}", "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "6"}
