@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,16 +19,15 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from bus import faults, source
 from bus.errors import ConfigError
-from bus.exact import UNREAD, Exact, File, FileOrNone, Text, Told
+from bus.exact import Exact, File, FileOrNone, Text
 from bus.message import digest
 from bus.network import ProxyOrNone
+from bus.secrets import named, not_in_the_environment, secret_of, secrets_in, with_secrets
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 Sees = Literal["personal", "sensitive"]
 _HOUR, _DAY, _YEAR = 3600, 86_400, 31_536_000
 """Seconds: whoever says more has thought of milliseconds."""
-EXAMPLE = "CHANGE-ME"
-"""What stands for a secret in the examples of ``deploy/``."""
 
 
 class _Section(Exact):
@@ -403,9 +402,9 @@ class Config(_Section):
         """Secrets that are not there: line and column of each use in the file, and a sentence; nothing for settings of no file."""
         if self._document is None or self._folder is None:
             return
-        for pointer, name in _named(self._written):
+        for pointer, name in named(self._written):
             try:
-                _secret(str(pointer[-1]), name, self._folder)
+                secret_of(str(pointer[-1]), name, self._folder)
             except ConfigError as error:
                 yield *self._document.place(pointer), error.sentence
 
@@ -440,8 +439,8 @@ def parse(settings: Any, path: Path, *, secrets: bool | None = True, document: s
     _refuse_variables(settings, path, document)
     absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
     if secrets and absent:
-        raise _not_in_the_environment(absent)
-    resolved = _resolve(settings, None if secrets is False else base, bool(secrets))
+        raise not_in_the_environment(absent)
+    resolved = with_secrets(settings, None if secrets is False else base, bool(secrets))
     try:
         config = Config.model_validate(resolved)
     except ValidationError as error:
@@ -461,7 +460,7 @@ _KINDS: Mapping[str, str] = {"env": "variable, a text", "file": "file, a text"}
 def _refuse_unnamed(settings: Any, path: Path, document: source.Source | None) -> None:
     """Raises `ConfigError` for secrets that are to be taken from what is no name, each at its place."""
     said = []
-    for pointer in (pointer for pointer, name in _named(settings) if not (isinstance(name, str) and name)):
+    for pointer in (pointer for pointer, name in named(settings) if not (isinstance(name, str) and name)):
         kind = str(pointer[-1])
         place = ".".join(map(str, pointer)) if document is None else "{}:{}".format(*document.place(pointer))
         said.append(f"{path}:{place}: `{kind}` takes the name of a secret's {_KINDS[kind]}")
@@ -496,70 +495,6 @@ def _placed(section: S, base: Path) -> S:
     paths = {name: base / value for name, value in found.items() if isinstance(value, Path)}
     inner = {name: _placed(value, base) for name, value in found.items() if isinstance(value, _Section)}
     return section.model_copy(update={**paths, **inner})
-
-
-def secrets_in(value: Any) -> Iterator[tuple[str, str]]:
-    """(``env`` or ``file``, name) of every secret that the settings name."""
-    return ((str(pointer[-1]), name) for pointer, name in _named(value) if isinstance(name, str))
-
-
-def _named(value: Any, pointer: source.Pointer = ()) -> Iterator[tuple[source.Pointer, Any]]:
-    """Where settings say that a secret is taken from elsewhere, and what they write for its name; it may be none."""
-    match value:
-        case {"env": name} | {"file": name} if len(value) == 1:
-            yield (*pointer, *value), name
-        case dict() | list():
-            for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from _named(inner, (*pointer, step))
-
-
-def _resolve(value: Any, base: Path | None, needed: bool) -> Any:
-    """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` none is read, and what is not ``needed`` may lack."""
-    match value:
-        case {"env": str(name)} | {"file": str(name)} if len(value) == 1:
-            if base is None:
-                return UNREAD
-            try:
-                return _secret(next(iter(value)), name, base)
-            except ConfigError:
-                if needed:
-                    raise
-                return UNREAD
-        case dict():
-            return {key: _resolve(inner, base, needed) for key, inner in value.items()}
-        case list():
-            return [_resolve(inner, base, needed) for inner in value]
-        case _:
-            return value
-
-
-def _secret(kind: str, name: str, base: Path) -> Told:
-    """A secret, read; raises `ConfigError` where it is not there."""
-    if kind == "env":
-        if name not in os.environ:
-            raise _not_in_the_environment([name])
-        return _own(name, os.environ[name])
-    try:
-        secret = (base / name).read_text("utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
-    except ValueError as error:  # not UTF-8, or the name holds a NUL
-        raise ConfigError(f"cannot read the secret in {name!r}: it is no text in UTF-8", code="config.secret-missing") from error
-    return _own(name, secret)
-
-
-def _not_in_the_environment(names: Sequence[str]) -> ConfigError:
-    hint = "; ".join(f"export {name}=…" for name in names) + " before starting"
-    return ConfigError(f"the environment has no {', '.join(names)}", code="config.secret-missing", hint=hint)
-
-
-def _own(name: str, secret: str) -> Told:
-    """A secret that somebody has chosen."""
-    if EXAMPLE in secret:
-        raise ConfigError(
-            f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
-        )
-    return Told(secret)
 
 
 def _findings(settings: Any, document: source.Source) -> list[str]:

@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bus.adapter import Adapter, Operation
-from bus.config import Config, secrets_in
+from bus.config import Config
 from bus.errors import ConfigError
 from bus.exact import UNREAD, number
 from bus.faults import placed
+from bus.secrets import secrets_in
 from bus.source import nearest, suggestion
 
 GROUP = "snodo.adapters"

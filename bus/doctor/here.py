@@ -19,6 +19,7 @@ from bus.doctor.verdict import Surroundings, Verdict, counted, megabytes, ok, wa
 from bus.errors import ConfigError
 from bus.examine import examine
 from bus.message import texts_in
+from bus.secrets import secrets_in
 from bus.systems import class_of, operations_of
 
 FEWEST_FILES = 4096
@@ -60,7 +61,7 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
 
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
-    named = list(dict.fromkeys(settings_file.secrets_in(at.settings.written)))
+    named = list(dict.fromkeys(secrets_in(at.settings.written)))
     lacking = {sentence: f"{at.path}:{line}:{column}" for line, column, sentence in reversed([*at.settings.lacking()])}  # where it is first
     at.lacking = bool(lacking)
     for sentence, place in lacking.items():

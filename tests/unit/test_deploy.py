@@ -19,6 +19,7 @@ import yaml
 from bus import config, diagnostics
 from bus.cli import COMMANDS, main
 from bus.examine import examine
+from bus.secrets import EXAMPLE
 from bus.systems import adapter_class, adapters_of
 from bus.web.serve import GRACE
 from bus.worker import LEAVING
@@ -211,8 +212,8 @@ def test_the_settings_for_production_are_taken_and_their_secrets_are_in_the_envi
     given = dict(line.split("=", 1) for line in (DEPLOY / "systemd/snodo.env").read_text("utf-8").splitlines() if not line.startswith("#"))
     assert named <= set(given)
     for name, value in given.items():
-        assert config.EXAMPLE in value
-        monkeypatch.setenv(name, value.replace(config.EXAMPLE, "segreta"))
+        assert EXAMPLE in value
+        monkeypatch.setenv(name, value.replace(EXAMPLE, "segreta"))
     loaded = config.load(DEPLOY / "config.yaml")
     assert loaded.store.shared and loaded.channel.shared
 
@@ -230,7 +231,7 @@ def test_the_settings_for_production_let_the_shipped_routes_load():
 def test_the_settings_for_production_can_make_every_adapter(monkeypatch):
     for line in (DEPLOY / "systemd/snodo.env").read_text("utf-8").splitlines():
         if not line.startswith("#"):
-            monkeypatch.setenv(line.partition("=")[0], line.partition("=")[2].replace(config.EXAMPLE, "segreta"))
+            monkeypatch.setenv(line.partition("=")[0], line.partition("=")[2].replace(EXAMPLE, "segreta"))
     made = adapters_of(config.load(DEPLOY / "config.yaml"))
     assert [said for adapter in made.values() for said in adapter.check()] == []
 
