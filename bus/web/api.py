@@ -26,7 +26,7 @@ from bus.web import (
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
-JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "*/*"
+JSON, PROBLEM, BYTES, ANYTHING = "application/json", "application/problem+json", "application/octet-stream", "*/*"
 CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
@@ -82,7 +82,7 @@ FILES = (
             _header("Content-Disposition", "attachment; filename=…"),
             _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
             _header("Repr-Digest", "The same."),
-        ), body={ANYTHING: ""}, tag="attachments", headers={201: ("Location",)},
+        ), body={BYTES: "", ANYTHING: ""}, tag="attachments", headers={201: ("Location",)},
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,

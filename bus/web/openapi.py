@@ -83,22 +83,26 @@ def _described(one: Served) -> dict[str, Any]:
             for f in one.fields
         ]
     if one.body:
-        described["requestBody"] = {"required": True, "content": {media: {"schema": _schema(name)} for media, name in one.body.items()}}
+        content = {media: {"schema": _schema(name, media)} for media, name in one.body.items()}
+        described["requestBody"] = {"required": True, "content": content}
     if one.roles:
         described["x-roles"] = sorted(one.roles)
     return described
 
 
 def _answer(text: str, schema: str, media: str) -> dict[str, Any]:
-    return {"description": text, **({"content": {media: {"schema": _schema(schema)}}} if media else {})}
+    return {"description": text, **({"content": {media: {"schema": _schema(schema, media)}}} if media else {})}
 
 
-def _schema(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"} if name else {"type": "string", "format": "binary"}
+def _schema(name: str, media: str) -> dict[str, Any]:
+    """What ``name`` says; without one text or bytes, as the media type has it."""
+    if name:
+        return {"$ref": f"#/components/schemas/{name}"}
+    return {"type": "string"} if media.startswith("text/") else {"type": "string", "format": "binary"}
 
 
 def _problem(status: int, text: str) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": _schema("Problem")}}
+    content = {"application/problem+json": {"schema": _schema("Problem", "application/problem+json")}}
     return {"description": text, "content": content, **_headers(OF_PROBLEMS.get(status))}
 
 
