@@ -15,7 +15,7 @@ from bus.route.svg import TITLE, Picture, cut, document
 
 _TYPE, _ROUTE, _SYSTEM, _APART = 250.0, 262.0, 240.0, 190.0
 _ROUTES, _SYSTEMS = _TYPE + _APART, _TYPE + _ROUTE + 2 * _APART
-_LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#a06a00"}
+_LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#8f5e00"}
 _DASHED = {"waits for": ' stroke-dasharray="5 4"'}
 
 
@@ -188,7 +188,7 @@ def _curve(whole: Picture, link: Link, left: Mapping[str, Any], middle: Mapping[
     bend = (x2 - x1) / 2
     whole.parts.append(
         f'<path d="M{x1:.1f} {y1:.1f} C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}" fill="none"'
-        f' stroke="{_LINES[link.does]}" stroke-opacity="0.55" stroke-width="1.3"{_DASHED.get(link.does, "")} marker-end="url(#arrow)">'
+        f' stroke="{_LINES[link.does]}" stroke-opacity="0.75" stroke-width="1.3"{_DASHED.get(link.does, "")} marker-end="url(#arrow)">'
         f"<title>{escape(f'{link.source} {link.does} {link.target}')}</title></path>"
     )
 

@@ -16,17 +16,17 @@ from bus.route.graph import Card, Way, outline
 CARD, HEIGHT, GAP, ASIDE, BETWEEN = 236.0, 46.0, 26.0, 44.0, 28.0
 TITLE = 10.0  # pixels that a letter of a title takes at most
 _MARGIN = 28.0
-_COLOURS = {
+COLOURS = {
     "call": ("#e8f1fd", "#2563a8"), "map": ("#f1f3f5", "#5b6770"), "set": ("#f1f3f5", "#5b6770"), "send": ("#e7f6ec", "#2c7a4b"),
-    "reply": ("#e7f6ec", "#2c7a4b"), "wait": ("#fdf3dc", "#a06a00"), "gather": ("#fdf3dc", "#a06a00"), "choose": ("#f1ebfb", "#6b46b8"),
+    "reply": ("#e7f6ec", "#2c7a4b"), "wait": ("#fdf3dc", "#8f5e00"), "gather": ("#fdf3dc", "#8f5e00"), "choose": ("#f1ebfb", "#6b46b8"),
     "each": ("#f1ebfb", "#6b46b8"), "parallel": ("#f1ebfb", "#6b46b8"), "fail": ("#fdeaea", "#b3261e"),
 }  # fmt: skip
 STYLE = """
 text { font: 12px "Inter", "Segoe UI", "Helvetica Neue", Arial, sans-serif; fill: #1d2733 }
 .id { font-weight: 600; font-size: 13px } .says { fill: #4a5763; font-size: 11.5px } .kind { font-size: 10.5px; font-weight: 600 }
 .label { font-size: 11px; fill: #4a5763 } .title { font-size: 18px; font-weight: 600 } .purpose { fill: #4a5763 }
-.way { fill: none; stroke: #8a97a3; stroke-width: 1.4 } .aside { stroke-dasharray: 4 3; stroke: #b07a3c }
-.frame { fill: none; stroke: #b9a6e3; stroke-width: 1.2; stroke-dasharray: 5 4 }
+.way { fill: none; stroke: #75828e; stroke-width: 1.4 } .aside { stroke-dasharray: 4 3; stroke: #b07a3c }
+.frame { fill: none; stroke: #9a82d6; stroke-width: 1.2; stroke-dasharray: 5 4 }
 """
 
 
@@ -102,13 +102,14 @@ def document(whole: Picture, name: str, left: float = 0.0) -> str:
     width, height = whole.width + left + 2 * _MARGIN, whole.height + 2 * _MARGIN
     arrow = (
         '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0.6 L7.4 4 L0 7.4 z" fill="#8a97a3"/></marker>'
+        '<path d="M0 0.6 L7.4 4 L0 7.4 z" fill="#75828e"/></marker>'
     )
     named, parts = (
         "".join(one if one.isprintable() or one == "\n" else " " for one in text) for text in (escape(name), "".join(whole.parts))
     )
+    size = f'width="{width:.0f}" height="{height:.0f}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" lang="en" viewBox="0 0 {width:.0f} {height:.0f}" {size}>'
         f"<title>{named}</title><style>{STYLE}</style><defs>{arrow}</defs>"
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
         f'<g transform="translate({_MARGIN + left:.1f} {_MARGIN:.1f})">{parts}</g></svg>\n'
@@ -162,7 +163,7 @@ def _step(card: Card, sideways: bool) -> Picture:
 
 def _card(card: Card, sideways: bool, most: float) -> Picture:
     """One step, and over it its condition, at most so wide."""
-    fill, stroke = _COLOURS[card.kind]
+    fill, stroke = COLOURS[card.kind]
     top = 18.0 if card.when else 0.0
     made = Picture(CARD, HEIGHT + top, CARD / 2)
     if card.when:

@@ -14,7 +14,7 @@ from bus.cli import main
 from bus.route import overview
 from bus.route.graph import as_mermaid, as_text
 from bus.route.parse import parse_route
-from bus.route.svg import CARD, route_svg
+from bus.route.svg import CARD, COLOURS, STYLE, route_svg
 from bus.source import Notes, read_file
 
 PROJECT = Path(__file__).parents[3]
@@ -77,6 +77,30 @@ def test_a_picture_says_its_name_and_a_long_one_stays_in_it() -> None:
     assert house == whole.findtext(f"{svg}title")
     [shown] = [str(one.text) for one in whole.iter(f"{svg}text") if one.get("class") == "title"]
     assert shown.endswith("…") and len(shown) < 60
+
+
+def luminance(colour: str, opacity: float = 1.0) -> float:
+    """How bright it is on white (WCAG 2.1)."""
+    parts = (opacity * int(colour[at : at + 2], 16) / 255 + 1 - opacity for at in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
+
+
+def test_words_and_lines_of_a_picture_are_seen_by_weak_eyes() -> None:
+    """WCAG 2.1 AA, which the law asks of an administration: 4.5 : 1 for words (1.4.3), 3 : 1 for what a picture is made of (1.4.11)."""
+    whole = overview.as_svg([document(path) for path in SHIPPED], "Comune")
+    [words] = {re.search(r"\.says \{ fill: (#\w{6})", STYLE)[1]}  # type: ignore[index]
+    on_cards = [(fill, word) for fill, stroke in COLOURS.values() for word in (stroke, words)]
+    assert [pair for pair in on_cards if contrast(*map(luminance, pair)) < 4.5] == []
+    drawn = [(colour, 1.0) for colour in re.findall(r'(?:stroke: |fill=")(#\w{6})', STYLE + whole) if luminance(colour) < 0.6]
+    drawn += [(colour, float(opacity)) for colour, opacity in re.findall(r'stroke="(#\w{6})" stroke-opacity="([\d.]+)"', whole)]
+    assert len(drawn) > 20
+    assert {one for one in drawn if contrast(luminance(*one), 1.0) < 3} == set()
+    assert 'lang="en"' in whole
 
 
 def test_a_condition_is_whole_where_nothing_stands_beside_it() -> None:
