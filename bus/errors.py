@@ -51,6 +51,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
+def visible(text: str) -> str:
+    """The text, with what nobody sees in it written out (``\\u202e`` turns the rest of a line round): for who trusts what is shown."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 class SnodoError(Exception):
     """Root of all errors. ``code`` is stable and documented; ``hint`` says what to do next."""
 

@@ -1,4 +1,8 @@
-"""The page of a bundle that a person reads: what happened, line by line, in Italian and English. No script, nothing from outside."""
+"""The page of a bundle that a person reads: what happened, line by line, in Italian and English. No script, nothing from outside.
+
+Whoever reads it with a screen reader or on a telephone reads as much (WCAG 2.1 AA): each table and column has its name, and English words
+are marked as such. What nobody sees in a text is written out.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,21 @@ from html import escape
 
 from bus.bundle.gather import Gathered
 from bus.clock import text_of
+from bus.errors import visible
 from bus.log.record import Record
 
 _STYLE = (
     "body{font:14px sans-serif;margin:2em;color:#1d2433}h1{margin:0 0 .7em}table{border-collapse:collapse;margin-bottom:1.5em}"
+    "caption{text-align:left;font-weight:bold;padding:.3em 0}"
     "td,th{border:1px solid #c8ccd4;padding:.3em .6em;text-align:left;vertical-align:top;font-size:12px}th{background:#f2f3f5}"
     "tr{break-inside:avoid}thead th{position:sticky;top:0}tbody tr:nth-child(even){background:#fafbfc}"
-    "thead+tbody td:nth-child(2),td:nth-child(7),td:nth-child(8){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:10px monospace}"
+    "thead+tbody td:nth-child(2){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:10px monospace}"
     "@page{size:A4 landscape;margin:1cm}"
     "@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere;white-space:normal!important}thead th{position:static}}"
 )
 _TITLES = (
-    "n.", "ora UTC / time UTC", "fatto / kind", "passo / place", "cammino / path", "chi / actor", "messaggio / message",
-    "esecuzione / run", "esito / outcome",
+    ("n.", ""), ("ora UTC", "time UTC"), ("fatto", "kind"), ("passo", "place"), ("cammino", "path"), ("chi", "actor"),
+    ("messaggio", "message"), ("esecuzione", "run"), ("esito", "outcome"),
 )  # fmt: skip
 ITALIAN: Mapping[str, str] = {
     "received": "ricevuto", "joined": "chiave aggiunta al caso", "asked": "chiesto", "answered": "risposto", "refused": "rifiutato",
@@ -33,6 +39,9 @@ ITALIAN: Mapping[str, str] = {
     "keys": "chiavi del registro",
 }  # fmt: skip
 """Each kind of record in Italian."""
+STATES: Mapping[str, str] = {"ready": "pronto", "waiting": "in attesa", "done": "concluso", "dead": "fermo", "cancelled": "abbandonato"}
+"""And each state in which a record leaves a run."""
+_SCOPES: Mapping[str, str] = {"case": "caso", "message": "messaggio", "from": "dal", "to": "al"}
 README = """\
 Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica, senza rete e senza installare nulla:
 
@@ -48,33 +57,49 @@ above, with --lang en; CHIAVE is the log's public key as the municipality publis
 
 def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     """The page; the same bytes for the same bundle."""
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(record.kind for record in gathered.records).items()))
+    kinds = sorted(Counter(record.kind for record in gathered.records).items())
     named = {held.id for record in gathered.records for held in record.payloads}
-    absent = f"{len(named) - gathered.payloads} (cancellati, o non esportati / erased, or not exported)"
+    wanted = ", ".join(f"{_SCOPES[name]}: {value}" for name, value in scope.items())
+    counted = ", ".join(f"{_both(ITALIAN[kind], kind)} {count}" for kind, count in kinds)
     facts = (
-        ("Registro / log", origin), ("Ambito / scope", ", ".join(f"{name}: {value}" for name, value in scope.items())),
-        ("Sigillo / checkpoint", str(gathered.checkpoint.size)),
-        ("Annotazioni / records", f"{len(gathered.leaves)} ({kinds})"), ("Contenuti / payloads", str(gathered.payloads)),
-        ("Assenti / absent", absent), *([("Regole assenti / rules absent", ", ".join(gathered.unruled))] if gathered.unruled else []),
+        ("Registro", "log", _text(origin)), ("Ambito", "scope", _text(wanted)), ("Sigillo", "checkpoint", str(gathered.checkpoint.size)),
+        ("Annotazioni", "records", f"{len(gathered.leaves)} ({counted})"), ("Contenuti", "payloads", str(gathered.payloads)),
+        ("Assenti", "absent", f"{len(named) - gathered.payloads} ({_both('cancellati, o non esportati', 'erased, or not exported')})"),
+        *([("Regole assenti", "rules absent", _text(", ".join(gathered.unruled)))] if gathered.unruled else []),
     )  # fmt: skip
-    head = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>\n" for name, value in facts)
-    titles = "".join(f"<th>{title}</th>" for title in _TITLES)
+    head = "".join(f'<tr><th scope="row">{_both(italian, english)}</th><td>{said}</td></tr>\n' for italian, english, said in facts)
+    titles = "".join(f'<th scope="col">{_both(*title)}</th>' for title in _TITLES)
     rows = "".join(_row(index, record) for index, _, record in gathered.leaves)
     return (
-        f'<!doctype html>\n<html lang="it"><head><meta charset="utf-8"><title>Fascicolo</title><style>{_STYLE}</style></head><body>\n'
-        f"<h1>Fascicolo / Bundle</h1>\n<table>\n{head}</table>\n"
-        f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</body></html>\n"
+        '<!doctype html>\n<html lang="it"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Fascicolo, {_text(wanted)}</title><style>{_STYLE}</style></head><body><main>\n"
+        f"<h1>{_both('Fascicolo', 'Bundle')}</h1>\n"
+        f"<table>\n<caption>{_both('Che cosa contiene', 'What it holds')}</caption>\n<tbody>\n{head}</tbody></table>\n"
+        f"<table>\n<caption>{_both('Che cosa è accaduto', 'What happened')}</caption>\n"
+        f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</main></body></html>\n"
     ).encode()
 
 
+def _text(said: object) -> str:
+    return escape(visible("" if said is None else str(said)))
+
+
+def _both(italian: str, english: str) -> str:
+    return f'{italian} / <span lang="en">{english}</span>' if english else italian
+
+
 def _row(index: int, record: Record) -> str:
-    cells = (
-        index, text_of(record.time), _fact(record), record.place or record.data.get("type"), record.path, record.actor,
-        record.message, record.run, record.data.get("code") or record.data.get("state"),
-    )  # fmt: skip
-    return "<tr>" + "".join(f"<td>{escape('' if cell is None else str(cell))}</td>" for cell in cells) + "</tr>\n"
+    place = record.place or record.data.get("type")
+    told = (place, record.path, record.actor, record.message, record.run)
+    cells = (str(index), text_of(record.time), _fact(record), *map(_text, told), _outcome(record))
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
+
+
+def _outcome(record: Record) -> str:
+    state = str(record.data.get("state") or "")
+    return _text(record.data.get("code")) or (_both(STATES.get(state, state), state) if state else "")
 
 
 def _fact(record: Record) -> str:
     operation = record.data.get("operation")
-    return f"{ITALIAN[record.kind]} / {record.kind}" + (f": {operation}" if operation else "")
+    return _both(ITALIAN[record.kind], record.kind) + (f": {_text(operation)}" if operation else "")

@@ -100,16 +100,13 @@ def _letter(shown: dict[str, Any]) -> None:
 
     out = console()
     what = f"{one_line(shown['sentence'])} ({shown['code']})"
-    out.print(f"dead letter {shown['run']}\n  what     {what}\n  where    {shown['place']}", markup=False)
-    out.print(f"  since    {when(shown['since'])}\n  message  {shown['message']}", markup=False)
+    out.print(f"dead letter {shown['run']}\n  what     {what}\n  where    {shown['place']}")
+    out.print(f"  since    {when(shown['since'])}\n  message  {shown['message']}")
     if shown["detail"]:
         out.print("  detail", end="   ")
         out.print_json(data=shown["detail"])
     for one in shown["evidence"]:
-        out.print(
-            f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}",
-            markup=False,
-        )
+        out.print(f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}")
     if shown.get("withheld"):
         print(f"next: bus dead show {shown['run']} --purpose '…'  shows what was said; the log keeps who looked, and why")
     if shown["evidence"]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
+from bus.errors import visible
 from bus.log.record import items_of
 
 WIDEST = 400
@@ -18,9 +19,9 @@ STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cance
 
 
 def console() -> Console:
-    """Standard output; as wide as it needs to be when nobody looks, so that nothing is cut in a pipe."""
-    made = Console(highlight=False, soft_wrap=False)
-    return made if made.is_terminal else Console(highlight=False, width=200)
+    """Standard output; as wide as it needs to be when nobody looks: nothing is cut in a pipe. No text is markup."""
+    made = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return made if made.is_terminal else Console(highlight=False, markup=False, emoji=False, width=200)
 
 
 def wide_enough(shown: RenderableType) -> Console:
@@ -35,7 +36,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
     out = console()
     out.print(Text.assemble(("case ", "dim"), (shown["case"], "bold"), "  ", _state(shown["state"])))
     for key in shown["keys"]:
-        out.print(Text.assemble(f"  {key['name']:<14}", (key["value"], "cyan")))
+        out.print(Text.assemble(f"  {key['name']:<14}", (visible(key["value"]), "cyan")))
     out.print()
     types = {message["id"]: message["type"] for message in shown["messages"]}
     print_timeline(shown["timeline"], types)

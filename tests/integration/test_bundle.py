@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -536,8 +538,28 @@ def _of_the_bus(port: int, path: Path) -> bytes:
 def test_the_summary_says_each_kind_of_record_in_italian_too(exported):
     assert set(ITALIAN) == KINDS
     page = verify.unpacked(exported[0])["summary.html"].decode()
-    assert "<td>ricevuto / received</td>" in page
-    assert "<td>concluso / done</td>" in page
+    assert '<td>ricevuto / <span lang="en">received</span></td>' in page
+    assert page.count('<td>concluso / <span lang="en">done</span></td>') == 2, "the fact, and its outcome"
+
+
+def test_the_summary_is_read_by_a_screen_reader_and_on_a_telephone(exported):
+    """WCAG 2.1 AA: names of tables (1.3.1), columns and rows, a title that says which (2.4.2), languages (3.1.1, 3.1.2), reflow (1.4.10)."""
+    page = verify.unpacked(exported[0])["summary.html"].decode()
+    whole = ET.fromstring(re.sub(r"<meta [^>]*>", "", page.removeprefix("<!doctype html>\n")))
+    assert whole.findtext("head/title") == "Fascicolo, caso: istanza:Bo"
+    assert [len(list(table.iter("caption"))) for table in whole.iter("table")] == [1, 1]
+    assert {th.get("scope") for th in whole.iter("th")} == {"row", "col"}
+    assert {one.get("lang") for one in whole.iter("span")} == {"en"}
+    assert '<meta name="viewport" content="width=device-width">' in page
+
+
+def test_the_summary_writes_out_what_nobody_sees(tmp_path):
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        name = "Ada\u202e<b>\x07"
+        wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": name}}).json["id"], 60)
+        raw = ask("POST", "/exports", {"case": f"istanza:{name}", "purpose": "prova"}, name="revisore").content
+    assert "<td>caso: istanza:Ada\\u202e&lt;b&gt;\\x07</td>" in verify.unpacked(raw)["summary.html"].decode()
 
 
 def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_path):

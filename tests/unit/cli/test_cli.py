@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 from bus.cli import COMMANDS, explain, main, timeline
+from bus.cli.search import _print as print_found
 from bus.cli.trial import _untried
 from bus.client import ClientError
 from bus.testing.patience import until
@@ -503,6 +504,17 @@ def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys)
     out = capsys.readouterr().out
     assert "edilizia.presenta-pratica@1/registra-pagamento" in out
     assert "call.refused" in out
+
+
+def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
+    """Places of a search are names of fields, and keys of a case values, that a portal sent."""
+    message = {"time": "2026-11-28T18:39:37Z", "id": "m", "type": "a.b", "sender": "portale", "places": ["/dati/[/b]", "/dati/:key:"]}
+    print_found({"found": [message], "opened": 1, "unreadable": 0, "unseen": 0, "next": None}, "messages")
+    case = {"case": "c", "state": "done", "keys": [{"name": "istanza", "value": "A\u202e1\x07"}], "messages": [], "timeline": [], "runs": []}
+    timeline.print_case(case)
+    out = capsys.readouterr().out
+    assert "/dati/[/b], /dati/:key:" in out
+    assert "istanza       A\\u202e1\\x07" in out
 
 
 @pytest.mark.parametrize("command", ["runs list --limit 500", "services", "dead show --help", "log search"])
