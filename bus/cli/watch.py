@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -41,9 +42,19 @@ def tail(
 
             older = found.get("hint") or "older ones: bus case show, bus runs, bus log search"
             print(f"no such record among the newest {SCANNED:,} ({older})" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
-        while not once:
+        while not (once or unread()):
             found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
             _tell(found["records"], json)
+
+
+def unread() -> bool:
+    """Whether standard output is a pipe that nobody reads any more (``bus tail | head -1``): a log that stands still would not tell it."""
+    try:
+        gone = select.poll()
+        gone.register(sys.stdout, 0)
+        return any(event & select.POLLERR for _, event in gone.poll(0))
+    except (OSError, ValueError):  # it has no descriptor
+        return False
 
 
 def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:

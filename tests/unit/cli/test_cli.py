@@ -510,8 +510,8 @@ def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
     """Places of a search are names of fields, and keys of a case values, that a portal sent."""
     message = {"time": "2026-11-28T18:39:37Z", "id": "m", "type": "a.b", "sender": "portale", "places": ["/dati/[/b]", "/dati/:key:"]}
     print_found({"found": [message], "opened": 1, "unreadable": 0, "unseen": 0, "next": None}, "messages")
-    case = {"case": "c", "state": "done", "keys": [{"name": "istanza", "value": "A\u202e1\x07"}], "messages": [], "timeline": [], "runs": []}
-    timeline.print_case(case)
+    nothing: dict[str, list[str]] = {"messages": [], "timeline": [], "runs": []}
+    timeline.print_case({"case": "c", "state": "done", "keys": [{"name": "istanza", "value": "A\u202e1\x07"}], **nothing})
     out = capsys.readouterr().out
     assert "/dati/[/b], /dati/:key:" in out
     assert "istanza       A\\u202e1\\x07" in out
@@ -523,6 +523,14 @@ def test_output_that_nobody_reads_is_no_error(server, command):
     settings = os.environ | {"SNODO_URL": server.url, "SNODO_KEY": key_of("sistemista")}
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT, env=settings)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_waits_for_the_first_record_is_not_kept_until_the_second(server):
+    """`bus tail … | head -1` in a script: nothing else happens for a long time, and nothing is written that could fail."""
+    program = f"{sys.executable} -m bus.cli tail --last 1 --json | head -1; exit ${{PIPESTATUS[0]}}"
+    settings = os.environ | {"SNODO_URL": server.url, "SNODO_KEY": key_of("sistemista")}
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT, env=settings)
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
 
 
 @pytest.mark.parametrize("command", ["dead list", "log search runs", "report", "services", "top", "tail --once"])
