@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +27,8 @@ def console() -> Console:
 def wide_enough(shown: RenderableType) -> Console:
     """Standard output, where nothing of this is cut for want of room: a narrow terminal goes on in its next line."""
     out = console()
-    out.width = max(out.width, out.measure(shown, options=out.options.update(max_width=WIDEST)).maximum)
+    wide = max(out.width, out.measure(shown, options=out.options.update(max_width=WIDEST)).maximum)
+    out.size = ConsoleDimensions(wide, out.height)  # of a width alone a terminal that calls itself dumb makes 80
     return out
 
 

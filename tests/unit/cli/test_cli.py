@@ -497,7 +497,10 @@ def test_who_sent_a_message_reads_it_too_for_a_purpose(bus, tmp_path):
     assert (told["body"], told["reply"]) == ({"nome": "Edda"}, {"saluto": "ciao Edda"})
 
 
-def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys):
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys, term):
+    """``dumb``: that of an editor."""
+    monkeypatch.setenv("TERM", term)
     run = {"id": "01a22374-a91e-7346-aafc-e8141f01f5e0", "opened": "2026-11-28T18:39:37Z", "state": "dead", "reason": "call.refused"}
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=80, highlight=False, color_system=None))
     timeline.print_runs([run | {"place": "edilizia.presenta-pratica@1/registra-pagamento"}])
