@@ -15,7 +15,10 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers in seconds, takes what comes and is ours, and engine and sequencer turn, else 503; the log says why."""
+    """200 when the store answers in seconds, takes what comes and is ours, and engine and sequencer turn, else 503; the log says why.
+
+    Asked with a key of ``sysadmin`` or ``monitor`` it holds ``bus`` too: processes, store, channel, and how each outside system does.
+    """
     if call.house.app.unfit is not None:
         raise call.house.app.unfit
     if not call.house.app.well():

@@ -13,6 +13,7 @@ from bus.config import Http
 from bus.errors import InputError, StoreError
 from bus.web.answer import STANDING
 from bus.web.api import SERVED
+from bus.web.auth import WATCHERS
 from bus.web.door import HttpDoor
 from bus.web.openapi import document
 from bus.web.problems import problem_of
@@ -136,6 +137,12 @@ def test_every_problem_is_problem_json_with_the_four_fields():
 
 def test_status_is_a_problem_too():
     assert list(DOCUMENT["paths"]["/status"]["get"]["responses"]["200"]["content"]) == ["application/problem+json"]
+
+
+def test_what_status_says_to_who_watches_is_told(told):
+    assert "bus" in told["get-status", 200].json
+    description = DOCUMENT["paths"]["/status"]["get"]["description"]
+    assert [word for word in ("bus", *WATCHERS) if f"``{word}``" not in description] == []
 
 
 def of_2020(value):
