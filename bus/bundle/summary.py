@@ -43,15 +43,17 @@ STATES: Mapping[str, str] = {"ready": "pronto", "waiting": "in attesa", "done": 
 """And each state in which a record leaves a run."""
 _SCOPES: Mapping[str, str] = {"case": "caso", "message": "messaggio", "from": "dal", "to": "al"}
 README = """\
-Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica, senza rete e senza installare nulla:
+Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica con Python 3.9 o successivo, senza rete e
+senza installare altro:
 
     python3 -I verify.py FASCICOLO.zip --key CHIAVE
 
 CHIAVE e' la chiave pubblica del registro, pubblicata dall'ente (non quella scritta qui dentro). Meglio un verify.py preso
 da una copia fidata del programma che quello del fascicolo: deve essere lo stesso file.
 
-Bundle of Snodo. To read: summary.html (what happened). To verify, without network and without installing anything: the command
-above, with --lang en; CHIAVE is the log's public key as the municipality publishes it, not as it is written in here.
+Bundle of Snodo. To read: summary.html (what happened). To verify, with Python 3.9 or later, without network and without
+installing anything else: the command above, with --lang en; CHIAVE is the log's public key as the municipality publishes it,
+not as it is written in here.
 """
 
 
