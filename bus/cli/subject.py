@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, escaped, family, show
 from bus.cli.words import counted, when
 
 app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
@@ -44,7 +44,7 @@ def confirm(
 ) -> None:
     """Erase the person, as somebody else than who asked. Nobody can undo this."""
     with client(url, key) as bus:
-        show(bus.post(f"/subjects/erasures/{id}/confirm", {}), json, _done)
+        show(bus.post(f"/subjects/erasures/{escaped(id)}/confirm", {}), json, _done)
 
 
 @app.command()
@@ -77,7 +77,7 @@ def _waiting(shown: dict[str, Any]) -> None:
         asked, until = when(one["asked"]), when(one["until"])
         print(f"{one['id']}  asked {asked} by {one['by']}, open until {until}: {counted(one['messages'], 'message')}")
     if shown["requests"]:
-        print("next: ask who it was for whom, then bus subject confirm ID, as somebody else")
+        print("next: ask that person whom it is about, then bus subject confirm ID, as somebody else")
 
 
 def _done(shown: dict[str, Any]) -> None:
