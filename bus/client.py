@@ -1,4 +1,4 @@
-"""A client for portals, in one file with nothing but the standard library: copy it where you need it.
+"""A client for portals, in one file with nothing but the standard library, of Python 3.9 or later: copy it where you need it.
 
 ::
 
@@ -27,8 +27,11 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from typing import Self, TypeAlias
 
 ENDED = frozenset({"done", "dead", "cancelled"})
 """States after which nothing more happens to a message, unless a person acts."""
@@ -145,7 +148,7 @@ class Client:
         """Send a file, streamed: ``{sha256, size, media_type, name}``. A path, bytes, or a binary stream that can seek."""
         if isinstance(file, bytes):
             return self.attach(io.BytesIO(file), name, media_type)
-        if isinstance(file, str | Path):
+        if isinstance(file, (str, Path)):
             with Path(file).open("rb") as stream:
                 return self.attach(stream, name or Path(file).name, media_type)
         if not file.seekable():

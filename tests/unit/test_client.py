@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import bus.client as module
+from bus.bundle import verify
 from bus.cli import main
 from bus.client import Client, ClientError
 from bus.log import log
@@ -42,6 +43,16 @@ def test_it_is_one_file_on_the_standard_library():
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", [module.__file__, verify.__file__])
+def test_what_is_copied_to_other_machines_runs_under_python_3_9(path):
+    """RHEL 9 has 3.9, Ubuntu 22.04 has 3.10: the grammar of then, and neither names nor unions of types that came later."""
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"), feature_version=(3, 9))
+    taken = {name.name for one in tree.body if isinstance(one, ast.ImportFrom) and one.module == "typing" for name in one.names}
+    assert taken <= {"IO", "TYPE_CHECKING", "Any", "NamedTuple"}
+    asked = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "isinstance"]
+    assert [one.lineno for one in asked if isinstance(one.args[1], ast.BinOp)] == []
 
 
 def test_sending_asking_and_following(client):
