@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ FOLDER_OWNER_ONLY = 0o700
 """The mode of a folder that nobody else may enter."""
 IN_MEMORY = {"tmpfs": "in memory", "ramfs": "in memory"}
 """File systems that keep nothing, each with where it is."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where there is no more room."""
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\(\d{3})")
 """How it writes blanks and the like: by three octal digits."""
@@ -84,7 +87,7 @@ def whole(path: Path, mode: int = 0o666, *, anew: bool = False) -> Iterator[IO[b
         else:
             draft.replace(path)
     except OSError as error:
-        if error.filename == str(draft):
+        if error.filename == str(draft) or (error.filename is None and error.errno in FULL):
             error.filename = str(path)  # the one that somebody asked for
         raise
     finally:

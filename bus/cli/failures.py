@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bus.errors import RulesError, SnodoError, StoreError, Unproven
+from bus.disk import FULL
+from bus.errors import RulesError, SnodoError, StoreError, Unproven, without_persons
 from bus.jsontext import dumps
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ AWAY = frozenset({0, 502, 503, 504})
 """No answer, or one that says that the bus, or what it needs, is not there now."""
 _FILES = {
     errno.EEXIST: "it stays as it is: choose another name",
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "its disk is full: make room, or choose another place"),
+    **dict.fromkeys(FULL, "its disk is full: make room, or choose another place"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "there is no file descriptor left: raise LimitNOFILE (ulimit -n)"),
 }
 """What to do about a file, by what the system says of it."""
@@ -139,7 +140,11 @@ def _told(error: SnodoError, as_json: bool) -> int:
 
 
 def say(what: str, *, code: str, next: str = "", as_json: bool = False, **parts: Any) -> None:
-    """One error: the sentence, then what is known of ``code``, ``next`` and ``parts`` (those that are empty are left out)."""
+    """One error: the sentence, then what is known of ``code``, ``next`` and ``parts`` (those that are empty are left out).
+
+    Of who stands on a command line nothing is repeated: what is said here may end in a log.
+    """
+    what = without_persons(what)
     known = {name: part for name, part in parts.items() if part}
     if as_json:
         print(dumps({"code": code, "detail": what, "hint": next, **known}).decode(), file=sys.stderr)

@@ -427,6 +427,9 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
         assert json.loads(capsys.readouterr().out) == {"requests": []}
         assert main([*words, "--key", key_of("sistemista")]) == 1, "nothing stands on standard input any more"
         assert json.loads(capsys.readouterr().err)["code"] == "subject.missing"
+        assert main(["subject", "erase", WHO, "--reason", "richiesta"]) == 2
+        refused = capsys.readouterr().err
+        assert (WHO in refused, "next: bus subject erase --help" in refused) == (False, True)
         dead = sent(server, "prova.guasto", {"nome": "pratica-9", "numero": WHO})
         until(lambda: server.app.message(dead)["state"] == "dead", "it is a dead letter")
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{WHO}\n".encode())))

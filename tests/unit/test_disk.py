@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.disk import filesystem, is_read_only, make_folder, save
+from bus.disk import filesystem, is_read_only, make_folder, save, whole
 
 
 def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tmp_path: Path) -> None:
@@ -24,6 +24,15 @@ def test_what_keeps_a_file_from_being_written_is_told_with_the_name_that_was_ask
     with pytest.raises(FileNotFoundError) as told:
         save(tmp_path / "none/f", b"one")
     assert told.value.filename == str(tmp_path / "none/f")
+
+
+def test_a_disk_that_is_full_is_told_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as full, whole(tmp_path / "fascicolo.zip") as file:
+        file.write(b"x")
+        with Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"x")
+    assert full.value.filename == str(tmp_path / "fascicolo.zip")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_so_is_the_name_in_the_end(
