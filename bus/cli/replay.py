@@ -48,7 +48,7 @@ def replay(
     Exit code 0: all equal; 1: a run is different, or lacks an answer in the log; 4: at worst something is unavailable, such as erased data;
     5: a false bundle.
     """
-    from bus.cli.rules import offered, offline, proven, recomputing
+    from bus.cli.rules import offline, proven, recomputing, still_offered
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
@@ -58,10 +58,10 @@ def replay(
         with client(url, key, config) as bus:
             bus.post("/replays", {"purpose": purpose, **given(scope)})
     if held is not None:
-        report = unbundled(held, offline(config)[1], every=every)
+        report = unbundled(held, still_offered(offline(config)), every=every)
     else:
         with recomputing(config, store) as (settings, reader):
-            report = replayed(reader, offered(settings), what, (since, until), every=every or bool(what))
+            report = replayed(reader, still_offered(settings), what, (since, until), every=every or bool(what))
     show(report.as_json(), json or form is Plain.json, lambda _: print(report.as_text()))
     raise typer.Exit(code_of(report.worst))
 

@@ -68,19 +68,29 @@ def offered(config: Config) -> dict[str, Operation]:
     return operations_of({name: _declaring(config, name) for name in config.adapters})
 
 
+def still_offered(config: Config) -> dict[str, Operation]:
+    """As `offered`, of the adapters that can be told here: what was done is recomputed though the program of one is gone, which is said."""
+    found: dict[str, Adapter | type[Adapter]] = {}
+    for name in config.adapters:
+        try:
+            found[name] = _declaring(config, name)
+        except ConfigError as error:
+            print(f"what the adapter {name} declares cannot be told here: {error.sentence}", file=sys.stderr)
+    return operations_of(found)
+
+
 def _declaring(config: Config, name: str) -> Adapter | type[Adapter]:
     """Who says what an adapter offers though a secret is not at hand: its class, or itself where its own settings do (`use: soap`)."""
     cls = class_of(config, name)
     return cls if cls.operations else adapter_of(config, name)
 
 
-def offline(path: Path) -> tuple[Config, dict[str, Operation]]:
-    """Settings without their secrets and what the adapters declare; from here on nothing leaves this process."""
+def offline(path: Path) -> Config:
+    """Settings without their secrets; from here on nothing leaves this process."""
     from bus.replay import guard
 
     guard.arm()
-    config = load(path, secrets=False)
-    return config, offered(config)
+    return load(path, secrets=False)
 
 
 def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:

@@ -130,7 +130,8 @@ def new_test(
     from bus.testing.cutting import as_yaml
 
     if bundle is not None:
-        settings, operations = offline(config)
+        settings = offline(config)
+        operations = offered(settings)
         catalog = load(settings.rules, operations)
         made = _cut_of(proven(bundle, log_key).evidence, message, catalog, operations, name)
     else:

@@ -325,6 +325,14 @@ def test_secrets_are_not_read(worked, tmp_path):
     assert said.returncode == 0
 
 
+def test_an_adapter_whose_program_is_gone_keeps_nothing_from_being_recomputed(worked, tmp_path):
+    settings = write(tmp_path, adapters={"vecchio": {"use": "vecchio:Vecchio"}, "sportello": {"use": "soap"}}, keystore=keys_of(worked[0]))
+    said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
+    assert (said.returncode, " equal" in said.stdout) == (0, True), said.stderr
+    for name in ("vecchio", "sportello"):
+        assert f"what the adapter {name} declares cannot be told here: " in said.stderr
+
+
 def test_the_host_of_the_database_may_be_looked_up_and_no_other(worked):
     """Nobody listens there: what fails is the line to the database, not the look-up of its name."""
     said = bus("replay", "x", "--config", str(worked[0] / "config.yaml"), "--store", "postgresql://nobody@localhost:9/x")
