@@ -102,6 +102,17 @@ class Authority:
         signed = made.sign(load_pem_private_key((self.folder / "root.key").read_bytes(), None), SHA256())  # type: ignore[arg-type]
         (self.folder / "tsa.pem").write_bytes(signed.public_bytes(Encoding.PEM))
 
+    def chained(self) -> None:
+        """Stamp with a certificate of an authority in between from here on, whose own goes with each answer, in no order."""
+        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "between.key", "-out", "between.csr", "-subj", "/CN=Intermedia",
+                      "-config", "openssl.cnf")  # fmt: skip
+        for csr, issuer, kind, made in (("between.csr", "root", "root", "between.pem"), ("tsa.csr", "between", "stamping", "tsa.pem")):
+            self._openssl("x509", "-req", "-in", csr, "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial", "-days", "30",
+                          "-out", made, "-extfile", "openssl.cnf", "-extensions", kind)  # fmt: skip
+        (self.folder / "both.pem").write_bytes((self.folder / "tsa.pem").read_bytes() + (self.folder / "between.pem").read_bytes())
+        settings = (self.folder / "openssl.cnf").read_text("utf-8")
+        (self.folder / "openssl.cnf").write_text(settings.replace("signer_key =", "certs = $dir/both.pem\nsigner_key ="), "utf-8")
+
     def stamp(self, query: bytes) -> bytes:
         """The answer to a request (DER)."""
         with self._one:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from bus.errors import ConfigError, EvidenceError
 
-_SIGNED, _OCTETS = 0xA0, 4
+_SIGNED = _CERTIFICATES = 0xA0
+_OCTETS, _SEQUENCE = 4, 0x30
 _NAMES = {bytes.fromhex("2a864886f70d010910020c"), bytes.fromhex("2a864886f70d010910022f")}
 """The attributes signingCertificate and signingCertificateV2."""
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
@@ -28,8 +29,7 @@ _STATUS = (
 _CAUSES = (
     ("Nonce mismatch", "it answers another request than ours",
      "a proxy between us keeps answers, or the authority passes over the number (nonce) of a request: name another one"),
-    ("InvalidSetOrdering", "its certificates do not stand in the order of DER",
-     "ask the authority to send its own certificate alone, or name another one"),
+    ("InvalidSetOrdering", "it is not written as DER wants it", "tell who runs the authority, or name another one"),
     ("ASN.1 parse error", "it is none at all",
      "is the address that of a time-stamping authority (RFC 3161)? a proxy, or a page to log in, answers something else"),
     ("certificate has expired", "a certificate of the authority had expired when it was given",
@@ -75,7 +75,7 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
 
     ``asked``: of a fresh answer, also that it is the one to this request. Raises `EvidenceError`.
     """
-    from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
+    from rfc3161_client import VerificationError, VerifierBuilder
 
     if len(answer) > MOST_BYTES:
         raise EvidenceError(f"a time stamp of {len(answer):,} bytes", code="evidence.timestamp")
@@ -83,7 +83,7 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
     for certificate in roots(authorities):
         builder = builder.add_root_certificate(certificate)
     try:
-        response = decode_timestamp_response(answer)
+        response = _decoded(answer)
         _is_granted(response)
         builder.build().verify_message(response, stamped)
         _names_its_certificate(response)
@@ -91,6 +91,27 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
     except (VerificationError, ValueError, IndexError) as error:
         raise _told(str(error)) from error
     return time.astimezone(dt.UTC)
+
+
+def _decoded(answer: bytes) -> Any:
+    """An answer, read. rfc3161-client wants the certificates in the order of DER, in which many authorities do not send theirs.
+
+    Nobody signed that order, so another one proves the same. Raises `ValueError`, IndexError.
+    """
+    from rfc3161_client import decode_timestamp_response
+
+    try:
+        return decode_timestamp_response(answer)
+    except ValueError as error:
+        if "InvalidSetOrdering" not in str(error):
+            raise
+    ((_, response),) = _der(answer)
+    status, (_, token) = _der(response)
+    kind, (_, content) = _der(token)
+    ((_, signed),) = _der(content)
+    parts = [(tag, b"".join(sorted(_tlv(*one) for one in _der(part))) if tag == _CERTIFICATES else part) for tag, part in _der(signed)]
+    again = _sequence(_tlv(*status), _sequence(_tlv(*kind), _tlv(_CERTIFICATES, _sequence(*(_tlv(*part) for part in parts)))))
+    return decode_timestamp_response(again)
 
 
 def _is_granted(response: Any) -> None:
@@ -149,6 +170,19 @@ def _der(raw: bytes) -> list[tuple[int, bytes]]:
         found.append((left[0], bytes(left[head : head + size])))
         left = left[head + size :]
     return found
+
+
+def _sequence(*parts: bytes) -> bytes:
+    return _tlv(_SEQUENCE, b"".join(parts))
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    """A value of DER, as `_der` takes it apart."""
+    size = len(content)
+    if size < 128:
+        return bytes([tag, size]) + content
+    length = size.to_bytes(-(-size.bit_length() // 8), "big")
+    return bytes([tag, 128 + len(length)]) + length + content
 
 
 def roots(pem: bytes) -> list[Any]:

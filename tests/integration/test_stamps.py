@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pytest
+from rfc3161_client import decode_timestamp_response
 
 from bus.anchors import outside
 from bus.errors import EvidenceError
@@ -53,3 +54,20 @@ def test_why_a_time_stamp_is_not_taken_is_said_with_what_can_be_done(tmp_path, a
     said, remedy = told(stranger.stamp)
     assert said == "a time stamp that does not hold: unable to get local issuer certificate"
     assert remedy.startswith("is the root of whoever gave it in the file")
+
+
+def test_certificates_that_come_in_another_order_than_that_of_der_are_taken(authority):
+    """Many authorities send those between theirs and the root, as they lie in a file. What is kept is the answer as it came."""
+    authority.chained()
+    stamped, roots = b"un sigillo\n", authority.root.read_bytes()
+    answer, time = outside.stamp(authority.url, stamped, roots)
+    with pytest.raises(ValueError, match="InvalidSetOrdering"):
+        decode_timestamp_response(answer)
+    assert abs(time - dt.datetime.now(dt.UTC)) < dt.timedelta(seconds=60)
+    assert timestamp.verified(answer, stamped, roots) == time
+    assert "Verification: OK" in authority.says(stamped, answer)
+    for wrong in (answer[:-40] + bytes(40), answer.replace(b"Intermedia", b"Intermedio")):
+        with pytest.raises(EvidenceError):
+            timestamp.verified(wrong, stamped, roots)
+    with pytest.raises(EvidenceError):
+        timestamp.verified(answer, b"un altro\n", roots)
