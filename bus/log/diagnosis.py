@@ -224,6 +224,13 @@ def read_before(size: int, whose: str) -> Fault:
     return Fault("fork", said, 0, size - 1, hint="verify again without --resume: every record is hashed then, and the first bad one named")
 
 
+def another_beginning(size: int) -> Fault:
+    """What was read at an earlier time does not stand in the stored tree."""
+    said = f"what was read at an earlier time, {size:,} records, is not what this log begins with"
+    hint = "does the file of --resume belong to another log? else verify again without it: every record is hashed, the first bad one named"
+    return Fault("fork", said, 0, size - 1, hint=hint)
+
+
 def _between(before: int, size: int, what: str, kind: str = "rewritten") -> Fault:
     where = f"leaf {before:,}" if size == before + 1 else f"one of the leaves {before:,} to {size - 1:,}"
     return Fault(kind, f"{where}: {what}", before, size - 1, hint=f"the root of {before:,} leaves is right, that of {size:,} is not")

@@ -212,6 +212,7 @@ class _Walk:
             self._walk()
         except (Broken, *STRANGE):
             self._await_help()  # what is wrong before it is told first
+            self._look_at_start()
             raise
         finally:
             if self._help is not None:
@@ -243,6 +244,16 @@ class _Walk:
     def _place(self) -> _Place:
         tiles = tuple(self._open.values())
         return _Place(self._edge.size, self._seq, self._vouched, tiles, frozenset(self._keys), frozenset(self._lost), self._counts.traces)
+
+    def _look_at_start(self) -> None:
+        """What is wrong was found by going on from an earlier time: raises `Broken` where that was not in this log at all."""
+        if self._start is None:
+            return
+        with self._read() as tx:
+            stored = StoredTree(tx)
+            tiles = (Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in self._start.tiles)
+            if not all(diagnosis.same(stored, tile) for tile in tiles):
+                raise Broken(diagnosis.another_beginning(self._start.size))
 
     def _catch_up(self) -> None:
         """Traces of records that were looked at before searches had come to them; raises `Broken`."""

@@ -12,8 +12,8 @@ from bus.cli import verify
 from bus.log import examine
 from bus.log.checkpoint import checkpoint_of
 from bus.log.tiles import Edge
-from tests.integration.auditing import change
-from tests.tamper.logs import WITNESS
+from tests.integration.auditing import Auditor, change
+from tests.tamper.logs import WITNESS, write_log
 from tests.tamper.on_records import a_record_and_everything_signed_by_a_stranger
 
 
@@ -159,3 +159,15 @@ def test_a_witness_that_has_seen_nothing_since_is_late_and_no_fault(auditor, fil
     change(file, "DELETE FROM anchors")
     code, shown = auditor.shows("--resume", resume)
     assert (code, shown["fault"]["kind"]) == (5, "cosignature")
+
+
+def test_what_was_read_of_another_log_of_that_name_accuses_no_record_of_this_one(auditor, tmp_path, capsys, monkeypatch):
+    resume = tmp_path / "verify.json"
+    interrupt(auditor, resume, monkeypatch, stretch=3)
+    file = tmp_path / "altro.db"
+    other = Auditor(file, write_log(f"sqlite:///{file}", random.Random(11), 300), capsys)
+    assert other.says(keys=False)[0] == 0
+    code, shown = other.shows("--resume", resume, keys=False)
+    assert (code, shown["fault"]["kind"]) == (5, "fork")
+    assert "is not what this log begins with" in shown["fault"]["sentence"]
+    assert "does the file of --resume belong to another log?" in shown["fault"]["hint"]
