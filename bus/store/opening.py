@@ -96,6 +96,10 @@ def _refuse_unknown_parameters(url: str) -> None:
         what = f"{strange[0]!r}, no parameter of PostgreSQL" if meant else "what is no parameter of PostgreSQL"
         hint = f"write {meant}" if meant else "sslmode, sslrootcert, target_session_attrs …; in a password, ? is written %3F"
         raise ConfigError(f"behind the ? of store.url stands {what}", code="config.store", hint=hint)
+    said = (one.partition("=") for one in url.partition("?")[2].split("&"))
+    if broken := next((name for name, _, value in said if name in known and "=" in value), None):
+        hint = "in a value, = is written %3D, a blank %20: options=-csearch_path%3Dcomune"
+        raise ConfigError(f"behind the ? of store.url the value of {broken} has a = in it", code="config.store", hint=hint)
 
 
 class Reader(Protocol):

@@ -154,6 +154,11 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
             "doctor.store",
             "behind the ? of store.url stands what is no parameter of PostgreSQL",
         ),
+        (
+            {"store": {"url": "postgresql://snodo:tissima@127.0.0.1/snodo?options=-csearch_path=comune"}},
+            "doctor.store",
+            "behind the ? of store.url the value of options has a = in it",
+        ),
         ({"store": {"url": "mysql://snodo:tissima@127.0.0.1/snodo"}}, "doctor.store", "no store speaks 'mysql'"),
         ({"store": {"url": "sqlite:/var/snodo.db"}}, "doctor.store", "no store speaks 'sqlite'"),
         ({"channel": {"url": "amqp://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.channel", "channel.url is no address"),
