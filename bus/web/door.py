@@ -81,7 +81,7 @@ class HttpDoor:
         self._open += 1
         try:
             answer = await self._answer_or_problem(scope, heard)
-            if answer.status >= 400 and _hangs_up(scope, answer):
+            if answer.status >= 400 and _hangs_up(scope):
                 await heard.drain(dict(scope["headers"]))
             try:
                 await answer.deliver(scope, send)
@@ -207,10 +207,9 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(compile_path(path)[0].pattern, re.DOTALL)
 
 
-def _hangs_up(scope: Scope, answer: Answer) -> bool:
+def _hangs_up(scope: Scope) -> bool:
     """Whether the connection ends with a refusal while its body may still be coming: who sends it would not see why."""
-    ours = answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and inbound.CLOSE in answer.headers
-    return ours or scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
+    return scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -132,7 +132,7 @@ def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
         headers += retry_later(error)
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
-    # What was announced and refused is read to its end and thrown away: a client that is still sending would not see the answer.
-    if status in (408, 417, 431) or (status == 413 and "size" not in detail):
+    # What was refused is read on and thrown away: who is still sending would not see the answer, and a proxy take us for broken.
+    if status in (408, 417, 431):
         headers.append((b"connection", b"close"))
     return headers

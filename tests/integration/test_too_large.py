@@ -101,6 +101,21 @@ def test_the_api_tells_who_sends_to_the_end_on_a_connection_that_closes(server: 
     assert (answer.status, json.loads(content)["code"]) == (413, "input.too-large")
 
 
+def test_the_api_answers_at_once_and_goes_on_throwing_away_whatever_still_comes(server: Server) -> None:
+    """It hung up after 32 MB: of two such bodies a proxy told 502, and took this door for broken, for everybody."""
+    head = f"POST /messages HTTP/1.1\r\nHost: bus\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\n"
+    chunk = b"%x\r\n%s\r\n" % (3_000_000, b"x" * 3_000_000)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["connection"], json.loads(answer.read())["status"]) == (413, None, 413)
+        for _ in range(12):
+            connection.sendall(chunk)
+        connection.sendall(b"0\r\n\r\nGET /status HTTP/1.1\r\nHost: bus\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_more_facts_than_a_record_can_name_are_refused_with_what_to_do(server: Server) -> None:
     def remember(count: int) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
