@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 import threading
 import traceback
@@ -11,6 +12,11 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from bus.errors import without_persons
+
+PATIENCE = 0.5
+"""Seconds for which a line waits until somebody takes it."""
+PIECE = 1000
+"""Characters of which a pipe that can be written to takes at least so many at once: 4,096 bytes (PIPE_BUF), four for each."""
 
 
 @contextmanager
@@ -33,30 +39,59 @@ with _no_rich():
 class _Stderr:
     """Whatever stderr is when a line is said: whoever embeds the bus may put another one in its place and close the first.
 
-    A line that cannot be said (a full disk, a pipe whose reader is gone, no stderr at all) harms nobody: it is lost, and counted.
+    A line that cannot be said (a full disk, a pipe whose reader is gone or stands still, no stderr at all) harms nobody: it is lost, and
+    counted. For a reader that stands still only the first such line waits.
     """
 
     def __init__(self) -> None:
         self._lost = 0
+        self._cut = False
+        """Whether the last line was said in part."""
+        self._begun = threading.local()
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        try:
-            if self._lost:
-                self._tell_lost()
-            sys.stderr.write(text)
-            if text.endswith("\n"):
-                sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
-            self._lost += text.count("\n")
+        """Each thread's lines are said when they are whole."""
+        line = getattr(self._begun, "line", "") + text
+        self._begun.line = "" if line.endswith("\n") else line
+        if line.endswith("\n"):
+            with self._lock:
+                self._say(line)
         return len(text)
 
-    def _tell_lost(self) -> None:
-        sys.stderr.write(f'{{"event": "log.lost", "level": "warning", "lines": {self._lost}}}\n')
-        sys.stderr.flush()
-        self._lost = 0
+    def _say(self, lines: str) -> None:
+        try:
+            if self._lost:
+                before = "\n" if self._cut else ""
+                self._hand_over(f'{before}{{"event": "log.lost", "level": "warning", "lines": {self._lost}}}\n', 0)
+                self._lost = 0
+            self._hand_over(lines, PATIENCE)
+        except (OSError, ValueError, AttributeError):
+            self._lost += lines.count("\n")
+
+    def _hand_over(self, lines: str, patience: float) -> None:
+        """Raises TimeoutError, an OSError, where nobody takes it."""
+        for at in range(0, len(lines), PIECE):
+            if not _is_taken(patience):
+                self._cut |= at > 0
+                raise TimeoutError
+            sys.stderr.write(lines[at : at + PIECE])
+            sys.stderr.flush()
+        self._cut = False
 
     def flush(self) -> None:
         """Each line was."""
+
+
+def _is_taken(patience: float) -> bool:
+    """Whether `PIECE` can be written to stderr, at the latest in ``patience`` seconds, without a wait for who reads it."""
+    try:
+        number = sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):  # none of the system's: it waits for nobody
+        return True
+    ready = select.poll()
+    ready.register(number, select.POLLOUT)
+    return bool(ready.poll(patience * 1000))
 
 
 _STDERR = _Stderr()

@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -140,3 +142,23 @@ def test_lines_that_cannot_be_said_harm_nobody_and_are_counted(monkeypatch: pyte
             full.close()
     assert [line["event"] for line in lines] == ["log.lost", "four", "five"]
     assert lines[0]["lines"] == 3
+
+
+def test_a_reader_that_stands_still_holds_up_nobody_and_is_told_how_much_it_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a journal that is stopped, or a container's log that nobody takes: the bus stood still with it, and could not be ended."""
+    diagnostics.configure("info")
+    speaking, (reading, writing) = diagnostics.logger("snodo.prova"), os.pipe()
+    with open(reading, encoding="utf-8") as reader, open(writing, "w", encoding="utf-8") as said:  # noqa: PTH123 - a pipe
+        monkeypatch.setattr(sys, "stderr", said)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: speaking.warning("many", number=number, text="à" * (number % 7) * 1000), range(200)))
+        taken = os.read(reading, 1 << 20)
+        speaking.warning("again")
+        monkeypatch.undo()
+        said.close()
+        taken += reader.read().encode()
+    lines = [line for line in taken.decode().splitlines() if line]
+    whole = [json.loads(line) for line in lines if line.endswith("}")]
+    assert [line["event"] for line in whole[-2:]] == ["log.lost", "again"]
+    assert len(lines) - len(whole) <= 1  # the one within which it stood still
+    assert len(whole) - 2 + whole[-2]["lines"] == 200
