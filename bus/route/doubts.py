@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bus.mapping.template import Used, part_of
@@ -20,6 +20,12 @@ def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]
         asking = (used, *(one for one in others if part_of(one.pointer) in {"when", "$when"}))
         if all(one.path != path or one.kept or one.tested for asked in asking for one in asked.expression.references):
             yield path
+
+
+def asked_by_has(path: tuple[str, ...], asking: Iterable[Used]) -> bool:
+    """Whether some expression asks whether there is a path, and none asks more of it: it may be null all the same."""
+    found = [one for used in asking for one in used.expression.references if one.path == path and not one.bare]
+    return bool(found) and all(one.tested for one in found)
 
 
 @dataclass(slots=True)

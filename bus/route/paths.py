@@ -18,7 +18,7 @@ from bus.expression.unions import choices_of, shapes_within
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of, tested_in
-from bus.route.doubts import Doubts, kept_nulls
+from bus.route.doubts import Doubts, asked_by_has, kept_nulls
 from bus.route.known import SCALARS, type_of
 from bus.route.values import Values
 from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
@@ -112,6 +112,7 @@ class Paths:
             self._missing(used, doubts)
         self._kept(used)
         self._null_on_the_way(used)
+        self._null_though_there(used)
         return True
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
@@ -149,7 +150,7 @@ class Paths:
         if expression.in_cel or not expression.references:
             return bool(_OR_ELSE.fullmatch(expression.text) and self._kept_nulls(used))
         path = expression.references[0].path
-        return self._lack(used, path, self.asked) == ("null", len(path))
+        return self._lack(used, path, self.asked) == ("null", len(path)) or (len(path) > 1 and self._there_as_null(path, used))
 
     def _doubts(self, used: Used) -> list[tuple[str, ...]]:
         """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
@@ -217,6 +218,24 @@ class Paths:
                 within = place_of(used, place)
                 tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
                 self.doubts.add((*used.pointer, name), path[0], tell)
+
+    def _null_though_there(self, used: Used) -> None:
+        """What may be null, of which only `has` is asked, where a field of it is read, or what it is goes to what refuses null."""
+        for one in used.expression.references:
+            ends = range(2, len(one.path) + (one.bare and not one.tested))
+            if place := next((found for end in ends if self._there_as_null(found := one.path[:end], used)), ()):
+                name = as_written(place)
+                sentence = f"`{name}` may be null: then this has no value, and has(...) asks only whether it is there"
+                hint = f"ask `{name} != null`, too, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), …)"
+                within = place_of(used, place)
+                tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
+                self.doubts.add((*used.pointer, name), place[0], tell)
+
+    def _there_as_null(self, path: tuple[str, ...], used: Used) -> bool:
+        """Whether what is at a path may be null, and is asked by nobody but `has`."""
+        if path not in self.asked or "[]" in path or not leads_to_null(self.values.named(path[0], used).schema, path[1:]):
+            return False
+        return asked_by_has(path, [used, *(one for one in self.values.lists.values() if part_of(one.pointer) in {"when", "$when"})])
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
         paths = kept_nulls(used, self.values.lists.values())
