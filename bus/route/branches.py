@@ -1,7 +1,8 @@
 """Which ways a test goes through a route: a plan that notes them, and the list of all there are.
 
 Names of ways: ``step`` (it ran), ``step!passed-over`` (its ``when`` did not hold), ``step.on_error[0]``, ``step.choose[1]``,
-``step.otherwise``, ``step.message`` (what a ``wait`` is for came), ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing
+``step.otherwise``, ``step.message`` (what a ``wait`` is for came), ``step.count`` and ``step.until`` (by which a ``gather`` is complete),
+``step.on_deadline``, ``step.on_late``. The interpreter knows nothing
 of this: the plan is rebuilt with conditions that note that they were asked. The digest stays, and with it every key.
 """
 
@@ -49,6 +50,8 @@ def _names(step: Step) -> Iterator[str]:
             if all(clause.when is not None for clause in step.clauses):
                 yield f"{step.id}.otherwise"
         case WaitStep() | GatherStep():
+            if isinstance(step, GatherStep):
+                yield from (f"{step.id}.{end}" for end in ("count", "until") if getattr(step, end) is not None)
             if (step.deadline or step.by) and step.type:  # without a type there is only one way out of a wait
                 yield from [f"{step.id}.message"] if isinstance(step, WaitStep) else []
                 yield f"{step.id}.on_deadline"
@@ -71,6 +74,9 @@ def _step(step: Step, note: Note) -> Step:
         case WaitStep() | GatherStep():
             if isinstance(step, WaitStep):
                 inner["match"] = _noting(step.match, note, f"{step.id}.message")
+            else:
+                inner["count"] = _reaching(step.count, note, f"{step.id}.count")
+                inner["until"] = _noting(step.until, note, f"{step.id}.until") if step.until is not None else None
             inner["on_deadline"] = _branch(f"{step.id}.on_deadline", step.on_deadline, note)
             inner["on_late"] = _branch(f"{step.id}.on_late", step.on_late, note) if step.on_late else ()
         case EachStep():
@@ -92,6 +98,18 @@ def _branch(name: str, steps: tuple[Step, ...], note: Note) -> tuple[Step, ...]:
         return False
 
     return (SetStep("", "", when=entered), *_steps(steps, note))
+
+
+def _reaching(count: Expression | None, note: Note, reached: str) -> Expression | None:
+    """How many messages are wanted, noting when so many are there."""
+
+    def asked(scope: Any) -> Any:
+        wanted = count(scope) if count is not None else None
+        if isinstance(wanted, int) and len(scope["items"]) >= wanted:
+            note(reached)
+        return wanted
+
+    return asked if count is not None else None
 
 
 def _noting(condition: Expression | None, note: Note, held: str, passed_over: str = "") -> Expression:

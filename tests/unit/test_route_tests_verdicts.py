@@ -146,6 +146,25 @@ def test_both_ends_of_a_wait_want_a_test(judged, thens, left):
 
 
 @pytest.mark.parametrize(
+    ("ways", "left"),
+    [
+        (["then: [{pass: 3d}]", "then: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta}]"], ["raccogli.until"]),
+        (["then: [{pass: 3d}]", "but: {codice: B2}, then: [{arrive: prova.ricevuta, but: {codice: B2}}]"], ["raccogli.count"]),
+        (["then: [{arrive: prova.ricevuta}, {pass: 3d}]"], ["raccogli.count", "raccogli.until"]),
+    ],
+)
+def test_each_end_of_a_gather_wants_a_test(judged, ways, left):
+    steps = """
+  - {id: raccogli, gather: prova.ricevuta, count: 2, until: 'items.exists(i, i.codice == "B2")', deadline: 1d, as: tutte}
+  - {id: fine, reply: {}}
+"""
+    tests = "".join(f"  - {{name: prova {number}, {way}, expect: {{state: done}}}}\n" for number, way in enumerate(ways))
+    verdicts = judged(steps, tests)
+    assert faults(verdicts) == []
+    assert untested(judged.catalog, verdicts) == {"prova.percorso": left}
+
+
+@pytest.mark.parametrize(
     ("test", "code"),
     [
         ("{name: prova, given: {sys.legi: {silent: true}}, expect: {state: done}}", "operation.unknown"),

@@ -31,7 +31,7 @@ def gather(step: GatherStep, strand: Strand) -> StepCode:
 
 def _complete(step: GatherStep, strand: Strand, items: list[JsonValue]) -> bool:
     if step.count is not None:
-        wanted = strand.evaluate(step.count, step, "count")
+        wanted = strand.evaluate(step.count, step, "count", items=items)
         if not isinstance(wanted, int) or isinstance(wanted, bool):
             strand.fail(step, "expression.not-a-number", f"count gave {type(wanted).__name__}, not a whole number")
         if len(items) >= wanted:
