@@ -43,12 +43,12 @@ def paths_in(folder: Path) -> Iterator[str]:
     """All files where rules may be, whatever they are called. (`Path.glob` takes twice as long, each time that rules are checked.)"""
     start = len(str(folder / "routes")) - len("routes")  # of `.` nothing stands before it
     for part in ("routes", "mappings"):
-        for here, _, names in os.walk(folder / part, onerror=_closed):
+        for here, _, names in os.walk(folder / part, onerror=closed):
             yield from (f"{here[start:]}/{name}" for name in names)
 
 
-def _closed(error: OSError) -> None:
-    """A folder that is there and not ours to read holds rules that we would take for deleted ones."""
+def closed(error: OSError) -> None:
+    """For `os.walk`: a folder that is there and not ours to read holds rules that we would pass over, or take for deleted ones."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 

@@ -63,7 +63,14 @@ def _files(paths: list[Path], config: Path) -> Iterator[Path]:
     for path in paths:
         if path.suffix != ".yaml" and path.is_file():
             raise typer.BadParameter(f"{path} is not read as rules: the names of such files end in .yaml; rename it")
-        yield from sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+        yield from sorted(_within(path)) if path.is_dir() else [path]
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    from bus.rulefiles import closed
+
+    for here, _, names in os.walk(folder, onerror=closed):
+        yield from (Path(here, name) for name in names if name.endswith(".yaml"))
 
 
 def _replace(path: Path, text: str) -> None:

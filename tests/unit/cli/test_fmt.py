@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -225,3 +227,23 @@ def test_a_file_that_is_not_read_as_rules_is_not_laid_out_and_told_why(tmp_path:
     assert MESSY == file.read_text("utf-8")
     assert 2 == main(["fmt", str(tmp_path / "rotte")])
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_ours_to_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Passed over in silence, its files would be taken for ones that are laid out."""
+    (tmp_path / "chiusa").mkdir()
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+    scandir = os.scandir
+
+    def scan(path):
+        if str(path).endswith("chiusa"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert main(["fmt", str(tmp_path)]) != 0
+    told = capsys.readouterr()
+    assert "chiusa" in told.err
+    assert "Permission denied" in told.err
