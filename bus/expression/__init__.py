@@ -77,7 +77,7 @@ class Expression:
     """
 
     __slots__ = (
-        "_evaluate", "arguments", "cells", "compared", "first", "in_cel", "literals", "lookups", "made", "mixed", "names",
+        "_evaluate", "arguments", "cells", "compared", "converted", "first", "in_cel", "literals", "lookups", "made", "mixed", "names",
         "pairs", "perhaps", "picks", "references", "results", "row", "sifted", "text", "texts",
     )  # fmt: skip
 
@@ -88,6 +88,7 @@ class Expression:
         self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
         self.cells, self.sifted, self.texts, self.picks = reading.cells, reading.sifted, reading.texts, reading.picks
+        self.converted = reading.converted
         self.row, self.first, self.perhaps = reading.row, reading.first, reading.perhaps
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:

@@ -69,7 +69,7 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
     for offset in expression.mixed:
         yield "what stands in the place of a missing value is of another type than the other side", _TO_MATCH, offset
     for one in expression.literals:
-        if (found := _misfit(one.function, one.operand, one.value)) is not None:
+        if (found := misfit(one.function, one.operand, one.value)) is not None:
             yield *found, one.offset
 
 
@@ -86,7 +86,8 @@ def is_bare_date(expression: Expression) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _misfit(function: str, operand: int, value: str | int) -> tuple[str, str] | None:
+def misfit(function: str, operand: int, value: str | int) -> tuple[str, str] | None:
+    """Why a value is none that a function takes as one of its operands, and what to do; None where it is, or nobody knows."""
     if function in _FROM_ZERO and operand and isinstance(value, int) and value < 0:
         return "places count from 0, and there is none before it", "the last one is [size(x) - 1]" if function == "_[_]" else ""
     if function == TO_A_DATE and isinstance(value, str) and DAYS.fullmatch(value):

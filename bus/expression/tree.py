@@ -70,6 +70,7 @@ BEHIND_A_NUMBER = "date_add by a number and"
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
+_TO_NUMBERS = frozenset({"number", "int", "double", "cents"})
 _TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
 """Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
@@ -208,6 +209,20 @@ class Argument:
     spared: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A text of which a function makes a number: ``path`` leads to it, or it is the ``column`` of a row of ``table``, of that with a
+    ``key`` where this is written out.
+    """
+
+    function: str
+    offset: int
+    path: tuple[str, ...] = ()
+    table: str = ""
+    column: str = ""
+    key: str = ""
+
+
 @dataclass(slots=True)
 class Reading:
     """What one expression refers to."""
@@ -224,6 +239,8 @@ class Reading:
     """What it picks by a path out of what is written out."""
     arguments: list[Argument] = field(default_factory=list)
     """The paths whose values some functions and operators take as they are."""
+    converted: list[Converted] = field(default_factory=list)
+    """The texts of which it makes numbers."""
     literals: list[Literal] = field(default_factory=list)
     """What is written out among the operands of its functions and operators."""
     results: list[Told] = field(default_factory=list)
@@ -373,6 +390,7 @@ class _Walker:
         self._note_pick(node.call, bound)
         self._note_nulls(node.call)
         self._note_arguments(node, bound)
+        self._note_converted(node, bound)
         self._note_compared(node.call, bound)
         for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
             self.check_type(child)
@@ -480,6 +498,19 @@ class _Walker:
                 spared = calls(one, "orValue")
                 path, beside = path_of(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
+
+    def _note_converted(self, node: Any, bound: Bound) -> None:
+        function = node.call.function
+        if function not in _TO_NUMBERS or len(node.call.args) != 1:
+            return
+        arg, offset = node.call.args[0], self.positions[node.id] - len(function)  # CEL points at the bracket
+        if path := path_of(arg, bound):
+            self.reading.converted.append(Converted(function, offset, path))
+        elif cell := self._cell(arg):
+            key = written_in(_looked_up(arg)[0].call.args[1]) or ""
+            self.reading.converted.append(Converted(function, offset, (), *cell, key))
+        elif kind_of(arg) == "select" and kind_of(arg.select.operand) == "ident" and arg.select.operand.ident.name in self.rows:
+            self.reading.converted.append(Converted(function, offset, (), self.rows[arg.select.operand.ident.name], arg.select.field))
 
     def _note_compared(self, call: Any, bound: Bound) -> None:
         if call.function not in COMPARISONS and call.function != "@in":

@@ -471,6 +471,11 @@ CODES: dict[str, Code] = {
         "(saved by a spreadsheet)",
         "Save it as CSV UTF-8 without BOM.",
     ),
+    "table.no-number": Code(
+        "A cell, of which an expression makes a number, says none: it would fail on each message that leads to its row.",
+        'number(lookup("tariffe", body.zona, "importo"))   # one cell holds 12O',
+        'Correct the cell; where it may be empty ask first: `riga.importo != "" ? number(riga.importo) : 0`.',
+    ),
     "table.too-large": Code("The table is larger than 1 MB.", "(1,000,001 bytes)", "Ask a system instead, through an adapter."),
     "table.reserved": Code(
         "The table `servizi` is made of routes/servizi.yaml.", "mappings/tables/servizi.csv", "Give the file another name."

@@ -10,7 +10,7 @@ from typing import Any
 
 from bus import calendar
 from bus.expression import Lookup
-from bus.expression.literals import DAYS, misfits
+from bus.expression.literals import DAYS, misfit, misfits
 from bus.expression.overloads import field_of, of_two_kinds
 from bus.expression.tree import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
@@ -99,6 +99,7 @@ class Paths:
             strange = len(self.report.findings) > before
             told = self._arguments(used)
             self._keys(used)
+            self._converted(used)
             self._picks(used)
             self._dates(used)
             good = self._types(used, told, mixed=not strange) and not strange and not told
@@ -352,6 +353,30 @@ class Paths:
         """Literals with which the expression fails on every message."""
         for sentence, hint, offset in misfits(used.expression):
             self._tell(used, offset, "expression.literal", sentence, hint)
+
+    def _converted(self, used: Used) -> None:
+        """Cells of a table that are none of which a number is made: it would fail on each message that leads to such a row."""
+        read = [*(one.path for one in used.expression.references), *((one.table, one.column) for one in used.expression.cells)]
+        read += [(one.table or "", one.fields[0]) for one in used.expression.lookups if one.fields]
+        for one in used.expression.converted:
+            table, column = one.table or self._table_of(one.path, used), one.column or one.path[-1]
+            asked = read.count(one.path or (table, column)) > 1 or one.path in self.asked
+            cells = ((key, row.get(column)) for key, row in self.values.types.tables.get(table, {}).items() if one.key in ("", key))
+            wrong = ((key, cell) for key, cell in cells if isinstance(cell, str) and misfit(one.function, 0, cell) is not None)
+            if (found := next(wrong, None)) is not None and not asked:
+                held = f"`{found[1]}`" if found[1] else "nothing"
+                sentence = f"table `{table}` holds {held} in `{column}` of `{found[0]}`, and {one.function}(...) makes no number of it"
+                self._tell(
+                    used, one.offset, "table.no-number", sentence, f"correct it in mappings/tables/{table}.csv, or ask first", "warning"
+                )
+
+    def _table_of(self, path: tuple[str, ...], used: Used) -> str:
+        """The table of which a path reads a column of any row; empty where it reads something else, or one row that is written out."""
+        types = self.values.types
+        schema = self.values.named(path[0], used).schema if len(path) == 2 else {}
+        table = next((name for name in types.tables if schema and types.row(name) is schema), "")
+        fixed = any(one.table == table and one.key for each in self.values.lists.values() for one in each.expression.lookups)
+        return "" if fixed else table
 
     def _arguments(self, used: Used) -> set[tuple[int, int]]:
         """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
