@@ -26,6 +26,8 @@ ALONE = frozenset({"once", "queryable"})
 """Effects that go over a connection of their own: one that the peer just dropped would leave a doubt that costs a wait, or a person."""
 IDLE = 30.0
 """Seconds that a connection is kept without a request: a firewall forgets one that is idle and tells nobody."""
+OLDEST = 300.0
+"""Seconds after which a connection is not kept, however busy: the system may have moved, and our certificate been renewed."""
 _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*)")
 """Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
 
@@ -70,6 +72,7 @@ class Link:
                     line = partial(connected, connection.host, connection.port, self.connect)
                 connection._new_conn = line  # noqa: SLF001
                 connection.connect()
+                connection.opened = time.monotonic()
                 never_block(connection.sock)
             send(connection.sock, request)
             reading = Reading(connection.sock, limit)
@@ -77,7 +80,7 @@ class Link:
             if forwards is not None and reply.status == 407:  # only a proxy says so, and has passed nothing on (RFC 9110 §15.5.8)
                 current().left = False
                 raise forwards.refusal(407)
-            keep = reading.reusable and not fresh
+            keep = reading.reusable and not fresh and time.monotonic() - connection.opened < OLDEST
             return reply
         finally:
             self._give_back((scheme, host), connection, keep=keep)

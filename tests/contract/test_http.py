@@ -146,9 +146,12 @@ def test_what_a_server_said_before_it_heard_all_is_read() -> None:
         link.close()
 
 
-def test_a_connection_that_lay_idle_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A firewall forgets it and tells nobody: the next request was lost in it, and in doubt."""
-    monkeypatch.setattr("adapters.http.link.IDLE", 0.0)
+@pytest.mark.parametrize("bound", ["IDLE", "OLDEST"])
+def test_a_connection_that_lay_idle_or_is_old_is_not_used_again(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """A firewall forgets an idle one and tells nobody: the next request was lost in it, and in doubt. Where there is always something to
+    ask, a connection would last for ever, though the system's name had long meant another machine.
+    """
+    monkeypatch.setattr(f"adapters.http.link.{bound}", 0.0)
     ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     with peer(ok, ok) as (url, seen):
         link = Link()
