@@ -69,6 +69,8 @@ _NO_LONGER_PREPARED = "RevalidateCachedQuery"
 """Where PostgreSQL finds that a statement which the driver prepared has other columns since: somebody changed the table."""
 _PREPARED_BY_ANOTHER = "42P05"
 """Behind a pooler that lends one session to several clients the driver's names of prepared statements may be another's."""
+_READ_ONLY = "25006"
+"""What a server says that was the primary, and is one no more: by its name another may be found, on a new connection."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
 
@@ -342,6 +344,8 @@ class Database:
                 opened.commit(name)
         except DBAPIError as error:
             _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
+            if opened is not None and _state_of(error) == _READ_ONLY and not read:
+                opened.connection.invalidate()
             cause = _first_line(error) if opened is None else ""
             when = " at COMMIT" if at_commit else f", and nothing was asked: {cause}" if cause else ""
             told = _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again)

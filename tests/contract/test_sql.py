@@ -338,6 +338,25 @@ def test_a_column_that_changes_under_a_prepared_statement_is_no_refusal(url):
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_connection_to_a_server_that_is_the_primary_no_more_is_left(url):
+    address = url.partition("?")[0]
+    database = Database(DatabaseSettings(url=address))
+    name = address.rpartition("/")[2]
+    database.script("DROP TABLE IF EXISTS vie; CREATE TABLE vie (t varchar(20)); INSERT INTO vie VALUES ('Via Roma')")
+    database.script(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    vie = Sql("vie", Sql.Settings.model_validate({"url": address, "pool": 1, "operations": {"venti": KEPT}}))
+    first = attempt(vie, "venti", {})
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = off")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    second = attempt(vie, "venti", {})
+    vie.close()
+    database.close()
+    assert (type(first.error), first.error.outside_code) == (Unreachable, "25006")
+    assert second.answer.t == "Via Roma"
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_statement_that_a_pooler_has_lent_to_another_is_no_refusal(url):
     statement = "SELECT CAST('x' AS text) AS t"
     taken = {
