@@ -359,6 +359,8 @@ def _arrange_struct(struct: Element, kind: Any, *, whole: bool, stray: bool) -> 
         return
     names = {split(member.qname.text)[1] if stray else member.qname.text: (place, member) for place, member in enumerate(members)}
     places = {member.qname.text: place for place, member in enumerate(members)}
+    if stray and not any(local(one) in names for one in children(struct)):
+        return  # else it would say nothing, and that may mean no
     found = []
     for one in children(struct):
         _, member = names.get(local(one) if stray else one.tag, (0, None))

@@ -68,3 +68,8 @@ def test_what_a_type_that_the_reply_names_knows_more_is_kept(tmp_path):
 def test_what_must_be_said_is_not_made_up():
     with pytest.raises(InDoubt, match="cannot be read"):
         said(GOOD.replace(b"sesso>", b"sessi>"), validate_replies=False)
+
+
+def test_a_reply_of_which_nothing_is_known_does_not_say_that_there_is_nobody():
+    with pytest.raises(InDoubt, match="cannot be read"):
+        said(GOOD.replace(b"soggetto>", b"persona>"), validate_replies=False)
