@@ -15,8 +15,9 @@ import pytest
 from adapters.http.crossing import crossing
 from adapters.http.link import Link
 from adapters.http.message import MOST_HEAD, BadReply, CutShort, Reply, Unsendable, inflated
+from adapters.http.outcome import retry_after_of
 from bus.adapter import Unreachable
-from tests.contract.scripted_peer import http, peer, send
+from tests.contract.scripted_peer import NOW, http, peer, send
 
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
@@ -211,3 +212,28 @@ def test_of_addresses_that_refuse_the_last_one_says_why(monkeypatch: pytest.Monk
     _named(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", 1))
     error, _ = send("http://sistema.example", timeout=5.0, body={})
     assert (type(error), error.cause) == (Unreachable, "the connection failed: Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "120"}, 120),
+        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 GMT"}, 90),
+        ({"retry-after": "Mon, 02 Mar 2026 08:00:00 GMT"}, 0),
+        ({"retry-after": "Monday, 02-Mar-26 09:01:30 GMT"}, 90),
+        ({"retry-after": "Mon Mar  2 09:01:30 2026"}, 90),
+        ({"retry-after": "Mon, 02 Mar 2026 08:50:30 GMT", "date": "Mon, 02 Mar 2026 08:50:00 GMT"}, 30),
+        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 GMT", "date": "oggi"}, 90),
+        ({"x-ratelimit-reset": str(int(NOW.timestamp()) - 600 + 45), "date": "Mon, 02 Mar 2026 08:50:00 GMT"}, 45),
+        ({"retry-after": "99999999"}, 86_400),
+        ({"x-ratelimit-reset": "30"}, 30),
+        ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 45)}, 45),
+        ({"retry-after": "5", "x-ratelimit-reset": "30"}, 5),
+        ({"retry-after": "domani"}, None),
+        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 +99999999999999"}, None),
+        ({"retry-after": "Mon, 02 Mar 99999999999999999999 09:01:30 GMT"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_understood_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_of(headers, NOW) == seconds

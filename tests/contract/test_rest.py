@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.http.client import RestClient, RestReply, RestSettings, strict_json
-from adapters.http.outcome import retry_after_of
 from adapters.rest import Rest
 from bus.adapter import Call, Contract, InDoubt, Refused, Unreachable
 from bus.engine.circuit import silent
@@ -182,31 +181,6 @@ def test_settings_of_the_environment_are_ignored(monkeypatch):
     with peer(http(200)) as (url, _):
         reply, _ = send(url, body={})
     assert reply.status == 200
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "120"}, 120),
-        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 GMT"}, 90),
-        ({"retry-after": "Mon, 02 Mar 2026 08:00:00 GMT"}, 0),
-        ({"retry-after": "Monday, 02-Mar-26 09:01:30 GMT"}, 90),
-        ({"retry-after": "Mon Mar  2 09:01:30 2026"}, 90),
-        ({"retry-after": "Mon, 02 Mar 2026 08:50:30 GMT", "date": "Mon, 02 Mar 2026 08:50:00 GMT"}, 30),
-        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 GMT", "date": "oggi"}, 90),
-        ({"x-ratelimit-reset": str(int(NOW.timestamp()) - 600 + 45), "date": "Mon, 02 Mar 2026 08:50:00 GMT"}, 45),
-        ({"retry-after": "99999999"}, 86_400),
-        ({"x-ratelimit-reset": "30"}, 30),
-        ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 45)}, 45),
-        ({"retry-after": "5", "x-ratelimit-reset": "30"}, 5),
-        ({"retry-after": "domani"}, None),
-        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 +99999999999999"}, None),
-        ({"retry-after": "Mon, 02 Mar 99999999999999999999 09:01:30 GMT"}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after_is_understood_in_all_its_forms(headers, seconds):
-    assert retry_after_of(headers, NOW) == seconds
 
 
 @pytest.mark.parametrize(
