@@ -402,7 +402,8 @@ class Database:
         return engine
 
     def _limit_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
-        seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout))
+        hosts = str(keywords.get("host", "")).count(",") + 1  # of which each is given the time anew
+        seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout) / hosts)
         if self.is_sqlite:
             keywords["timeout"] = seconds
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -449,6 +450,18 @@ def test_an_address_of_another_kind_of_database_is_a_finding_of_the_settings():
 def test_an_address_whose_port_is_none_is_refused_where_it_is_written(port):
     with pytest.raises(ValidationError, match="a number from 1 to 65535"):
         DatabaseSettings(url=f"postgresql+psycopg://u:p@db.comune.example:{port}/x")
+
+
+def test_hosts_that_are_silent_share_the_time_of_the_call():
+    """A primary and its standby, both behind a line that is down: each was waited for as long as for one."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        hosts = "&".join(f"host=127.0.0.1:{silent.getsockname()[1]}" for silent in (one, other))
+        vie = Sql("vie", Sql.Settings.model_validate({"url": f"postgresql+psycopg://u@/x?{hosts}", "operations": {"venti": KEPT}}))
+        begun = time.monotonic()
+        done = attempt(vie, "venti", {}, timeout=4.0)
+        vie.close()
+    assert isinstance(done.error, Unreachable)
+    assert time.monotonic() - begun < 5.5
 
 
 @pytest.mark.parametrize(
