@@ -39,7 +39,7 @@ M = TypeVar("M", bound=BaseModel)
 Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
 """``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
 
-_CHARSET = re.compile(r"charset\s*=\s*\"?(iso-8859-[0-9]{1,2}|windows-125[0-9]|utf-16)\b", re.IGNORECASE)
+_CHARSET = re.compile(r"charset\s*=\s*\"?(iso-?8859-[0-9]{1,2}|latin-?1|windows-125[0-9]|cp125[0-9]|utf-16)\b", re.IGNORECASE)
 NOT_NOW = frozenset({408, 425, 429, 503})
 USUAL = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
 """Headers that every request of ours has, where they have a value."""
