@@ -42,6 +42,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "keys": ("§", "these keys sign from now on"),
 }
 """Sign and sentence for each kind of `bus.log.record.KINDS`."""
+OF_OURS: Mapping[str, str] = {
+    "call.not-applied": "{operation} had not happened: the system has no trace of it",
+    "call.interrupted": "the bus stopped while it asked {operation}",
+    "call.circuit-open": "{operation} was not asked: the system had not answered for a while",
+    "call.given-up": "{operation} is not asked again: the run has failed elsewhere",
+}
+"""Sentence for a try of which the bus itself says how it ended, by its code."""
 BAD = frozenset({"refused", "unanswered", "dead", "late", "expired"})
 GOOD = frozenset({"answered", "replied", "done", "matched"})
 DECISIONS = {"happened": "it had happened", "again": "send it again"}
@@ -67,6 +74,8 @@ def sentence(record: Mapping[str, Any], types: Mapping[str, str] | None = None) 
             str(data.get("arrival") or data.get("sent")), "time" if record["kind"] in ("waiting", "closed") else "a message"
         )
     _, words = WORDS[record["kind"]]
+    if record["kind"] == "unanswered":
+        words = OF_OURS.get(data.get("code", ""), words)
     said = words.format_map(_Known(data, actor=record.get("actor", "bus") or "somebody", message=record.get("message", "")))
     details = list(_details(record, data))
     return said + (f" ({'; '.join(details)})" if details else "")

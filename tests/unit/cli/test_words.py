@@ -49,6 +49,22 @@ def test_words_ask_only_for_what_records_have():
             },
             "o.o gave no usable answer (outside.unreachable; no connection in time)",
         ),
+        (
+            {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.not-applied", "again": TIME}, "attempt": 2},
+            "o.o had not happened: the system has no trace of it (attempt 2; call.not-applied; again at 12:00:00 CEST)",
+        ),
+        (
+            {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.interrupted", "doubt": True}, "attempt": 1},
+            "the bus stopped while it asked o.o (call.interrupted; in doubt)",
+        ),
+        (
+            {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.circuit-open"}, "attempt": 1},
+            "o.o was not asked: the system had not answered for a while (call.circuit-open)",
+        ),
+        (
+            {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.given-up"}, "attempt": 1},
+            "o.o is not asked again: the run has failed elsewhere (call.given-up)",
+        ),
         ({"kind": "joined", "data": {"names": ["iuv", "avviso"]}}, "the case is now known by iuv, avviso"),
         (
             {"kind": "waiting", "data": {"type": "pagopa.ricevuta", "deadline": TIME}},
