@@ -298,11 +298,11 @@ def _body_of(type: str, catalog: Catalog) -> Any:
 
 def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
     """Lines for what a target needs: the field of the same name where there is one, else a value that fits, to be replaced."""
-    from bus.expression.unions import first
+    from bus.expression.unions import first_shape
     from bus.mapping.example import example_of
     from bus.mapping.shapes import resolve
 
-    here = first(resolve(schema, root))
+    here = first_shape(resolve(schema, root))
     fields = here.get("properties", {})
     needed = here.get("required", ()) or list(fields)[:1]
     for name in needed:

@@ -183,7 +183,7 @@ class Walk:
     def start(self) -> list[Ask]:
         """The first asks."""
         strand = self._first_strand()
-        self._advance(_Parked(strand, steps.first(self.plan, self.entry.partition(" ")[0], strand)), None)
+        self._advance(_Parked(strand, steps.of_entry(self.plan, self.entry.partition(" ")[0], strand)), None)
         return self._take_fresh()
 
     def answer(self, path: str, event: Event) -> list[Ask]:

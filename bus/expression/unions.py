@@ -56,7 +56,7 @@ def referred(reference: str, root: Any) -> Any:
     return found
 
 
-def first(shape: Schema) -> Schema:
+def first_shape(shape: Schema) -> Schema:
     """The shape of the first alternative; itself where it has none."""
     found: Schema = shape[ALTERNATIVES][0] if ALTERNATIVES in shape else shape
     return found

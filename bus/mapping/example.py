@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus.expression.unions import first
+from bus.expression.unions import first_shape
 from bus.mapping.shapes import outside, resolve
 
 _TRIES = (
@@ -23,7 +23,7 @@ _TRIES = (
 
 def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
     """A value of a JSON Schema, as small as it may be; the best that can be done where the schema says more than this understands."""
-    here = first(resolve(schema, root))
+    here = first_shape(resolve(schema, root))
     for word in ("const", "default"):
         if word in here:
             return here[word]

@@ -46,7 +46,7 @@ def sequence(steps: Sequence[p.Step], strand: Strand) -> StepCode:
             yield from KINDS[type(step)](step, strand)
 
 
-def first(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
+def of_entry(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
     """The whole route, or what it does with a late arrival at the step named ``entry``."""
     if not entry:
         return sequence(plan.steps, strand)
