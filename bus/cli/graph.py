@@ -64,6 +64,6 @@ def _municipality(form: Drawing, routes: Collection[JsonObject], title: str) -> 
         case Drawing.svg:
             return overview.as_svg(routes, title)
         case Drawing.mermaid:
-            return overview.as_mermaid(routes)
+            return overview.as_mermaid(routes, title)
         case Drawing.text:
             return overview.as_text(routes)

@@ -162,8 +162,8 @@ _SHAPES = {"choose": ("{{", "}}"), "wait": ("([", "])"), "gather": ("([", "])"),
 
 
 def as_mermaid(route: Mapping[str, Any]) -> str:
-    """A flowchart; GitHub, GitLab and many editors draw it."""
-    lines = ["flowchart TD", f"  start(({_quoted(str(route['on']))}))"]
+    """A flowchart; GitHub, GitLab and many editors draw it. Its title is what a screen reader says of the picture."""
+    lines = ["flowchart TD", f"  accTitle: {route['route']}@{route['version']}", f"  start(({_quoted(str(route['on']))}))"]
     ends = list(_drawn(outline(route), [("start", "")], lines))
     lines += [f"  {name} -->{_edge(label)} done((done))" for name, label in ends]
     return "\n".join(lines)

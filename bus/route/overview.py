@@ -76,10 +76,10 @@ def as_text(routes: Iterable[Mapping[str, Any]]) -> str:
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
 
-def as_mermaid(routes: Iterable[Mapping[str, Any]]) -> str:
-    """A flowchart from types over routes to systems."""
+def as_mermaid(routes: Iterable[Mapping[str, Any]], title: str) -> str:
+    """A flowchart from types over routes to systems; a screen reader says its title."""
     found = links(routes)
-    lines = ["flowchart LR"]
+    lines = ["flowchart LR", f"  accTitle: {' '.join(title.split())}"]
     systems: dict[str, set[str]] = {}
     for link in found:
         if link.does == "calls":

@@ -123,6 +123,7 @@ def test_text_and_mermaid_hold_every_step(path: Path) -> None:
     text, mermaid = as_text(route), as_mermaid(route)
     assert [one for one in ids(route) if not re.search(rf"─ {one}: ", text)] == []
     assert [one for one in ids(route) if f'"{one}: ' not in mermaid] == []
+    assert mermaid.splitlines()[1] == f"  accTitle: {route['route']}@{route['version']}"
 
 
 def test_an_outline_tells_the_ways() -> None:
@@ -155,7 +156,9 @@ def test_the_municipality_is_drawn_with_all_its_links() -> None:
     titles = {one.text for one in root.iter() if one.tag.endswith("title")}
     assert {f"{link.source} {link.does} {link.target}" for link in found} <= titles
     assert all(f"   {link.does} {link.target}" in overview.as_text(routes) for link in found if link.does != "starts")
-    assert overview.as_mermaid(routes).count("-->") + overview.as_mermaid(routes).count("-.->") == len(found)
+    mermaid = overview.as_mermaid(routes, "Comune & Città\n")
+    assert mermaid.count("-->") + mermaid.count("-.->") == len(found)
+    assert mermaid.splitlines()[1] == "  accTitle: Comune & Città"
 
 
 def test_the_command_prints_or_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
