@@ -12,6 +12,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
 from bus.cli.databases import reading
+from bus.cli.words import counted
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
@@ -90,7 +91,7 @@ def tiles(
 
     with reading(store, config) as reader:
         size, files = published.publish(reader, folder)
-    print(f"{folder}: {size:,} records, {files:,} files written")
+    print(f"{folder}: {counted(size, 'record')}, {counted(files, 'file')} written")
 
 
 @keys.command("new")

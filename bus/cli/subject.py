@@ -58,7 +58,8 @@ def rekey(config: Settings = CONFIG, json: Json = False) -> None:
 
     store = settings.load(config).keystore
     count = keystore.rekey(store.folder, store.master)
-    show({"keys": count}, json, lambda _: print(f"{count:,} keys are wrapped anew\nnext: back up {store.folder} and {store.master} now"))
+    told = f"wrapped anew: {counted(count, 'key')}\nnext: back up {store.folder} and {store.master} now"
+    show({"keys": count}, json, lambda _: print(told))
 
 
 def _asked(shown: dict[str, Any]) -> None:

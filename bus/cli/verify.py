@@ -197,8 +197,8 @@ def _say_verified(shown: dict[str, Any]) -> None:
     lines = {
         "root": shown["root"],
         "signed": f"{counted(shown['checkpoints'], 'checkpoint')} of the log",
-        **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
-        **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
+        **{f"seen by {name}": f"{counted(said['size'], 'record')}, at {said['time']}" for name, said in shown["cosigned"].items()},
+        **{f"stamped by {name}": f"{counted(said['size'], 'record')}, at {said['time']}" for name, said in shown["stamped"].items()},
         "stamped": "none of the checkpoints that were looked at has a time stamp" if shown["unstamped"] else "",
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "seen by nobody": _beyond(shown),

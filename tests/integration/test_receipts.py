@@ -247,7 +247,7 @@ def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys
     assert (folder / "tile/1/000.p").is_dir(), "a second level"
     capsys.readouterr()
     assert main(["log", "tiles", str(folder), "--config", str(tmp_path / "config.yaml")]) == 0
-    assert " 1 files written" in capsys.readouterr().out
+    assert " 1 file written" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", [20, 400, 600], ids=["shorter", "another", "longer"])
