@@ -52,7 +52,7 @@ MESSAGES = (
             ),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
             _header("Traceparent", "W3C Trace Context; kept with the message."),
-        ), body={JSON: "Message", CLOUDEVENT: "Message"}, headers=dict.fromkeys((200, 202), _TAKEN),
+        ), body={JSON: "Message", CLOUDEVENT: "CloudEvent"}, headers=dict.fromkeys((200, 202), _TAKEN),
     ),
     Served(
         "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",

@@ -60,6 +60,26 @@ _RUN: dict[str, Shape] = {
 }
 _NEXT: Shape = {**NUMBER, "nullable": True, "description": "What to send as `after` for the page that follows; null at the end."}
 _ADDRESS: Shape = {**TEXT, "pattern": "^[0-9a-f]{64}$"}
+_VERSION = _one(("1.0",))
+_ENVELOPE: dict[str, Shape] = {
+    "id?": _text("Becomes the idempotency key if there is no Idempotency-Key.", **_SHORT),
+    "source?": {**TEXT, **_SHORT},
+    "type": {**TEXT, "minLength": 1, "maxLength": MAX_TYPE_LENGTH},
+    "subject?": {**TEXT, **_SHORT},
+    "time?": TIME,
+    "datacontenttype?": {**TEXT, "pattern": r"^application/(?:[a-z0-9.-]+\+)?json$"},
+    "dataschema?": {**TEXT, **_SHORT},
+    "correlationid?": {**TEXT, **_SHORT},
+    "causationid?": {**TEXT, **_SHORT},
+    "traceparent?": {**TEXT, **_SHORT},
+    "data": {"description": "The body; its schema is at /types/{type}."},
+    "attachments?": {
+        "type": "array",
+        "items": {"anyOf": [_ADDRESS, _object({"sha256": _ADDRESS, "name": {**TEXT, "maxLength": 255}})]},
+        "maxItems": 50,
+        "description": "Addresses of files that came before; with a name, the file is called so in this message.",
+    },
+}
 _ACCEPTED: dict[str, Shape] = {
     "id": UUID,
     "type": TEXT,
@@ -103,26 +123,8 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "hint?": _text("What to do next."),
         "faults?": _array(_object({"pointer": TEXT, "sentence": TEXT})),
     },
-    "Message": {
-        "specversion?": _one(("1.0",)),
-        "id?": _text("Becomes the idempotency key if there is no Idempotency-Key.", **_SHORT),
-        "source?": {**TEXT, **_SHORT},
-        "type": {**TEXT, "minLength": 1, "maxLength": MAX_TYPE_LENGTH},
-        "subject?": {**TEXT, **_SHORT},
-        "time?": TIME,
-        "datacontenttype?": TEXT,
-        "dataschema?": {**TEXT, **_SHORT},
-        "correlationid?": {**TEXT, **_SHORT},
-        "causationid?": {**TEXT, **_SHORT},
-        "traceparent?": {**TEXT, **_SHORT},
-        "data": {"description": "The body; its schema is at /types/{type}."},
-        "attachments?": {
-            "type": "array",
-            "items": {"anyOf": [_ADDRESS, _object({"sha256": _ADDRESS, "name": {**TEXT, "maxLength": 255}})]},
-            "maxItems": 50,
-            "description": "Addresses of files that came before; with a name, the file is called so in this message.",
-        },
-    },
+    "Message": {"specversion?": _VERSION, **_ENVELOPE},
+    "CloudEvent": {"specversion": _VERSION, **_ENVELOPE},
     "Accepted": _ACCEPTED,
     "Replied": {**_ACCEPTED, "reply": {"description": "What the route replied."}},
     "MessageState": {

@@ -261,6 +261,16 @@ def test_a_client_made_from_the_document_sends_a_file_as_the_first_type_named_th
     assert Caller(bus.port, "portale")("POST", "/attachments?name=b.pdf", b"%PDF-1.7", {"Content-Type": first}).status == 201
 
 
+def test_what_a_media_type_of_a_message_asks_for_is_told_of_that_one(bus):
+    """A client made from the document has one class for each schema, and sends it as the type under which it stands."""
+    call, least = Caller(bus.port, "portale"), {"type": "prova.saluto", "data": {"nome": "Ada"}}
+    for media, content in DOCUMENT["paths"]["/messages"]["post"]["requestBody"]["content"].items():
+        required = SCHEMAS[content["schema"]["$ref"].rpartition("/")[2]]["required"]
+        body = {name: {"specversion": "1.0", **least}[name] for name in required}
+        assert call("POST", "/messages", body, {"Content-Type": media}).status == 202, media
+        assert call("POST", "/messages", least, {"Content-Type": media}).status == (202 if "specversion" not in required else 422), media
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/messages/{id}/receipt"])
 def test_what_is_text_is_described_as_text(path):
     """A client made from the document wraps what is `binary` in a stream of bytes, and a text does not go in there."""
