@@ -9,7 +9,7 @@ import typer
 
 from bus.cli.common import Json, Key, Purpose, Reason, Url, client, escaped, family, show
 from bus.cli.words import when
-from bus.errors import one_line
+from bus.errors import one_line, visible
 from bus.jsontext import parse_object
 
 app = family("Dead letters: list, show, redeliver, decide, discard.", bare="list", other="show")
@@ -46,9 +46,15 @@ def evidence(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """What crossed the border, byte for byte, on standard output. That you looked is written in the log."""
+    """What crossed the border, byte for byte, on standard output; a terminal is shown its control characters, and obeys none. The log
+    keeps that you looked.
+    """
     with client(url, key) as bus:
-        sys.stdout.buffer.write(bus.content(f"/dead/{escaped(run)}/evidence/{escaped(id)}", purpose))
+        content = bus.content(f"/dead/{escaped(run)}/evidence/{escaped(id)}", purpose)
+    if sys.stdout.isatty():
+        print("".join(one if one in "\n\t" else visible(one) for one in content.decode(errors="backslashreplace").replace("\r\n", "\n")))
+    else:
+        sys.stdout.buffer.write(content)
 
 
 @app.command()

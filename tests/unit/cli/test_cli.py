@@ -21,7 +21,7 @@ from rich.console import Console
 from bus.cli import COMMANDS, explain, main, timeline
 from bus.cli.search import _print as print_found
 from bus.cli.trial import _untried
-from bus.client import ClientError
+from bus.client import Client, ClientError
 from bus.testing.patience import until
 from tests.small_bus import key_of, running, write
 
@@ -507,6 +507,15 @@ def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys,
     out = capsys.readouterr().out
     assert "edilizia.presenta-pratica@1/registra-pagamento" in out
     assert "call.refused" in out
+
+
+def test_a_terminal_obeys_nothing_of_what_another_system_said(bus, monkeypatch):
+    """Its title, its clipboard, lines over other lines; into a file, or a pipe, goes what crossed the border."""
+    said = "<e>\x1b]0;padrone\x07 perché\u202e\r\n\tfine</e>".encode()
+    monkeypatch.setattr(Client, "content", lambda *_: said)
+    assert bus("dead", "evidence", "RUN", "ID", "--purpose", "prova")[1].encode() == said
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert bus("dead", "evidence", "RUN", "ID", "--purpose", "prova")[1] == "<e>\\x1b]0;padrone\\x07 perché\\u202e\n\tfine</e>\n"
 
 
 def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
