@@ -102,7 +102,7 @@ def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, A
 
 
 def _letter(shown: dict[str, Any]) -> None:
-    from bus.cli.timeline import console
+    from bus.cli.timeline import console, print_json
 
     out = console()
     what = f"{one_line(shown['sentence'])} ({shown['code']})"
@@ -110,7 +110,7 @@ def _letter(shown: dict[str, Any]) -> None:
     out.print(f"  since    {when(shown['since'])}\n  message  {shown['message']}")
     if shown["detail"]:
         out.print("  detail", end="   ")
-        out.print_json(data=shown["detail"])
+        print_json(out, shown["detail"])
     for one in shown["evidence"]:
         out.print(f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}")
     if shown.get("withheld"):

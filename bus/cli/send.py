@@ -55,12 +55,12 @@ def _data(body: str) -> Any:
 
 
 def _told(answer: dict[str, Any]) -> None:
-    from bus.cli.timeline import console
+    from bus.cli.timeline import console, print_json
 
     out = console()
     repeated = "  taken before under this idempotency key: nothing new was begun" if answer.get("repeated") else ""
     out.print(f"accepted {answer['id']}{repeated}")
     if "reply" in answer:
-        out.print_json(data=answer["reply"])
+        print_json(out, answer["reply"])
     else:
         print(f"next: bus message {answer['id']}")

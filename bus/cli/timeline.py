@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleDimensions, RenderableType
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +32,12 @@ def wide_enough(shown: RenderableType) -> Console:
     wide = max(out.width, out.measure(shown, options=out.options.update(max_width=WIDEST)).maximum)
     out.size = ConsoleDimensions(wide, out.height)  # of a width alone a terminal that calls itself dumb makes 80
     return out
+
+
+def print_json(out: Console, value: Any) -> None:
+    """A value as JSON, in colours where there are some. What nobody sees in its texts, and a terminal might obey, is written out."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    out.print(JSONHighlighter()("\n".join(map(visible, lines))), soft_wrap=True)
 
 
 def print_case(shown: Mapping[str, Any]) -> None:
@@ -81,7 +89,7 @@ def print_message(shown: Mapping[str, Any]) -> None:
     for name in ("body", "reply"):
         if shown.get(name) is not None:
             out.print(f"  {name:<13}", end=" ")
-            out.print_json(data=shown[name])
+            print_json(out, shown[name])
     for file in shown.get("attachments") or ():
         out.print(Text(f"  attachment    {file['sha256']}  {file['media_type']}  {file['name']}"), soft_wrap=True)
     if shown.get("withheld"):
