@@ -11,7 +11,7 @@ import typer
 from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, show
 from bus.cli.words import counted, when
 from bus.client import Client
-from bus.errors import SnodoError
+from bus.errors import SnodoError, visible
 from bus.jsontext import parse_object
 
 OPENED = 2000
@@ -109,7 +109,7 @@ def _print(shown: dict[str, Any], find: str) -> None:
             table.add_column(name, no_wrap=True)
         for one in found:
             cells = {**one, "time": when(one["time"])} if "time" in one else one
-            table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
+            table.add_row(*(", ".join(map(visible, cells[name])) if name == "places" else str(cells[name]) for name in names))
         print_table(table, whole=True)
     if "opened" in shown:
         lost = f"; {shown['unreadable']:,} of them nobody can open any more" if shown["unreadable"] else ""

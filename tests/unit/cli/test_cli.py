@@ -520,7 +520,7 @@ def test_a_terminal_obeys_nothing_of_what_another_system_said(bus, monkeypatch):
 
 def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
     """Places of a search are names of fields, and keys of a case values, that a portal sent."""
-    message = {"time": "2026-11-28T18:39:37Z", "id": "m", "type": "a.b", "sender": "portale", "places": ["/dati/[/b]", "/dati/:key:"]}
+    message = {"time": "2026-11-28T18:39:37Z", "id": "m", "type": "a.b", "sender": "portale", "places": ["/dati/[/b]", "/dati/:key:\x1b"]}
     print_found({"found": [message], "opened": 1, "unreadable": 0, "unseen": 0, "next": None}, "messages")
     nothing: dict[str, list[str]] = {"messages": [], "timeline": [], "runs": []}
     timeline.print_case({"case": "c", "state": "done", "keys": [{"name": "istanza", "value": "A\u202e1\x07"}], **nothing})
@@ -528,7 +528,7 @@ def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
     timeline.print_message(shown | {"body": {"nota": "perché\u202e \x9b2J [/b] \n\x1b"}})
     out = capsys.readouterr().out
     assert r'''"nota": "perché\u202e \x9b2J [/b] \n\u001b"''' in out
-    assert "/dati/[/b], /dati/:key:" in out
+    assert "/dati/[/b], /dati/:key:\\x1b" in out
     assert "istanza       A\\u202e1\\x07" in out
 
 
