@@ -52,7 +52,7 @@ class Authority:
         folder.mkdir(exist_ok=True)
         (folder / "serial").write_text("01\n")
         (folder / "openssl.cnf").write_text(CONFIGURATION.format(folder=folder))
-        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "root.key", "-out", "root.pem", "-days", "30",
+        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "root.key", "-out", "root.pem", "-days", "90",
                       "-subj", f"/CN=Radice {name}", "-config", "openssl.cnf", "-extensions", "root")  # fmt: skip
         self._openssl(
             "req",

@@ -186,7 +186,7 @@ CODES: dict[str, Code] = {
         "look for sequencer.failed in the log lines of the workers; is the log's key on one of them?",
     ),
     "doctor.authority": Code(
-        "The root certificate of the time-stamping authority: there, readable, a PEM file.",
+        "The root certificate of the time-stamping authority: there, readable, a PEM file; a warning 30 days before it expires.",
         "no stamp is taken: whether one is genuine cannot be told",
         "put the authority's root where anchors.timestamps.ca says, readable by the user of the bus",
     ),

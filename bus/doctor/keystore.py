@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 
 from bus.config import file_of
+from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, payload, timestamp
@@ -88,16 +90,21 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
 
 
 def authority(at: Surroundings) -> Iterator[Verdict]:
-    """The root certificate by which time stamps are verified: read as each stamp reads it."""
+    """The root certificates by which time stamps are verified: read as each stamp reads them. Those of before need not be good any more."""
     stamps = at.settings.anchors.timestamps
     if stamps is None:
         return
     try:
-        timestamp.roots(stamps.ca.read_bytes())
+        until = max(one.not_valid_after_utc for one in timestamp.roots(stamps.ca.read_bytes()))
     except OSError as error:
         yield wrong("doctor.authority", f"anchors.timestamps.ca cannot be read: {error.strerror}", str(stamps.ca))
     except ConfigError as error:
         yield wrong("doctor.authority", error.sentence, str(stamps.ca), next=error.hint)
+    else:
+        if (left := until - at.now()) < SOON:
+            tell = wrong if left < dt.timedelta() else warning
+            said = f"the last certificate in anchors.timestamps.ca is good until {until:%Y-%m-%d}"
+            yield tell("doctor.authority", said, str(stamps.ca), next="ask the authority for its new root, and put it behind the others")
 
 
 def signs(at: Surroundings) -> Iterator[Verdict]:

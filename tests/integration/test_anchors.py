@@ -17,6 +17,9 @@ from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bus import config, figures
 from bus.anchors import outside
@@ -260,6 +263,18 @@ def test_a_root_by_which_no_stamp_could_be_verified_is_told_before_the_first_sta
     path = write(tmp_path, anchors={"timestamps": {"url": "http://127.0.0.1:9/", "ca": str(root)}})
     [(level, sentence)] = doctor(path, capfd, "doctor.authority")
     assert (level, sentence.startswith(said)) == ("wrong", True)
+
+
+@pytest.mark.parametrize(("days", "level"), [(40, None), (20, "warning"), (-1, "wrong")])
+def test_a_root_that_expires_is_told_before_no_stamp_holds_any_more(tmp_path, authority, capfd, days, level):
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(days)
+    name, key = x509.Name([]), ec.generate_private_key(ec.SECP256R1())
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, until - dt.timedelta(400), until).sign(key, hashes.SHA256())
+    root = tmp_path / "root.pem"
+    root.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    path = write(tmp_path, anchors={"timestamps": {"url": authority.url, "ca": str(root)}})
+    said = f"the last certificate in anchors.timestamps.ca is good until {until:%Y-%m-%d}"
+    assert doctor(path, capfd, "doctor.authority") == ([(level, said)] if level else [])
 
 
 def told(capfd, event: str) -> list[dict]:
