@@ -14,6 +14,7 @@ from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url
 from bus.cli.databases import reading
 from bus.cli.words import counted
 from bus.disk import whole
+from bus.errors import EvidenceError
 
 keys = family("The keys that sign the log.")
 BUNDLE = Path("fascicolo.zip")
@@ -71,6 +72,11 @@ def check_receipt(
     text = receipt.read_text("utf-8-sig", "replace")
     with contextlib.suppress(ValueError):  # as the header `Snodo-Receipt` has it
         text = base64.b64decode("".join(text.split()), validate=True).decode()
+    try:
+        note.parse(text.partition("\n\n")[2].encode())
+    except EvidenceError as error:
+        hint = "the answer to a message has it, as `receipt` and in the header Snodo-Receipt"
+        raise EvidenceError(f"{receipt} is no receipt: {error.sentence}", code=error.code, hint=hint) from error
     about = text, [*map(note.verifier, key)], [*map(note.verifier, log_key)]
     if tiles is not None:
         found = promised.judged_by_files(tiles, *about)

@@ -97,6 +97,10 @@ def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
     as_header = base64.b64encode(kept.encode()).decode()
     for other in (as_header, f"{as_header[:70]}\r\n{as_header[70:]}\n"):
         assert checked(tmp_path, other, capsys) == checked(tmp_path, kept, capsys)
+    (tmp_path / "altro.zip").write_bytes(b"PK\3\4 un fascicolo")
+    keys = ["--key", public(tmp_path, "receipts"), "--log-key", public(tmp_path, "log")]
+    assert main(["log", "check-receipt", str(tmp_path / "altro.zip"), *keys, "--config", str(tmp_path / "config.yaml")]) == 2
+    assert f"{tmp_path / 'altro.zip'} is no receipt: " in capsys.readouterr().err
     assert main(["log", "key", "show", "--config", str(tmp_path / "config.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["receipts"] == public(tmp_path, "receipts")
     assert checked(tmp_path, kept.replace("message", "mess\udcffage"), capsys)[0] == 2, "what is no text is no receipt"
