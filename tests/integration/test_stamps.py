@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 from rfc3161_client import decode_timestamp_response
 
 from bus.anchors import outside
+from bus.diagnostics import configure
 from bus.errors import EvidenceError
 from bus.log import timestamp
+from tests.integration.anchoring import bus
 from tests.tsa import Authority
 
 
@@ -71,3 +74,18 @@ def test_certificates_that_come_in_another_order_than_that_of_der_are_taken(auth
             timestamp.verified(wrong, stamped, roots)
     with pytest.raises(EvidenceError):
         timestamp.verified(answer, b"un altro\n", roots)
+
+
+def test_a_failure_that_became_another_one_is_told_when_it_does(tmp_path, authority, capfd):
+    with bus(tmp_path / "uno", timestamps={"url": authority.url, "ca": str(authority.root), "every": 100}) as one:
+        one.add(3)
+        configure("warning")
+        for answer in (b"<html>accedi</html>", b"<html>accedi, prego</html>", _refusing(2, "quota esaurita"), _refusing(2, "quota finita")):
+            authority.answer = lambda _, answer=answer: answer
+            one.app.anchoring.turn()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    told = [line["sentence"] for line in lines if line["event"] == "anchor.failed"]
+    assert told == [
+        "a time stamp that does not hold: it is none at all",
+        "no time stamp: the authority refused it (status 2): quota esaurita",
+    ]
