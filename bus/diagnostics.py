@@ -6,6 +6,7 @@ import logging
 import select
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from typing import Any, TextIO, cast
 
 from bus.errors import without_persons
 
-PATIENCE = 0.5
-"""Seconds for which a line waits until somebody takes it."""
+PATIENCE, SPAN = 0.5, 10.0
+"""Seconds for which all lines of a ``SPAN`` together wait to be taken: a slow reader holds up no more than one that stands still."""
 PIECE = 1000
 """Characters of which a pipe that can be written to takes at least so many at once: 4,096 bytes (PIPE_BUF), four for each."""
 
@@ -40,13 +41,15 @@ class _Stderr:
     """Whatever stderr is when a line is said: whoever embeds the bus may put another one in its place and close the first.
 
     A line that cannot be said (a full disk, a pipe whose reader is gone or stands still, no stderr at all) harms nobody: it is lost, and
-    counted. For a reader that stands still only the first such line waits.
+    counted. A reader that is slow or stands still holds them up for `PATIENCE`.
     """
 
     def __init__(self) -> None:
         self._lost = 0
         self._cut = False
         """Whether the last line was said in part."""
+        self._since, self._left = -SPAN, PATIENCE
+        """When this span began, and the seconds that are left in it to wait."""
         self._begun = threading.local()
         self._lock = threading.Lock()
 
@@ -63,21 +66,29 @@ class _Stderr:
         try:
             if self._lost:
                 before = "\n" if self._cut else ""
-                self._hand_over(f'{before}{{"event": "log.lost", "level": "warning", "lines": {self._lost}}}\n', 0)
+                self._hand_over(f'{before}{{"event": "log.lost", "level": "warning", "lines": {self._lost}}}\n')
                 self._lost = 0
-            self._hand_over(lines, PATIENCE)
+            self._hand_over(lines)
         except (OSError, ValueError, AttributeError):
             self._lost += lines.count("\n")
 
-    def _hand_over(self, lines: str, patience: float) -> None:
+    def _hand_over(self, lines: str) -> None:
         """Raises TimeoutError, an OSError, where nobody takes it."""
         for at in range(0, len(lines), PIECE):
-            if not _is_taken(patience):
+            if not self._is_taken():
                 self._cut |= at > 0
                 raise TimeoutError
             sys.stderr.write(lines[at : at + PIECE])
             sys.stderr.flush()
         self._cut = False
+
+    def _is_taken(self) -> bool:
+        now = time.monotonic()
+        if now - self._since > SPAN:
+            self._since, self._left = now, PATIENCE
+        taken = _is_taken(self._left)
+        self._left = max(0.0, self._left - (time.monotonic() - now))
+        return taken
 
     def flush(self) -> None:
         """Each line was."""
