@@ -359,9 +359,10 @@ class _Checker:
 
     def _null(self, name: str, known: Known, used: Used) -> None:
         """A plain path through a name that is null on some way, where no condition before it can tell that way from the others."""
-        if _needs_fields(used, name) and (null := self.nulls.why(name, known, used.pointer)):
-            hint = f"ask `when: {name} != null`, or write {{$value: ..., $default: ...}}"
-            sentence = f"`{name}` {null}, and has no fields then"
+        fields, taken = _needs_fields(used, name), _refuses_null(used, name)
+        if (fields or taken) and (null := self.nulls.why(name, known, used.pointer)):
+            hint = f"ask `when: {name} != null`, or write {'{$value: ..., $default: ...}' if fields else f'default({name}, …)'}"
+            sentence = f"`{name}` {null}, and {'has no fields then' if fields else 'then this has no value'}"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
 
     def _definable(self, name: str, pointer: Pointer) -> None:
@@ -536,6 +537,11 @@ _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": 
 def _needs_fields(used: Used, name: str) -> bool:
     """Whether it reads a field of a name whatever the rest of it says, and nothing else is provided."""
     return not used.guarded and any(one.path[0] == name and len(one.path) > 1 and one.needed for one in used.expression.references)
+
+
+def _refuses_null(used: Used, name: str) -> bool:
+    """Whether an operator or function of it takes a name, whatever the rest of it says, and no null."""
+    return not used.guarded and any(one.path == (name,) and one.bare and one.needed for one in used.expression.references)
 
 
 def _reads_fields(mapping: CompiledMapping, name: str) -> bool:

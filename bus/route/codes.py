@@ -182,7 +182,7 @@ CODES: dict[str, Code] = {
     ),
     "name.maybe-null": Code(
         "The name is null on some ways (after a deadline, where a call fails, of a list that has none), and no condition on the"
-        " way here asks: null has no fields.",
+        " way here asks: null has no fields, and most functions and operators take none.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),

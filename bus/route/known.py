@@ -16,6 +16,10 @@ Schema: TypeAlias = dict[str, Any]
 SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "number", "string", "boolean")}
 _TEXT = SCALARS["string"]
 MOMENT: Schema = {"type": "string", "format": "date-time"}
+ON_SOME_WAYS = "on some ways to this step"
+"""When a name is null that steps, of their own accord, make null on one way and not on another."""
+NO_ITEMS: Schema = {"type": "array", "maxItems": 0}
+"""A list that is written out and holds nothing: what its items would be is said by what it may be elsewhere."""
 KINDS = ("refused", "unreachable", "in_doubt", "invalid")
 
 ERROR_SCHEMA: Schema = {
@@ -96,9 +100,10 @@ def without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:
 
 
 def _met(ways: list[Known | None]) -> Known:
-    """What is known of a name that several ways give; null on one of them leaves the shape of the others."""
+    """What is known of a name that several ways give; null on one of them, or no items, leaves the shape of the others."""
     there = [one for one in ways if one]
     shapes = [one for one in there if one.schema.get("type") != "null"] or there
+    shapes = [one for one in shapes if one.schema != NO_ITEMS] or shapes
     sure = len(there) == len(ways) and all(one.sure for one in there)
     null = next((one.null for one in there if one.null), "")
     forgot = next((one.forgot for one in there if one.forgot), None)
@@ -107,8 +112,8 @@ def _met(ways: list[Known | None]) -> Known:
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     texts = frozenset[str]().union(*(one.texts for one in shapes)) if all(one.texts for one in shapes) else frozenset[str]()
     schema = shapes[0].schema
-    if len(shapes) < len(there):
-        schema = {"anyOf": [schema, {"type": "null"}], **definitions(schema)}
+    if any(one.schema.get("type") == "null" for one in there) and schema.get("type") != "null":
+        schema, null = {"anyOf": [schema, {"type": "null"}], **definitions(schema)}, null or ON_SOME_WAYS
     return Known(sure, schema, typed, null, forgot, texts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import kind_of
 from bus.mapping.shapes import resolve
-from bus.route.known import SCALARS, Known, Schema
+from bus.route.known import NO_ITEMS, SCALARS, Known, Schema
 from bus.route.values import Values
 from bus.source import Pointer
 
@@ -25,7 +25,7 @@ def made(value: Any, pointer: Pointer, values: Values) -> Known:
         there = [name for name, inner in value.items() if not _left_out(inner)]
         return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
     if isinstance(value, list):
-        return Known(schema={"type": "array"})
+        return Known(schema={"type": "array"} if value else NO_ITEMS)
     kind = kind_of(value)
     return Known(schema={"type": kind}, typed=values.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
 

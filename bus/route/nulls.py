@@ -13,7 +13,7 @@ from bus.mapping.template import Used, tested_in
 from bus.mapping.types import BUILT_IN
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import conditions_above
-from bus.route.known import Known, Scope
+from bus.route.known import ON_SOME_WAYS, Known, Scope
 from bus.source import Pointer, nearest
 
 
@@ -32,7 +32,7 @@ class Nulls:
         roots = self._roots.union((path[0] for path in tested_in(self._compiled.every)), self._compiled.unasked)
         misspelt = nearest(name, roots - self._compiled.parsed.names - BUILT_IN, 0.74)
         asked = misspelt or not self._compiled.unasked.isdisjoint(self._made_of(name)) or self._tell(self._before(place), name)
-        return "" if asked else f"is null {known.null}"
+        return "" if asked or (known.null == ON_SOME_WAYS and self._alike(name, place)) else f"is null {known.null}"
 
     def settled(self, before: Scope, after: Scope | None, ways: Sequence[Scope | None], conditions: Iterable[Pointer]) -> Scope | None:
         """What is known where ``ways`` that ``conditions`` chose meet: a name of which these tell is null no more, if a way has ended or
@@ -48,6 +48,12 @@ class Nulls:
         made = {"case", *self._made_of(name)}
         read = (reference for one in conditions for reference in one.expression.references)
         return any(one.path[0] in made and (one.path[0] != name or len(one.path) == 1 or one.tested) for one in read)
+
+    def _alike(self, name: str, place: Pointer) -> bool:
+        """Whether conditions that lead to a place ask about what those asked about that lead to a step which gives the name."""
+        given = [step.pointer for step in self._compiled.parsed.every if any(name == one for one, _ in step.gives)]
+        asked = {reference.path for pointer in given for one in self._before((*pointer, "")) for reference in one.expression.references}
+        return any(reference.path in asked for one in self._before(place) for reference in one.expression.references)
 
     def _before(self, place: Pointer) -> Iterator[Used]:
         """The conditions that a place stands under, and those of the clauses that were tried before its own."""

@@ -236,7 +236,8 @@ class Paths:
         """Whether what is at a path may be null, and is asked by nobody but `has`."""
         if path not in self.asked or "[]" in path or not leads_to_null(self.values.named(path[0], used).schema, path[1:]):
             return False
-        return asked_by_has(path, [used, *(one for one in self.values.lists.values() if part_of(one.pointer) in {"when", "$when"})])
+        asking = [one for one in self.values.lists.values() if part_of(one.pointer) in {"when", "$when"}]
+        return asked_by_has(path, [used, *asking] if used.expression.in_cel else asking)
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
         paths = kept_nulls(used, self.values.lists.values())
