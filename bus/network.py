@@ -1,4 +1,4 @@
-"""The way to other machines over HTTP: a forward proxy, its setting and the connection through it; whose certificates are trusted.
+"""The way to other machines: a host's addresses; over HTTP a forward proxy and the connection through it; whose certificates are trusted.
 
 https goes through a tunnel (``CONNECT``, RFC 9110 §9.3.6), in which nothing is said but TLS to the system itself; plain HTTP is asked of
 the proxy by whole addresses (RFC 9112 §3.2.2). A tunnel that does not open leaves no doubt: no byte for the system has left.
@@ -37,6 +37,38 @@ def said_by_tls(error: ssl.SSLError) -> str:
     return str(getattr(error, "verify_message", "") or (error.reason or "").replace("_", " ").lower())
 
 
+class NoConnection(TimeoutError):
+    """None of a host's addresses has answered in time."""
+
+
+def connected(host: str, port: int, most: float, until: float) -> socket.socket:
+    """A connection to the first of a host's addresses that takes one: within ``most`` seconds each, and all before the monotonic ``until``.
+
+    What is left is shared by the addresses that are still to be tried: behind some that are silent, as those of IPv6 where nobody
+    routes it, the next has its turn. Raises OSError.
+    """
+    why: OSError = NoConnection("timed out")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "no host has such a name") from None
+    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+        made = None
+        try:
+            made = socket.socket(family, kind, protocol)
+            made.settimeout(max(min(most, (until - time.monotonic()) / left), 0.001))
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.connect(address)
+            made.settimeout(max(min(most, until - time.monotonic()), 0.001))
+        except OSError as error:
+            why = NoConnection("timed out") if isinstance(error, TimeoutError) else error
+            if made is not None:
+                made.close()
+        else:
+            return made
+    raise why
+
+
 class NoWay(OSError):
     """The proxy cannot be reached, or lets nothing through. Its text names the proxy, and no secret."""
 
@@ -65,9 +97,8 @@ class Proxy(Exact):
         """A connection for requests to ``host`` (with its port): to the proxy, for https through it. Raises `NoWay` within ``seconds``."""
         until, place = time.monotonic() + seconds, urlsplit(self.url)
         try:
-            line = socket.create_connection((place.hostname or "", place.port or 0), timeout=seconds)
+            line = connected(place.hostname or "", place.port or 0, seconds, until)
             try:
-                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if scheme == "https":
                     self._open(line, host if re.search(r":[0-9]+$", host) else f"{host}:443", until)
             except BaseException:

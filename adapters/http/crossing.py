@@ -51,39 +51,6 @@ def current() -> Crossing:
     return made
 
 
-class NoConnection(TimeoutError):
-    """None of a host's addresses has answered in time."""
-
-
-def connected(host: str, port: int, most: float) -> socket.socket:
-    """A connection to the first of a host's addresses that takes one, within ``most`` seconds each and the crossing's deadline for all.
-
-    What is left is shared by the addresses that are still to be tried: behind some that are silent, as those of IPv6 where nobody
-    routes it, the next has its turn. Raises OSError.
-    """
-    why: OSError = NoConnection("timed out")
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except UnicodeError:
-        raise socket.gaierror(socket.EAI_NONAME, "no host has such a name") from None
-    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
-        made = None
-        try:
-            share = min(most, current().remaining() / left)
-            made = socket.socket(family, kind, protocol)
-            made.settimeout(share)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.connect(address)
-            made.settimeout(min(most, current().remaining()))
-        except OSError as error:
-            why = NoConnection("timed out") if isinstance(error, TimeoutError) else error
-            if made is not None:
-                made.close()
-        else:
-            return made
-    raise why
-
-
 def is_plain(sock: Any) -> bool:
     """Whether it is no TLS socket, which may have to read in order to write."""
     return type(sock) is socket.socket

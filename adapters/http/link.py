@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import Field
 
-from adapters.http.crossing import connected, current, is_plain, never_block
+from adapters.http.crossing import current, is_plain, never_block
 from adapters.http.message import Reading, Reply, request_of, send
 from adapters.http.outcome import shut_out
 from adapters.shapes import WebAddress
 from bus.adapter import LocalFileOrNone, Settings
-from bus.network import Proxy, ProxyOrNone, has_authorities
+from bus.network import Proxy, ProxyOrNone, connected, has_authorities
 
 ALONE = frozenset({"once", "queryable"})
 """Effects that go over a connection of their own: one that the peer just dropped would leave a doubt that costs a wait, or a person."""
@@ -69,7 +69,7 @@ class Link:
                 if self.proxy is not None:  # urllib3 takes what it gets for the system: TLS begins in the tunnel, or not at all
                     line = partial(self.proxy.line, scheme, host, connection.timeout)
                 else:
-                    line = partial(connected, connection.host, connection.port, self.connect)
+                    line = partial(connected, connection.host, connection.port, self.connect, current().deadline)
                 connection._new_conn = line  # noqa: SLF001
                 connection.connect()
                 connection.opened = time.monotonic()

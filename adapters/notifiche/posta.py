@@ -15,9 +15,10 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import TYPE_CHECKING, Any
 
-from adapters.http.crossing import BoundedRaw, Crossing, connected, crossing
+from adapters.http.crossing import BoundedRaw, Crossing, crossing
 from adapters.http.outcome import reason
 from bus.adapter import Call, InDoubt, Refused, Unreachable
+from bus.network import connected
 
 if TYPE_CHECKING:
     from adapters.notifiche.adapter import NotificheSettings
@@ -134,7 +135,7 @@ class _Session(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
         context = _tls(self._settings) if self._settings.smtp_cifratura == "tls" else None
-        plain = connected(host, port, timeout)
+        plain = connected(host, port, timeout, self._going.deadline)
         return context.wrap_socket(plain, server_hostname=host) if context else plain
 
     def send(self, s: Any) -> None:

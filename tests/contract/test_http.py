@@ -208,6 +208,15 @@ def test_however_many_addresses_a_host_has_the_deadline_holds(monkeypatch: pytes
     assert time.monotonic() - begun < 3
 
 
+def test_a_proxy_of_many_addresses_is_given_up_at_the_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = time.monotonic()
+    with _silent() as silent:
+        _named(monkeypatch, *[silent] * 8)
+        error, _ = send("http://sistema.example", timeout=1.0, body={}, settings={"proxy": "http://proxy.example:3128"})
+    assert (type(error), error.cause) == (Unreachable, "the proxy proxy.example:3128: timed out")
+    assert time.monotonic() - begun < 3
+
+
 def test_of_addresses_that_refuse_the_last_one_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     _named(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", 1))
     error, _ = send("http://sistema.example", timeout=5.0, body={})
