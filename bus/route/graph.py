@@ -18,7 +18,7 @@ Side = Literal["below", "aside", "late", "inside"]
 """
 
 _LEAST = 36
-"""Longer conditions are cut in text and Mermaid."""
+"""Longer conditions are cut in Mermaid, and other texts twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _when(clause: Mapping[str, Any], default: str) -> str:
 
 
 def as_text(route: Mapping[str, Any]) -> str:
-    """An outline, one line for each step and way."""
+    """An outline, one line for each step and way; nothing is cut: it is the picture for who does not see it."""
     head = f"{route['route']}@{route['version']}  on {route['on']}"
     return "\n".join([head, *_lines(outline(route), "")])
 
@@ -134,8 +134,8 @@ def as_text(route: Mapping[str, Any]) -> str:
 def _lines(cards: Sequence[Card], lead: str) -> Iterator[str]:
     for position, card in enumerate(cards):
         last = position == len(cards) - 1
-        when = f"  (if {_short(card.when)})" if card.when else ""
-        yield f"{lead}{'└─' if last else '├─'} {card.id}: {card.kind} {_short(card.says)}{when}"
+        when = f"  (if {_one_line(card.when)})" if card.when else ""
+        yield f"{lead}{'└─' if last else '├─'} {card.id}: {card.kind} {_one_line(card.says)}{when}"
         inner = f"{lead}{'   ' if last else '│  '}"
         for number, way in enumerate(card.ways):
             if way.side == "inside":
@@ -148,11 +148,15 @@ def _lines(cards: Sequence[Card], lead: str) -> Iterator[str]:
 
 def _label(card: Card, way: Way) -> str:
     words = {} if way.label in {"otherwise", "any error"} else {"call": "on error", "choose": "if", "parallel": "beside"}
-    return f"{words.get(card.kind, '')} {_short(way.label)}".strip()
+    return f"{words.get(card.kind, '')} {_one_line(way.label)}".strip()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _short(text: str, most: int = 2 * _LEAST) -> str:
-    text = " ".join(text.split())
+    text = _one_line(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -135,6 +135,13 @@ def test_an_outline_tells_the_ways() -> None:
     assert "├─ righe: each riga of body.righe  (if has(body.righe))\n│  └─ riga: set cap\n" in text
 
 
+def test_an_outline_cuts_nothing() -> None:
+    """It is what a screen reader reads in the place of a picture, where the rest of a condition is under the cursor."""
+    when = " && ".join(f"body.campo_{n} != null" for n in range(12))
+    step = {"id": "a", "when": when, "call": "a.b", "on_error": [{"when": when, "steps": [{"id": "b", "each": when, "steps": []}]}]}
+    assert as_text({"route": "a.b", "version": 1, "on": "c.d", "steps": [step]}).count(when) == 3
+
+
 def test_what_is_written_cannot_break_a_picture() -> None:
     step = {"id": "a", "when": 'body.x < 3 && "<&" != body.y', "set": {"n": "1"}}
     ET.fromstring(route_svg({"route": "a.b", "version": 1, "on": "<x>&", "purpose": '"<', "steps": [step]}))
