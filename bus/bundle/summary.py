@@ -46,7 +46,7 @@ README = """\
 Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica con Python 3.9 o successivo, senza rete e
 senza installare altro:
 
-    python3 -I verify.py FASCICOLO.zip --key CHIAVE
+    python3 -I verify.py FASCICOLO.zip --key CHIAVE        (in Windows: py -I verify.py ...)
 
 CHIAVE e' la chiave pubblica del registro, pubblicata dall'ente (non quella scritta qui dentro). Meglio un verify.py preso
 da una copia fidata del programma che quello del fascicolo: deve essere lo stesso file.
