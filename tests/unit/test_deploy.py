@@ -259,6 +259,13 @@ def test_a_door_that_is_back_is_asked_again_before_the_other_one_is_restarted(fi
     assert [int(seconds) < restarted for seconds in left_out] == [True, True]
 
 
+@pytest.mark.parametrize("file", ["nginx/snodo-upstream.conf", "container/snodo-upstream.conf"])
+def test_a_door_that_hangs_gets_no_more_than_what_hangs_in_it(file):
+    """In turns six senders, of which each waited for it soon, got through 266 messages in 83 s, and 2,451 so. It must stand before keepalive."""
+    words = re.findall(r"^    (\w+)", (DEPLOY / file).read_text("utf-8"), re.MULTILINE)
+    assert words == ["least_conn", "server", "server", "keepalive", "keepalive_timeout"]
+
+
 def test_the_proxy_takes_what_the_bus_takes_and_waits_as_long():
     text = (DEPLOY / "nginx/snodo.conf").read_text("utf-8")
     settings = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
