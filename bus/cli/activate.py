@@ -150,8 +150,18 @@ def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Itera
 
     told = list(_otherwise(active["parts"], catalog.parts))
     yield from told
+    yield from _forgotten(active["parts"]["routes"], catalog)
     if not told:
         yield from (f"{path}: only comments or tests" for path in _differing(active["files"], fingerprints(files)))
+
+
+def _forgotten(before: Mapping[str, str], catalog: Catalog) -> Iterator[str]:
+    """New routes with a `key` of their own beside some that are gone: under another name what was taken is known no more."""
+    gone = ", ".join(sorted(before.keys() - catalog.routes.keys()))
+    for name in sorted(catalog.routes.keys() - before.keys()) if gone else ():
+        plan = catalog.routes[name].plan
+        if plan.key is not None and catalog.types[plan.on].key is None:
+            yield f"route {name}: its `key` knows nothing of what a route that is gone took ({gone}): the same message again is done again"
 
 
 def _otherwise(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

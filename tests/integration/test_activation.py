@@ -315,6 +315,24 @@ def test_status_activate_and_rollback_on_the_command_line(
         assert "catalog.no-routes" in capsys.readouterr().err
 
 
+def test_a_route_under_another_name_is_told_to_know_nothing_of_what_it_took(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a route's `key` tells is known under its name: a message that comes again would be done again, and nobody would be told."""
+    bus.edit(SALUTA, "on: prova.saluto", "on: prova.saluto\nkey: body.nome")
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["activate", "--reason", "a key"])
+        assert "knows nothing" not in capsys.readouterr().out
+        bus.greet()
+        bus.edit(SALUTA, "route: prova.saluta", "route: prova.salve")
+        (bus.folder / SALUTA).rename((bus.folder / SALUTA).with_name("salve.yaml"))
+        assert 1 == cli.main(["status"])
+        said = "route prova.salve: its `key` knows nothing of what a route that is gone took (prova.saluta)"
+        assert said in capsys.readouterr().out
+        assert 0 == cli.main(["activate", "--reason", "another name"])
+        assert said in capsys.readouterr().out
+
+
 def test_status_says_of_files_in_force_that_a_later_version_of_snodo_would_not_take_them(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
