@@ -51,6 +51,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def visible(text: str) -> str:
     """The text, with what nobody sees in it written out (``\\u202e`` turns the rest of a line round): for who trusts what is shown."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

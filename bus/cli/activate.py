@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Reason, Settings, Url, client, family, given, show
-from bus.cli.words import counted, when
-from bus.errors import RulesError
+from bus.cli.words import when
+from bus.errors import RulesError, counted
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog

@@ -12,9 +12,8 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
 from bus.cli.databases import reading
-from bus.cli.words import counted
 from bus.disk import whole
-from bus.errors import EvidenceError
+from bus.errors import EvidenceError, counted
 
 keys = family("The keys that sign the log.")
 BUNDLE = Path("fascicolo.zip")

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
-from bus.cli.words import counted
 from bus.disk import OWNER_ONLY, whole
+from bus.errors import counted
 
 app = family()
 

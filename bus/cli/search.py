@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, show
-from bus.cli.words import counted, when
+from bus.cli.words import when
 from bus.client import Client
-from bus.errors import SnodoError, visible
+from bus.errors import SnodoError, counted, visible
 from bus.jsontext import parse_object
 
 OPENED = 2000

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Url, client, escaped, family, show
-from bus.cli.words import counted
+from bus.errors import counted
 
 app = family("List the services of the portal, or show one.", bare="list", other="show")
 

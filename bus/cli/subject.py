@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, escaped, family, show
-from bus.cli.words import counted, when
+from bus.cli.words import when
+from bus.errors import counted
 
 app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
 

@@ -11,8 +11,8 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
-from bus.errors import visible
+from bus.cli.words import BAD, GOOD, clock_of, day_of, sentence, sign, when
+from bus.errors import counted, visible
 from bus.log.record import items_of
 
 WIDEST = 400

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bus.cli.common import CONFIG, Format, Json, Settings, family
-from bus.cli.words import counted
+from bus.errors import counted
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared

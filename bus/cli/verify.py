@@ -15,10 +15,9 @@ import typer
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.databases import give_keys, reading, store_of
 from bus.cli.failures import NOT_VERIFIED
-from bus.cli.words import counted
 from bus.clock import text_of_posix
 from bus.disk import save
-from bus.errors import EvidenceError
+from bus.errors import EvidenceError, counted
 
 if TYPE_CHECKING:
     from bus.log.note import Note, Verifier

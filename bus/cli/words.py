@@ -100,11 +100,6 @@ def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         yield f"effect {data['effect']}"
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def sign(kind: str) -> str:
     return WORDS[kind][0]
 

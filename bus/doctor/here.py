@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from bus import config as settings_file
 from bus.config import file_of
 from bus.disk import IN_MEMORY, filesystem
-from bus.doctor.verdict import Surroundings, Verdict, counted, megabytes, ok, warning, wrong
-from bus.errors import ConfigError
+from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
+from bus.errors import ConfigError, counted
 from bus.examine import examine
 from bus.message import texts_in
 from bus.secrets import secrets_in

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus.errors import counted
 from bus.replay.evidence import Rulebook
 from bus.replay.recount import RESULTS, Verdict
 
@@ -43,11 +44,7 @@ class Report:
     def as_text(self) -> str:
         lines = [line for one in self.kept for line in _lines(*one)]
         counts = ", ".join(f"{self.counts[name]:,} {name}" for name in RESULTS if self.counts[name] or name == "equal")
-        return "\n".join([*lines, f"{_many(self.counts.total(), 'run')}, {_many(self.steps, 'step')} recomputed: {counts}"])
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+        return "\n".join([*lines, f"{counted(self.counts.total(), 'run')}, {counted(self.steps, 'step')} recomputed: {counts}"])
 
 
 def _verdict(verdict: Verdict, places: list[str]) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def _verdict(verdict: Verdict, places: list[str]) -> dict[str, Any]:
 
 def _lines(verdict: Verdict, places: list[str]) -> Iterator[str]:
     opening = verdict.opening
-    yield f"{opening.run}  {opening.name}  {verdict.state}  {_many(verdict.steps, 'step')}: {verdict.result}"
+    yield f"{opening.run}  {opening.name}  {verdict.state}  {counted(verdict.steps, 'step')}: {verdict.result}"
     for one, at in zip(verdict.differences, places, strict=True):
         fields = f" ({', '.join(one.fields[:6])}{', …' if len(one.fields) > 6 else ''})" if one.fields else ""
         yield f"    {one.result} at {at}: {one.place}{f' [{one.path}]' if one.path else ''}: {one.sentence}{fields}"

@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from bus.cli import demo, main, watch
-from bus.cli.words import counted
 from bus.client import Client, ClientError
-from bus.errors import ConfigError
+from bus.errors import ConfigError, counted
 from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import key_of as town_key
 from tests.small_bus import key_of, running, write
