@@ -254,7 +254,8 @@ def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_tha
             with pytest.raises(StoreError) as refused:
                 open_store(url)
             [told] = [one for one in examined(write(tmp_path, store={"url": url}))[code] if one.level == "wrong"]
-            assert (refused.value.code, refused.value.hint) == ("store.rights", told.next)
+            assert refused.value.code == "store.rights"
+            assert refused.value.hint.startswith(told.next), "it may add what who only reads needs"
             assert "deploy/postgresql/grants.sql" in told.next
             assert table in told.what
             raw.execute(f"GRANT {right} ON {table} TO povero")
