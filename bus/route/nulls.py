@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import count, islice, takewhile
 
 from bus.mapping.shapes import takes_null
@@ -29,9 +30,8 @@ class Nulls:
         """When a name is null at a place, in words; empty where it surely is not, or where a condition before it may tell."""
         if not known.null:
             return "may be null here" if not self._roots and takes_null(known.schema, known.schema) else ""
-        roots = self._roots.union((path[0] for path in tested_in(self._compiled.every)), self._compiled.unasked)
-        misspelt = nearest(name, roots - self._compiled.parsed.names - BUILT_IN, 0.74)
-        asked = misspelt or not self._compiled.unasked.isdisjoint(self._made_of(name)) or self._tell(self._before(place), name)
+        unsure = not self._compiled.unasked.isdisjoint(self._made_of(name))
+        asked = unsure or self._tell(self._before(place), name) or nearest(name, self._unknown, 0.74)
         return "" if asked or (known.null == ON_SOME_WAYS and self._alike(name, place)) else f"is null {known.null}"
 
     def settled(self, before: Scope, after: Scope | None, ways: Sequence[Scope | None], conditions: Iterable[Pointer]) -> Scope | None:
@@ -69,18 +69,33 @@ class Nulls:
                 whens = ((*place[:end], "choose", earlier, "when") for earlier in count())
                 yield from takewhile(self._by_pointer.__contains__, islice(whens, number if isinstance(number, int) else None))
 
+    @cached_property
+    def _unknown(self) -> set[str]:
+        """Names that conditions ask about and that nobody gives: they may be meant for others."""
+        asked = self._roots.union((path[0] for path in tested_in(self._compiled.every)), self._compiled.unasked)
+        return asked - self._compiled.parsed.names - BUILT_IN
+
     def _made_of(self, name: str) -> frozenset[str]:
         """A name, and those that steps make of it, or give where a condition asks about it."""
         if name not in self._made:
             made, before = {name}, 0
             while len(made) > before:
                 before = len(made)
-                for step in self._compiled.parsed.every:
-                    read = (*self._compiled.used.get(step.pointer, ()), *self._before(step.pointer)) if step.gives else ()
-                    if any(made & one.expression.names for one in read):
-                        made |= {given for given, _ in step.gives}
+                for read, given in self._makers:
+                    if not made.isdisjoint(read):
+                        made |= given
             self._made[name] = frozenset(made)
         return self._made[name]
+
+    @cached_property
+    def _makers(self) -> Sequence[tuple[frozenset[str], frozenset[str]]]:
+        """Of each step that gives names: those that it reads, or the conditions it stands under, and those that it gives."""
+        found = []
+        for step in self._compiled.parsed.every:
+            if given := frozenset(name for name, _ in step.gives):
+                read = (*self._compiled.used.get(step.pointer, ()), *self._before(step.pointer))
+                found.append((frozenset[str]().union(*(one.expression.names for one in read)), given))
+        return found
 
 
 def _over(name: str, known: Known, way: Scope | None) -> bool:
