@@ -201,8 +201,12 @@ class Paths:
             name = as_written(path)
             hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
             sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
-            tell = partial(self.report.report, used.pointer, "path.kept-null", sentence, hint, "warning", within=place_of(used, path))
-            self.doubts.add((*used.pointer, name), path[0], tell)
+            self._doubt(used, path, "path.kept-null", sentence, hint)
+
+    def _doubt(self, used: Used, path: tuple[str, ...], code: str, sentence: str, hint: str) -> None:
+        """A warning about a path in an expression, for `Doubts` to tell."""
+        tell = partial(self.report.report, used.pointer, code, sentence, hint, "warning", within=place_of(used, path))
+        self.doubts.add((*used.pointer, as_written(path)), path[0], tell)
 
     def _null_on_the_way(self, used: Used) -> None:
         """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
@@ -215,10 +219,7 @@ class Paths:
             if place:
                 name = as_written(place)
                 hint = f"ask first: `when: {name} != null`, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), {{}})"
-                sentence = f"`{name}` may be null: then this has no value"
-                within = place_of(used, place)
-                tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
-                self.doubts.add((*used.pointer, name), path[0], tell)
+                self._doubt(used, place, "path.maybe-missing", f"`{name}` may be null: then this has no value", hint)
 
     def _null_though_there(self, used: Used) -> None:
         """What may be null, of which only `has` is asked, where a field of it is read, or what it is goes to what refuses null."""
@@ -228,9 +229,7 @@ class Paths:
                 name = as_written(place)
                 sentence = f"`{name}` may be null: then this has no value, and has(...) asks only whether it is there"
                 hint = f"ask `{name} != null`, too, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), …)"
-                within = place_of(used, place)
-                tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
-                self.doubts.add((*used.pointer, name), place[0], tell)
+                self._doubt(used, place, "path.maybe-missing", sentence, hint)
 
     def _there_as_null(self, path: tuple[str, ...], used: Used) -> bool:
         """Whether what is at a path may be null, and is asked by nobody but `has`."""
