@@ -86,7 +86,7 @@ class _Stderr:
         now = time.monotonic()
         if now - self._since > SPAN:
             self._since, self._left = now, PATIENCE
-        taken = _is_taken(self._left)
+        taken = _takes_more(self._left)
         self._left = max(0.0, self._left - (time.monotonic() - now))
         return taken
 
@@ -94,7 +94,7 @@ class _Stderr:
         """Each line was."""
 
 
-def _is_taken(patience: float) -> bool:
+def _takes_more(patience: float) -> bool:
     """Whether `PIECE` can be written to stderr, at the latest in ``patience`` seconds, without a wait for who reads it."""
     try:
         number = sys.stderr.fileno()

@@ -160,6 +160,13 @@ def texts_in(value: JsonValue) -> Iterator[str]:
             yield from texts_in(inner)
 
 
+def without_nulls(value: JsonValue) -> JsonValue:
+    """A JSON value without the fields that are null, as requests are kept; null items of lists stay."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
 def envelope_of(message: Message) -> dict[str, Any]:
     """The message as a CloudEvents JSON object without ``data``; absent attributes are left out."""
     given = zip(_ENVELOPE_NAMES, _envelope_values(message), strict=True)

@@ -24,7 +24,7 @@ from bus.engine.interpreter import Walk, Watch
 from bus.engine.recorded import LAST, Told, follow
 from bus.errors import ExpressionError, NotFound, RulesError
 from bus.log.record import Record
-from bus.message import JsonValue, canonical, parsed
+from bus.message import JsonValue, canonical, parsed, without_nulls
 from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import changes
 
@@ -333,7 +333,7 @@ class _Life:
     def _compare_request(self, ask: Call, recorded: bytes | None) -> None:
         if recorded is None or recorded == canonical(ask.request):
             self._compare_value(ask, "request", recorded, ask.request)
-        elif recorded != canonical(_without_nulls(ask.request)):
+        elif recorded != canonical(without_nulls(ask.request)):
             self._compare_taken(ask, parsed(recorded))
 
     def _compare_taken(self, ask: Call, recorded: JsonValue) -> None:
@@ -409,13 +409,6 @@ def _taken(operation: Operation, request: JsonValue) -> tuple[JsonValue, list[st
         return operation.request.model_validate(request).model_dump(mode="json", exclude_none=True), []
     except ValidationError as error:
         return None, [".".join(map(str, fault["loc"])) for fault in error.errors()]
-
-
-def _without_nulls(value: JsonValue) -> JsonValue:
-    """As requests are kept: what is nothing is not said."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _alone(_: Any, made: Any) -> Any:

@@ -21,7 +21,7 @@ from bus.catalog import Catalog
 from bus.clock import moment_of, text_of
 from bus.errors import Invalid, NotFound, SnodoError
 from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, Message, parsed
+from bus.message import JsonObject, JsonValue, Message, parsed, without_nulls
 from bus.replay.evidence import Evidence, Opening
 from bus.route.model import TestDocument
 from bus.route.plan import ParallelStep, Plan
@@ -227,19 +227,13 @@ def _short(answer: JsonValue, operation: Operation | None) -> JsonValue:
     """An answer without the nulls that its shape adds by itself."""
     if operation is None or not isinstance(answer, dict):
         return answer
-    short = _without_nulls(answer)
+    short = without_nulls(answer)
     model: type[BaseModel] = operation.answer
     try:
         same = model.model_validate(short).model_dump(mode="json") == answer
     except ValueError:
         same = False
     return short if same else answer
-
-
-def _without_nulls(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _ending(name: str) -> str:
