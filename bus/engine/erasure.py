@@ -170,8 +170,8 @@ def _keys_of(
 
 def _came_since(tx: Tx, found: Reach, time: dt.datetime) -> list[str]:
     """Who has sent, since then, what runs that are not over are for; other than the bus itself."""
-    messages = (tx.one("message", id=one) for one in {row["message"] for row in found.open})
-    return sorted({row["sender"] for row in messages if row is not None and moment_of(row["time"]) > time} - {"bus"})
+    messages = tx.all("messages_by_id", messages=listed({row["message"] for row in found.open}))
+    return sorted({row["sender"] for row in messages if moment_of(row["time"]) > time} - {"bus"})
 
 
 def _open(found: Reach, senders: Sequence[str]) -> Conflict:
@@ -216,15 +216,20 @@ def holdings(tx: Tx, subject: str) -> Reach:
     person is left in the case.
     """
     named = _named(tx, subject)
-    found, cases = dict.fromkeys(row["message"] for row in named), dict.fromkeys(row["case_id"] for row in named)
-    for case in cases:
-        others = [row["id"] for row in tx.all("messages_of_case", case_id=case) if row["id"] not in found]
-        if not any(tx.all("holders_of_message", message=one) for one in others):
-            found.update(dict.fromkeys(one for one in others if not log.is_erased(tx, one)))
-    files = dict.fromkeys(row["file"] for message in found for row in tx.all("enclosures_of_message", message=message))
-    only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
-    runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
-    return Reach(tuple(found), tuple(only), tuple(runs), tuple(file for file in files if file not in only))
+    found, cases = dict.fromkeys(row["message"] for row in named), listed(sorted({row["case_id"] for row in named}))
+    found.update(dict.fromkeys(_nameless(tx, cases, found)))
+    files = [row["file"] for row in tx.all("files_of_messages", messages=listed(found))]
+    shared = {row["file"] for row in tx.all("enclosures_of_files", files=listed(files)) if row["message"] not in found}
+    runs = tuple(row for row in tx.all("runs_of_cases", cases=cases) if row["state"] not in OVER)
+    return Reach(tuple(found), tuple(one for one in files if one not in shared), runs, tuple(one for one in files if one in shared))
+
+
+def _nameless(tx: Tx, cases: str, found: Collection[str]) -> list[str]:
+    """Of cases the other messages, where none of these names a person; but for those that are erased."""
+    others = [row for row in tx.all("members_of_cases", cases=cases) if row["id"] not in found]
+    held = {row["message"] for row in tx.all("holding_among", messages=listed(row["id"] for row in others))}
+    theirs = {row["case_id"] for row in others if row["id"] in held}
+    return [row["id"] for row in others if row["case_id"] not in theirs and row["nonce"] is not None and not log.is_gone(tx, row)]
 
 
 def _named(tx: Tx, subject: str) -> Sequence[Mapping[str, Any]]:

@@ -330,17 +330,8 @@ def _requested(tx: Tx, record: Record, values: Values) -> None:
 
 def _erased(tx: Tx, record: Record, values: Values) -> None:
     """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
-    messages, weak = record.data["messages"], listed(sorted(WEAK))
-    for message in messages:
-        tx.do("drop_weak_message_keys", message=message, weak=weak)
-        tx.do("drop_holders", message=message)
-        tx.do("drop_enclosures", message=message)
-        tx.do("forget_waits_for_persons", message=message, weak=weak)
-    for one in log.of_messages(tx, messages):
-        if facts := one.payload("facts"):
-            tx.do("forget_facts_of", payload=facts)
-    for case in sorted({row["case_id"] for row in tx.all("messages_by_id", messages=listed(messages))}):
-        tx.do("drop_weak_case_keys", case_id=case)
+    if record.data["messages"]:
+        _forget_persons(tx, record.data["messages"])
     for file in record.data["files"]:
         tx.do("drop_attachment", file=file)
     for key in record.data["keys"]:
@@ -348,6 +339,17 @@ def _erased(tx: Tx, record: Record, values: Values) -> None:
     for row in tx.all("all_erasures"):
         if parsed(row["value"])["key"] in record.data["keys"]:
             tx.do("drop_mark", name=row["name"])
+
+
+def _forget_persons(tx: Tx, identities: Sequence[str]) -> None:
+    messages, weak = listed(identities), listed(sorted(WEAK))
+    tx.do("drop_weak_message_keys", messages=messages, weak=weak)
+    tx.do("drop_holders", messages=messages)
+    tx.do("drop_enclosures", messages=messages)
+    tx.do("forget_waits_for_persons", messages=messages, weak=weak)
+    facts = [payload for one in log.of_messages(tx, identities) if (payload := one.payload("facts"))]
+    tx.do("forget_facts_of", payloads=listed(facts))
+    tx.do("drop_weak_case_keys", cases=listed(sorted({row["case_id"] for row in tx.all("messages_by_id", messages=messages)})))
 
 
 CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {

@@ -16,7 +16,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import IO
@@ -151,18 +151,21 @@ class Folder(Blocks):
         """Overwritten in place: the file keeps nothing of them, nor do copies that a rekeying which was cut off has left."""
         with kept("keys cannot be destroyed", code="keys.not-destroyed", hint=LEFT):
             folders = copies(self.folder.parent)
-            for key in keys:
+            for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
+                places = [key % BLOCK * SLOT for key in some]
                 for folder in folders:
-                    self._overwrite(folder / self._path(key // BLOCK).name, key % BLOCK * SLOT)
+                    self._overwrite(folder / self._path(block).name, places)
             with self._mark.open("ab") as mark:
                 mark.write(b".")
                 os.fsync(mark.fileno())
 
-    def _overwrite(self, block: Path, at: int) -> None:
+    def _overwrite(self, block: Path, places: Sequence[int]) -> None:
         with contextlib.suppress(FileNotFoundError), block.open("r+b") as file:
-            if at + SLOT <= os.fstat(file.fileno()).st_size:
-                os.pwrite(file.fileno(), GONE, at)
-                os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+            for at in places:
+                if at + SLOT <= size:
+                    os.pwrite(file.fileno(), GONE, at)
+            os.fsync(file.fileno())
 
     def generation(self) -> object:
         with _kept(), contextlib.suppress(FileNotFoundError):
@@ -263,9 +266,8 @@ class Keyring:
         finally:  # who opens one from now on has it from the disk
             for number in numbers:
                 self._open.pop(number, None)
-        for number in numbers:
-            if not self.is_gone(number):
-                raise StoreError(f"key {number} cannot be destroyed", code="keys.not-destroyed", hint=LEFT)
+        if left := self.left(numbers):
+            raise StoreError(f"key {left[0]} cannot be destroyed", code="keys.not-destroyed", hint=LEFT)
 
     def close(self) -> None:
         if self._held is not None:

@@ -135,13 +135,20 @@ def message(tx: Tx, identity: str) -> tuple[Any, Key]:
 
 
 def is_erased(tx: Tx, identity: str) -> bool:
-    """Whether a message cannot be read any more, for good: what only the key store lacks, a newer copy of it may bring back."""
-    try:
-        message(tx, identity)
-    except (KeyError, Erased):
-        return True
-    except KeyMissing:
-        pass
+    """Whether a message cannot be read any more, for good."""
+    row = messages(tx, [identity]).get(identity)
+    return row is None or is_gone(tx, row)
+
+
+def is_gone(tx: Tx, row: Row) -> bool:
+    """Whether the key of a payload (``nonce``) was destroyed: what only the key store lacks, a newer copy of it may bring back."""
+    number = sealing.key_number(sealing.nonce_of(row))
+    with contextlib.suppress(KeyMissing):
+        try:
+            if number is not None:
+                tx.keys.key(number)
+        except Erased:
+            return True
     return False
 
 

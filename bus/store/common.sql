@@ -422,7 +422,7 @@ INSERT INTO facts (adapter, kind, key, payload) VALUES (:adapter, :kind, :key, :
 ON CONFLICT (adapter, kind, key) DO UPDATE SET payload = excluded.payload
 
 -- name: forget_facts_of
-DELETE FROM facts WHERE payload = :payload
+DELETE FROM facts WHERE payload IN :list(payloads)
 
 -- name: fact
 SELECT payload FROM facts WHERE adapter = :adapter AND kind = :kind AND key = :key
@@ -469,15 +469,18 @@ INSERT INTO enclosures (file, message) VALUES (:file, :message) ON CONFLICT DO N
 -- name: enclosures_of_file
 SELECT message FROM enclosures WHERE file = :file ORDER BY message
 
--- name: enclosures_of_message
-SELECT file FROM enclosures WHERE message = :message ORDER BY file
+-- name: enclosures_of_files
+SELECT file, message FROM enclosures WHERE file IN :list(files)
 
--- What names a person, as the key by which runs of a message waited.
+-- name: files_of_messages
+SELECT DISTINCT file FROM enclosures WHERE message IN :list(messages) ORDER BY file
+
+-- What names a person, as the key by which runs of some messages waited.
 -- name: forget_waits_for_persons
-UPDATE waits SET name = '', value = '' WHERE name IN :list(weak) AND run IN (SELECT id FROM runs WHERE message = :message)
+UPDATE waits SET name = '', value = '' WHERE name IN :list(weak) AND run IN (SELECT id FROM runs WHERE message IN :list(messages))
 
 -- name: drop_enclosures
-DELETE FROM enclosures WHERE message = :message
+DELETE FROM enclosures WHERE message IN :list(messages)
 
 -- Whom a message is about, by tokens.
 -- name: add_holder buffered
@@ -486,22 +489,26 @@ INSERT INTO holders (holder, message) VALUES (:holder, :message) ON CONFLICT DO 
 -- name: messages_of_holder
 SELECT h.message, m.case_id FROM holders h JOIN messages m ON m.id = h.message WHERE h.holder = :holder ORDER BY h.message
 
--- name: holders_of_message
-SELECT holder FROM holders WHERE message = :message ORDER BY holder
+-- name: holding_among
+SELECT DISTINCT message FROM holders WHERE message IN :list(messages)
+
+-- Each with what sealed it.
+-- name: members_of_cases
+SELECT m.case_id, m.id, p.nonce FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.case_id IN :list(cases) ORDER BY m.id
 
 -- name: drop_holders
-DELETE FROM holders WHERE message = :message
+DELETE FROM holders WHERE message IN :list(messages)
 
 -- name: drop_weak_message_keys
-DELETE FROM message_keys WHERE message = :message AND name IN :list(weak)
+DELETE FROM message_keys WHERE message IN :list(messages) AND name IN :list(weak)
 
 -- A weak key of a case goes when no message of the case carries it any more.
 -- name: drop_weak_case_keys
-DELETE FROM case_keys WHERE case_id = :case_id AND strong = 0
+DELETE FROM case_keys WHERE case_id IN :list(cases) AND strong = 0
   AND NOT EXISTS (SELECT 1 FROM message_keys k JOIN messages m ON m.id = k.message
     WHERE m.case_id = case_keys.case_id AND k.name = case_keys.name AND k.value = case_keys.value)
 
--- name: add_erased_key
+-- name: add_erased_key buffered
 INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
 
 -- name: erased_keys
@@ -816,7 +823,7 @@ SELECT m.case_id, m.id AS message, r.content FROM messages m JOIN records r ON r
 WHERE m.case_id IN :list(cases) AND r.kind IN ('received', 'joined') ORDER BY r.seq
 
 -- name: runs_of_cases
-SELECT id, message, entry, case_id FROM runs WHERE case_id IN :list(cases)
+SELECT id, message, route, entry, state, case_id FROM runs WHERE case_id IN :list(cases) ORDER BY id
 
 -- name: record_before_all
 SELECT seq, id, kind, time, message, run, content FROM records WHERE seq < 1 ORDER BY seq LIMIT 1

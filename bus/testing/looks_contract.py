@@ -239,7 +239,7 @@ class LooksContract:
             do(store, "add_message_key", name=name, value=value, message=message, type="t")
         for value, case in (("x", "c"), ("y", "c"), ("z", "c"), ("w", "d")):
             do(store, "add_case_key", name="email", value=value, case_id=case, strong=0)
-        do(store, "drop_weak_case_keys", case_id="c")
+        do(store, "drop_weak_case_keys", cases='["c"]')
         assert [(row["case_id"], row["value"]) for row in rows(store, "all_case_keys")] == [("d", "w"), ("c", "x")]
 
     @pytest.mark.parametrize(

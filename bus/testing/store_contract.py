@@ -539,7 +539,7 @@ class StoreContract:
                 tx.do("add_case_key", name=name, value="x", case_id="c", strong=strong)
             found = [tx.one("case_of_key", name=name, value="x") is None for name in ("email", "pratica")]
             known = tx.all("known_among", intake="[]", waits="[]", case='[["email","x"],["pratica","x"]]')
-            tx.do("drop_weak_case_keys", case_id="c")
+            tx.do("drop_weak_case_keys", cases='["c"]')
             return [found, [row["first"] for row in known], [row["name"] for row in tx.all("all_case_keys")]]
 
         assert store.write(work).result(30) == [[True, False], ["pratica"], ["pratica"]]

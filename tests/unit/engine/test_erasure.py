@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from bus.engine.names import persons_in
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.store import Tx
+from bus.store.sqlite import SqliteConnection
 from bus.testing.simulation import Simulation
 from tests.unit.engine.kit import send, turn
 
@@ -57,6 +60,31 @@ def test_what_a_run_sends_is_about_whom_its_message_was_about(world: Simulation)
         found, sent = erasure.holdings(tx, WHO).messages, [one["message"] for one in tx.all("all_holders")]
     assert len(found) == 2
     assert sorted(sent) == sorted(found), "the notice names them, though only within a sentence"
+
+
+def test_an_erasure_asks_the_database_as_often_for_many_messages_as_for_few(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the writer for itself meanwhile: each question is a trip to the server, during which nothing is accepted."""
+    queries: list[str] = []
+    for name in ("one", "all", "do"):
+        monkeypatch.setattr(SqliteConnection, name, _told(getattr(SqliteConnection, name), queries))
+
+    def asked_for(messages: int) -> list[str]:
+        for number in range(messages):
+            send(world, "ricevuta", chi=WHO, iuv=f"{messages}-{number}")
+        request = ask(world)
+        queries.clear()
+        world.store.write(lambda tx: erasure.confirm(tx, request, "carla", world.clock, {})).result()
+        return [query for query in queries if query != "add_erased_key"]  # written many at a time
+
+    assert asked_for(3) == asked_for(30)
+
+
+def _told(method: Callable[..., Any], queries: list[str]) -> Callable[..., Any]:
+    def asks(tx: Tx, query: str, **parameters: Any) -> Any:
+        queries.append(query)
+        return method(tx, query, **parameters)
+
+    return asks
 
 
 def test_a_person_is_found_wherever_a_body_names_them() -> None:

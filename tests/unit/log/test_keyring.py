@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import hmac
+import os
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,17 @@ def test_a_disk_that_takes_no_destruction_is_told_and_the_next_try_destroys(open
         keys.key(doomed.id)
     keys.forget([doomed.id])
     assert keys.is_gone(doomed.id)
+
+
+def test_keys_that_lie_together_are_destroyed_by_one_write_to_the_disk(open_keyring, home, monkeypatch):
+    """Those of a person with thousands of messages within seconds."""
+    keys, synced = open_keyring(*home, None), []
+    doomed = [keys.fresh().id for _ in range(50)]
+    fsync = os.fsync
+    monkeypatch.setattr("bus.log.keyring.os.fsync", lambda descriptor: (synced.append(descriptor), fsync(descriptor)))
+    keys.forget(doomed)
+    assert len(synced) == 2, "the block, and the mark for other processes"
+    assert keys.left(doomed) == []
 
 
 def test_where_no_key_is_to_be_destroyed_the_disk_is_left_alone(open_keyring, home):
