@@ -36,6 +36,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store keeps", needs_store(database.keeps)),
     ("store locks", needs_store(database.locks)),
     ("store standby", needs_store(database.standby)),
+    ("rolled back", needs_figures(database.rolled_back, "doctor.rolled-back", "rolled_back")),
     ("clock", needs_store(database.clock)),
     ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads")),
     ("log keys", needs_settings(keystore.signers)),

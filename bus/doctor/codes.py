@@ -115,6 +115,11 @@ CODES: dict[str, Code] = {
         "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",
         "put the file on a local disk with space",
     ),
+    "doctor.rolled-back": Code(
+        "Whether a process of the bus, that came back to its database, missed there what it had committed; a warning for 30 days.",
+        "messages that were answered with 202 are not there, and what they told outside systems may be done again",
+        "keep the server that has them; docs/sysadmin/running.md, where a standby that was behind is promoted, says what else",
+    ),
     "doctor.clock": Code(
         "This machine's clock against the database's, and against the last record, which is not of later; a warning beyond one second.",
         "leases follow the database, but certificates, logs and outside systems follow this one",

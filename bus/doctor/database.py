@@ -26,6 +26,8 @@ AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they 
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
+TOLD = dt.timedelta(days=30)
+"""For how long commits that are gone are told of."""
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -185,6 +187,16 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
         said, why = "the database is in the layer of this container alone", "it goes with the container, as at the next version"
         yield warning("doctor.store-disk", said, str(folder), why=why, next="mount a volume there, and others for keys and attachments")
     yield from space("doctor.store-disk", folder, f"{filesystem(folder) or 'disk'}, ")
+
+
+def rolled_back(at: Surroundings) -> Iterator[Verdict]:
+    """Several processes may have found out the same, each with the last commit of before its own: the earliest tells what is gone."""
+    store = at.database
+    told = [row for row in at.rows("rolled_back") if moment_of(row["found"]) > store.now - TOLD]
+    if told:
+        since, found = min(row["since"] for row in told), max(row["found"] for row in told)
+        what = f"what was committed after {since} is not in this database any more, as a process found at {found}"
+        yield warning("doctor.rolled-back", what, store.where)
 
 
 def clock(at: Surroundings) -> Iterator[Verdict]:

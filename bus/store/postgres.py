@@ -76,6 +76,12 @@ ROLLED_BACK = (
     'done again, and numbers be given out again: see "calls that were made after the backup" in docs/sysadmin/running.md'
 )
 """What to do where commits are gone."""
+_LOST = """
+INSERT INTO marks (name, value)
+SELECT concat('rolled-back ', %s::text), to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+ON CONFLICT DO NOTHING
+"""
+"""For `bus doctor`, who looks when the line of the process has long scrolled away."""
 _LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
@@ -249,7 +255,9 @@ class PostgresConnection(_Asking):
         if self._kept is None or session.execute(_PROOF, [self._kept]).fetchone() is not None:
             return
         before = session.execute(_BEFORE, [self._kept]).fetchone()
-        said = f"what was committed after {before['time'] if before else 'the beginning'} is not in this database any more"
+        since = before["time"] if before else "the beginning"
+        session.execute(_LOST, [since])
+        said = f"what was committed after {since} is not in this database any more"
         logger("snodo.store").error("store.rolled-back", record=self._kept, sentence=said, hint=ROLLED_BACK)
         self._kept = None
 

@@ -39,6 +39,10 @@ SELECT value FROM marks WHERE name = 'keystore'
 -- name: lies_open
 SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
 
+-- Commits that are gone: since when, and when a process that had made some found it out (`bus.store.postgres`).
+-- name: rolled_back
+SELECT substr(name, 13) AS since, value AS found FROM marks WHERE name LIKE 'rolled-back %' ORDER BY value
+
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 

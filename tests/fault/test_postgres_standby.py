@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from bus import config
+from bus import config, doctor
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.store import postgres
@@ -18,7 +18,7 @@ from bus.testing.services import PostgreSQL
 from tests.fault.conduct import IN_ORDER, Sistema
 from tests.fault.database import add, switch, times
 from tests.integration.workshop import write_rules
-from tests.small_bus import settings
+from tests.small_bus import settings, write
 
 
 @pytest.mark.timeout(180)
@@ -54,7 +54,7 @@ def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_p
 
 
 def test_a_database_that_is_without_the_last_commits_is_told_of_once_by_who_made_them(
-    postgresql: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgresql: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a standby that was behind is once it is promoted: messages were lost and numbers given out again, and no process said a word."""
     told = list[tuple[str, dict[str, str]]]()
@@ -80,6 +80,13 @@ def test_a_database_that_is_without_the_last_commits_is_told_of_once_by_who_made
     assert event == "store.rolled-back"
     assert said["sentence"] == "what was committed after t is not in this database any more"
     assert said["hint"].startswith("was a standby promoted, or a backup restored, without them?")
+    path = write(tmp_path, store={"url": postgresql_url})
+    [verdict] = [one for one in doctor.examine(path) if one.code == "doctor.rolled-back"]
+    assert verdict.level == "warning", "for whoever looks when that line has long scrolled away"
+    assert verdict.what.startswith(f"{said['sentence']}, as a process found at 20")
+    with psycopg.connect(postgresql_url) as raw:
+        raw.execute("UPDATE marks SET value = '2026-01-01T00:00:00.000000Z' WHERE name LIKE 'rolled-back %'")
+    assert "doctor.rolled-back" not in {one.code for one in doctor.examine(path)}, "it is not told for ever"
 
 
 def end_sessions(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
