@@ -6,7 +6,8 @@ says no more than it is sure of: what it does not understand (``any``, groups, m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +18,8 @@ from adapters.soap.xml import XSD, Element, children, local, namespace, parse_fi
 Schema: TypeAlias = dict[str, Any]
 
 _DEPTH = 12
+_FORMS = 16
+"""Ways in which the choices of one object may be taken together: where there are more, what is chosen is optional."""
 _SPOKEN = ("http://schemas.xmlsoap.org/wsdl/soap/", "http://schemas.xmlsoap.org/wsdl/soap12/")
 _INTEGERS = frozenset({
     "int", "integer", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt", "unsignedLong", "unsignedShort",
@@ -104,15 +107,43 @@ class _Contract:
 
 @dataclass
 class _Fields:
-    """The fields of one object, gathered from all parts of its type; ``closed``: there are no others."""
+    """The fields of one object, gathered from all parts of its type; ``closed``: there are no others. Of each of the ``choices`` the
+    object has the fields of one.
+    """
 
     known: dict[str, Schema] = field(default_factory=dict)
     needed: list[str] = field(default_factory=list)
     closed: bool = True
+    choices: list[list[_Fields]] = field(default_factory=list)
 
     def schema(self) -> Schema:
+        forms = [form.alone() for form in self.forms()]
+        different = [one for at, one in enumerate(forms) if one not in forms[:at]]
+        return different[0] if len(different) == 1 else {"anyOf": different}
+
+    def alone(self) -> Schema:
         made: Schema = {"type": "object", "properties": self.known, "required": self.needed}
         return {**made, "additionalProperties": False} if self.closed else made
+
+    def forms(self) -> list[_Fields]:
+        """The object in each way in which its choices may be taken."""
+        made = [replace(self, choices=[])]
+        for choice in self.choices:
+            made = [one.beside(form) for one in made for way in choice for form in way.forms()]
+            if len(made) > _FORMS:
+                return [self.loose()]
+        return made
+
+    def beside(self, other: _Fields) -> _Fields:
+        return _Fields({**self.known, **other.known}, [*self.needed, *other.needed], self.closed and other.closed)
+
+    def loose(self) -> _Fields:
+        """The object with the fields of all its choices, none of which need be there; one is left open that is not the same in all."""
+        made = replace(self, known=dict(self.known), choices=[])
+        for way in (one.loose() for choice in self.choices for one in choice):
+            made.known |= {name: one if made.known.get(name, one) == one else {} for name, one in way.known.items()}
+            made.closed = made.closed and way.closed
+        return made
 
 
 @dataclass(frozen=True)
@@ -147,7 +178,7 @@ class _Told:
             return self._simple(kind, depth)
         fields = _Fields()
         self._content(kind, depth, fields)
-        return fields.schema() if fields.known else {}
+        return fields.schema() if fields.known or fields.choices else {}
 
     def _simple(self, kind: Element, depth: int) -> Schema:
         limits = next((child for child in children(kind) if local(child) == "restriction"), None)
@@ -174,9 +205,9 @@ class _Told:
         for child in children(kind):
             word = local(child)
             if word in {"sequence", "all"} and child.get("maxOccurs", "1") == "1":
-                self._particles(child, depth, fields, optional=child.get("minOccurs") == "0")
+                self._particles(children(child), depth, fields, optional=child.get("minOccurs") == "0")
             elif word == "choice" and child.get("maxOccurs", "1") == "1":
-                self._particles(child, depth, fields, optional=True)
+                self._choice(child, depth, fields, optional=False)
             elif word == "attribute" and child.get("name"):
                 fields.known[child.get("name")] = self.element(child, depth + 1)
                 fields.needed += [child.get("name")] * (child.get("use") == "required")
@@ -194,16 +225,26 @@ class _Told:
         self._content(base, depth + 1, fields)
         self._content(derived, depth + 1, fields)
 
-    def _particles(self, group: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
-        for child in children(group):
+    def _particles(self, group: Iterable[Element], depth: int, fields: _Fields, *, optional: bool) -> None:
+        for child in group:
             word = local(child)
             if word == "element":
                 self._particle(child, depth, fields, optional=optional)
-            elif word in {"sequence", "choice"} and child.get("maxOccurs", "1") == "1":
-                loose = optional or word == "choice" or child.get("minOccurs") == "0"
-                self._particles(child, depth, fields, optional=loose)
+            elif word == "sequence" and child.get("maxOccurs", "1") == "1":
+                self._particles(children(child), depth, fields, optional=optional or child.get("minOccurs") == "0")
+            elif word == "choice" and child.get("maxOccurs", "1") == "1":
+                self._choice(child, depth, fields, optional=optional)
             elif word != "annotation":
                 fields.closed = False
+
+    def _choice(self, group: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
+        """One of the particles of a group, or none of them where it is ``optional``."""
+        ways = [_Fields()] if optional or group.get("minOccurs") == "0" else []
+        for child in children(group):
+            if local(child) != "annotation":
+                ways.append(_Fields())
+                self._particles([child], depth, ways[-1], optional=False)
+        fields.choices += [ways] * bool(ways)
 
     def _particle(self, child: Element, depth: int, fields: _Fields, *, optional: bool) -> None:
         name = child.get("name") or child.get("ref", "").rpartition(":")[2]
@@ -236,20 +277,27 @@ def _qname(at: Element, name: str) -> str:
 
 def without(schema: Schema, path: str) -> Schema:
     """A request's schema whose field at ``path`` need not be given: the adapter puts our key there."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [without(one, path) for one in schema["anyOf"]]}
     name, _, rest = path.partition(".")
     if not name or name not in schema.get("properties", {}):
         return schema
     inner = without(schema["properties"][name], rest)
-    needed = [one for one in schema["required"] if one != name or (rest and inner.get("required"))]
+    needed = [one for one in schema["required"] if one != name or (rest and not _may_be_empty(inner))]
     return {**schema, "properties": {**schema["properties"], name: inner}, "required": needed}
+
+
+def _may_be_empty(schema: Schema) -> bool:
+    return any(map(_may_be_empty, schema["anyOf"])) if "anyOf" in schema else not schema.get("required")
 
 
 def is_absent(schema: Schema, path: str) -> bool:
     """Whether the contract surely has nothing at names joined with dots; those of a list stand in its items."""
-    for name in path.split("."):
-        while schema.get("type") == "array":
-            schema = schema["items"]
-        if name not in schema.get("properties", {}):
-            return schema.get("additionalProperties") is False or schema.get("type", "object") != "object"
-        schema = schema["properties"][name]
-    return False
+    if "anyOf" in schema:
+        return all(is_absent(one, path) for one in schema["anyOf"])
+    if schema.get("type") == "array":
+        return is_absent(schema["items"], path)
+    name, _, rest = path.partition(".")
+    if name not in schema.get("properties", {}):
+        return schema.get("additionalProperties") is False or schema.get("type", "object") != "object"
+    return bool(rest) and is_absent(schema["properties"][name], rest)

@@ -20,6 +20,7 @@ from adapters.soap.xml import as_said
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.engine.circuit import silent
 from bus.errors import ConfigError, Invalid
+from bus.expression.unions import laid
 from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, SHARED, Peer, call_of, request_bytes, service
 
 DOCAREA = Path(__file__).parents[2] / "adapters/protocollo/contract/docarea.wsdl"
@@ -498,7 +499,7 @@ def test_every_shared_contract_is_read_its_schema_compiles_and_rules_are_told_it
     assert contract.schema is not None
     for operation in (one for one in contract.operations.values() if one.reply_tag and not one.rpc):
         for told, message in zip(shapes_of(SHARED / path, operation.name), (operation.raw.input, operation.raw.output), strict=True):
-            assert set(told.get("properties", ())) == {name for name, _ in getattr(message.body.type, "elements", ())}, operation.name
+            assert set(laid(told).get("properties", ())) == {name for name, _ in getattr(message.body.type, "elements", ())}, operation.name
 
 
 def test_rules_are_typed_by_the_wsdl_where_the_settings_say_no_shape():
@@ -508,7 +509,7 @@ def test_rules_are_typed_by_the_wsdl_where_the_settings_say_no_shape():
         "registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": "http://127.0.0.1:1", "operations": {"cerca": described}})
     )
     request = adapter.operations["cerca"].request.model_json_schema()
-    answer = adapter.operations["cerca"].answer.model_json_schema()
+    answer = laid(adapter.operations["cerca"].answer.model_json_schema())
     assert request["properties"]["testata"]["required"] == ["dataOraRichiesta"]
     assert (request["required"], request["additionalProperties"]) == (["testata", "codiceFiscale"], False)
     person = answer["properties"]["soggetto"]["items"]["properties"]
@@ -547,13 +548,14 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
         "utf-8",
     )
     asked, answered = shapes_of(contract, "o")
-    voce = {
-        "type": "object", "required": ["id"], "additionalProperties": False,
-        "properties": {"id": {"type": "integer"}, "uno": {"type": "string", "enum": ["A", "B"]}, "due": {"type": "boolean"}},
-    }  # fmt: skip
+    ways = ({"uno": {"type": "string", "enum": ["A", "B"]}}, {"due": {"type": "boolean"}})
+    voce = [
+        {"type": "object", "required": ["id", *way], "additionalProperties": False, "properties": {"id": {"type": "integer"}, **way}}
+        for way in ways
+    ]
     assert asked == {
         "type": "object", "required": ["voce"], "additionalProperties": False,
-        "properties": {"voce": {"type": "array", "items": voce}, "nota": {"type": "string"}},
+        "properties": {"voce": {"type": "array", "items": {"anyOf": voce}}, "nota": {"type": "string"}},
     }  # fmt: skip
     assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "format": "date"}}}
     assert shapes_of(contract, "o", "P") == (asked, answered)
