@@ -15,12 +15,14 @@ from bus.errors import ConfigError, EvidenceError
 
 _SIGNED = _CERTIFICATES = 0xA0
 _OCTETS, _SEQUENCE = 4, 0x30
+_GRANTED, _WITH_CHANGES = bytes.fromhex("3003020100"), 1
+"""The status of an answer that is simply a stamp, and the number of that which says that it is one with changes."""
 _NAMES = {bytes.fromhex("2a864886f70d010910020c"), bytes.fromhex("2a864886f70d010910022f")}
 """The attributes signingCertificate and signingCertificateV2."""
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
 _STATUS = (
     "granted it",
-    "granted it with changes of its own",
+    "granted it with changes of its own, and sent none",
     "refused it",
     "will give it later",
     "warns that it is to be revoked",
@@ -94,7 +96,20 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
 
 
 def _decoded(answer: bytes) -> Any:
-    """An answer, read. rfc3161-client wants the certificates in the order of DER, in which many authorities do not send theirs.
+    """An answer, read: a stamp that was granted with changes as one that was granted (RFC 3161 §2.4.2: either has its token).
+
+    What may have been changed is nothing that we asked for, which is judged all the same. Raises `ValueError`, IndexError.
+    """
+    response = _read(answer)
+    ((_, parts),) = _der(answer)
+    _status, *token = _der(parts)
+    if int(response.status) != _WITH_CHANGES or not token:
+        return response
+    return _read(_sequence(_GRANTED, _tlv(*token[0])))
+
+
+def _read(answer: bytes) -> Any:
+    """An answer as it is. rfc3161-client wants the certificates in the order of DER, in which many authorities do not send theirs.
 
     Nobody signed that order, so another one proves the same. Raises `ValueError`, IndexError.
     """

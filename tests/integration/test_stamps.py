@@ -44,9 +44,7 @@ def test_why_a_time_stamp_is_not_taken_is_said_with_what_can_be_done(tmp_path, a
     assert "it is none at all" in told(lambda _: b"<html>accedi</html>")[0]
     said, remedy = told(lambda _: _refusing(2, "quota esaurita"))
     assert ("refused it (status 2): quota esaurita" in said, "who runs the authority" in remedy) == (True, True)
-    granted = bytes.fromhex("3003020100")
-    changed = told(lambda query: authority.stamp(query).replace(granted, bytes.fromhex("3003020101"), 1))
-    assert "granted it with changes of its own (status 1)" in changed[0]
+    assert "granted it with changes of its own, and sent none (status 1)" in told(lambda _: _refusing(1))[0]
     said, remedy = told(lambda _: authority.stamp(timestamp.ask(stamped).content))
     assert ("answers another request" in said, "nonce" in remedy) == (True, True)
     authority.certified(10, dt.datetime.now(dt.UTC) - dt.timedelta(days=2))
@@ -74,6 +72,25 @@ def test_certificates_that_come_in_another_order_than_that_of_der_are_taken(auth
             timestamp.verified(wrong, stamped, roots)
     with pytest.raises(EvidenceError):
         timestamp.verified(answer, b"un altro\n", roots)
+
+
+def test_a_stamp_that_was_granted_with_changes_is_taken_if_it_is_the_one_that_was_asked_for(authority):
+    """RFC 3161 §2.4.2: the statuses 0 and 1 both come with a token. Whether it fits is what we look at, whatever was changed."""
+    authority.chained()
+    stamped, roots = b"un sigillo\n", authority.root.read_bytes()
+    authority.answer = lambda query: _with_changes(authority.stamp(query))
+    answer, time = outside.stamp(authority.url, stamped, roots)
+    assert timestamp.verified(answer, stamped, roots) == time
+    assert "Verification: OK" in authority.says(stamped, answer)
+    authority.answer = lambda _: _with_changes(authority.stamp(timestamp.ask(stamped).content))
+    with pytest.raises(EvidenceError, match="answers another request"):
+        outside.stamp(authority.url, stamped, roots)
+    with pytest.raises(EvidenceError):
+        timestamp.verified(answer, b"un altro\n", roots)
+
+
+def _with_changes(answer: bytes) -> bytes:
+    return answer.replace(bytes.fromhex("3003020100"), bytes.fromhex("3003020101"), 1)
 
 
 def test_a_failure_that_became_another_one_is_told_when_it_does(tmp_path, authority, capfd):
