@@ -17,8 +17,9 @@ from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
 from bus.web.problems import WrongMedia
 
-_NAME = re.compile(r"(?:^|;)\s*filename\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
-_NAME_UTF8 = re.compile(r"(?:^|;)\s*filename\*\s*=\s*utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?:^|;)\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"\s*|([^\s;\"][^;\"]*|))(?=;|$)")
+"""One of a header, quoted or not. Who does not quote a name with blanks means all of it. Its cost grows with the header, not faster."""
+_UTF8 = re.compile(r"utf-8'[a-z0-9-]*'(.+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 _SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
 _ETAG = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
@@ -61,12 +62,12 @@ async def _take(call: Call, receiving: Receiving) -> None:
 
 
 def _name(call: Call) -> str:
-    disposition = call.header(b"content-disposition") or ""
-    if found := _NAME_UTF8.search(disposition):
+    said = _PARAMETER.findall(call.header(b"content-disposition") or "")
+    names = {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain.strip() for name, quoted, plain in said}
+    if found := _UTF8.fullmatch(names.get("filename*", "")):
         with suppress(UnicodeDecodeError):  # what is not what it says counts as not said (RFC 6266 §4.3)
             return unquote(found[1], errors="strict")
-    if found := _NAME.search(disposition):
-        raw = re.sub(r"\\(.)", r"\1", found[1] if found[1] is not None else found[2])
+    if raw := names.get("filename"):
         try:
             return raw.encode("latin-1").decode("utf-8")
         except UnicodeDecodeError:  # ISO 8859-1, as RFC 6266 has it where no encoding is named

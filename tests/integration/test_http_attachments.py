@@ -124,6 +124,8 @@ def test_a_file_of_another_name_is_other_content_and_what_its_address_is_called_
         ("attachment; filename*=UTF-8''perch%E9.pdf; filename=perche.pdf", "perche.pdf"),
         ("attachment; filename = piano.pdf", "piano.pdf"),
         ("attachment; filename* = UTF-8''perch%C3%A9.pdf", "perché.pdf"),
+        ("attachment; filename=Relazione tecnica.pdf ; x=1", "Relazione tecnica.pdf"),
+        ('form-data; name="a; filename=altro"; filename="Tav. 1; piano \\"terra\\".pdf"', 'Tav. 1; piano "terra".pdf'),
     ],
 )
 def test_a_file_has_the_name_of_the_parameter_that_is_the_file_s(call, disposition, name):
@@ -131,8 +133,9 @@ def test_a_file_has_the_name_of_the_parameter_that_is_the_file_s(call, dispositi
     assert call("POST", "/attachments", b"x", headers).json["name"] == name
 
 
-def test_a_name_that_is_not_utf_8_as_it_says_is_no_name(call):
-    headers = {"Content-Type": "application/pdf", "Content-Disposition": "attachment; filename*=UTF-8''perch%E9.pdf"}
+@pytest.mark.parametrize("said", ["filename*=UTF-8''perch%E9.pdf", 'filename="piano.pdf', 'filename=""'])
+def test_a_name_that_is_not_written_as_it_should_be_is_no_name(call, said):
+    headers = {"Content-Type": "application/pdf", "Content-Disposition": f"attachment; {said}"}
     refused = call("POST", "/attachments", b"x", headers)
     assert (refused.status, refused.json["code"]) == (422, "attachment.name")
 
