@@ -96,7 +96,7 @@ FILES = (
 PUBLIC = (
     _public(
         "get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY,
-        {200: ("It is.", "Problem", PROBLEM)},
+        {200: ("It is.", "Status", PROBLEM)},
     ),
     _public(
         "get-metrics", "GET", "/metrics", health.show_metrics, "Figures for monitoring, in Prometheus' text format", WATCHERS,

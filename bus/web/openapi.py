@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
@@ -65,7 +66,7 @@ def _described(one: Served) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
-        "description": (one.handler.__doc__ or one.summary).strip(),
+        "description": inspect.getdoc(one.handler) or one.summary,
         "tags": [one.tag],
         "security": [{"bearer": []}, {"key": []}] if one.roles else [],
         "responses": {str(status): _answer(*answer) | _headers(one.headers.get(status)) for status, answer in one.answers.items()},

@@ -28,6 +28,10 @@ def _text(description: str, **more: int) -> Shape:
     return {"type": "string", "description": description, **more}
 
 
+def _number(description: str) -> Shape:
+    return {"type": "integer", "description": description}
+
+
 def _list(of: str) -> Shape:
     return _array({"$ref": f"#/components/schemas/{of}"})
 
@@ -111,6 +115,29 @@ _EXPECTED: dict[str, Shape] = {
     "as?": _text("The person who does it; kept with the reason."),
 }
 _REASON: dict[str, Shape] = {"reason": _text("Why; the log keeps it.", minLength=1)}
+_GATE = _object(
+    {
+        "places": _number("Calls at once, of this process."),
+        "out": _number("Calls under way."),
+        "in_line": _number("Those that wait for a place."),
+        "turned_away": _number("Calls that come again later: there was no place, or the system is away."),
+        "circuit": {**_one(("closed", "open")), "description": "Open: the system is taken to be away."},
+        "locked_out": _array(TEXT, "Operations that the system refused because of who asks."),
+    },
+    more=True,
+)
+_HOW: dict[str, Shape] = {
+    "role": _one(("all", "web", "worker")),
+    "time": TIME,
+    "rules": _text("The fingerprint of those in force."),
+    "routes": NUMBER,
+    "adapters": _array(TEXT),
+    "engine": {**ANYTHING, "properties": {"gates": {"type": "object", "additionalProperties": _GATE}}},
+    "channel": {**ANYTHING, "properties": {"connected": TRUTH}},
+    "store": ANYTHING,
+    "processes": _array(ANYTHING),
+    "anchors": _array(_object({"kind": TEXT, "name": TEXT, "size": NUMBER, "behind": {"type": "number"}, "late": TRUTH})),
+}
 
 _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Problem": {
@@ -122,6 +149,13 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "code?": _text("Stable; listed in docs/reference/errors.md."),
         "hint?": _text("What to do next."),
         "faults?": _array(_object({"pointer": TEXT, "sentence": TEXT})),
+    },
+    "Status": {
+        "type": _text("about:blank"),
+        "title": TEXT,
+        "status": NUMBER,
+        "detail": _text("Whether the bus takes messages now."),
+        "bus?": {**_object(_HOW, more=True), "description": "How it is; to a key that watches the bus."},
     },
     "Message": {"specversion?": _VERSION, **_ENVELOPE},
     "CloudEvent": {"specversion": _VERSION, **_ENVELOPE},

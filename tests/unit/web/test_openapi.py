@@ -142,6 +142,8 @@ def test_status_is_a_problem_too():
 def test_what_status_says_to_who_watches_is_told(told):
     assert "bus" in told["get-status", 200].json
     description = DOCUMENT["paths"]["/status"]["get"]["description"]
+    assert not [line for _, _, operation in OPERATIONS for line in operation["description"].splitlines() if line.startswith(" ")]
+    assert set(told["get-status", 200].json["bus"]) == set(SCHEMAS["Status"]["properties"]["bus"]["properties"])
     assert [word for word in ("bus", *WATCHERS) if f"``{word}``" not in description] == []
 
 
