@@ -1,6 +1,6 @@
 """What pagoPA's node wants of a reply beyond its XSD: known from the node's own tests, where a changed reply gets a verdict.
 
-Pure. Used by `adapters.pagopa.node` to judge replies as the real node would, and by tests to prove that ours pass.
+Pure. Used by `adapters.pagopa.chiamate` to judge replies as the real node would, and by tests to prove that ours pass.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.chiamate import Ente, Nodo
 from adapters.pagopa.gpd import corpo_di, posizione_di
 from adapters.pagopa.inbound import CONTRATTO
 from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, euro
-from adapters.pagopa.node import Ente, Nodo
 from adapters.pagopa.risposte import FAULTS
 from adapters.soap.wsdl import Wsdl, load
 from adapters.soap.xml import Element, children, local, parse, parse_file, serialize

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.chiamate import Ente, Nodo
 from adapters.pagopa.modelli import PagopaSettings
-from adapters.pagopa.node import Ente, Nodo
 from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
 from bus.testing.door import MemoryDoor
 from bus.web.bodies import Tapped

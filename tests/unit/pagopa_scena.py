@@ -6,8 +6,8 @@ import datetime as dt
 from typing import Any
 
 from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.chiamate import Nodo
 from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, Posizione
-from adapters.pagopa.node import Nodo
 from bus.adapter import Call, Inbound, Outbound
 from bus.testing.door import MemoryDoor
 from tests.unit.pagopa_settings import ENTE, SETTINGS

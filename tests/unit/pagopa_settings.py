@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.pagopa.node import Ente
+from adapters.pagopa.chiamate import Ente
 
 ENTE = Ente("77777777777", "80000000001", "80000000001_01")
 SETTINGS: dict[str, Any] = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from adapters.pagopa.chiamate import Nodo
 from adapters.pagopa.inbound import MAX_BYTES, MAX_TENUTI
-from adapters.pagopa.node import Nodo
 from tests.unit.pagopa_scena import Scena
 from tests.unit.pagopa_settings import ENTE
 

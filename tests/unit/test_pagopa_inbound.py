@@ -15,9 +15,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.pagopa.chiamate import ERRORE_RESPONSE, Ente, Nodo
 from adapters.pagopa.inbound import CONTRATTO, MAX_BYTES
 from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings
-from adapters.pagopa.node import ERRORE_RESPONSE, Ente, Nodo
 from adapters.scrivania.adapter import Assegnazione
 from adapters.soap.xml import parse
 from bus.adapter import Call, Fact, Inbound
