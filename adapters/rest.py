@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings
+from adapters.http.pdnd import Pdnd
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
 from bus.adapter import Call, LocalFile, Operation, Settings, Text
@@ -58,12 +59,15 @@ class ConfiguredSettings(RestSettings):
 
     openapi: LocalFile = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
     headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
+    pdnd: Pdnd | None = Field(None, description="how PDND is asked for the vouchers that go with every request")
     validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
     operations: dict[str, RestOperation] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _all_there(self) -> Self:
-        """Each operation is described here or in the document."""
+        """Each operation is described here or in the document, and Authorization is said once."""
+        if self.pdnd and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("headers and pdnd both say Authorization: leave it out of the headers")
         for name, one in self.operations.items():
             if self.openapi:
                 self.described(name)
@@ -93,7 +97,7 @@ class Rest(Configured):
 
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
-        self._client = RestClient(settings, settings.headers)
+        self._client = RestClient(settings, settings.headers, pdnd=settings.pdnd)
         self._described = {name: settings.described(name) for name in settings.operations}
         judged = settings.validate_replies
         self._offer({name: _declared(name, one, self._described[name], judged) for name, one in settings.operations.items()})
@@ -102,12 +106,17 @@ class Rest(Configured):
         self._client.close()
 
     def check(self) -> Iterable[str]:
-        """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?"""
+        """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?
+
+        Can the key for PDND be read?
+        """
+        if self.settings.pdnd:
+            yield from self.settings.pdnd.cautions()
         for name, asked in self.settings.operations.items():
             yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
             if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
                 yield f"operations.{name}.location: no {asked.location} is said under `answer`"
-        ours = {*USUAL, *(name.lower() for name in self.settings.headers)}
+        ours = {*USUAL, *(name.lower() for name in self.settings.headers), *({"authorization"} if self.settings.pdnd else ())}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
             for header in described.headers:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, Hook, RestClient, RestSettings
+from adapters.http.pdnd import Pdnd
 from bus.adapter import Adapter, Call, Contract, operation
 
 FIRM_OR_PERSON = r"^([0-9]{11}|[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z])$"
@@ -20,7 +21,14 @@ class EsterniSettings(RestSettings):
     """Settings of one institution's e-service."""
 
     voucher: str | None = Field(None, description="bearer token agreed with the institution, sent as Authorization")
+    pdnd: Pdnd | None = Field(None, description="how PDND is asked for vouchers, in place of `voucher`")
     integrita: bool = Field(True, description="send Digest: SHA-256=... with every body, as INTEGRITY_REST asks")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.voucher is not None and self.pdnd is not None:
+            raise ValueError("voucher and pdnd say the same header: leave one of them out")
+        return self
 
 
 class Verifica(Contract):
@@ -66,7 +74,11 @@ class Esterni(Adapter):
         super().__init__(name, settings)
         headers = {"Authorization": f"Bearer {settings.voucher}"} if settings.voucher else {}
         hooks: tuple[Hook, ...] = (digest_header,) if settings.integrita else ()
-        self._client = RestClient(settings, headers, hooks)
+        self._client = RestClient(settings, headers, hooks, settings.pdnd)
+
+    def check(self) -> Iterable[str]:
+        """Can the key for PDND be read?"""
+        return self.settings.pdnd.cautions() if self.settings.pdnd else ()
 
     def close(self) -> None:
         self._client.close()

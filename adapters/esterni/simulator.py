@@ -1,4 +1,8 @@
-"""Another institution's e-service: verifications, and communications in its ledger (kind ``comunicazione``)."""
+"""Another institution's e-service: verifications, and communications in its ledger (kind ``comunicazione``).
+
+With ``--pdnd-key`` it plays PDND too, at ``/token.oauth2``: vouchers are given for assertions that this key signed, each once (kind
+``voucher``), and callers must send one that is good.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,22 @@ import argparse
 import base64
 import datetime as dt
 import hashlib
+import json
+import secrets
+import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from adapters.simulator import Reply, Request, Simulator, main
 
 STATUS = {"NON_TROVATO": 404, "CHIAVE_RIUSATA": 409}
-NAMES = {"/regolarita/verifica": "verifica", "/comunicazioni": "comunicazione"}
+NAMES = {"/regolarita/verifica": "verifica", "/comunicazioni": "comunicazione", "/token.oauth2": "voucher"}
 
 
 class Istituzione(Simulator):
@@ -22,6 +36,8 @@ class Istituzione(Simulator):
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--voucher", default="", help="bearer token callers must send; none asked when empty")
+        parser.add_argument("--pdnd-key", default="", help="public RSA key (PEM) of who asks for vouchers; no PDND is played when empty")
+        parser.add_argument("--lasts", type=int, default=600, help="seconds for which a voucher is good")
         parser.add_argument("--irregular", action="append", default=[], help="codice fiscale of a firm in an irregular position")
         parser.add_argument("--unknown", action="append", default=[], help="codice fiscale of a firm nobody knows")
 
@@ -32,9 +48,11 @@ class Istituzione(Simulator):
         return Reply.problem(STATUS.get(code, 422), code)
 
     def handle(self, request: Request) -> Reply:
-        if self.options.voucher and request.headers.get("authorization") != f"Bearer {self.options.voucher}":
-            return Reply.problem(401, "NON_AUTENTICATO")
         name = NAMES.get(request.path)
+        if name == "voucher" and self.options.pdnd_key:
+            return self._give_voucher(dict(parse_qsl(request.body.decode())))
+        if not self._lets_in(request.headers.get("authorization", "")):
+            return Reply.problem(401, "NON_AUTENTICATO")
         if request.method != "POST" or name is None:
             return Reply.problem(404, "RISORSA_SCONOSCIUTA")
         if "digest" in request.headers and request.headers["digest"] != _digest(request.body):
@@ -46,6 +64,28 @@ class Istituzione(Simulator):
         reply = self._verify(asked) if name == "verifica" else self._communicate(request.headers.get("idempotency-key", ""), asked)
         correlation = {"X-Correlation-ID": request.headers.get("x-correlation-id", ""), "GovWay-Transaction-ID": "simulata"}
         return Reply(reply.status, reply.body, reply.media_type, correlation)
+
+    def _lets_in(self, header: str) -> bool:
+        if self.options.pdnd_key:
+            given = self.ledger.find("voucher", header.removeprefix("Bearer "))
+            return given is not None and given["time"] + self.options.lasts > time.time()
+        return not self.options.voucher or header == f"Bearer {self.options.voucher}"
+
+    def _give_voucher(self, form: dict[str, str]) -> Reply:
+        try:
+            claims = _claims(form.get("client_assertion", ""), Path(self.options.pdnd_key).read_bytes())
+        except (ValueError, InvalidSignature):
+            return _no_voucher("015-0001", "the client assertion is not valid")
+        if form.get("grant_type") != "client_credentials" or not claims["iat"] - 5 <= time.time() < claims["exp"]:
+            return _no_voucher("015-0002", "the client assertion is not good now")
+        if not claims["iss"] == claims["sub"] == form.get("client_id") or not claims["aud"].endswith("/client-assertion"):
+            return _no_voucher("015-0003", "the client assertion is for somebody else")
+        _, fresh = self.ledger.once("assertion", claims["jti"], claims)
+        if not fresh:
+            return _no_voucher("015-0004", "the client assertion was used before")
+        token = f"{_part(b'{}')}.{_part(json.dumps({'purposeId': claims['purposeId']}).encode())}.{secrets.token_urlsafe(16)}"
+        self.ledger.effect("voucher", token, {"purposeId": claims["purposeId"]})
+        return Reply.json({"access_token": token, "token_type": "Bearer", "expires_in": self.options.lasts})
 
     def _verify(self, asked: dict[str, Any]) -> Reply:
         firm = asked.get("codice_fiscale")
@@ -65,6 +105,30 @@ class Istituzione(Simulator):
         if made["detail"]["richiesta"] != asked:
             return Reply.problem(409, "CHIAVE_RIUSATA")
         return Reply.json({"ricevuta": f"RIC-{made['id']:08d}", "data": made["detail"]["data"]}, 201 if fresh else 200)
+
+
+def _claims(assertion: str, key: bytes) -> dict[str, Any]:
+    """What a signed assertion says; raises ValueError, InvalidSignature."""
+    head, said, signature = assertion.split(".")
+    if json.loads(_bytes(head))["alg"] != "RS256":
+        raise ValueError("another algorithm")
+    public: Any = load_pem_public_key(key)
+    public.verify(_bytes(signature), f"{head}.{said}".encode(), PKCS1v15(), SHA256())
+    claims: dict[str, Any] = json.loads(_bytes(said))
+    return claims
+
+
+def _bytes(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _part(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _no_voucher(code: str, detail: str) -> Reply:
+    """As PDND says no."""
+    return Reply.json({"status": 400, "title": "The request contains bad syntax", "errors": [{"code": code, "detail": detail}]}, 400)
 
 
 def _digest(body: bytes) -> str:

@@ -19,8 +19,9 @@ import codecs
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -31,6 +32,7 @@ from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
 from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of, shut_out
+from adapters.http.pdnd import Pdnd, Vouchers
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
@@ -185,15 +187,20 @@ class RestSettings(LinkSettings):
 
 @dataclass(slots=True)
 class RestClient:
-    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add."""
+    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add, and the voucher
+    where ``pdnd`` says how to get one.
+    """
 
     settings: RestSettings
     headers: Mapping[str, str] = field(default_factory=dict)
     hooks: Sequence[Hook] = ()
+    pdnd: Pdnd | None = None
     _link: Link = field(init=False)
+    _vouchers: Vouchers | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._link = self.settings.link(self.settings.connect_timeout, self.settings.pool)
+        self._vouchers = Vouchers(self.pdnd, self.settings.proxy) if self.pdnd else None
 
     def send(
         self,
@@ -219,11 +226,17 @@ class RestClient:
             wanted["Idempotency-Key"] = ctx.key
         for hook in self.hooks:
             wanted.update(hook(method, path, content, ctx))
+        if self._vouchers is not None:
+            begun = time.monotonic()
+            wanted.update(self._vouchers.header(ctx))
+            ctx = replace(ctx, timeout=ctx.timeout - (time.monotonic() - begun))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
         asked = Wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
+        if reply.status == 401 and self._vouchers is not None:
+            self._vouchers.forget(wanted["Authorization"])
         if reply.status not in expect:
             raise _ended_badly(reply, ctx, refusals or {}, line)
         return reply

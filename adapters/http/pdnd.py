@@ -1,0 +1,201 @@
+"""Vouchers of PDND, the national platform through which institutions call each other's e-services.
+
+A voucher is asked for with an assertion that our private key signs (RFC 7523, RS256), is good for one purpose and for some minutes, and
+goes with each request as ``Authorization: Bearer``. It is kept in memory until shortly before its end; who loses it asks again, so nothing
+of it need outlive a restart. Until it is here nothing was asked of the e-service: whatever fails before is `Unreachable`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from pydantic import Field
+
+from adapters.http.crossing import crossing
+from adapters.http.link import Link
+from adapters.http.message import Reply, inflated
+from adapters.http.outcome import errors, reason, retry_after_of
+from adapters.shapes import WebAddress
+from bus.adapter import Call, Caution, LocalFile, LocalFileOrNone, Settings, Text, Unreachable
+from bus.network import Proxy
+
+EARLY = 60.0
+"""Seconds before its end from which a voucher is used no more; of one that is good for less than ten minutes a tenth of its time."""
+ASSERTED = 120
+"""Seconds for which an assertion of ours is good; it is used at once, and once."""
+MOST_BYTES = 100_000
+_FORM = "application/x-www-form-urlencoded"
+_now = time.monotonic
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,10000}")
+
+
+class Pdnd(Settings):
+    """How vouchers of PDND are asked for: one client, one key, one purpose."""
+
+    client: Text = Field(description="id of our client at PDND (a UUID)")
+    kid: Text = Field(description="id that PDND gave to our key")
+    key: LocalFile = Field(description="file (PEM) of the private RSA key whose public one PDND has")
+    purpose: Text = Field(description="id of the purpose that the provider approved (purposeId)")
+    url: WebAddress = Field("https://auth.interop.pagopa.it/token.oauth2", description="where vouchers are asked for")
+    audience: str = Field("", description="whom our assertion is for; empty: the host of `url` and /client-assertion, as PDND wants it")
+    ca: LocalFileOrNone = Field(None, description="file of the authorities to trust for `url`, instead of those of this machine")
+
+    def cautions(self) -> Iterator[Caution]:
+        """What is wrong with the key on this machine, which need not be the one that calls."""
+        try:
+            _private(Path(self.key))
+        except (OSError, ValueError, TypeError) as error:
+            yield Caution(f"pdnd.key: no private RSA key can be read there: {getattr(error, 'strerror', '') or error}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Voucher:
+    token: str = ""
+    until: float = 0.0
+    """Monotonic."""
+
+
+@dataclass(slots=True)
+class Vouchers:
+    """The voucher of one system; thread-safe. ``proxy`` is the system's own way out."""
+
+    settings: Pdnd
+    proxy: Proxy | None = None
+    _kept: _Voucher = field(default_factory=_Voucher)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def header(self, ctx: Call) -> dict[str, str]:
+        """``Authorization``, with a voucher that is good now. Raises `Unreachable` where there is none within ``ctx.timeout``."""
+        kept = self._kept
+        if kept.until <= _now():
+            with self._alone(ctx.timeout):
+                if self._kept.until <= _now():  # no other thread got one meanwhile
+                    self._kept = self._asked(ctx)
+                kept = self._kept
+        return {"Authorization": f"Bearer {kept.token}"}
+
+    def forget(self, header: str) -> None:
+        """The e-service does not take this one: the next call asks for another."""
+        with self._lock:
+            if header == f"Bearer {self._kept.token}":
+                self._kept = _Voucher()
+
+    @contextmanager
+    def _alone(self, timeout: float) -> Iterator[None]:
+        if not self._lock.acquire(timeout=timeout):
+            raise Unreachable("PDND gives no voucher: another call waits for one, no answer in time")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _asked(self, ctx: Call) -> _Voucher:
+        """A new one. What is kept as evidence lacks the signatures, without which nobody can use it."""
+        assertion, begun = self._assertion(ctx), _now()
+        form = {
+            "client_id": self.settings.client,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "grant_type": "client_credentials",
+        }
+        line = f"POST {urlsplit(self.settings.url).path}"
+        reply = self._exchange(urlencode({**form, "client_assertion": assertion}).encode(), ctx.timeout)
+        ctx.wire("out", urlencode({**form, "client_assertion": _unsigned(assertion)}).encode(), _FORM, line)
+        said = _said(reply)
+        token = said.get("access_token")
+        shown = json.dumps({**said, "access_token": _unsigned(token)}).encode() if isinstance(token, str) else reply.body
+        ctx.wire("in", shown, reply.headers.get("content-type", "application/octet-stream"), f"{reply.status} {line}")
+        if reply.status != 200:
+            raise _refused(reply, said, ctx)
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or str(said.get("token_type", "")).lower() != "bearer":
+            raise Unreachable("PDND gives no voucher: its answer holds none that goes as Bearer", answered=True)
+        lasts = said.get("expires_in")
+        seconds = float(lasts) if isinstance(lasts, int) and not isinstance(lasts, bool) else 0.0
+        return _Voucher(token, begun + seconds - min(EARLY, seconds / 10))
+
+    def _exchange(self, content: bytes, timeout: float) -> Reply:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": _FORM, "User-Agent": "snodo"}
+        link = Link(connect=min(3.0, timeout), ca=self.settings.ca, proxy=self.proxy)
+        with crossing(timeout):
+            try:
+                reply = link.exchange("POST", self.settings.url, content, headers, limit=MOST_BYTES, fresh=True)
+            except errors() as error:
+                raise _away(error) from None
+        if reply.failed is not None:
+            raise _away(reply.failed)
+        return reply
+
+    def _assertion(self, ctx: Call) -> str:
+        """A JWS that says who we are and for what we ask; its ``jti`` is used once."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+        wanted, now = self.settings, int(ctx.now.timestamp())
+        audience = wanted.audience or f"{urlsplit(wanted.url).netloc}/client-assertion"
+        head = {"alg": "RS256", "kid": wanted.kid, "typ": "JWT"}
+        claims = {
+            "iss": wanted.client, "sub": wanted.client, "aud": audience, "purposeId": wanted.purpose,
+            "jti": str(uuid.uuid4()), "iat": now, "exp": now + ASSERTED,
+        }  # fmt: skip
+        signed = f"{_part(json.dumps(head).encode())}.{_part(json.dumps(claims).encode())}"
+        try:
+            signature = _private(Path(wanted.key)).sign(signed.encode(), PKCS1v15(), hashes.SHA256())
+        except (OSError, ValueError, TypeError) as error:
+            why = getattr(error, "strerror", "") or "it is no private RSA key"
+            raise Unreachable(f"PDND is not asked for a voucher: our key cannot be read: {why}", locked_out=True) from None
+        return f"{signed}.{_part(signature)}"
+
+
+def _private(file: Path) -> Any:
+    """The private RSA key in a PEM file. Raises OSError, ValueError, TypeError (it is locked by a password)."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(file.read_bytes(), None)
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("it is of another kind")  # noqa: TRY004 - of a file, and not of a type in Python
+    return key
+
+
+def _part(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _unsigned(token: str) -> str:
+    """A JWS without its signature; of a token that is none, nothing."""
+    return token.rpartition(".")[0]
+
+
+def _said(reply: Reply) -> dict[str, Any]:
+    try:
+        said = json.loads(inflated(reply.body, reply.headers, MOST_BYTES))
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _away(error: Exception) -> Unreachable:
+    why = reason(error)
+    return Unreachable(f"PDND gives no voucher: {why}", cause=why)
+
+
+def _refused(reply: Reply, said: dict[str, Any], ctx: Call) -> Unreachable:
+    """What PDND's no means. A 4xx is about who asks, and for what: client, key or purpose; the sysadmin is told."""
+    faults = said.get("errors")
+    first = faults[0] if isinstance(faults, list) and faults and isinstance(faults[0], dict) else {}
+    why = " ".join(str(one)[:200] for one in (first.get("code"), first.get("detail") or said.get("detail") or said.get("title")) if one)
+    about_us = 400 <= reply.status < 500 and reply.status not in (408, 425, 429)
+    return Unreachable(
+        f"PDND gives no voucher: HTTP {reply.status}" + (f": {why}" if why else ""), outside_code=f"HTTP_{reply.status}",
+        retry_after=retry_after_of(reply.headers, ctx.now), evidence=said or None, locked_out=about_us,
+    )  # fmt: skip
