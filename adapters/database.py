@@ -332,8 +332,8 @@ class Database:
         """
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-        until = time.monotonic() + ctx.timeout
-        if not self._seats.acquire(timeout=ctx.timeout):
+        until = time.monotonic() + ctx.left
+        if not self._seats.acquire(timeout=_left(until)):
             raise Unreachable(f"{name}: no connection is free")
         at_commit, opened = False, None
         try:

@@ -23,7 +23,7 @@ Contract of an operation's method
   compared the content. Refusals of which it cannot tell whether they are such ones are declared as ``echoes``.
 * SHOULD say of a no that is about who asks, and not about what, that we are ``locked_out`` (`bus.errors.OutsideError`).
 * MUST NOT retry, sleep, or keep state that a restart would need.
-* MUST obey ``ctx.timeout`` (seconds).
+* MUST obey ``ctx.timeout`` (seconds), all its exchanges together: ``ctx.left`` says what remains. The clients of `adapters` do.
 
 The **effect** says what the engine may promise (docs/decisions/effect-classes.md): ``read``, ``keyed``, ``queryable``, ``once``.
 ``settle`` is the longest time, in seconds, after which a call that timed out can still take effect; before that a
@@ -33,6 +33,7 @@ The **effect** says what the engine may promise (docs/decisions/effect-classes.m
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -131,6 +132,12 @@ class Call:
     save_attachment: Callable[[IO[bytes], str, str], Attachment] | None = None
     exchanges: list[Wire] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
+
+    @property
+    def left(self) -> float:
+        """Seconds of ``timeout`` that remain since this call was made; zero or less when it is over."""
+        return self.timeout - (time.monotonic() - self._begun)
 
     def wire(self, direction: Literal["out", "in"], content: bytes, media_type: str = "application/octet-stream", note: str = "") -> None:
         """Keep bytes as they crossed the border."""

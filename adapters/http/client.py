@@ -19,9 +19,8 @@ import codecs
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -227,9 +226,7 @@ class RestClient:
         for hook in self.hooks:
             wanted.update(hook(method, path, content, ctx))
         if self._vouchers is not None:
-            begun = time.monotonic()
             wanted.update(self._vouchers.header(ctx))
-            ctx = replace(ctx, timeout=ctx.timeout - (time.monotonic() - begun))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
         asked = Wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
@@ -249,7 +246,7 @@ class RestClient:
     ) -> RestReply:
         """``asked`` is kept as evidence where a byte of it left."""
         limit, line = self.settings.max_bytes, asked.note
-        with crossing(ctx.timeout) as going:
+        with crossing(ctx.left) as going:
             try:
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
             except errors() as error:

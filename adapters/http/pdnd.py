@@ -76,10 +76,10 @@ class Vouchers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def header(self, ctx: Call) -> dict[str, str]:
-        """``Authorization``, with a voucher that is good now. Raises `Unreachable` where there is none within ``ctx.timeout``."""
+        """``Authorization``, with a voucher that is good now. Raises `Unreachable` where there is none within ``ctx.left`` seconds."""
         kept = self._kept
         if kept.until <= _now():
-            with self._alone(ctx.timeout):
+            with self._alone(ctx.left):
                 if self._kept.until <= _now():  # no other thread got one meanwhile
                     self._kept = self._asked(ctx)
                 kept = self._kept
@@ -93,7 +93,7 @@ class Vouchers:
 
     @contextmanager
     def _alone(self, timeout: float) -> Iterator[None]:
-        if not self._lock.acquire(timeout=timeout):
+        if not self._lock.acquire(timeout=max(timeout, 0.0)):
             raise Unreachable("PDND gives no voucher: another call waits for one, no answer in time")
         try:
             yield
@@ -109,7 +109,7 @@ class Vouchers:
             "grant_type": "client_credentials",
         }
         line = f"POST {urlsplit(self.settings.url).path}"
-        reply = self._exchange(urlencode({**form, "client_assertion": assertion}).encode(), ctx.timeout)
+        reply = self._exchange(urlencode({**form, "client_assertion": assertion}).encode(), ctx.left)
         ctx.wire("out", urlencode({**form, "client_assertion": _unsigned(assertion)}).encode(), _FORM, line)
         said = _said(reply)
         token = said.get("access_token")

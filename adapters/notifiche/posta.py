@@ -43,8 +43,8 @@ def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> 
 
 
 def deliver(settings: NotificheSettings, mail: EmailMessage, recipient: str, ctx: Call) -> None:
-    """Hand the mail over within ``ctx.timeout``; raises `Unreachable`, `Refused` or `InDoubt`."""
-    with crossing(ctx.timeout) as going:
+    """Hand the mail over within ``ctx.left`` seconds; raises `Unreachable`, `Refused` or `InDoubt`."""
+    with crossing(ctx.left) as going:
         session = None
         sent = False
         try:

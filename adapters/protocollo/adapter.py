@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -53,18 +52,16 @@ class _Expired(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Visit:
-    """One call of several steps: the monotonic moment by which all must be over, and the token; empty before there is one."""
+    """One call of several steps, and the token; empty before there is one."""
 
     ctx: Call
-    until: float
     token: str
 
     def call(self) -> Call:
-        """The same call with what is left of its time; before the last step nothing is registered, so no time left is `Unreachable`."""
-        left = self.until - time.monotonic()
-        if left <= 0:
+        """The call, while it has time; before the last step nothing is registered, so no time left is `Unreachable`."""
+        if self.ctx.left <= 0:
             raise Unreachable("no time was left for the next step; nothing was registered")
-        return dataclasses.replace(self.ctx, timeout=left)
+        return self.ctx
 
 
 class Protocollo(Adapter):
@@ -193,7 +190,7 @@ class Protocollo(Adapter):
 
     def _with_token(self, ctx: Call, work: Callable[[_Visit], T]) -> T:
         """Run ``work`` with a token; when the register says that it is over, take a new one and run it again, once."""
-        visit = _Visit(ctx, time.monotonic() + ctx.timeout, self._token)
+        visit = _Visit(ctx, self._token)
         if not visit.token:
             visit = self._renewed(visit)
         try:
@@ -217,7 +214,7 @@ class Protocollo(Adapter):
 
     def _renewed(self, visit: _Visit) -> _Visit:
         """With another token: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
-        if not self._lock.acquire(timeout=visit.call().timeout):
+        if not self._lock.acquire(timeout=max(visit.call().left, 0.0)):
             raise Unreachable("no token in time; nothing was registered")
         try:
             if self._token == visit.token:

@@ -119,10 +119,10 @@ class SoapClient:
         self._link.close()
 
     def _exchange(self, asked: _Asked, content: bytes, ctx: Call) -> Reply:
-        """Send and read within ``ctx.timeout`` seconds. Raises `Unreachable` when no byte left."""
+        """Send and read within ``ctx.left`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(asked.operation)}
         limit = self._max_reply_bytes
-        with crossing(ctx.timeout) as going:
+        with crossing(ctx.left) as going:
             try:
                 reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
             except errors() as error:

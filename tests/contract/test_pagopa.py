@@ -136,6 +136,13 @@ class TestPagopa(AdapterContract):
         again = attempt(adapter, "crea-posizione", richiesta, key=done.ctx.key, number=done.ctx.number)
         assert isinstance(again.error, InDoubt)
 
+    def test_a_duplicate_is_read_back_in_the_time_that_is_left(self, adapter: Adapter, simulator: RunningSimulator) -> None:
+        done = attempt(adapter, "crea-posizione", richiesta := fresh(NUOVA))
+        simulator.faults([{"fault": "slow", "seconds": 4.0}])
+        again = attempt(adapter, "crea-posizione", richiesta, key=done.ctx.key, number=done.ctx.number, timeout=5.0)
+        assert isinstance(again.error, InDoubt)
+        assert again.seconds < 7.5, "two exchanges of 4 s are one call of 5 s"
+
     def test_a_duplicate_that_we_may_not_read_back_leaves_doubt_and_says_so(self, adapter: Adapter, simulator: RunningSimulator) -> None:
         done = attempt(adapter, "crea-posizione", richiesta := fresh(NUOVA))
         simulator.faults([{"fault": "refuse", "operation": "leggi-posizione", "times": 1, "code": "403"}])
