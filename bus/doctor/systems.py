@@ -50,8 +50,11 @@ def adapters(at: Surroundings) -> Iterator[Verdict]:
             yield wrong("doctor.adapters", error.sentence, str(at.path), why=error.code, next=error.hint)
             continue
         for sentence in made[name].check():
-            verdict = warning if isinstance(sentence, Caution) else wrong
-            yield verdict("doctor.adapters", f"adapters.{name}: {sentence}", str(at.path))
+            said = f"adapters.{name}: {sentence}"
+            if isinstance(sentence, Caution):
+                yield warning("doctor.adapters", said, str(at.path), why="the bus starts with it, and it stays so until it is mended")
+            else:
+                yield wrong("doctor.adapters", said, str(at.path))
     at.adapters = made
     if made:
         yield ok("doctor.adapters", f"{len(made)} of {len(at.settings.adapters)} can be made: {', '.join(sorted(made))}")
