@@ -29,7 +29,9 @@ def adapter_class(use: str) -> type[Adapter]:
     except (ImportError, AttributeError, ValueError) as error:
         known = sorted(point.name for point in _known())
         hint = f"known: {', '.join(known)}; or module:Class"
-        if meant := suggestion(use, known):
+        if ":" in use and isinstance(error, ModuleNotFoundError) and error.name == use.partition(".")[0].partition(":")[0]:
+            hint = f"install the distribution of {error.name} beside the bus, or name the folder that holds it in PYTHONPATH"
+        elif meant := suggestion(use, known):
             hint = f"{meant} {hint}"
         raise ConfigError(f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=hint) from error
     if not (isinstance(cls, type) and issubclass(cls, Adapter)):

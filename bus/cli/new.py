@@ -187,6 +187,8 @@ def adapter(
     print(f"next: python -m pytest {test}; then, in config.yaml under adapters:")
     print(f"  {name}:\n    use: {package}.adapter:{name.capitalize()}\n    url: http://127.0.0.1:8199")
     print(f"    chiave: {{env: SNODO_{name.upper()}_KEY}}")
+    if not inside:
+        print(f"the bus finds it as every package of Python: installed beside it, or by PYTHONPATH={folder.resolve()}")
 
 
 # --- what they share -------------------------------------------------------------------------------------------------

@@ -186,6 +186,10 @@ adapters:
         with pytest.raises(ConfigError, match=rf"config.yaml:3:{3 if 'use' not in line else 16}: there is no adapter '{use}'") as refused:
             adapters_of(config.load(tmp_path / "config.yaml"))
         assert "did you mean scrivania?" in (refused.value.hint or "")
+    (tmp_path / "config.yaml").write_text(written[: written.index("  archivio")] + "  mensa: {use: mensa.adapter:Mensa}\n")
+    with pytest.raises(ConfigError, match=r"there is no adapter 'mensa\.adapter:Mensa': No module named 'mensa'") as refused:
+        adapters_of(config.load(tmp_path / "config.yaml"))
+    assert "the folder that holds it in PYTHONPATH" in (refused.value.hint or "")
 
 
 def test_what_an_adapter_finds_in_its_settings_is_told_at_its_place(tmp_path: Path) -> None:

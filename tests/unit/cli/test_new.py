@@ -187,7 +187,8 @@ def test_a_code_that_yaml_takes_for_a_number_is_written_as_a_text(project: Path,
 @pytest.mark.parametrize("project", ["fresh"], indirect=True)
 def test_an_adapter_passes_the_suite_of_all_adapters(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["new", "adapter", "tributi"])
-    assert "use: tributi.adapter:Tributi" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert ("use: tributi.adapter:Tributi" in told, f"PYTHONPATH={project.resolve()}" in told) == (True, True)
     command = [
         sys.executable,
         "-m",
