@@ -91,6 +91,11 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     return catalog, findings
 
 
+def types_of(files: Files) -> Mapping[str, MessageType]:
+    """The types of files that were in force, which no adapter has to be there for; of one that cannot be read any more nothing is known."""
+    return _Reader(files, {}).read_types()
+
+
 def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier | None = None) -> list[Finding]:
     """The findings of `examine`, without the catalog: by several processes where there is much to check and this one has no threads.
 
@@ -221,6 +226,14 @@ class _Reader:
         if not all(draft.compiled.sound for draft in self.drafts.values()):
             return None
         return self._catalog()
+
+    def read_types(self) -> Mapping[str, MessageType]:
+        """The types, with the tables that their codes and forms look into, and nothing else."""
+        self._read_tables()
+        self._read_services()
+        for source, document in well_named(self._documents(is_type), "type"):
+            self._add_type(source, document)
+        return self.types
 
     def look(self) -> None:
         """Read and check all rules."""

@@ -14,9 +14,7 @@ from bus.errors import NotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bus.config import Config
-    from bus.replay.why import Account, Values
-    from bus.store.opening import Reader
+    from bus.replay.why import Account
 
 app = family()
 why_not = family()
@@ -77,12 +75,14 @@ def _show(found: list[Found], json: bool) -> None:
 def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> list[Account]:
     """The runs of a name; what was said is shown as far as it was ``granted``. Raises `NotFound`."""
     from bus.cli.rules import no_run, recomputing
+    from bus.examine import types_of
+    from bus.planning.planning import in_force
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
     from bus.replay.why import Values, account
 
-    with recomputing(config, store, granted) as (settings, reader):
-        values = _shown(granted, reader, settings) if granted else Values()
+    with recomputing(config, store, granted) as (_, reader):
+        values = Values(granted.sees, types_of(in_force(reader))) if granted else Values()
         messages, only = window.named(reader, run)
         found = []
         for page in pages(reader, window.pages_of(messages), Rulebook.of(reader)):
@@ -90,13 +90,3 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> li
     if not found:
         raise no_run(messages[0], code="why.no-run")
     return found
-
-
-def _shown(granted: Granted, reader: Reader, settings: Config) -> Values:
-    """What may be shown, as the types in force protect it."""
-    from bus.cli.rules import offered
-    from bus.planning.planning import in_force, loaded
-    from bus.replay.why import Values
-
-    otherwise = "leave --purpose out: what decided is told without values"
-    return Values(granted.sees, loaded(in_force(reader), offered(settings), otherwise).types)

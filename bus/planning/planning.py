@@ -35,15 +35,14 @@ def in_force(reader: Reader) -> Files:
         return editions.files_of(tx, editions.edition_of(tx, record).manifest)
 
 
-def loaded(files: Files, operations: Mapping[str, Operation], otherwise: str) -> Catalog:
-    """The rules in force. Raises `RulesError` where these settings have not what they need, or this version would not take them again;
-    ``otherwise``: what else may be done then.
-    """
+def _loaded(files: Files, operations: Mapping[str, Operation]) -> Catalog:
+    """The rules in force. Raises `RulesError` where these settings have not what they need, or this version would not take them again."""
     try:
         return load(files, operations)
     except RulesError as error:
         sentence = f"the rules in force do not go with these settings, or not with this version of Snodo: {error.sentence}"
-        hint = f"these files are in the log, not in your folder: name the settings with which the bus runs (--config), or {otherwise}"
+        hint = "these files are in the log, not in your folder: name the settings with which the bus runs (--config)"
+        hint += ", or try the edit with `bus test`"
         raise RulesError(sentence, error.findings, code="plan.in-force-unfit", hint=hint) from error
 
 
@@ -61,7 +60,7 @@ def planned(
     Raises `RulesError` with the findings of the edited rules, or of those in force, and says which.
     """
     before, edited = in_force(reader), files_of(folder)
-    old, new = loaded(before, operations, "try the edit with `bus test`"), load(folder, operations)
+    old, new = _loaded(before, operations), load(folder, operations)
     found = Planned(old.digest, new.digest, edits=tuple(edits(before, edited)), values=values)
     if old.digest == new.digest:  # comments at most
         return found

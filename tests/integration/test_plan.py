@@ -18,14 +18,11 @@ import pytest
 from bus import config
 from bus.app import App
 from bus.catalog import Route
-from bus.cli.common import Granted
 from bus.cli.layout import laid_out
 from bus.cli.trial import _add
-from bus.cli.why import _shown
 from bus.engine.arrival import Submission
 from bus.errors import RulesError
 from bus.examine import load
-from bus.mapping.protected import EVERYTHING
 from bus.message import canonical
 from bus.planning.planning import planned
 from bus.replay import window
@@ -239,14 +236,6 @@ def test_rules_in_force_that_these_settings_cannot_use_are_told_as_those_and_not
     with looking(worked) as reader, pytest.raises(RulesError, match="the rules in force do not go with these settings") as unfit:
         planned(reader, edited, fewer, window.newest(reader, 1000), 2)
     assert "try the edit with `bus test`" in unfit.value.hint
-
-
-def test_who_asks_why_a_run_went_so_is_not_told_of_an_edit_where_the_rules_in_force_cannot_be_used(worked, monkeypatch):
-    monkeypatch.setattr("bus.cli.rules.offered", lambda _: {})
-    with looking(worked) as reader, pytest.raises(RulesError, match="the rules in force do not go with these settings") as unfit:
-        _shown(Granted(EVERYTHING, ""), reader, config.load(worked / "config.yaml", secrets=False))
-    assert "edit" not in unfit.value.hint
-    assert "leave --purpose out" in unfit.value.hint
 
 
 def test_what_was_erased_is_counted_and_not_guessed(worked, edited, tmp_path):

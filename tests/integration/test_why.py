@@ -232,6 +232,16 @@ def test_of_branches_that_wait_the_one_of_the_step_is_told(worked, step: str, se
     assert sentence == why_not(worked, "rami", step)[1]
 
 
+def test_values_are_shown_also_where_an_adapter_is_not_installed(worked) -> None:
+    """What a field is protected by, its type says; an auditor's machine has not each program of the municipality."""
+    settings = json.loads(worked[0].read_text("utf-8")) | {"adapters": {"gone": {"use": "no_such_package:Gone"}}}
+    elsewhere = worked[0].with_name("elsewhere.yaml")
+    elsewhere.write_text(json.dumps(settings), "utf-8")
+    for sees in (EVERYTHING, frozenset({"sensitive"})):
+        [told] = _accounts(worked[1]["Bo"], elsewhere, "", Granted(sees, keystore_of(worked[0])))
+        assert {"body.nome": '"Bo"'} == dict(told.why_not("per-a").values), "by its type it is not protected, or it were not shown"
+
+
 def test_why_tells_what_each_branch_waits_for(worked, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["why", worked[1]["rami"], "--config", str(worked[0])])
     waits = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
