@@ -149,15 +149,24 @@ def _following(path: Path | None) -> Iterator[Told]:
     """What is told of the progress: a bar on a terminal, and the file of ``--resume``, also when it is interrupted."""
     last: list[Callable[[], State]] = []
     saved = time.monotonic()
+
+    def keep(state: Callable[[], State]) -> None:
+        nonlocal path, saved
+        saved = time.monotonic()
+        try:
+            if path is not None:
+                save(path, state().encode())
+        except OSError as error:  # the verdict counts: it is not given up for this
+            print(f"how far it came is not remembered: {error.strerror}: {path}", file=sys.stderr)
+            path = None
+
     with _bar() as moved:
 
         def told(size: int, of: int, state: Callable[[], State]) -> None:
-            nonlocal saved
             moved(size, of)
             last[:] = [state]
-            if path is not None and time.monotonic() - saved > SAVE_EVERY:
-                save(path, state().encode())
-                saved = time.monotonic()
+            if time.monotonic() - saved > SAVE_EVERY:
+                keep(state)
 
         try:
             yield told
@@ -165,8 +174,8 @@ def _following(path: Path | None) -> Iterator[Told]:
             last.clear()  # the state of a log that is not right is not kept
             raise
         finally:
-            if path is not None and last:
-                save(path, last[0]().encode())
+            if last:
+                keep(last[0])
 
 
 @contextlib.contextmanager

@@ -72,6 +72,18 @@ def test_a_payload_that_is_gone_is_not_forgotten_over_an_interruption(auditor, f
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "payload", leaf)
 
 
+def test_a_place_that_cannot_be_written_hides_no_verdict(auditor, file, small, tmp_path, monkeypatch):
+    """Said once; the log is what it is."""
+    monkeypatch.setattr(verify, "SAVE_EVERY", 0.0)
+    nowhere = tmp_path / "none" / "verify.json"
+    code, said = auditor.says("--resume", nowhere)
+    assert code == 0
+    assert said.startswith("VERIFIED")
+    assert said.count(f"how far it came is not remembered: No such file or directory: {nowhere}") == 1
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", small.leaves[-1].seq)
+    assert 5 == auditor.says("--resume", nowhere)[0]
+
+
 def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_path):
     resume = tmp_path / "verify.json"
     assert auditor.says("--resume", resume)[0] == 0
