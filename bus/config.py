@@ -422,6 +422,9 @@ def load(path: Path, *, secrets: bool | None = True) -> Config:
     """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder", code="config.unreadable", hint=f"name the file: {path / 'config.yaml'}")
+    if path.exists() and not path.is_file():
+        hint = "write the settings into a file: they are read more than once, and places in them are as seen from its folder"
+        raise ConfigError(f"{path} is no file of its own, but a pipe or a device", code="config.unreadable", hint=hint)
     if not path.is_file():
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
         hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"

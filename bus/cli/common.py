@@ -73,10 +73,10 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
 
     class Family(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            first = args[0] if args else ""
+            first = args[0] if args else "-"
             if first == "--help" or first in self.commands:
                 return super().parse_args(ctx, args)
-            if not first or first.startswith("-"):
+            if first.startswith("-"):
                 return super().parse_args(ctx, [bare, *args] if bare else args)
             meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
             return super().parse_args(ctx, args if meant or not other else [other, *args])

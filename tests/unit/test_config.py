@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,13 @@ _OPERATION = {"effect": "read", "request": {"type": "object", "properties": {}},
 )  # fmt: skip
 def test_what_an_adapter_offers_is_told_though_its_address_is_a_secret_that_is_not_read(own: dict[str, Any]) -> None:
     assert [*offered(config.parse(settings(adapters={"strade": own}), Path("config.yaml"), secrets=False))] == ["strade.una"]
+
+
+def test_a_pipe_in_the_place_of_the_settings_is_told_as_such(tmp_path):
+    """`--config <(…)`: nobody says that it is not there, and nobody waits for who never writes into it."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=f"{pipe} is no file of its own, but a pipe or a device"):
+        config.load(pipe)
 
 
 def test_a_folder_in_the_place_of_the_settings_is_told_as_such(tmp_path):

@@ -243,6 +243,20 @@ def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
     assert "dead.not-dead" in err
 
 
+@pytest.mark.parametrize("asked", ["send", "log export", "runs show"])
+def test_help_before_a_command_is_the_help_of_that_command(bus, asked):
+    assert bus("help", *asked.split()) == bus(*asked.split(), "--help")
+    assert f"Usage: bus {asked} " in bus("help", *asked.split())[1]
+
+
+@pytest.mark.parametrize("family", ["runs", "services", "dead"])
+def test_an_empty_name_is_told_as_such(bus, family):
+    """A variable that is not set, in quotes: it is not the list that was meant."""
+    code, out, err = bus(family, "")
+    assert (code, out) == (1, "")
+    assert "error: there is nothing at this address: the id in it is empty" in err
+
+
 def test_services(bus):
     assert "ritiro-ingombranti" in bus("services", "list")[1]
     assert "Ufficio" not in bus("services", "list", "--ufficio", "nessuno")[1]
