@@ -43,7 +43,7 @@ STATES: Mapping[str, str] = {"ready": "pronto", "waiting": "in attesa", "done": 
 """And each state in which a record leaves a run."""
 _SCOPES: Mapping[str, str] = {"case": "caso", "message": "messaggio", "from": "dal", "to": "al"}
 README = """\
-Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica con Python 3.9 o successivo, senza rete e
+Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica con Python 3.8 o successivo, senza rete e
 senza installare altro:
 
     python3 -I verify.py FASCICOLO.zip --key CHIAVE        (in Windows: py -I verify.py ...)
@@ -51,7 +51,7 @@ senza installare altro:
 CHIAVE e' la chiave pubblica del registro, pubblicata dall'ente (non quella scritta qui dentro). Meglio un verify.py preso
 da una copia fidata del programma che quello del fascicolo: deve essere lo stesso file.
 
-Bundle of Snodo. To read: summary.html (what happened). To verify, with Python 3.9 or later, without network and without
+Bundle of Snodo. To read: summary.html (what happened). To verify, with Python 3.8 or later, without network and without
 installing anything else: the command above, with --lang en; CHIAVE is the log's public key as the municipality publishes it,
 not as it is written in here.
 """

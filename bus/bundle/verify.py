@@ -46,17 +46,17 @@ PLACE = re.compile(r"(?:[\w-](?:[\w.-]*[\w-])?(?:/(?!$)|$))+", re.ASCII)
 """How files in a bundle are called: an unpacked one lies in its own folder, also where capital letters are no difference."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
-    "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
-           "VERIFIED: {records} records, {payloads} payloads, {files} files; log {origin}, checkpoint at {size}."),
+    "ok": ("VERIFICATO. Annotazioni: {records}, contenuti: {payloads}, file: {files}; registro {origin}, sigillo a {size}.",
+           "VERIFIED. Records: {records}, payloads: {payloads}, files: {files}; log {origin}, checkpoint at {size}."),
     "failed": ("NON VERIFICATO. Rilievi: {count}.", "NOT VERIFIED. Findings: {count}."),
-    "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {}",
-                "WARNING: the key is the one in the bundle; compare it with the published one (--key): {}"),
-    "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {}.",
-               "Payloads that records name and that are not here (erased, or not exported): {}."),
-    "unruled": ("Regole nominate da annotazioni che non ci sono: {}", "Rules that records name and that are not here: {}"),
-    "witnessed": ("Testimoni: {}", "Witnesses: {}"),
-    "unverified": ("Firme sul sigillo NON verificate, manca la loro chiave (--witness, --key): {}",
-                   "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {}"),
+    "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {what}",
+                "WARNING: the key is the one in the bundle; compare it with the published one (--key): {what}"),
+    "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {what}.",
+               "Payloads that records name and that are not here (erased, or not exported): {what}."),
+    "unruled": ("Regole nominate da annotazioni che non ci sono: {what}", "Rules that records name and that are not here: {what}"),
+    "witnessed": ("Testimoni: {what}", "Witnesses: {what}"),
+    "unverified": ("Firme sul sigillo NON verificate, manca la loro chiave (--witness, --key): {what}",
+                   "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {what}"),
     "witness": ("nessuna firma di {key} sul sigillo, che ha: {by}", "no cosignature of the witness {key} on the checkpoint; it has: {by}"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
     "read": ("il file non è un fascicolo, o è incompleto: {why}", "the file is no bundle, or not whole: {why}"),
@@ -81,10 +81,10 @@ WORDS = {
     "rules": ("{name}: non corrisponde alla propria impronta", "{name}: not what its fingerprint says"),
     "apart": ("{name}: il suo registro non è quello del sigillo", "{name}: its log is not that of the checkpoint"),
     "unfit": ("{name}: non riguarda {what}", "{name}: not of {what}"),
-    "timestamp": ("{name}: marca del {time}, vale per {covered} annotazioni su {records}.",
-                  "{name}: a stamp of {time}, holds for {covered} of {records} records."),
-    "register": ("{name}: sigillo del {time} protocollato, vale per {covered} annotazioni su {records}.",
-                 "{name}: the checkpoint of {time} was registered, holds for {covered} of {records} records."),
+    "timestamp": ("{name}: marca del {time}; annotazioni per cui vale: {covered} su {records}.",
+                  "{name}: a stamp of {time}; records for which it holds: {covered} of {records}."),
+    "register": ("{name}: sigillo del {time} protocollato; annotazioni per cui vale: {covered} su {records}.",
+                 "{name}: the checkpoint of {time} was registered; records for which it holds: {covered} of {records}."),
     "apart-timestamp": ("  NON verificata qui (serve la CA): openssl ts -verify -attime {at} -data {what} -in {name} -CAfile RADICE.pem",
                         "  NOT verified here (it takes its CA): openssl ts -verify -attime {at} -data {what} -in {name} -CAfile ROOT.pem"),
     "apart-register": ("  NON verificato qui: il registro di protocollo deve avere questo file, SHA-256 {digest}",
@@ -95,10 +95,6 @@ WORDS = {
 
 class Malformed(Exception):
     """A file is not of the form that it should have."""
-
-
-class Unfit(Exception):
-    """What somebody else said is of another thing than this file."""
 
 
 # -- the container: one way to write it, so that every byte is accounted for -----------------------------------------
@@ -223,7 +219,8 @@ class Note:
 
     def by(self, keys: Sequence[Key]) -> tuple[list[Key], list[Key]]:
         """The keys that signed it, and those in whose name it was signed falsely."""
-        good, false = list[Key](), list[Key]()
+        good: list[Key] = []
+        false: list[Key] = []
         distinct = {key.said: key for key in keys}.values()  # one that is given twice has signed once
         for name, id, value in self.signatures:
             for key in (key for key in distinct if (key.name, key.id) == (name, id)):
@@ -262,18 +259,14 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def leaf_hash(data: bytes) -> bytes:
-    return hashlib.sha256(b"\0" + data).digest()
-
-
 def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
-def _roots(at: int, last: int, node: bytes, proof: Iterable[bytes]) -> tuple[bytes, bytes] | None:
+def _roots(at: int, last: int, node: bytes, proof: Sequence[str]) -> tuple[bytes, bytes] | None:
     """Up from a node: the root of the tree that ends there, and of the one that ends with ``last``; None where the proof is of another."""
     old = new = node
-    for step in proof:
+    for step in map(unbase64, proof):
         if last == 0 or len(step) != 32:
             return None
         if at & 1 or at == last:
@@ -286,25 +279,24 @@ def _roots(at: int, last: int, node: bytes, proof: Iterable[bytes]) -> tuple[byt
     return None if last else (old, new)
 
 
-def includes(root: bytes, size: int, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:
+def includes(root: bytes, size: int, index: int, record: str, proof: Sequence[str]) -> bool:
     """RFC 9162, 2.1.3.2."""
+    leaf = hashlib.sha256(b"\0" + record.encode()).digest()
     found = _roots(index, size - 1, leaf, proof) if 0 <= index < size else None
     return found is not None and found[1] == root
 
 
-def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[bytes]) -> bool:
+def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[str]) -> bool:
     """RFC 9162, 2.1.4.2."""
-    if not 0 < first <= second:
-        return False
-    if first == second:
-        return not proof and old == new
-    path = list(proof) if first & (first - 1) else [old, *proof]
-    if not path:
-        return False
+    if not 0 < first < second:
+        return 0 < first == second and not proof and old == new
+    node = old
+    if first & (first - 1):
+        node, proof = unbase64(proof[0]), proof[1:]
     at, last = first - 1, second - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    return _roots(at, last, path[0], path[1:]) == (old, new)
+    return _roots(at, last, node, proof) == (old, new)
 
 
 # -- the bundle ------------------------------------------------------------------------------------------------------
@@ -314,11 +306,15 @@ class Bundle:
     """A bundle that is being verified; ``found`` are the findings, as (word, values), in the order of the story."""
 
     def __init__(self, raw: bytes, keys: Sequence[Key] = (), witnesses: Sequence[Key] = ()) -> None:
-        self.found, self.witnessed = list[Any](), list[str]()
         self.keys, self.witnesses = list(keys), list(witnesses)
-        self.records, self.indexes = list[Any](), list[int]()
+        self.found: list[Any] = []
+        self.records: list[Any] = []
+        self.indexes: list[int] = []
+        self.own_keys: list[str] = []
+        self.witnessed: list[str] = []
+        self.unruled: list[str] = []
+        self.anchored: list[Any] = []
         self.payloads = self.absent = 0
-        self.own_keys, self.unruled, self.anchored = list[str](), list[str](), list[Any]()
         try:
             self.files = unpacked(raw)
             alone = len({name.lower() for name in self.files}) == len(self.files)
@@ -340,8 +336,6 @@ class Bundle:
     def _try(self, name: str, check: Any, *given: Any) -> None:
         try:
             check(*given)
-        except Unfit as error:
-            self.say("unfit", name=name, what=error)
         except KeyError as error:
             self.say("missing", name=error.args[0])
         except Exception as error:  # noqa: BLE001 - a hostile file may be anything
@@ -384,9 +378,8 @@ class Bundle:
     def _records(self) -> None:
         size, root = self.checkpoint.size, self.checkpoint.root
         for line in self.lines("records.jsonl"):
-            index, content = line["index"], line["record"].encode()
-            record = json.loads(content, object_pairs_hook=once)
-            if not includes(root, size, index, leaf_hash(content), [unbase64(step) for step in line["proof"]]):
+            index, record = line["index"], json.loads(line["record"], object_pairs_hook=once)
+            if not includes(root, size, index, line["record"], line["proof"]):
                 self.say("leaf", index=index, id=record.get("id", "?"))
             if self.indexes and index <= self.indexes[-1]:
                 self.say("order", index=index)
@@ -407,7 +400,10 @@ class Bundle:
         if name == what:
             self._stamped(what, folder + "consistency" if apart else "", size)
         elif kind:
-            time = (stamped_at if kind == "timestamp" else registered_on)(self.files[name], what, stamped)
+            time = (stamped_at if kind == "timestamp" else registered_on)(self.files[name], stamped)
+            if not time:
+                self.say("unfit", name=name, what=what)
+                return
             at = int(dt.datetime.fromisoformat(f"{time[:10]} {time[11:19] or '00:00:00'}+00:00").timestamp())
             told = {"name": name, "time": time, "at": at, "what": what, "digest": digest_of(stamped)}
             self.anchored.append((kind, {**told, "covered": sum(index < size for index in self.indexes)}))
@@ -420,7 +416,7 @@ class Bundle:
             if other.text != self.checkpoint.text or not set(other.signatures) <= set(self.checkpoint.signatures):
                 self.say("uncovered", name=name)
             return
-        proof = [unbase64(step) for step in self.files[consistency].decode().split("\n")[:-1]]
+        proof = self.files[consistency].decode().split("\n")[:-1]
         old, new = sorted((self.checkpoint, other), key=lambda one: one.size)
         if (other.origin, other.size) != (self.checkpoint.origin, size) or not extends(old.root, old.size, new.root, new.size, proof):
             self.say("apart", name=name)
@@ -473,11 +469,10 @@ class Bundle:
         good = newer.by([*self.keys, *map(Key, self.manifest["keys"][:MOST])])[0]
         if len(good) < len(newer.signatures) or len(set(newer.signatures)) < len(newer.signatures):
             self.say("uncovered", name="seal.json")
-        proof = [unbase64(step) for step in seal["proof"]]
         record = json.loads(seal["record"])
-        if not includes(newer.root, newer.size, seal["index"], leaf_hash(seal["record"].encode()), proof):
+        if not includes(newer.root, newer.size, seal["index"], seal["record"], seal["proof"]):
             self.say("leaf", index=seal["index"], id=record.get("id", "?"))
-        if not extends(old.root, old.size, newer.root, newer.size, [unbase64(step) for step in seal["consistency"]]):
+        if not extends(old.root, old.size, newer.root, newer.size, seal["consistency"]):
             self.say("grown")
         elif known:  # then the checkpoint needs no key that we know (it has one of before): its root is part of one that has
             self.found = [one for one in self.found if (one[0], one[1].get("name")) != ("key", "checkpoint")]
@@ -526,8 +521,8 @@ def inner(value: tuple[int, bytes], tag: int = 0x30) -> list[tuple[int, bytes]]:
     return der(value[1])
 
 
-def stamped_at(answer: bytes, what: str, stamped: bytes) -> str:
-    """The time that an answer of RFC 3161 says; its imprint must be that of these bytes. Its signature is not looked at."""
+def stamped_at(answer: bytes, stamped: bytes) -> str:
+    """The time that an answer of RFC 3161 says; empty if its imprint is not that of these bytes. Its signature is not looked at."""
     (response,) = der(answer)
     status, token = inner(response)
     (_, kind), held = inner(token)
@@ -542,18 +537,16 @@ def stamped_at(answer: bytes, what: str, stamped: bytes) -> str:
         raise Malformed("what was signed is no stamp")
     algorithm, (_, digest) = inner(imprint)
     if hashlib.new(HASHES.get(inner(algorithm)[0][1], ""), stamped).digest() != digest:
-        raise Unfit(what)
+        return ""
     return re.sub("(....)(..)(..)(..)(..)(.*)Z", r"\1-\2-\3 \4:\5:\6 UTC", time.decode())
 
 
-def registered_on(evidence: bytes, what: str, stamped: bytes) -> str:
-    """The day of which the protocol register was given these bytes as the last checkpoint."""
+def registered_on(evidence: bytes, stamped: bytes) -> str:
+    """The day of which the protocol register was given these bytes as the last checkpoint; empty if it was given others."""
     found = json.loads(evidence, object_pairs_hook=once)
     if set(found) not in (REGISTERED, REGISTERED - {"sha256"}) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", found["giorno"]):
         raise Malformed("it says more, or less, than it should")
-    if "sha256" in found and found["sha256"] != digest_of(stamped):
-        raise Unfit(what)
-    return str(found["giorno"])
+    return str(found["giorno"]) if found.get("sha256", digest_of(stamped)) == digest_of(stamped) else ""
 
 
 def shown(value: Any) -> str:
@@ -562,20 +555,21 @@ def shown(value: Any) -> str:
 
 def report(bundle: Bundle, language: str) -> str:
     """What was found, in words. What the bundle says is shown without the characters that move about on a terminal."""
-    at = 0 if language == "it" else 1
-    said = [WORDS[word][at].format(**{name: shown(value) for name, value in values.items()}) for word, values in bundle.found]
+
+    def tell(word: str, **values: Any) -> str:
+        return WORDS[word][language != "it"].format(**{name: shown(value) for name, value in values.items()})
+
     if bundle.found:
-        return "\n".join([*said[:50], WORDS["failed"][at].format(count=len(said))])
+        return "\n".join([*(tell(word, **values) for word, values in bundle.found[:50]), tell("failed", count=len(bundle.found))])
     known = {f"{key.name}+{key.id.hex()}" for key in (*bundle.keys, *bundle.witnesses)}
-    signed = {f"{name}+{id.hex()}" for name, id, _ in bundle.checkpoint.signatures}
-    told: dict[str, Any] = {"own-key": bundle.own_keys, "absent": [bundle.absent] * bool(bundle.absent), "unruled": bundle.unruled,
-            "witnessed" if bundle.witnessed else "unwitnessed": bundle.witnessed or [""], "unverified": sorted(signed - known)}  # fmt: skip
-    said += [WORDS[word][at].format(shown(", ".join(map(str, what)))) for word, what in told.items() if what]
+    unverified = sorted({f"{name}+{id.hex()}" for name, id, _ in bundle.checkpoint.signatures} - known)
+    told = {"own-key": bundle.own_keys, "unruled": bundle.unruled, "witnessed": bundle.witnessed, "unverified": unverified}
+    said = [tell(word, what=", ".join(what)) for word, what in told.items() if what]
+    said += [tell("absent", what=bundle.absent)] * bool(bundle.absent) + [tell("unwitnessed")] * (not bundle.witnessed)
     for kind, values in bundle.anchored:
-        safe = {name: shown(value) for name, value in values.items()}
-        said += [WORDS[word][at].format(**safe, records=len(bundle.records)) for word in (kind, f"apart-{kind}")]
-    told = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
-    return "\n".join([*said, WORDS["ok"][at].format(**told, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
+        said += [tell(word, **values, records=len(bundle.records)) for word in (kind, f"apart-{kind}")]
+    counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
+    return "\n".join([*said, tell("ok", **counts, origin=bundle.checkpoint.origin, size=bundle.checkpoint.size)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -83,9 +83,9 @@ def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_
     for raw, size, covered in ((before, stamped, 4), (after, later, 5)):
         bundle = verify.Bundle(raw, key)
         assert (bundle.found, _anchored(bundle), len(bundle.records)) == ([], {f"anchors/{size}/timestamp-0": covered}, 5)
-        assert f" UTC, holds for {covered} of 5 records" in (said := verify.report(bundle, "en"))
+        assert f" UTC; records for which it holds: {covered} of 5." in (said := verify.report(bundle, "en"))
         assert "NOT verified here (it takes its CA): openssl ts -verify -attime" in said
-        assert f"vale per {covered} annotazioni su 5" in (said := verify.report(bundle, "it"))
+        assert f" UTC; annotazioni per cui vale: {covered} su 5." in (said := verify.report(bundle, "it"))
         assert "NON verificata qui (serve la CA): openssl" in said
         _told_command_verifies(bundle, tmp_path / f"unpacked-{size}", authority)
         folder = f"anchors/{size}/"
