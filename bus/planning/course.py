@@ -12,10 +12,10 @@ from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import at_the_door, case_keys
 from bus.errors import ExpressionError
-from bus.mapping.types import MessageType
+from bus.mapping.types import Fault, MessageType
 from bus.message import JsonValue, Message, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
-from bus.planning.difference import Change, Kind, differences, paired
+from bus.planning.difference import Change, Kind, declared, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import MISSING, changes
@@ -48,6 +48,7 @@ class Waiting(NamedTuple):
 
 _PLANNED = "planned "
 """How the id of a message begins that the log has not: then come that of the one behind it that the log has, and the paths between."""
+_NO_TYPE = "there is no message type {}"
 _CLOSED = "!closed"
 """How the path ends at which a run says that messages are late."""
 DEEPEST = 5
@@ -115,9 +116,8 @@ class Course:
             self.counts[outcome] += 1
 
     def _plan(self, message: Message, openings: Sequence[Opening], page: Evidence) -> str:
-        if message.type in self.changed and (fault := self._fault(None, message.type, message.body)):
-            gone = message.type not in self.after.types
-            self._add(message.id, Change("refused", message.type, message.type, (), MISSING, fault, old=gone))
+        if message.type in self.changed and (refused := self._refused(message.type, message.body)):
+            self._add(message.id, refused)
             return "changed"
         outcome = "same"
         for change in self._known_by(message) if message.type in self.changed else ():
@@ -348,13 +348,20 @@ class Course:
         for value in (message.body, *(_value_of(event) for event in heard)):
             self.people.update(named(value))
 
-    def _fault(self, plan: Plan | None, type: str, body: JsonValue) -> str:
-        """What is wrong with a body that a plan sends, under the types of its own rules; with one that comes in, under the edited ones."""
-        rules = self.before if plan is not None and plan is _plan(self.before, plan.route) else self.after
-        if type not in rules.types:
-            return f"there is no message type {type}"
-        faults = rules.validate(type, body)
-        return f"{faults[0].pointer or 'body'}: {faults[0].sentence}" if faults else ""
+    def _refused(self, type: str, body: JsonValue) -> Change | None:
+        """That a message would not be taken under the edited rules, and for which of the fields that its type declares."""
+        if type not in self.after.types:
+            return Change("refused", type, type, (), MISSING, _NO_TYPE.format(type), old=True)
+        faults = self.after.validate(type, body)
+        if not faults:
+            return None
+        return Change("refused", type, type, (declared(self.after.types[type].schema, faults[0].pointer),), MISSING, _said(faults[0]))
+
+    def _fault(self, plan: Plan, type: str, body: JsonValue) -> str:
+        """What is wrong with a body that a plan sends, under the types of its own rules."""
+        rules = self.before if plan is _plan(self.before, plan.route) else self.after
+        faults = rules.validate(type, body) if type in rules.types else None
+        return _NO_TYPE.format(type) if faults is None else _said(faults[0]) if faults else ""
 
     def _add(self, message: str, change: Change) -> bool:
         """Count a change; whether it is kept as an example."""
@@ -368,6 +375,10 @@ class Course:
         if kept:
             group.examples.append((message, change.before, change.after))
         return kept
+
+
+def _said(fault: Fault) -> str:
+    return f"{fault.pointer or 'body'}: {fault.sentence}"
 
 
 def _known(message: str) -> str:

@@ -41,6 +41,19 @@ class Change(NamedTuple):
     old: bool = False
 
 
+def declared(schema: Mapping[str, Any], pointer: str) -> str:
+    """The field of a type that a JSON pointer leads to, ``body.mappali[].foglio``, or the nearest around it that the schema has."""
+    field, inner = "body", schema
+    for step in pointer.split("/")[1:]:
+        if step in inner.get("properties", {}):
+            field, inner = f"{field}.{step}", inner["properties"][step]
+        elif step.isdigit() and isinstance(inner.get("items"), Mapping):
+            field, inner = f"{field}[]", inner["items"]
+        else:
+            break
+    return field
+
+
 def _ended(way: Way) -> tuple[str, str]:
     """How it ended; a dead one also where."""
     return way.end, way.place.partition("/")[2] if way.end.startswith("dead") else ""

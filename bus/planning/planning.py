@@ -61,7 +61,7 @@ def planned(
     """
     before, edited = in_force(reader), files_of(folder)
     old, new = _loaded(before, operations), load(folder, operations)
-    found = Planned(old.digest, new.digest, edits=tuple(edits(before, edited)), values=values)
+    found = Planned(old.digest, new.digest, edits=tuple(edits(before, edited)), before=before, after=edited, values=values)
     if old.digest == new.digest:  # comments at most
         return found
     book = Rulebook.of(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,7 +12,8 @@ from bus.planning.edits import Edit
 from bus.planning.masks import Masks
 from bus.replay.fields import MISSING
 from bus.replay.places import Places
-from bus.source import Finding, render
+from bus.rulefiles import Files
+from bus.source import Finding, read, render
 
 WORDS: Mapping[str, str] = {
     "refused": "message refused at the door", "run added": "route starts", "run removed": "route does not start any more",
@@ -32,7 +34,8 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 @dataclass
 class Planned:
     """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended, and
-    ``types``: those that the edits change and that such runs may wait for. ``values``: examples show what was said.
+    ``types``: those that the edits change and that such runs may wait for. ``before`` and ``after`` are the files of both rules.
+    ``values``: examples show what was said.
     """
 
     rules: str
@@ -42,6 +45,8 @@ class Planned:
     edits: Sequence[Edit] = ()
     findings: Sequence[Finding] = ()
     flight: Sequence[Mapping[str, Any]] = ()
+    before: Files = field(default_factory=dict)
+    after: Files = field(default_factory=dict)
     values: bool = False
     _places: dict[tuple[str, bool], Places] = field(default_factory=dict)
 
@@ -57,11 +62,18 @@ class Planned:
 
     def at(self, group: Group) -> str:
         """``file:line:column`` of a group: in the edited files, or in those in force for what is not there any more."""
-        if "@" not in group.place:  # it is a type: where its file was edited, if that is why
-            edited = (one for one in self.edits if one.file == f"mappings/types/{group.place}.yaml")
-            return next((f"{one.file}:{one.first}:1" for one in edited), group.place)
+        if "@" not in group.place:
+            return self._in_type(group)
         route = group.place.partition("@")[0]
         return self._of(route, old=group.old).of(group.place, group.fields, self._of(route, old=not group.old))
+
+    def _in_type(self, group: Group) -> str:
+        """Of a type: where it declares the field, or tells the key."""
+        file, files = f"mappings/types/{group.place}.yaml", self.before if group.old else self.after
+        if file not in files:
+            return group.place
+        line, column = read(files[file], file).place(_pointer(group.fields), key=True)
+        return f"{file}:{line}:{column}"
 
     def _of(self, route: str, *, old: bool) -> Places:
         """The places of a route in force (``old``) or edited; there are none where it is not."""
@@ -103,7 +115,7 @@ class Planned:
             "kind": group.kind, "count": group.count, "messages": len(group.messages), "at": self.at(group), "in_force": group.old,
             "place": group.place, "subject": group.subject, "fields": list(group.fields),
             "examples": [
-                {"message": message, "before": masks.shown(before, group.fields), "after": masks.shown(after, group.fields)}
+                {"message": message, "before": masks.shown(before, _of_value(group)), "after": masks.shown(after, _of_value(group))}
                 for message, before, after in group.examples
             ],
         }  # fmt: skip
@@ -150,8 +162,8 @@ class Planned:
             if group.kind in ("wait added", "wait changed") and group.subject in otherwise:
                 yield "          your rules send that otherwise, too: what other runs would send is not followed into this wait"
             for message, before, after in group.examples:
-                values = "" if before is after is MISSING else f"  {masks.shown(before, group.fields)} → {masks.shown(after, group.fields)}"
-                yield f"          {message}{values}"
+                shown = [masks.shown(value, _of_value(group)) for value in (before, after)]
+                yield f"          {message}" + ("" if before is after is MISSING else f"  {' → '.join(shown)}")
 
     def _in_flight(self) -> Iterator[str]:
         if self.flight:
@@ -169,3 +181,16 @@ class Planned:
         if self.findings:
             yield "New findings"
             yield render(self.findings)
+
+
+def _of_value(group: Group) -> tuple[str, ...]:
+    """The fields that the examples are values of; what is wrong with a field is not its value."""
+    return () if group.kind == "refused" else group.fields
+
+
+def _pointer(fields: Sequence[str]) -> list[str]:
+    """Where a type says something of a field of its messages (`declared`), or of their keys."""
+    first, *rest = re.findall(r"\[\]|[^.\[\]]+", fields[0]) if fields else ["type"]
+    if first != "body":
+        return ["case" if first == "keys" else first, *rest]
+    return ["schema", *(part for one in rest for part in (["items"] if one == "[]" else ["properties", one]))]

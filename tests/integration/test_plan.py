@@ -24,6 +24,7 @@ from bus.engine.arrival import Submission
 from bus.errors import RulesError
 from bus.examine import load
 from bus.message import canonical
+from bus.planning.difference import declared
 from bus.planning.planning import planned
 from bus.replay import window
 from bus.replay.evidence import Rulebook, pages
@@ -174,13 +175,21 @@ def test_a_request_that_the_operation_does_not_take_is_found_before_anybody_send
 def test_messages_that_would_be_refused_at_the_door_are_told(worked, edited):
     edit(edited, "numero: {type: integer}", "numero: {type: integer, maximum: 15}", "mappings/types/ufficio.pratica.yaml")
     made = plan(worked, edited)
-    assert found(made) == [("refused", "ufficio.pratica", 4)]
+    assert found(made) == [("refused", "ufficio.pratica body.numero", 4)]
+    assert "      4 × message refused at the door: ufficio.pratica body.numero\n" in made.as_text()
     [place] = [line for line in made.as_text().splitlines() if line.endswith("  ufficio.pratica")]
-    line = (edited / "mappings/types/ufficio.pratica.yaml").read_text().splitlines()[int(place.split(":")[1]) - 1]
+    line, column = map(int, place.split()[0].split(":")[1:])
     assert place.startswith("          mappings/types/ufficio.pratica.yaml:")
-    assert "maximum: 15" in line
-    elsewhere = replace(made, edits=[])  # a service or a table was edited, of which the type knows its codes
-    assert "\n          ufficio.pratica\n" in elsewhere.as_text()
+    assert (edited / "mappings/types/ufficio.pratica.yaml").read_text().splitlines()[line - 1][column - 1 :].startswith("numero: {")
+
+
+@pytest.mark.parametrize(
+    ("pointer", "field"),
+    [("", "body"), ("/a", "body.a"), ("/a/3/b", "body.a[].b"), ("/a/b", "body.a"), ("/rossi/mario", "body"), ("/n/0", "body.n.0")],
+)
+def test_a_refused_message_is_told_by_what_its_type_declares_and_no_name_that_its_sender_chose(pointer, field):
+    schema = {"properties": {"a": {"items": {"properties": {"b": {}}}}, "n": {"properties": {"0": {}}}}}
+    assert declared(schema, pointer) == field
 
 
 def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
@@ -188,7 +197,7 @@ def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
     (edited / "mappings/types/ufficio.altra.yaml").unlink()
     made = plan(worked, edited)
     assert ("refused", "ufficio.altra", 1) in found(made)
-    assert "          in force mappings/types/ufficio.altra.yaml:1:1  ufficio.altra\n" in made.as_text()
+    assert "          in force mappings/types/ufficio.altra.yaml:2:1  ufficio.altra\n" in made.as_text()
     second = ROUTE.replace("route: ufficio.pratica", "route: ufficio.seconda").replace(
         "    case: {protocollo: registrata.protocollo}\n", ""
     )

@@ -123,7 +123,9 @@ def test_another_key_or_case_of_a_type_is_told_at_its_line(worked, edited):
     )
     made = plan(worked, edited)
     assert sorted(found(made)) == [("key changed", "numero keys.numero", MANY), ("run key changed", "key", MANY)]
-    assert {made.at(group) for group in made.groups} == {"mappings/types/ufficio.pratica.yaml:4:1"}
+    places = {group.kind: made.at(group) for group in made.groups}
+    file = "mappings/types/ufficio.pratica.yaml"
+    assert places == {"key changed": f"{file}:4:8", "run key changed": f"{file}:5:1"}
 
 
 def test_names_of_people_are_never_shown_also_within_other_texts(worked, edited):
