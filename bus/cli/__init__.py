@@ -67,13 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["help"] and len(arguments) > 1:  # as others have it: the help of that command
         arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(overview())
-        return 0
+        return _told(overview())
     if arguments[0] == "--version":
         from importlib.metadata import version
 
-        print(f"snodo {version('snodo')}")
-        return 0
+        return _told(f"snodo {version('snodo')}")
     from bus.cli.failures import USAGE, run, say, wants_json
 
     name = arguments[0]
@@ -84,6 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     module, _, family = COMMANDS[name][0].partition(":")
     return run(getattr(import_module(f"bus.cli.{module}"), family or "app"), f"bus {name}", arguments[1:])
+
+
+def _told(text: str) -> int:
+    """Print it, and import nothing as long as that goes well; returns the exit code."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        from bus.cli.failures import unwritten
+
+        return unwritten(error, "bus")
+    return 0
 
 
 def overview() -> str:

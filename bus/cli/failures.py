@@ -58,8 +58,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise
-        let_output_go()  # whoever read it has had enough (head, less): no error, though typer and rich would exit with 1
-        return 0
+        return unwritten(error, name)  # typer and rich would exit with 1
     except _no_of_the_bus() as error:
         return _answered(error, as_json)
     except SnodoError as error:
@@ -72,6 +71,14 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return USAGE
     except OSError as error:
         return _of_a_file(error, name, as_json)
+
+
+def unwritten(error: BaseException, name: str) -> int:
+    """The exit code where standard output takes no more. Whoever read it may have had enough (head, less): that is no error."""
+    let_output_go()
+    if isinstance(error, OSError) and error.errno != errno.EPIPE:
+        return _of_a_file(error, name, as_json=False)
+    return 0
 
 
 def _flags_take_no_value(command: Any) -> None:

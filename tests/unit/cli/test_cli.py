@@ -546,7 +546,7 @@ def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
     assert "istanza       A\\u202e1\\x07" in out
 
 
-@pytest.mark.parametrize("command", ["runs list --limit 500", "services", "dead show --help", "log search"])
+@pytest.mark.parametrize("command", ["--help", "--version", "runs list --limit 500", "services", "dead show --help", "log search"])
 def test_output_that_nobody_reads_is_no_error(server, command):
     program = f"{sys.executable} -m bus.cli {command} | true; exit ${{PIPESTATUS[0]}}"
     settings = os.environ | {"SNODO_URL": server.url, "SNODO_KEY": key_of("sistemista")}

@@ -429,3 +429,12 @@ def test_a_bus_that_is_away_is_told_once_for_as_long_as_it_is(monkeypatch, capsy
     assert (found["next"], found["records"]) == (7, [])
     assert watch._again(lambda: {"next": 8, "records": []}, found) == {"next": 8, "records": []}
     assert capsys.readouterr().err == "the bus cannot be reached; still trying\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("command", ["--help", "--version", "explain call.refused"])
+def test_a_full_disk_is_told(command):
+    program = f"{sys.executable} -m bus.cli {command} > /dev/full"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "error")
+    assert "No space left on device: bus" in done.stderr
