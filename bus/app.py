@@ -37,7 +37,7 @@ from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.destruction import Destruction
-from bus.engine.engine import LANE, Engine, Pace, Told
+from bus.engine.engine import LANE, Bulletin, Engine, Pace
 from bus.engine.faltering import Faltering
 from bus.engine.intake import Accepted, Intake
 from bus.engine.leases import Leases
@@ -298,10 +298,10 @@ class App:
 
     # -- news --------------------------------------------------------------------------------------------------------
 
-    def _tell(self, told: Told) -> None:
-        """Give what our engine replied to who waits for it here, and tell all others, here and elsewhere, that there are news."""
-        self.news.tell({message: reply for message, reply in told.items() if reply is not None})
-        self.channel.publish_news(told)
+    def _tell(self, news: Bulletin) -> None:
+        """Hand what our engine replied to those who wait for it here, and tell everybody else, here and elsewhere, that there is news."""
+        self.news.tell({message: reply for message, reply in news.items() if reply is not None})
+        self.channel.publish_news(news)
 
     def _hear(self, messages: Sequence[str]) -> None:
         """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
@@ -390,10 +390,6 @@ class App:
         return text_of(self.clock.now())
 
     # -- people's acts on dead letters -------------------------------------------------------------------------------
-
-    def letter(self, run: str) -> dead.Letter:
-        with self.store.read() as tx:
-            return dead.letter(tx, run)
 
     def open_letter(self, run: str, looker: Looker) -> dead.Letter:
         """See `bus.engine.dead.open_letter`."""

@@ -16,13 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
-class Told(str):
+class Untyped(str):
     """A text out of the environment or a file, where nothing but text stands: it may say a number."""
 
     __slots__ = ()
 
 
-UNREAD = Told("")
+UNREAD = Untyped("")
 """What stands for a secret that is not read yet. A setting that can be no empty text has its default instead, or stays this."""
 
 
@@ -42,7 +42,7 @@ FileOrNone = Annotated[Path | None, BeforeValidator(_something)]
 
 def number(value: Any) -> Any:
     """The number that a text out of the environment or a file says; anything else as it is."""
-    if isinstance(value, Told) and (said := _NUMBER.fullmatch(value)):
+    if isinstance(value, Untyped) and (said := _NUMBER.fullmatch(value)):
         return float(value) if said[1] else int(value)
     return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.errors import ConfigError
-from bus.exact import UNREAD, Told
+from bus.exact import UNREAD, Untyped
 from bus.source import Pointer
 
 EXAMPLE = "CHANGE-ME"
@@ -50,7 +50,7 @@ def with_secrets(value: Any, base: Path | None, needed: bool) -> Any:
             return value
 
 
-def secret_of(kind: str, name: str, base: Path) -> Told:
+def secret_of(kind: str, name: str, base: Path) -> Untyped:
     """A secret, read; raises `ConfigError` where it is not there."""
     if kind == "env":
         if name not in os.environ:
@@ -70,10 +70,10 @@ def not_in_the_environment(names: Sequence[str]) -> ConfigError:
     return ConfigError(f"the environment has no {', '.join(names)}", code="config.secret-missing", hint=hint)
 
 
-def _chosen(name: str, secret: str) -> Told:
+def _chosen(name: str, secret: str) -> Untyped:
     """A secret that somebody has chosen."""
     if EXAMPLE in secret:
         raise ConfigError(
             f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
         )
-    return Told(secret)
+    return Untyped(secret)

@@ -21,7 +21,7 @@ from bus.errors import EvidenceError, counted
 
 if TYPE_CHECKING:
     from bus.log.note import Note, Verifier
-    from bus.log.verify import Report, State, Told, Trust
+    from bus.log.verify import Progress, Report, State, Trust
     from bus.store.opening import Reader
 
 SAVE_EVERY = 2.0
@@ -69,8 +69,8 @@ def verify_log(
     began = time.monotonic()
     try:
         url = store or store_of(config)
-        with contextlib.closing(open_reader(url)) as reader, _following(resume) as told:
-            report = verify(reader.read, trust, start, told, url)
+        with contextlib.closing(open_reader(url)) as reader, _following(resume) as progress:
+            report = verify(reader.read, trust, start, progress, url)
             named = _named(reader, config) if names else None
     except Broken as broken:
         show({"verified": False, "fault": broken.fault._asdict()}, as_json, _say_broken)
@@ -145,8 +145,8 @@ def _public(said: Iterable[str], type: int) -> tuple[Verifier, ...]:
 
 
 @contextlib.contextmanager
-def _following(path: Path | None) -> Iterator[Told]:
-    """What is told of the progress: a bar on a terminal, and the file of ``--resume``, also when it is interrupted."""
+def _following(path: Path | None) -> Iterator[Progress]:
+    """Show how far it is: by a bar on a terminal, and in the file of ``--resume``, also when it is interrupted."""
     last: list[Callable[[], State]] = []
     saved = time.monotonic()
 
@@ -162,14 +162,14 @@ def _following(path: Path | None) -> Iterator[Told]:
 
     with _bar() as moved:
 
-        def told(size: int, of: int, state: Callable[[], State]) -> None:
+        def progress(size: int, of: int, state: Callable[[], State]) -> None:
             moved(size, of)
             last[:] = [state]
             if time.monotonic() - saved > SAVE_EVERY:
                 keep(state)
 
         try:
-            yield told
+            yield progress
         except EvidenceError:
             last.clear()  # the state of a log that is not right is not kept
             raise

@@ -57,7 +57,7 @@ from bus.store import Key, Row, Store, Tx
 if TYPE_CHECKING:
     from bus.catalog import Catalog
 
-Told = Mapping[str, JsonValue]
+Bulletin = Mapping[str, JsonValue]
 """News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""
 STOP_MARGIN = 2.0
 """Seconds for the last transaction of an engine that stops."""
@@ -102,7 +102,7 @@ class Engine:
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
-        pace: Pace = Pace(), told: Callable[[Told], None] = lambda told: None, ticks: Callable[[], float] = running_time,
+        pace: Pace = Pace(), told: Callable[[Bulletin], None] = lambda news: None, ticks: Callable[[], float] = running_time,
         look: Callable[[], object] = lambda: None, heard: Callable[[Exception], None] = lambda error: None,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told

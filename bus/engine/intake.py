@@ -66,8 +66,8 @@ class Accepted(NamedTuple):
 
 
 _Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
-Told = Callable[[Accepted | BaseException], None]
-"""Hears once what became of a message: accepted, or the error that `Intake.send`'s future would raise."""
+Tell = Callable[[Accepted | BaseException], None]
+"""Tells whoever sent a message, once, what became of it: accepted, or the error that `Intake.send`'s future would raise."""
 MOST = 200
 """Messages written in one piece of work."""
 
@@ -89,17 +89,17 @@ class Intake:
         """Check now (raises `InputError`; `Busy` while too much waits), store soon; the future gives `Accepted` or raises `Conflict`."""
         outcome: Future[Accepted] = Future()
         outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
-        self.hand_in(submission, lambda told: outcome.set_result(told) if isinstance(told, Accepted) else outcome.set_exception(told))
+        self.hand_in(submission, lambda end: outcome.set_result(end) if isinstance(end, Accepted) else outcome.set_exception(end))
         return outcome
 
-    def hand_in(self, submission: Submission, told: Told) -> str:
-        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by any thread, and MUST NOT block.
+    def hand_in(self, submission: Submission, tell: Tell) -> str:
+        """`send` for whoever has a way of waiting of their own: ``tell`` is called once, by any thread, and MUST NOT block.
 
         Returns the id that the message has, unless it proves to be repeated.
         """
         if self._backlog is not None:
             self._backlog.check()
-        coming = _Coming(self.prepare(submission), told)
+        coming = _Coming(self.prepare(submission), tell)
         with self._lock:
             self._waiting.append(coming)
             busy, self._busy = self._busy, True
@@ -194,7 +194,7 @@ class Intake:
 
 def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
     try:
-        coming.told(result)
+        coming.tell(result)
     except Exception:  # noqa: BLE001 - a sender that cannot be told (its loop is closed) must not keep the others waiting
         logger("snodo.intake").exception("intake.not-told")
 
@@ -203,7 +203,7 @@ class _Coming(NamedTuple):
     """An arrival and how whoever waits is told of it."""
 
     arrival: Arrival
-    told: Told
+    tell: Tell
 
 
 def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None = None) -> list[Accepted | Exception]:

@@ -28,7 +28,7 @@ from bus.message import parsed
 from bus.store import Row, Tx, listed
 from bus.store.opening import open_reader
 
-Told = Callable[[int, int, Callable[[], "State"]], None]
+Progress = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
 SEALED_WITHIN = 5.0
 """Seconds within which a record has its place in the tree, while a sequencer is at work."""
@@ -127,7 +127,9 @@ class _Place(NamedTuple):
     traces: int
 
 
-def verify(read: Read, trust: Trust, start: State | None = None, told: Told = lambda size, of, state: None, url: str = "") -> Report:
+def verify(
+    read: Read, trust: Trust, start: State | None = None, progress: Progress = lambda size, of, state: None, url: str = ""
+) -> Report:
     """Look at everything from ``start`` on. Raises `Broken` with the first fault, `EvidenceError` when there is nothing to judge by.
 
     ``url``: where other processes may read the same database, to help with a large one.
@@ -136,7 +138,7 @@ def verify(read: Read, trust: Trust, start: State | None = None, told: Told = la
 
     def heard(size: int, of: int, state: Callable[[], State]) -> None:
         done[:] = [size]
-        told(size, of, state)
+        progress(size, of, state)
 
     try:
         return _Walk(read, trust, start, heard).run(url)
@@ -150,8 +152,8 @@ def verify(read: Read, trust: Trust, start: State | None = None, told: Told = la
 
 
 class _Walk:
-    def __init__(self, read: Read, trust: Trust, start: State | None, told: Told) -> None:
-        self._read, self._trust, self._told, self._start = read, trust, told, start
+    def __init__(self, read: Read, trust: Trust, start: State | None, progress: Progress) -> None:
+        self._read, self._trust, self._progress, self._start = read, trust, progress, start
         with read() as tx:
             newest, traced = StoredTree(tx).checkpoint(), tx.one("traced_until")
             diagnosis.nothing_before(tx)
@@ -278,7 +280,7 @@ class _Walk:
             self._examine(Stretch(before, after, len(lines), self._traced), lines)
             if self._help is None:
                 self._kept = self._place()
-            self._told(self._edge.size, self._newest.size, self.state)
+            self._progress(self._edge.size, self._newest.size, self.state)
         self._await_help()
         self._kept = self._place()
 

@@ -10,7 +10,7 @@ import yaml
 from bus.source.findings import line_and_column
 from bus.source.tree import Source
 
-Told: TypeAlias = tuple[int, int, str, str, str]
+Slip: TypeAlias = tuple[int, int, str, str, str]
 """Line, column, code, sentence, hint."""
 BLANKS = "\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
 _BLANK_BEHIND_COLON = re.compile(f"^[ -]*[\\w.-]+:[{BLANKS}]")
@@ -37,7 +37,7 @@ class Slips:
     def __init__(self, source: Source, last: Any) -> None:
         self.source, self.last = source, last
 
-    def of(self, error: yaml.YAMLError) -> Told | None:
+    def of(self, error: yaml.YAMLError) -> Slip | None:
         """What is wrong, and where; None where it is told already, or the error is one of ours."""
         noticed, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", ""))
         if noticed is None:
@@ -59,7 +59,7 @@ class Slips:
             told = self._unquoted(noticed, error)
         return self._first_open(told or self._in_words(problem, mark))
 
-    def _first_open(self, told: Told) -> Told:
+    def _first_open(self, told: Slip) -> Slip:
         """What is told of a quote, of the one on its line that was forgotten first: each after it opens where another was to close."""
         line, column, code, sentence, _ = told
         if sentence != NOT_CLOSED:
@@ -68,7 +68,7 @@ class Slips:
         found = next((one for one in _QUOTED.finditer(text, 0, column - 1) if _INTO_THE_NEXT.search(one[0][:-1])), None)
         return told if found is None else (line, found.start() + 1, code, sentence, f"write {found[0][0]} where the text ends")
 
-    def _slip(self, problem: str, noticed: Any) -> Told | None:
+    def _slip(self, problem: str, noticed: Any) -> Slip | None:
         """A slip on the line, or the one above, that libyaml has no words for."""
         if bang := _NEGATED_VALUE.search(self._line(noticed), 0, noticed.column):
             return noticed.line + 1, bang.start(1) + 1, "yaml.tag", BANG, BANG_HINT
@@ -80,7 +80,7 @@ class Slips:
             return *above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key"
         return None
 
-    def _unquoted(self, noticed: Any, error: yaml.YAMLError) -> Told | None:
+    def _unquoted(self, noticed: Any, error: yaml.YAMLError) -> Slip | None:
         """A text or an expression between brackets that lacks its quotes, or ends before they do."""
         if self._ended_by_the_next(noticed.index):
             return self._in_words("a quote ran on", self.last.start_mark)
@@ -95,7 +95,7 @@ class Slips:
             return *opened, "yaml.syntax", "this expression needs quotes", IN_QUOTES
         return None
 
-    def _in_words(self, problem: str, mark: Any) -> Told:
+    def _in_words(self, problem: str, mark: Any) -> Slip:
         return mark.line + 1, mark.column + 1, "yaml.syntax", *_syntax_words(problem, self._line(mark), mark.column)
 
     def _line(self, mark: Any) -> str:

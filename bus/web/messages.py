@@ -55,9 +55,9 @@ async def send(call: Call) -> Answer:
 
 
 async def _hand_in(house: House, submission: Submission) -> Accepted:
-    waiter, told = house.bridge.waiter()
+    waiter, tell = house.bridge.waiter()
     try:
-        house.app.intake.hand_in(submission, told)
+        house.app.intake.hand_in(submission, tell)
     except BaseException:
         waiter.cancel()  # refused at once: nobody awaits it, so nobody is to be told in the end
         raise

@@ -30,8 +30,8 @@ def acknowledge_before_commit(patch: Patch) -> None:
     def early(self: intake.Intake) -> list[Any]:
         batch = take(self)
         for coming in batch:
-            coming.told(intake._accepted(coming.arrival, ()))
-        return [coming._replace(told=lambda told: None) for coming in batch]
+            coming.tell(intake._accepted(coming.arrival, ()))
+        return [coming._replace(tell=lambda end: None) for coming in batch]
 
     patch.setattr(intake.Intake, "_take", early)
 

@@ -12,6 +12,7 @@ import pytest
 from bus import config
 from bus.adapter import Adapter, Call, Contract, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
+from bus.engine import dead
 from bus.engine.arrival import Submission
 from bus.testing.patience import until
 from tests.files import put
@@ -157,4 +158,5 @@ def test_what_is_refused_because_it_may_be_there_already_waits_for_a_person(hous
     app = house.start(Ente(["dubbio", "diversa"]))
     run = run_of(app, send(app), "dead")["id"]
     assert app.run(run)["reason"] == "call.in-doubt"
-    assert app.letter(run).detail["outside_code"] == "DIVERSA"
+    with app.store.read() as tx:
+        assert dead.letter(tx, run).detail["outside_code"] == "DIVERSA"

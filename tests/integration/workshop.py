@@ -203,7 +203,7 @@ class Workshop:
         """The run as soon as it is in one of the states."""
         end = time.monotonic() + within
         while (shown := self.app.run(run))["state"] not in states:
-            assert "dead" in states or shown["state"] != "dead", self.app.letter(run)
+            assert "dead" in states or shown["state"] != "dead", shown
             assert time.monotonic() < end, shown
             time.sleep(0.01)
         return shown
