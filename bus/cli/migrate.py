@@ -56,4 +56,5 @@ def _go(config: Path, to: int, json: bool) -> None:
     from bus.app import unlock
 
     before, after = protecting.change(settings.load(config), to, partial(unlock, changing=True))
-    show({"before": before, "revision": after}, json, lambda s: print(f"revision {before} -> {after}; work in flight goes on"))
+    told = f"revision {before} -> {after}" if before != after else f"the database has revision {after}"
+    show({"before": before, "revision": after}, json, lambda _: print(f"{told}; work in flight goes on"))

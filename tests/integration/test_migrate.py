@@ -383,6 +383,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     newest, before = schema.REVISION, schema.REVISION - 1
     for arguments, said in (
         (["down"], f"{newest} -> {before}"), (["status"], f"has revision {before}"), (["up"], f"{before} -> {newest}"),
+        (["up"], f"the database has revision {newest};"),
     ):  # fmt: skip
         assert main(["migrate", *arguments, "--config", str(config)]) == 0
         assert said in capsys.readouterr().out
