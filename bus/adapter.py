@@ -33,6 +33,7 @@ The **effect** says what the engine may promise (docs/decisions/effect-classes.m
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -296,7 +297,7 @@ class _Told(GenerateJsonSchema):
 
 def _declare(attribute: str, marked: _Marked) -> Operation:
     hints = get_type_hints(marked.method)
-    doc = (marked.method.__doc__ or "").strip()
+    doc = inspect.cleandoc(marked.method.__doc__ or "")
     return Operation(
         name=attribute.replace("_", "-"), method=attribute, request=hints["request"], answer=hints["return"], doc=doc, **marked.declared
     )

@@ -139,6 +139,13 @@ def test_status_is_a_problem_too():
     assert list(DOCUMENT["paths"]["/status"]["get"]["responses"]["200"]["content"]) == ["application/problem+json"]
 
 
+def test_no_line_of_a_description_is_set_in_as_it_stands_in_the_code():
+    """Who renders it would show the line as an example; and before Python 3.13 alone the code's own indent is part of it."""
+    described = [one["description"] for path in DOCUMENT["paths"].values() for one in path.values() if "description" in one]
+    assert [text for text in described if "\n" in text], "some have several lines"
+    assert [text for text in described if "\n    " in text] == []
+
+
 def test_what_status_says_to_who_watches_is_told(told):
     assert "bus" in told["get-status", 200].json
     description = DOCUMENT["paths"]["/status"]["get"]["description"]
