@@ -99,7 +99,7 @@ def add(day: dt.date, duration: str) -> dt.date:
     if _NONE.fullmatch(duration):
         return day
     sign, plain = (-1, duration[1:]) if duration.startswith("-") else (1, duration)
-    count, unit = parse_duration(plain)
+    count, unit = parse_duration(plain, "2d, 10wd, 1w, 3M, 1y")
     if unit in {"s", "m", "h"}:
         raise ValueError(f"{duration!r} is shorter than a day: dates move by d, wd, w, M or y")
     return shift(day, sign * count, unit)

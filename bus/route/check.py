@@ -110,7 +110,8 @@ class _Checker:
 
     def _call(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
-        operation = self._operation(model.call, (*step.pointer, "call"))
+        sent = bool(step.written) and model.call in self.world.types  # so it is written, and what is wrong with that is told
+        operation = None if sent else self._operation(model.call, (*step.pointer, "call"))
         self._uses(step.pointer, scope, without=("case", "on_error"))
         self._target(step, scope, model.call, shape_of(operation.request) if operation else None)
         if operation is not None:
@@ -158,12 +159,14 @@ class _Checker:
     def _send(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
         sent = self._type(step.model.send, (*step.pointer, "send"))
-        self._target(step, scope, step.model.send, sent.shape if sent else None)
+        asked = self.world.operations.get(step.model.send) if sent is None else None  # told: what was meant is a call
+        self._target(step, scope, step.model.send, sent.shape if sent else shape_of(asked.request) if asked else None)
         if sent is not None:
             check_sent(step, sent, self.world.traffic, self.report)
         if self.world.traffic is not None and any(one is step for one in surely_sending(self.compiled.parsed)):
             check_endless(step, self.compiled.parsed.model.on, self.world.traffic, self.report)
-        return scope.having({step.model.as_: Known(schema=_SENT)} if step.model.as_ else {})
+        given = self.world.known(answer_of(asked.answer)) if asked else Known(schema=_SENT)
+        return scope.having({step.model.as_: given} if step.model.as_ else {})
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -367,16 +370,14 @@ class _Checker:
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
-            plain = written_as_name(name)
-            hint = "" if name_problem(plain) else f"write {plain}"
-            self.report.report(pointer, "name.reserved", problem, hint, key="set" in pointer[-2:-1])
+            self.report.report(pointer, "name.reserved", problem, _as_a_name(name), key="set" in pointer[-2:-1])
         elif name in BUILT_IN:
             self.report.report(pointer, "name.built-in", f"`{name}` is always there and cannot be defined", key="set" in pointer[-2:-1])
 
     def _key_names(self, keys: Iterable[str], pointer: Pointer) -> None:
         for name in keys:
             if problem := name_problem(name):
-                self.report.report((*pointer, name), "name.reserved", problem, key=True)
+                self.report.report((*pointer, name), "name.reserved", problem, _as_a_name(name), key=True)
 
     def _key(self, step: Parsed, scope: Scope, awaited: MessageType | None) -> None:
         """The key of the case by which a step waits: one that the case has here, and that what it waits for carries."""
@@ -532,6 +533,12 @@ _ONLY_THERE = {
 _DURATION = re.compile(r"\d+\s*(s|m|h|d|wd|w|M|y)")
 _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}, "required": ["id"]}
 """What `send` keeps under its name."""
+
+
+def _as_a_name(text: str) -> str:
+    """What to write in place of what cannot be a name."""
+    plain = written_as_name(text)
+    return "" if name_problem(plain) else f"write {plain}"
 
 
 def _needs_fields(used: Used, name: str) -> bool:

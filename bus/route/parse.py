@@ -42,6 +42,10 @@ _ELSEWHERE = {
 """What kinds of steps are called in other notations, and in Italian."""
 _OF_STEPS = frozenset({"id", "when", "with", "as"})
 """Fields that no kind of step is meant by."""
+_OF_CALLS = frozenset({"case", "timeout", "retry", "on_error", "dead_on", "undo", "limit"})
+"""Fields of a call that a `send` has not."""
+_OTHER_CASE = frozenset({"otherwise", "else", "default", "altrimenti"})
+"""What people call the steps for when no clause holds."""
 _PERHAPS = frozenset({"dead_on", "deadline"})
 """What a step may have meant by a field that nobody knows: that it lacks these has the same cause."""
 
@@ -51,7 +55,7 @@ class Parsed:
     """One step as written. ``blocks`` are its nested steps, by where they stand: ``("on_error", 0, "steps")``, ``("otherwise",)`` ...
 
     ``gives`` are the names that it gives to the steps after it, with where they are written; ``unclear``: it says something that is not
-    understood, so that what it seems to lack has that cause.
+    understood, so that what it seems to lack has that cause; ``written`` is the kind that stands there where another one was meant.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Parsed:
     blocks: dict[Pointer, list[Parsed]] = field(default_factory=dict)
     gives: list[tuple[str, Pointer]] = field(default_factory=list)
     unclear: bool = False
+    written: str = ""
 
     @property
     def what(self) -> Any:
@@ -174,7 +179,7 @@ class _Reader:
         return [one for one in found if one is not None]
 
     def _step(self, written: dict[str, Any], pointer: Pointer) -> Parsed | None:
-        written = self._named(written, pointer)
+        written = whole = self._named(written, pointer)
         kind, right = self._kind(written, pointer)
         model = validated(written, KINDS[kind], self.report, pointer) if kind and right is written else None
         self._identity(written, pointer)
@@ -187,7 +192,8 @@ class _Reader:
                 self._lose(written)
                 return None
             written, model = right, KINDS[kind].model_validate(right)
-        parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer), unclear=unclear)
+        other = next((one for one in KINDS if one in whole and one != kind), "")
+        parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer), unclear=unclear, written=other)
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
@@ -255,7 +261,7 @@ class _Reader:
         """The kind of a step, and the step; of one whose kind is misspelt, as it was meant, where nothing else is wrong."""
         kinds = [key for key in written if key in KINDS]
         if len(kinds) == 1:
-            return self._of_several(written, pointer) or (kinds[0], written)
+            return self._of_several(written, pointer) or self._of_an_operation(written, pointer) or (kinds[0], written)
         if kinds:
             names = " and ".join(f"`{kind}`" for kind in kinds)
             sentence = f"a step has one kind, this one has {names}"
@@ -272,7 +278,11 @@ class _Reader:
                 self.report.also(pointer, key, near)
                 return near, right
         hint = "it needs one of " + ", ".join(KINDS)
-        if "if" in written or {"when", "steps"} <= written.keys():
+        if not _OTHER_CASE.isdisjoint(written):
+            hint = "what is done otherwise belongs to the `choose` above: write `otherwise:` in the column of `choose`, without a dash"
+        elif written.keys() == {"steps"}:
+            hint = "delete `steps:`, and write its steps here"
+        elif "if" in written or {"when", "steps"} <= written.keys():
             hint = "steps under a condition are a `choose`, whose clauses have `when` and `steps`; one step alone has a `when`"
         elif len(written) == 1 and isinstance(inner := next(iter(written.values())), dict) and not inner.keys().isdisjoint(KINDS):
             hint = f"write `- id: {next(iter(written))}`, and the kind below it in the same column as `id`"
@@ -289,6 +299,18 @@ class _Reader:
         self.report.report((*pointer, "wait"), "field.unknown", sentence, f"several are a `gather: {written['wait']}`", key=True)
         self.report.also(pointer, "wait", "gather")
         return "gather", right
+
+    def _of_an_operation(self, written: dict[str, Any], pointer: Pointer) -> tuple[str, dict[str, Any]] | None:
+        """A `send` with what only a `call` has, as the call that is meant; None of another step."""
+        said = [name for name in written if name in _OF_CALLS]
+        right = {"call" if name == "send" else name: value for name, value in written.items()}
+        if not written.get("send") or not said or wrong_fields(right, KINDS["call"]):
+            return None
+        sentence = f"a `send` puts a message in, and has no `{said[0]}`"
+        hint = f"leave it out, or ask an operation: `call: {written['send']}`"
+        self.report.report((*pointer, said[0]), "field.unknown", sentence, hint, key=True)
+        self.report.also(pointer, "send", "call")
+        return "call", right
 
     def _identity(self, written: dict[str, Any], pointer: Pointer) -> None:
         identity = written.get("id")
