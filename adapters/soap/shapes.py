@@ -253,6 +253,8 @@ class _Told:
         if self.asked and nil and one:
             one = {"anyOf": [one, {"type": "null"}]}
         fields.known[name] = {"type": "array", "items": one} if most not in {"0", "1"} else one
+        if most not in {"0", "1"} and child.get("minOccurs", "1") != "0":
+            fields.known[name]["minItems"] = int(child.get("minOccurs", "1"))
         if self.asked and most.isdigit() and int(most) > 1:
             fields.known[name]["maxItems"] = int(most)
         if not optional and child.get("minOccurs", "1") != "0" and not nil:

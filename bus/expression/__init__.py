@@ -29,7 +29,7 @@ from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import failing, library, plain, tree, wording
 from bus.expression.library import Table
-from bus.expression.tree import Lookup, Reading, Reference
+from bus.expression.reading import Lookup, Reading, Reference
 from bus.functions import FUNCTIONS
 from bus.message import JsonValue
 from bus.source import line_and_column
@@ -71,14 +71,14 @@ class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
     ``text`` is its source, ``names`` the names of the scope it reads, ``in_cel`` whether it is an expression of CEL (neither a plain
-    path nor a literal). What it reads is said as in `bus.expression.tree.Reading`. Immutable, thread-safe.
+    path nor a literal). What it reads is said as in `bus.expression.reading.Reading`. Immutable, thread-safe.
 
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
     __slots__ = (
         "_evaluate", "arguments", "cells", "compared", "converted", "first", "in_cel", "literals", "lookups", "made", "mixed", "names",
-        "pairs", "perhaps", "picks", "references", "results", "row", "sifted", "text", "texts",
+        "pairs", "perhaps", "picks", "places", "references", "results", "row", "sifted", "text", "texts",
     )  # fmt: skip
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
@@ -88,7 +88,7 @@ class Expression:
         self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
         self.cells, self.sifted, self.texts, self.picks = reading.cells, reading.sifted, reading.texts, reading.picks
-        self.converted = reading.converted
+        self.converted, self.places = reading.converted, reading.places
         self.row, self.first, self.perhaps = reading.row, reading.first, reading.perhaps
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, literal
-from bus.expression.tree import BEHIND_A_NUMBER, TO_A_DATE
+from bus.expression.reading import BEHIND_A_NUMBER, TO_A_DATE
 
 _TRIED = {
     ("_/_", 1): "1 / {}",

@@ -148,13 +148,14 @@ def longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:
     return (*base, piece)
 
 
-def indexes_of(node: Any) -> Iterator[Any]:
+def indexes_of(node: Any) -> Iterator[tuple[Any, Any]]:
+    """The holders in a path of which an item is asked, each with the place, or the key, of that item."""
     while True:
         kind = kind_of(node)
         if kind == "select":
             node = node.select.operand
         elif kind == "call":
             node, index = node.call.args
-            yield index
+            yield node, index
         else:
             return

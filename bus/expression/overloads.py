@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from bus.expression.tree import COMPARISONS, RECKONING
+from bus.expression.reading import COMPARISONS, RECKONING
 from bus.functions import FUNCTIONS
 
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,10 +27,31 @@ from bus.expression.nodes import (
     items_of,
     kind_of,
     listed_in,
+    or_none,
     path_of,
     plain_children_of,
     table_of,
     written_in,
+)
+from bus.expression.reading import (
+    BEHIND_A_NUMBER,
+    COMPARING,
+    COMPARISONS,
+    OF_DATES,
+    RECKONING,
+    TO_A_DATE,
+    Argument,
+    Cell,
+    Compared,
+    Converted,
+    Literal,
+    Lookup,
+    Pair,
+    Pick,
+    Place,
+    Reading,
+    Reference,
+    Told,
 )
 from bus.functions import FUNCTIONS
 
@@ -58,215 +79,14 @@ _FIELDS = {
 }
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
-COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
-RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
-OF_DATES = frozenset({"date_add", "days_between", "working_day"})
-"""Functions that take dates, and no moments."""
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
-TO_A_DATE = "_+_ to a date"
-"""The function of a literal that is joined to a date which another function gives."""
-BEHIND_A_NUMBER = "date_add by a number and"
-"""The function of a literal with which a duration ends that is put together: the unit in ``text(n) + "d"``."""
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
-COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - COMPARING - {"text", "default", "digest"}
 _TO_NUMBERS = frozenset({"number", "int", "double", "cents"})
 _TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
 """Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
-
-
-def as_written(path: Sequence[str]) -> str:
-    """A path as it is written: ``body.righe[].importo``."""
-    return ".".join(path).replace(".[]", "[]")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
-
-    ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``); ``needed`` when the
-    expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``; ``bare`` when an
-    operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none.
-    """
-
-    path: tuple[str, ...]
-    offset: int
-    tested: bool = False
-    needed: bool = True
-    bare: bool = False
-    kept: bool = False
-
-    @property
-    def text(self) -> str:
-        return as_written(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
-
-    ``path`` is what the key is read from, where that is a path; ``below`` are the fields that are read of what is found; ``whole``: the
-    value of the expression is what is found, or what is ``below``; ``rows``: it is ``rows``, for which the order of the table counts;
-    ``by``: table and column of another look-up whose text is surely the key.
-    """
-
-    table: str | None
-    column: str | None
-    offset: int
-    key: str | None = None
-    path: tuple[str, ...] = ()
-    below: tuple[str, ...] = ()
-    whole: bool = False
-    rows: bool = False
-    by: tuple[str, str] | None = None
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What is read of a row: a column, and what lies in it; nothing where it is the row itself."""
-        return ((self.column,) if self.column is not None else ()) + self.below
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A column that is read of each row of ``rows``; ``offset`` is where its name starts."""
-
-    table: str
-    column: str
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts."""
-
-    value: str | int | float | bool
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts."""
-
-    function: str
-    operand: int
-    value: str | int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """``{"a": 1, "b": 2}[path]``, whose value something needs: the keys that are written out; ``offset`` is where the path starts."""
-
-    path: tuple[str, ...]
-    keys: frozenset[str]
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two values that are compared. Of each its path, or what form it surely has: ``date``, ``date-time``, or ``text`` that is neither.
-
-    ``offset`` is where the operator stands.
-    """
-
-    left: tuple[str, ...] | str
-    right: tuple[str, ...] | str
-    function: str
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else. ``offset`` is that of
-    the path, as its `Reference` has it.
-    """
-
-    function: str
-    path: tuple[str, ...]
-    values: tuple[tuple[Any, int], ...]
-    whole: bool
-    offset: int
-
-    @property
-    def texts(self) -> Iterator[tuple[str, int]]:
-        """The texts that it may be the same as (``==``, ``!=``, ``in`` a list)."""
-        found = self.values if self.function in COMPARING else ()
-        return ((value, offset) for value, offset in found if isinstance(value, str) and value)
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """A path that a function of dates takes, as text where ``function`` is `text`, or an operator beside a value that is written out:
-    ``beside`` is the kind of that; ``offset`` is the function's; ``spared``: another value stands for one that is missing.
-    """
-
-    function: str
-    path: tuple[str, ...]
-    offset: int
-    beside: str = ""
-    spared: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """A text of which a function makes a number: ``path`` leads to it, or it is the ``column`` of a row of ``table``, of that with a
-    ``key`` where this is written out.
-    """
-
-    function: str
-    offset: int
-    path: tuple[str, ...] = ()
-    table: str = ""
-    column: str = ""
-    key: str = ""
-
-
-@dataclass(slots=True)
-class Reading:
-    """What one expression refers to."""
-
-    references: list[Reference] = field(default_factory=list)
-    lookups: list[Lookup] = field(default_factory=list)
-    cells: list[Cell] = field(default_factory=list)
-    """The columns that it reads of all rows of a table."""
-    compared: list[Compared] = field(default_factory=list)
-    """What its paths are compared with, as far as that is written out."""
-    pairs: list[Pair] = field(default_factory=list)
-    """The values that it compares with one another."""
-    picks: list[Pick] = field(default_factory=list)
-    """What it picks by a path out of what is written out."""
-    arguments: list[Argument] = field(default_factory=list)
-    """The paths whose values some functions and operators take as they are."""
-    converted: list[Converted] = field(default_factory=list)
-    """The texts of which it makes numbers."""
-    literals: list[Literal] = field(default_factory=list)
-    """What is written out among the operands of its functions and operators."""
-    results: list[Told] = field(default_factory=list)
-    """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
-    texts: frozenset[str] = frozenset()
-    """The texts, all of them written out, of which it gives one; empty where it may give anything else."""
-    mixed: list[int] = field(default_factory=list)
-    """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
-    made: Mapping[str, Any] = field(default_factory=dict)
-    """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
-    sifted: tuple[tuple[str, ...], ...] = ()
-    """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
-    row: str = ""
-    """The table of which it gives a row; empty where it gives something else."""
-    first: tuple[tuple[str, ...], ...] = ()
-    """The paths of which it gives an item: ``first(list)``; empty where it gives something else."""
-    perhaps: bool = False
-    """Whether it is the first of some items, of which there may be none: then it is null."""
-    loose_optional: int | None = None
-    """The offset of an optional value used as if it were plain."""
-    loose_type: int | None = None
-    """The offset of a type (``type(x)``, ``string``) that is not only compared: it is no value of JSON."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(reference.path[0] for reference in self.references)
 
 
 @lru_cache(maxsize=1)
@@ -356,7 +176,8 @@ def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]
 
 class _Walker:
     """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed). ``behind`` counts
-    the questions, around the node at hand, whose answer may spare it; ``rows`` has the tables whose rows variables are.
+    the questions, around the node at hand, whose answer may spare it, ``perhaps`` the lists around it of which there may be none;
+    ``rows`` has the tables whose rows variables are.
     """
 
     def __init__(self, checked: Any) -> None:
@@ -364,7 +185,7 @@ class _Walker:
         self.positions = defaultdict[int, int](int, {entry.key: entry.value for entry in checked.source_info.positions})
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
         self.types = {entry.key: entry.value for entry in checked.types}
-        self.behind = 0
+        self.behind = self.perhaps = 0
         self.bare: set[int] = set()  # operands that must not be null
         self.kept: set[int] = set()  # optionals whose null `orValue` gives on
         self.rows: dict[str, str] = {}
@@ -420,12 +241,12 @@ class _Walker:
             self.reading.picks.append(Pick(path, frozenset(filter(None, keys)), max(name, 0)))
 
     def _note_nulls(self, call: Any) -> None:
-        if call.function in _NOT_OF_NULL:
-            self.bare.update(one.id for one in call.args)
-        elif call.function == "orValue":
+        if call.function == "orValue":
             self.kept.update([call.target.id] if _basic(call.args[0]) else ())
         elif call.HasField("target"):
             self.bare.update(one.id for one in (call.target, *call.args))
+        elif call.function in _NOT_OF_NULL:
+            self.bare.update(one.id for one in call.args)
 
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
         for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
@@ -436,16 +257,19 @@ class _Walker:
         path = path_of(node, bound)
         if path is None:
             return False
+        tested = kind_of(node) == "select" and node.select.test_only
+        free = not tested and not self.behind
+        needed = free and not self.perhaps and node.id not in self.optional
         if path:
-            tested = kind_of(node) == "select" and node.select.test_only
-            needed = not tested and not self.behind and node.id not in self.optional
             bare, kept = node.id in self.bare, node.id in self.kept
-            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept))
+            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, free))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))
-        for index in indexes_of(node):
+        for holder, index in indexes_of(node):
             self._note_literal("_[_]", 1, index)
+            if path and needed and _basic(index) == "int64_value" and (listed := path_of(holder, bound)):
+                self.reading.places.append(Place(listed, index.const.int64_value))
             self.walk(index, bound)
         return True
 
@@ -454,6 +278,8 @@ class _Walker:
         found, fields = _fields(node, ("first",))
         if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
             self.reading.references.append(Reference((*path, "[]", *fields), self.positions[node.id], needed=False))
+            whole = path_of(found.call.args[0], bound)  # no filter, which leaves out what it likes
+            self.reading.places += [Place(whole, 0)] if whole and not self.behind and not self.perhaps else []
 
     def _walk_comprehension(self, node: Any, bound: Bound) -> None:
         self.walk(node.iter_range, bound)
@@ -461,11 +287,12 @@ class _Walker:
         listed, inner = listed_in(node.iter_range), bound_within(node, bound)
         before, table = self.rows, table_of(listed)
         self.rows = {name: one for name, one in before.items() if name != node.iter_var} | ({node.iter_var: table} if table else {})
-        spared = listed is not node.iter_range  # where there is no list, nothing of it is read; a filter may ask what is there
-        self.behind += spared
+        sifted = listed is not or_none(node.iter_range)  # a filter may ask what is there
+        none = listed is not node.iter_range and not sifted  # where there is no list, nothing of it is read
+        self.behind, self.perhaps = self.behind + sifted, self.perhaps + none
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
-        self.behind -= spared
+        self.behind, self.perhaps = self.behind - sifted, self.perhaps - none
         self.rows = before
 
     def _note_lookup(self, node: Any, below: tuple[str, ...], bound: Bound) -> None:

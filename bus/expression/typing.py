@@ -21,7 +21,7 @@ from bus.errors import ExpressionError
 from bus.expression import Lookup, Tables, wording
 from bus.expression.library import needs_extensions, new_environment, shape_named
 from bus.expression.rows import shape_of_rows
-from bus.expression.unions import referred
+from bus.expression.unions import kinds_of, referred
 from bus.message import canonical
 
 ANYTHING = "any_"
@@ -159,13 +159,13 @@ class Types:
         """(protobuf type, type name, repeated) of a value of a schema."""
         inner, nullable = resolved(schema, root)
         kind = inner.get("type")
-        if depth > _DEPTH or any(word in inner for word in ("anyOf", "oneOf", "allOf", "if")):
+        if depth > _DEPTH or any(word in inner for word in ("anyOf", "oneOf", "allOf")):
             return 11, _ANY, False
         if isinstance(kind, list):
             several = [one for one in kind if one != "null"]
             nullable, kind = nullable or "null" in kind, several[0] if len(several) == 1 else None
-        if kind is None and "enum" in inner:
-            kind = "string" if all(isinstance(one, str) for one in inner["enum"]) else None
+        if kind is None and len(kinds := kinds_of(inner)) == 1:
+            kind = kinds[0]
         if kind in _LEAVES:
             number, wrapper = _LEAVES[kind]
             return (11, f".google.protobuf.{wrapper}", False) if nullable else (number, "", False)

@@ -43,7 +43,7 @@ def fits(form: Mapping[str, Any], names: Iterable[str], literals: Mapping[str, A
     """What an object with these fields lacks of an alternative, and what it has too much; ``literals`` are the values that are known."""
     fields = form.get("properties", {})
     missing = [name for name in form.get("required", ()) if name not in names]
-    strange = [name for name in names if name not in fields] if _closed(form) else []
+    strange = [name for name in names if name not in fields] if is_closed(form) else []
     strange += [name for name, value in literals.items() if name in fields and value not in (choices_of(fields[name]) or [value])]
     return missing, strange
 
@@ -135,7 +135,8 @@ def _object(form: Schema) -> bool:
     return kinds_of(form) in ([], ["object"]) and bool(form.keys() & {"properties", "required"})
 
 
-def _closed(form: Mapping[str, Any]) -> bool:
+def is_closed(form: Mapping[str, Any]) -> bool:
+    """Whether an object has no fields but those that its shape names."""
     return form.get("additionalProperties") is False and not form.get("patternProperties")
 
 
@@ -174,7 +175,7 @@ def _fields_of_either(forms: Sequence[Schema]) -> Schema:
     made: Schema = {"properties": fields, "required": needed} if fields or needed else {}
     if some:
         made[SOMETIMES] = sorted(some)
-    return made | ({"additionalProperties": False} if all(map(_closed, forms)) else {})
+    return made | ({"additionalProperties": False} if all(map(is_closed, forms)) else {})
 
 
 def _field(several: Sequence[Any]) -> Any:
@@ -213,7 +214,7 @@ def _closing(made: Schema, parts: Sequence[Schema]) -> Schema:
     """A part that takes no other fields leaves only its own."""
     made.pop("additionalProperties", None)
     unevaluated = made.pop("unevaluatedProperties", None)
-    closed = [part for part in parts if _closed(part)]
+    closed = [part for part in parts if is_closed(part)]
     if closed:
         fields = {
             name: one for name, one in made.get("properties", {}).items() if all(name in part.get("properties", {}) for part in closed)

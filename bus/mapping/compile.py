@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.expression import Environment, Table, name_problem
-from bus.expression.tree import as_written
+from bus.expression.reading import as_written
 from bus.mapping.model import MappingDocument
 from bus.mapping.template import Template, Used, Workshop, leaves, local_names
 from bus.mapping.types import BUILT_IN

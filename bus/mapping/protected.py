@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bus.errors import ExpressionError
-from bus.expression.tree import as_written
+from bus.expression.reading import as_written
 from bus.expression.typing import resolved
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, suggestion

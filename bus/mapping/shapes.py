@@ -40,14 +40,23 @@ def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | N
         if piece == "[]":
             here = here.get("items", {})
             continue
-        fields = here.get("properties", {})
+        fields, others = here.get("properties", {}), here.get("additionalProperties")
+        unnamed = not by_pattern(here, piece)
         if piece in fields:
             here = fields[piece]
-        elif here.get("additionalProperties") is False and not here.get("patternProperties"):
+        elif others is False and unnamed:
             return position, sorted(fields)
+        elif isinstance(others, dict) and unnamed:
+            here = others
         else:
             return None
     return None
+
+
+def by_pattern(schema: Mapping[str, Any], name: str) -> list[Any]:
+    """What a schema says of a field by patterns of its name."""
+    told = schema.get("patternProperties", {})
+    return [one for pattern, one in told.items() if jsonschema_rs.is_valid({"pattern": pattern}, name)]
 
 
 def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
@@ -64,9 +73,14 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     """The schema of what a path leads to; {} where nothing is said of it. ``$defs`` of the root are kept."""
     here = resolve(schema, schema)
     for piece in path:
-        inner = here.get("items", {}) if piece == "[]" else here.get("properties", {}).get(piece, {})
-        here = resolve(inner, schema)
+        here = resolve(here.get("items", {}) if piece == "[]" else _field_of(here, piece), schema)
     return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
+
+
+def _field_of(schema: Mapping[str, Any], name: str) -> Any:
+    """The schema of a field, by its name or as the value of a map; {} where nothing is said of it."""
+    others = {} if "patternProperties" in schema else schema.get("additionalProperties", {})
+    return schema.get("properties", {}).get(name, others if isinstance(others, dict) else {})
 
 
 def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) -> str:
@@ -97,7 +111,8 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) ->
 
 def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
     """Whether what stands at the end of a path may be null, where it is there."""
-    inner = schema_at(schema, path[:-1]).get("properties", {}).get(path[-1]) if path else None
+    holder = schema_at(schema, path[:-1]) if path else {}
+    inner = holder.get("items") if path[-1:] == ("[]",) else holder.get("properties", {}).get(path[-1]) if path else None
     return inner is not None and takes_null(inner, schema)
 
 

@@ -12,11 +12,11 @@ from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import DAYS, misfit, misfits
 from bus.expression.overloads import field_of, of_two_kinds
-from bus.expression.tree import OF_DATES, RECKONING, as_written
+from bus.expression.reading import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.mapping.compile import place_of
-from bus.mapping.shapes import CODES, lacks, leads_to_null, schema_at, unknown_field, without_fields
+from bus.mapping.shapes import CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of, tested_in
 from bus.route.doubts import Doubts, asked_by_has, kept_nulls
 from bus.route.known import SCALARS, type_of
@@ -114,6 +114,8 @@ class Paths:
         self._kept(used)
         self._null_on_the_way(used)
         self._null_though_there(used)
+        self._null_items(used)
+        self._no_item(used)
         return True
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
@@ -230,6 +232,30 @@ class Paths:
                 sentence = f"`{name}` may be null: then this has no value, and has(...) asks only whether it is there"
                 hint = f"ask `{name} != null`, too, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), …)"
                 self._doubt(used, place, "path.maybe-missing", sentence, hint)
+
+    def _null_items(self, used: Used) -> None:
+        """Items of a list that may be null, of which each is read as if it were not."""
+        for one in used.expression.references if not used.guarded else ():
+            read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.free and one.path[end - 1] == "[]"]
+            if place := next((found for found in read if self._null_item(found, used)), ()):
+                name = as_written(place[:-1])
+                hint = f"leave those out: {name}.filter(x, x != null), or ask of each: x == null ? … : …"
+                self._doubt(used, place[:-1], "path.maybe-missing", f"an item of `{name}` may be null: then this has no value", hint)
+
+    def _no_item(self, used: Used) -> None:
+        """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
+        for one in used.expression.places if not used.guarded else ():
+            known, name = self.values.named(one.path[0], used), as_written(one.path)
+            listed = schema_at(known.schema, one.path[1:])
+            of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
+            asked = one.path in self.asked or self._lack(used, one.path, self.asked)[0]  # that it may be missing is told
+            if of_contract and not asked and one.number >= listed.get("minItems", 0):
+                hint = f"ask first: `when: size({name}) > {one.number}`, or say `minItems: {one.number + 1}` in its contract"
+                self._doubt(used, one.path, "path.maybe-missing", f"`{name}` may have no item [{one.number}]: then this has no value", hint)
+
+    def _null_item(self, path: tuple[str, ...], used: Used) -> bool:
+        schema = self.values.named(path[0], used).schema
+        return path not in self.asked and leads_to_null(schema, path[1:]) and SIFTED not in schema_at(schema, path[1:])
 
     def _there_as_null(self, path: tuple[str, ...], used: Used) -> bool:
         """Whether what is at a path may be null, and is asked by nobody but `has`."""

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
-from bus.expression.unions import ALTERNATIVES, choices_of, fits, kind_of, laid
-from bus.mapping.shapes import outside, resolve, takes_null
+from bus.expression.unions import ALTERNATIVES, choices_of, fits, is_closed, kind_of, kinds_of, laid
+from bus.mapping.shapes import by_pattern, outside, resolve, takes_null
 from bus.mapping.template import dotted
 from bus.route.known import type_of
 from bus.route.paths import Paths
@@ -107,12 +107,16 @@ class Target:
                 self._value(inner, fields[name], (*pointer, name), (*path, name))
                 if len(self.report.findings) == before:
                     self._never_null(inner, fields[name], (*pointer, name), (*path, name))
+            elif named := by_pattern(wanted, name):
+                self._value(inner, named[0], (*pointer, name), (*path, name))
             elif isinstance(wanted.get("additionalProperties"), dict):
                 self._value(inner, wanted["additionalProperties"], (*pointer, name), (*path, name))
             elif wanted.get("additionalProperties") is False:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)
-                hint = near or "it has " + ", ".join(sorted(fields))
+                named_so = [*wanted.get("patternProperties", ())]
+                known = [*sorted(fields), *(f"those whose name matches {pattern}" for pattern in named_so)]
+                hint = near or (f"it has {', '.join(known)}" if known else "")
                 if inner is None:
                     hint = "a comma starts another field here: put the whole value in quotes, if it belongs to it"
                 place = dotted((*path, name))
@@ -131,8 +135,11 @@ class Target:
         judged = [(form, *fits(form, value, literals)) for form in wanted[ALTERNATIVES]]
         if not all(missing or strange for _, missing, strange in judged):
             return
-        _, missing, strange = min(judged, key=lambda one: (any(name in literals for name in one[2]), len(one[1]) + len(one[2])))
-        others = [name for name in value if name not in strange and (name in literals or name not in wanted.get("required", ()))]
+        form, missing, strange = min(
+            judged, key=lambda one: (not one[0].get("properties", {}).keys().isdisjoint(one[2]), len(one[1] + one[2]))
+        )
+        shared = set.intersection(*(set(one.get("properties", ())) for one in wanted[ALTERNATIVES]))
+        others = [name for name in value if name not in strange and (name in literals or name not in shared)]
         beside = f" beside `{dotted((*path, others[0]))}`" if others else ""
         own = [", ".join(name for name in one.get("required", ()) if name not in wanted.get("required", ())) for one, _, _ in judged]
         hint = f"the contract takes {' or '.join(own)}" if all(own) else f"the contract has {len(own)} alternatives"
@@ -140,8 +147,14 @@ class Target:
             sentence = f"{self.name} needs the field `{dotted((*path, name))}`{beside}"
             self.report.report(pointer, "target.missing-field", sentence, hint)
         for name in strange if not missing else ():
-            sentence = f"{self.name} does not take the field `{dotted((*path, name))}`{beside}"
-            self.report.report((*pointer, name), "target.unknown-field", sentence, hint, key=True)
+            place = dotted((*path, name))
+            if name in form.get("properties", {}):
+                sentence = f"{self.name}: `{place}` cannot have this value{beside}"
+                self.report.report((*pointer, name), "target.not-in-enumeration", sentence, hint)
+            else:
+                self.report.report(
+                    (*pointer, name), "target.unknown-field", f"{self.name} does not take the field `{place}`{beside}", hint, key=True
+                )
 
     def _told(self, value: Any, pointer: Pointer) -> Any:
         """The value of a literal; None of what is computed."""
@@ -204,9 +217,8 @@ class Target:
         others = wanted.get("additionalProperties")
         for name in have if isinstance(others, dict) else have.keys() & take.keys():
             self._given(have[name], root, take.get(name, others), pointer, (*path, name), f"{text}.{name}")
-        closed = given.get("additionalProperties") is False
-        missing = [name for name in wanted.get("required", ()) if name not in have] if closed else []
-        strange = [name for name in have if name not in take] if wanted.get("additionalProperties") is False else []
+        missing = [name for name in wanted.get("required", ()) if name not in have] if is_closed(given) else []
+        strange = [name for name in have if name not in take] if is_closed(wanted) else []
         said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(strange)}, which it does not take"] * bool(strange)
         if said:
             code = "target.missing-field" if missing else "target.unknown-field"
@@ -230,8 +242,7 @@ class Target:
         wanted = resolve(schema, self.schema)
         choices = choices_of(wanted)
         kind = kind_of(value)
-        allowed = wanted.get("type")
-        kinds = [allowed] if isinstance(allowed, str) else allowed or []
+        kinds = kinds_of(wanted)
         if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
             sentence = f"{self.name}: `{dotted(path)}` is {' or '.join(kinds)}, not {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0]), within=within)

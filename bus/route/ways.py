@@ -16,7 +16,7 @@ from typing import Any
 from bus.adapter import Operation
 from bus.errors import ExpressionError
 from bus.expression import Expression
-from bus.expression.tree import COMPARING, Compared
+from bus.expression.reading import COMPARING, Compared
 from bus.expression.unions import choices_of
 from bus.mapping.shapes import leads_to_null, schema_at
 from bus.mapping.template import Used

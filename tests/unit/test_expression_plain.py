@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression
 from bus.expression.plain import Plain
-from bus.expression.tree import Reading
+from bus.expression.reading import Reading
 
 ENVIRONMENT = Environment({"a", "b"}, {"uffici": {"x": {"nome": "Ufficio"}, "7": {"nome": "Sette"}}})
 PLAIN = (

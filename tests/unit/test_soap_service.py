@@ -555,7 +555,7 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
     ]
     assert asked == {
         "type": "object", "required": ["voce"], "additionalProperties": False,
-        "properties": {"voce": {"type": "array", "items": {"anyOf": voce}}, "nota": {"type": "string"}},
+        "properties": {"voce": {"type": "array", "items": {"anyOf": voce}, "minItems": 1}, "nota": {"type": "string"}},
     }  # fmt: skip
     assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "format": "date"}}}
     assert shapes_of(contract, "o", "P") == (asked, answered)
@@ -586,5 +586,5 @@ def test_a_contract_is_told_with_attributes_codes_of_numbers_nulls_and_how_many(
     others = {"lingua": {"type": "string"}, "anno": {"type": "integer", "minimum": 2000}}
     assert (asked["required"], answered["required"]) == (["piano", "anno"], ["piano", "anno"])
     nil = {"anyOf": [{"type": "string"}, {"type": "null"}]}
-    assert asked["properties"] == {"piano": {"type": "array", "items": piano, "maxItems": 2}, "nota": nil, **others}
-    assert answered["properties"] == {"piano": {"type": "array", "items": piano}, "nota": {"type": "string"}, **others}
+    assert asked["properties"] == {"piano": {"type": "array", "items": piano, "minItems": 1, "maxItems": 2}, "nota": nil, **others}
+    assert answered["properties"] == {"piano": {"type": "array", "items": piano, "minItems": 1}, "nota": {"type": "string"}, **others}

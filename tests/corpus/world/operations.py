@@ -107,6 +107,7 @@ REGISTER = Soap.Settings.model_validate({
     "url": "http://127.0.0.1:9", "wsdl": str(CONTRACTS / "catasto.wsdl"),
     "operations": {
         "visura": {"operation": "visura", "effect": "read", "timeout": 5, "refusals": {"IMMOBILE_SOPPRESSO": "gone"}},
+        "ricerca": {"operation": "ricerca", "effect": "read", "timeout": 5},
         "voltura": {"operation": "voltura", "effect": "once", "timeout": 5, "failed_when": {"field": "protocollo", "ok": ""},
                     "refusals": {"VINCOLO": "not to be sold"}},
     },

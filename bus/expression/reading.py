@@ -1,0 +1,221 @@
+"""What an expression refers to, as far as its text tells: paths, look-ups, comparisons, and what is written out in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
+OF_DATES = frozenset({"date_add", "days_between", "working_day"})
+"""Functions that take dates, and no moments."""
+TO_A_DATE = "_+_ to a date"
+"""The function of a literal that is joined to a date which another function gives."""
+BEHIND_A_NUMBER = "date_add by a number and"
+"""The function of a literal with which a duration ends that is put together: the unit in ``text(n) + "d"``."""
+COMPARING = frozenset({"_==_", "_!=_", "@in"})
+
+
+def as_written(path: Sequence[str]) -> str:
+    """A path as it is written: ``body.righe[].importo``."""
+    return ".".join(path).replace(".[]", "[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
+
+    ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``); ``needed`` when the
+    expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``; ``bare`` when an
+    operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none;
+    ``free`` when nothing around it asks a question, neither those signs nor a filter.
+    """
+
+    path: tuple[str, ...]
+    offset: int
+    tested: bool = False
+    needed: bool = True
+    bare: bool = False
+    kept: bool = False
+    free: bool = False
+
+    @property
+    def text(self) -> str:
+        return as_written(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
+
+    ``path`` is what the key is read from, where that is a path; ``below`` are the fields that are read of what is found; ``whole``: the
+    value of the expression is what is found, or what is ``below``; ``rows``: it is ``rows``, for which the order of the table counts;
+    ``by``: table and column of another look-up whose text is surely the key.
+    """
+
+    table: str | None
+    column: str | None
+    offset: int
+    key: str | None = None
+    path: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    whole: bool = False
+    rows: bool = False
+    by: tuple[str, str] | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is read of a row: a column, and what lies in it; nothing where it is the row itself."""
+        return ((self.column,) if self.column is not None else ()) + self.below
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A column that is read of each row of ``rows``; ``offset`` is where its name starts."""
+
+    table: str
+    column: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts."""
+
+    value: str | int | float | bool
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts."""
+
+    function: str
+    operand: int
+    value: str | int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """``{"a": 1, "b": 2}[path]``, whose value something needs: the keys that are written out; ``offset`` is where the path starts."""
+
+    path: tuple[str, ...]
+    keys: frozenset[str]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``list[2]`` whose value something needs, or ``first(list)`` of which it needs a field: the path of the list, and the place."""
+
+    path: tuple[str, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two values that are compared. Of each its path, or what form it surely has: ``date``, ``date-time``, or ``text`` that is neither.
+
+    ``offset`` is where the operator stands.
+    """
+
+    left: tuple[str, ...] | str
+    right: tuple[str, ...] | str
+    function: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else. ``offset`` is that of
+    the path, as its `Reference` has it.
+    """
+
+    function: str
+    path: tuple[str, ...]
+    values: tuple[tuple[Any, int], ...]
+    whole: bool
+    offset: int
+
+    @property
+    def texts(self) -> Iterator[tuple[str, int]]:
+        """The texts that it may be the same as (``==``, ``!=``, ``in`` a list)."""
+        found = self.values if self.function in COMPARING else ()
+        return ((value, offset) for value, offset in found if isinstance(value, str) and value)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A path that a function of dates takes, as text where ``function`` is `text`, or an operator beside a value that is written out:
+    ``beside`` is the kind of that; ``offset`` is the function's; ``spared``: another value stands for one that is missing.
+    """
+
+    function: str
+    path: tuple[str, ...]
+    offset: int
+    beside: str = ""
+    spared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A text of which a function makes a number: ``path`` leads to it, or it is the ``column`` of a row of ``table``, of that with a
+    ``key`` where this is written out.
+    """
+
+    function: str
+    offset: int
+    path: tuple[str, ...] = ()
+    table: str = ""
+    column: str = ""
+    key: str = ""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one expression refers to."""
+
+    references: list[Reference] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    """The columns that it reads of all rows of a table."""
+    compared: list[Compared] = field(default_factory=list)
+    """What its paths are compared with, as far as that is written out."""
+    pairs: list[Pair] = field(default_factory=list)
+    """The values that it compares with one another."""
+    places: list[Place] = field(default_factory=list)
+    """The items that it asks of lists by their place."""
+    picks: list[Pick] = field(default_factory=list)
+    """What it picks by a path out of what is written out."""
+    arguments: list[Argument] = field(default_factory=list)
+    """The paths whose values some functions and operators take as they are."""
+    converted: list[Converted] = field(default_factory=list)
+    """The texts of which it makes numbers."""
+    literals: list[Literal] = field(default_factory=list)
+    """What is written out among the operands of its functions and operators."""
+    results: list[Told] = field(default_factory=list)
+    """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
+    texts: frozenset[str] = frozenset()
+    """The texts, all of them written out, of which it gives one; empty where it may give anything else."""
+    mixed: list[int] = field(default_factory=list)
+    """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
+    sifted: tuple[tuple[str, ...], ...] = ()
+    """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
+    row: str = ""
+    """The table of which it gives a row; empty where it gives something else."""
+    first: tuple[tuple[str, ...], ...] = ()
+    """The paths of which it gives an item: ``first(list)``; empty where it gives something else."""
+    perhaps: bool = False
+    """Whether it is the first of some items, of which there may be none: then it is null."""
+    loose_optional: int | None = None
+    """The offset of an optional value used as if it were plain."""
+    loose_type: int | None = None
+    """The offset of a type (``type(x)``, ``string``) that is not only compared: it is no value of JSON."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(reference.path[0] for reference in self.references)
