@@ -335,9 +335,10 @@ class App:
         with self.store.read() as tx:
             return inquiry.case(tx, key, self._now(), sender=sender, after=after, most=most)
 
-    def run(self, identity: str) -> JsonObject:
+    def run(self, identity: str, after: int = 0, most: int = inquiry.MOST_RECORDS) -> JsonObject:
+        """See `bus.engine.inquiry.run`."""
         with self.store.read() as tx:
-            return inquiry.run(tx, identity, self._now())
+            return inquiry.run(tx, identity, self._now(), after=after, most=most)
 
     def runs(
         self, state: str | None = None, route: str | None = None, most: int = 50, held: bool | None = None

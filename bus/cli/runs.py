@@ -54,7 +54,13 @@ def _found(bus: Client, id: str) -> list[Any]:
 
 
 def _run(bus: Client, id: str) -> Any:
-    return bus.get(f"/runs/{escaped(id)}")
+    """A run with all of its journal, page by page."""
+    path = f"/runs/{escaped(id)}"
+    shown = bus.get(path)
+    while after := shown.get("next"):
+        page = bus.get(path, after=after)
+        shown = page | {"journal": shown["journal"] + page["journal"]}
+    return shown
 
 
 def _runs_of(bus: Client, id: str) -> list[str]:

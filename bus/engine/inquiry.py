@@ -96,13 +96,17 @@ def runs(
     return [run_row(row, now) for row in found]
 
 
-def run(tx: Tx, identity: str, now: str) -> JsonObject:
-    """A run with its journal and its waits. Raises `NotFound`."""
+def run(tx: Tx, identity: str, now: str, *, after: int = 0, most: int = MOST_RECORDS) -> JsonObject:
+    """A run with its waits and a page of its journal: at most so many records behind a number, and where to go on. Raises `NotFound`.
+
+    A call that is repeated for weeks leaves tens of thousands.
+    """
     row = known_run(tx, identity)
+    page, end = log.page_of(tx, "run", identity, after, most)
     waits: list[Any] = [
         {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
     ]
-    return {**run_row(row, now), "waits": waits, "journal": [as_line(record) for record in log.of_run(tx, identity)]}
+    return {**run_row(row, now), "waits": waits, "journal": [as_line(record) for _, record in page], "next": end}
 
 
 def case_of(tx: Tx, key: str) -> str:

@@ -131,7 +131,7 @@ OPERATION = (
     ),
     _operation(
         "get-run", "GET", "/runs/{id}", matters.run, "A run with its journal", READERS,
-        {200: ("The run.", "Run", JSON)}, {404}, (_path("id", "Id of the run.", _ID),),
+        {200: ("The run.", "Run", JSON)}, {404}, (_path("id", "Id of the run.", _ID), *_PAGE),
     ),
     _operation(
         "announce-replay", "POST", "/replays", replays.announce, "Write in the log who is about to replay what, and for what purpose",

@@ -37,8 +37,9 @@ async def runs(call: Call) -> Answer:
 
 
 async def run(call: Call) -> Answer:
-    """A run with its journal and its waits."""
-    return json_answer(await call.house.run(lambda: call.house.app.run(call.path["id"])))
+    """A run with its waits and its journal: a page of it, and most journals are one."""
+    after, most = _page(call)
+    return json_answer(await call.house.run(lambda: call.house.app.run(call.path["id"], after, most)))
 
 
 async def log(call: Call) -> Answer:

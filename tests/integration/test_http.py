@@ -424,6 +424,21 @@ def test_a_portal_sees_its_own_messages_and_cases_only(call):
         assert call("GET", "/cases/istanza:Olga?limit=1&after=3", name=name).status == status
 
 
+def test_the_journal_of_a_run_comes_in_pages(call):
+    sent = call("POST", "/messages", saluto("Nilde"), {"Prefer": "wait=5"}).json["id"]
+    [run] = call("GET", f"/messages/{sent}", name="sistemista").json["runs"]
+    whole = call("GET", f"/runs/{run['id']}", name="sistemista").json
+    found, after = [], 0
+    while after is not None:
+        page = call("GET", f"/runs/{run['id']}?limit=1&after={after}", name="sistemista").json
+        assert len(page["journal"]) == 1
+        assert (page["id"], page["state"]) == (run["id"], "done")
+        found, after = found + page["journal"], page["next"]
+    assert (found, whole["next"]) == (whole["journal"], None)
+    assert len(found) > 1
+    assert call("GET", f"/runs/{run['id']}?limit=1001", name="sistemista").json["code"] == "input.query"
+
+
 def test_a_case_is_found_by_a_value_with_a_colon_alone_and_behind_its_name(call):
     told = call("POST", "/messages", saluto("urn:suap:2026:12")).json["id"]
     for key in ("urn:suap:2026:12", "istanza:urn:suap:2026:12"):

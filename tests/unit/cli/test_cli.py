@@ -23,6 +23,7 @@ from bus.cli.search import _print as print_found
 from bus.cli.trial import _untried
 from bus.client import Client, ClientError
 from bus.testing.patience import until
+from bus.web import matters
 from tests.small_bus import key_of, running, write
 
 ROOT = Path(__file__).parents[3]
@@ -223,6 +224,15 @@ def test_message_runs_and_log_show_the_same_run(bus, tmp_path):
     assert "prova.sveglia" in bus("runs", "show", run["id"])[1]
     assert "prova.attesa received" in bus("log", "show", "--message", message["id"])[1]
     assert json.loads(bus("log", "show", "--run", run["id"], "--json")[1])["records"]
+
+
+def test_a_long_journal_is_shown_whole(bus, tmp_path, monkeypatch):
+    message = sent(bus, tmp_path, "prova.attesa", "Dina")
+    run = until(lambda: waiting_run(bus, message["id"]), "the run waits")
+    whole = json.loads(bus("runs", "show", run["id"], "--json")[1])
+    monkeypatch.setattr(matters, "MOST_RECORDS", 1)
+    assert json.loads(bus("runs", "show", run["id"], "--json")[1]) == whole
+    assert len(whole["journal"]) > 1
 
 
 def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
