@@ -34,6 +34,8 @@ AVVISO = re.compile(rb"noticeNumber>\s*([0-9]{18})\s*<")
 """The notice number in a request that is not of the contract: whom it concerns, it may name all the same."""
 MAX_TENUTI = 65_536
 """Bytes kept of a request that becomes no message: many times what the node writes, so that who floods us does not fill the store."""
+MAX_DESCRIZIONE = 1024
+"""Characters of the description of a fault (SACI)."""
 SGUARDI = 5
 """How often a receipt is looked at again when another one changed the facts under it."""
 
@@ -194,7 +196,7 @@ class Sportello:
         return negata(codice, self.settings.id_pa, descrizione)
 
     def _non_valida(self, operazione: str | None, errori: list[str]) -> Valori | None:
-        return self._detta(operazione, self._negata("PAA_SINTASSI_XSD", errori[0][:140])) if operazione else None
+        return self._detta(operazione, self._negata("PAA_SINTASSI_XSD", errori[0][:MAX_DESCRIZIONE])) if operazione else None
 
     def _guasto(self, operazione: str, errore: Exception) -> Valori:
         """Anything unexpected, a full disk included: the node tries again later."""

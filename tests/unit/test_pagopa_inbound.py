@@ -370,6 +370,15 @@ def test_what_is_not_valid_gets_a_syntax_fault_in_band(scena: Scena, corpo: byte
     assert scena.nodo.giudica("paVerifyPaymentNotice", risposta.body).fault == "PAA_SINTASSI_XSD"
 
 
+def test_the_fault_of_what_is_not_valid_says_all_of_what_is_wrong(scena: Scena) -> None:
+    """Cut at 140 characters it ended within the namespace of the attribute; the description may have 1024 (SACI)."""
+    tipo = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="p:ctNulla"'
+    risposta = scena.chiama(BUSTA.format(f"<p:paVerifyPaymentNoticeReq {tipo}/>").encode())
+    esito = scena.nodo.giudica("paVerifyPaymentNotice", risposta.body)
+    assert esito.fault == "PAA_SINTASSI_XSD"
+    assert "does not resolve to a type definition" in esito.valori["fault"]["description"]
+
+
 @pytest.mark.parametrize(
     "operazione", ["paVerifyPaymentNotice", "paGetPayment", "paGetPaymentV2", "paSendRT", "paSendRTV2", "paDemandPaymentNotice"]
 )
