@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from adapters.http.client import HTTP_REFUSALS, RestClient, RestSettings
+from adapters.http.client import HTTP_REFUSALS, RestClient, RestReply, RestSettings
 from bus.adapter import Adapter, Call, Contract, LocalFileOrNone, Text, operation
 from bus.clock import ROME
 
 PERSON = r"^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$"
 ADDRESS = r"^[!#-'*+./0-9=?A-Z^-z{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+
+_ULID = re.compile(r"/([0-9A-Z]{26})/?$")
 
 
 def _sized(shortest: int, longest: int) -> AfterValidator:
@@ -80,7 +83,7 @@ class MessaggioIO(Contract):
 
 
 class Accettato(Contract):
-    """App IO's id of the message; ``stato`` is ``ACCEPTED``: taken, not yet delivered."""
+    """App IO's id of the message, empty where it does not say; ``stato`` is ``ACCEPTED``: taken, not yet delivered."""
 
     id: str
     stato: str
@@ -103,7 +106,7 @@ class _Profile(Contract):
 
 
 class _Created(Contract):
-    id: str = Field(min_length=1)
+    id: str = ""
 
 
 class Notifiche(Adapter):
@@ -133,7 +136,7 @@ class Notifiche(Adapter):
         """Send one message; ask `profilo_io` first. Limits of length are part of the request's type: nothing leaves beyond them."""
         refusals = self.operations["messaggio-io"].refusals
         reply = self._client.send(ctx, "once", "POST", "/messages", body=self._message(request), expect=(201,), refusals=refusals)
-        return Accettato(id=reply.model(_Created, extra="ignore").id, stato="ACCEPTED")
+        return Accettato(id=_id_of(reply), stato="ACCEPTED")
 
     @operation(
         effect="once",
@@ -169,6 +172,16 @@ class Notifiche(Adapter):
         if self.settings.ente:
             payment["payee"] = {"fiscal_code": self.settings.ente}
         return payment
+
+
+def _id_of(reply: RestReply) -> str:
+    """The id of the message that a 201 says is made: in its body, else in the address that `Location` names, else nowhere.
+
+    The contract asks for neither. A message that was surely sent is no doubt for want of its name.
+    """
+    said = reply.model(_Created, extra="ignore").id if reply.body else ""
+    found = _ULID.search(reply.headers.get("location", ""))
+    return said or (found[1] if found else "")
 
 
 def _end_of_day(day: dt.date) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import ValidationError
@@ -167,6 +168,46 @@ class TestNotifiche(AdapterContract):
         done = attempt(adapter, "messaggio-io", {**MESSAGGIO, "avviso": {**AVVISO, "scadenza": dt.date(2026, 12, 31)}})
         sent = json.loads(done.ctx.exchanges[0].content)
         assert sent["content"]["due_date"] == "2026-12-31T22:59:59.000Z"
+
+
+class SenzaCorpo(BaseHTTPRequestHandler):
+    """App IO, of whose 201 the contract asks for neither an id in the body nor for `Location`."""
+
+    body, location = b"", ""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        """Silent."""
+
+
+@pytest.mark.parametrize(
+    ("body", "location", "id"),
+    [
+        (b"", "", ""),
+        (b"{}", "", ""),
+        (b"", f"https://api.io.example/api/v1/messages/{QUI}/01BX9NSMKVXXS5PSP2FATZMYYY", "01BX9NSMKVXXS5PSP2FATZMYYY"),
+        (b'{"id": "01BX9NSMKVXXS5PSP2FATZMYYZ"}', "/messages/01BX9NSMKVXXS5PSP2FATZMYYY", "01BX9NSMKVXXS5PSP2FATZMYYZ"),
+        (b"", f"/messages/{QUI}", ""),
+    ],
+)
+def test_a_message_that_app_io_says_it_made_is_sent_whatever_it_says_of_its_name(body, location, id):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Server", (SenzaCorpo,), {"body": body, "location": location}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    adapter = Notifiche("notifiche", NotificheSettings.model_validate(TestNotifiche.settings(url, {"smtp_port": 1})))
+    answer, _ = call(adapter, "messaggio-io", MESSAGGIO)
+    assert (answer.id, answer.stato) == (id, "ACCEPTED")
+    adapter.close()
+    server.shutdown()
+    server.server_close()
 
 
 def _mail_server(answers, seen=None):
