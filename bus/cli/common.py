@@ -6,7 +6,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
@@ -121,6 +121,15 @@ def unused(path: Path) -> Path:
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     return path
+
+
+def pages(ask: Callable[[Any], dict[str, Any]], after: Any = None, next: str = "next") -> Iterator[dict[str, Any]]:
+    """Page after page of what is too much for one answer; ``ask`` is told where the one before ended, which says that as its ``next``."""
+    while True:
+        yield (page := ask(after))
+        after = page.get(next)
+        if after is None:
+            return
 
 
 def given(values: Mapping[str, T]) -> dict[str, T]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli import evidence
-from bus.cli.common import Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, pages, show
 from bus.cli.search import search_log
 from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
@@ -56,14 +56,8 @@ def _of(bus: Client, id: str) -> dict[str, Any]:
 
 
 def _whole(bus: Client, **of: str | None) -> dict[str, Any]:
-    """All records of one thing, page by page."""
-    found: list[Any] = []
-    after = None
-    while True:
-        page = bus.get("/log", **of, after=after)
-        found, after = found + page["records"], page.get("next")
-        if after is None:
-            return {"records": found}
+    """All records of one thing."""
+    return {"records": [one for page in pages(lambda after: bus.get("/log", **of, after=after)) for one in page["records"]]}
 
 
 def _records(shown: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from bus.cli.common import Key, Url, client, escaped, family, show, unused
+from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
 from bus.client import Client
 from bus.disk import whole
 from bus.jsontext import dumps
@@ -61,11 +61,8 @@ def _anew(path: Path) -> Iterator[IO[str]]:
 
 
 def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    after: int | None = 0
-    while after is not None:
-        page = bus.post(f"/reports/{escaped(name)}", {**asked, "after": after})
+    for page in pages(lambda after: bus.post(f"/reports/{escaped(name)}", {**asked, "after": after}), 0):
         yield from page["lines"]
-        after = page["next"]
 
 
 def _write(file: IO[str], fields: list[str], lines: Iterable[dict[str, Any]], json: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Reason, Url, client, family, show
+from bus.cli.common import Json, Key, Reason, Url, client, family, pages, show
 
 HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
@@ -23,7 +24,7 @@ Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is wh
 def look(dry_run: Dry = True, url: Url = "", key: Key = "", json: Json = False) -> None:
     """What would go, by kind and month, and what is held back and why. Nothing is changed."""
     with client(url, key) as bus:
-        show(_pages(lambda kind, after: bus.get("/retention", kind=kind, after=after)), json, _told)
+        show(_whole(lambda kind, after: bus.get("/retention", kind=kind, after=after)), json, _told)
 
 
 @app.command("apply")
@@ -37,10 +38,10 @@ def apply_(
         look(True, url, key, json)
         return
     with client(url, key) as bus:
-        show(_pages(lambda kind, after: bus.post("/retention", {"kind": kind, "after": after, "reason": reason})), json, _told)
+        show(_whole(lambda kind, after: bus.post("/retention", {"kind": kind, "after": after, "reason": reason})), json, _told)
 
 
-def _pages(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+def _whole(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
     """All kinds, all pages, added up by month."""
     from bus.engine.retention import KINDS
 
@@ -48,11 +49,9 @@ def _pages(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
     for kind in KINDS:
         things, payloads = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         before: str | None = None
-        after: str | None = ""
         records = 0
-        while after is not None:
-            page = ask(kind, after)
-            before, after, records = page["before"], page["after"], records + bool(page["record"])
+        for page in pages(partial(ask, kind), "", "after"):
+            before, records = page["before"], records + bool(page["record"])
             for one in page["months"]:
                 things[one["month"], one["held"]] += one["things"]
                 payloads[one["month"], one["held"]] += one["payloads"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, show
+from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, pages, show
 from bus.cli.words import when
 from bus.client import Client
 from bus.errors import SnodoError, counted, visible
@@ -54,22 +54,26 @@ def search_log(
     }  # fmt: skip
     asked: dict[str, Any] = given(said) | _values(values)
     with client(url, key) as bus:
-        found = _pages(bus, asked, limit, after)
+        found = _found(bus, asked, limit, after)
     find = str(asked.get("find") or ("messages" if "text" in asked else "records"))
     show(found, json or format is Plain.json, lambda found: _print(found, find))
 
 
-def _pages(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:
+def _found(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:
     """Pages until there are so many, or no more; not more messages are opened for a text than one person can answer for."""
     found: list[Any] = []
-    opened = unreadable = 0
-    while True:
-        page = bus.post("/log/search", {**asked, "limit": min(limit - len(found), 200), **({"after": after} if after else {})})
+    counts: dict[str, int] = {}
+    page: dict[str, Any] = {}
+
+    def ask(after: str) -> dict[str, Any]:
+        return bus.post("/log/search", {**asked, "limit": min(limit - len(found), 200), **given({"after": after})})
+
+    for page in pages(ask, after):
         found += page["found"]
-        opened, unreadable = opened + page.get("opened", 0), unreadable + page.get("unreadable", 0)
-        after = page["next"] or ""
-        if not after or len(found) >= limit or opened >= OPENED:
-            return {**page, "found": found, **({"opened": opened, "unreadable": unreadable} if "opened" in page else {})}
+        counts |= {name: counts.get(name, 0) + page[name] for name in ("opened", "unreadable") if name in page}
+        if len(found) >= limit or counts.get("opened", 0) >= OPENED:
+            break
+    return {**page, "found": found, **counts}
 
 
 def _refuse_person(said: str, option: str, name: str) -> None:
