@@ -150,7 +150,8 @@ ACCESSES = Kept(
     GARANTE,
     {
         "time": "UTC", "event": "entered, left, refused; or the act: redelivered, decided, discarded, rules, read, exported, …",
-        "who": "name of the API key", "role": "of the key", "person": "as the holder of the key said", "from": "address it came from",
+        "who": "name of the API key", "role": "of the key, where it came in, left or was refused",
+        "person": "who put rules in force, as the holder of the key said", "from": "address of that access; acts have none of their own",
         "times": "how many attempts a line stands for", "what": "which payload or report, a bundle, or what was replayed", "message": "id",
         "run": "id", "record": "id in the log: bus log verify proves it",
     },
