@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS state (kind TEXT NOT NULL, key TEXT NOT NULL, value T
 
 
 class NotReady(Exception):
-    """A simulator cannot begin, for want of something that it names: one sentence, for who started it."""
+    """A simulator cannot begin, for want of something that it names: one sentence, for whoever started it."""
 
 
 class Ledger:

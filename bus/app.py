@@ -135,7 +135,7 @@ class App:
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         least.check(config.retention, minima_of(self.adapters))
         self.leaving = False
-        """Whether the process was told to stop: who waits for news is answered with what is there."""
+        """Whether the process was told to stop: whoever waits for news is answered with what is there."""
         self.unfit: StoreError | None = None
         """Why this process can work no more until another program takes its place."""
         self.on_unfit: Callable[[], None] = lambda: None

@@ -343,7 +343,7 @@ class Client:
 
 
 def _tls_failed(error: ssl.SSLError, where: str) -> dict[str, str]:
-    """Who was there, and is not who the address says, or not to be proved so."""
+    """Somebody answered who is not the one that the address names, or cannot prove it."""
     if not isinstance(error, ssl.SSLCertVerificationError):
         what = (error.reason or str(error)).replace("_", " ").lower()
         return {"detail": f"what answers at {where} does not speak TLS as we do: {what}", "hint": "is this the port for https?"}

@@ -358,7 +358,7 @@ class Config(_Section):
     @field_validator("keys")
     @classmethod
     def _are_each_of_one_caller(cls, given: tuple[Key, ...]) -> tuple[Key, ...]:
-        """Who comes with a key is who it says: of two entries of one key the log would name the one, whoever it was."""
+        """A key stands for one caller: of two entries with one key the log would name the same caller for both."""
         holders: dict[str, str] = {}
         for key in given:
             if key.sha256 in holders:

@@ -95,7 +95,7 @@ class _Stderr:
 
 
 def _takes_more(patience: float) -> bool:
-    """Whether `PIECE` can be written to stderr, at the latest in ``patience`` seconds, without a wait for who reads it."""
+    """Whether `PIECE` can be written to stderr, at the latest in ``patience`` seconds, without a wait for whoever reads it."""
     try:
         number = sys.stderr.fileno()
     except (OSError, ValueError, AttributeError):  # none of the system's: it waits for nobody

@@ -7,7 +7,7 @@ other rules need to know of a route without errors, so that it need not be read 
 Only `bus validate` asks here. Whatever puts rules in force (`bus.activation`, the start of the bus, tests, plans) checks them anew.
 
 The file is a cache in the user's own folder, a digest and JSON: one that is broken, of somebody else, or cannot be written is passed
-over. Who writes it puts a whole new one in its place, so that two at once lose at most what one of them found out.
+over. Whoever writes it puts a whole new one in its place, so that two at once lose at most what one of them found out.
 """
 
 from __future__ import annotations

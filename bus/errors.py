@@ -57,7 +57,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text, with what nobody sees in it written out (``\\u202e`` turns the rest of a line round): for who trusts what is shown."""
+    """The text, with what nobody sees in it written out (``\\u202e`` turns the rest of a line round): for whoever trusts what is shown."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
@@ -78,7 +78,7 @@ class SnodoError(Exception):
 
     @property
     def in_words(self) -> str:
-        """The sentence and the hint, for who says it under a code of its own."""
+        """The sentence and the hint, for whoever says it under a code of its own."""
         return f"{self.sentence} ({self.hint})" if self.hint else self.sentence
 
 

@@ -435,7 +435,7 @@ class _Reader:
                 alone.at(1, 1, "test.no-route", sentence, "name the file after its route's")
 
     def _applied(self, draft: _Draft, name: str) -> Source:
-        """Who takes what is found in a mapping for what one route gives it."""
+        """Takes what is found in a mapping for what one route gives it."""
         if name not in draft.applied:
             draft.applied[name] = self.mappings[name][1].again()
         return draft.applied[name]

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a value, in the words of who wrote it: the only place that reads pydantic's errors.
+"""What pydantic found wrong with a value, in the words of whoever wrote it: the only place that reads pydantic's errors.
 
 Sentences say what the value must be and what kind it is, never the value itself: it may be personal data.
 """

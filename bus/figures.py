@@ -90,7 +90,7 @@ def _of_store(app: App) -> Iterator[Figure]:
     late = (now - moment_of(unsealed[0]["oldest"])).total_seconds() if unsealed else 0.0
     yield Figure("snodo_unsealed_seconds", "For how long the oldest record without a place in the tree has been.", {"": max(late, 0.0)})
     yield Figure("snodo_processes", "Processes at work, as they said in the last day.", {role: roles.count(role) for role in roles}, "role")
-    yield Figure("snodo_lane_stopped", "1 while a dead letter holds the ordered lane: who needs it waits for a person.", lanes, "lane")
+    yield Figure("snodo_lane_stopped", "1 while a dead letter holds the ordered lane: whoever needs it waits for a person.", lanes, "lane")
     behind = {name: one.behind for name, one in anchors.items()}
     yield Figure("snodo_anchor_behind_seconds", "For how long there has been a checkpoint that the anchor has not seen.", behind, "anchor")
     yield Figure(

@@ -140,7 +140,7 @@ ProxyOrNone = Annotated[
     BeforeValidator(lambda given: {"url": given} if isinstance(given, str) else given),
     Field(description="forward proxy on the way to it: http://host:port, or {url, user, password}; none is taken from the environment"),
 ]
-"""A setting of who is called over HTTP; the address alone will do."""
+"""A setting of whoever is called over HTTP; the address alone will do."""
 
 
 def has_authorities() -> bool:

@@ -1,4 +1,4 @@
-"""News within a process: who waits for the reply of a message is woken when there is one, or when the message has ended.
+"""News within a process: whoever waits for the reply of a message is woken when there is one, or when the message has ended.
 
 Whoever gives a reply here hands it over with the news, so that nobody need read it back; from other processes there is only word that
 one should look (`bus.channel`).

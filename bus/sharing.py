@@ -2,7 +2,7 @@
 
 A fork is a copy of one thread: what others hold then would stay held in it for ever. So only a process with a single thread is forked
 (`processes` counts those of libraries too), and only by commands; what runs for long (`bus serve`) never comes here. Whoever ends without
-an answer, killed perhaps for its memory, costs time and nothing else: the work is then done again by who asked, alone.
+an answer, killed perhaps for its memory, costs time and nothing else: the work is then done again by whoever asked, alone.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class _Line:
 
     def close(self) -> None:
         for end in (self.reading, self.writing):
-            with suppress(OSError):  # what could not be written to who is gone
+            with suppress(OSError):  # what could not be written to somebody who is gone
                 end.close()
 
 
@@ -171,7 +171,7 @@ def _helpers(work: Callable[[Share], Any], size: int) -> Iterator[list[_Line]]:
 
 
 def _end(helpers: Iterable[_Line]) -> None:
-    """Who waits for one of them learns that it is gone."""
+    """Whoever waits for one of them learns that it is gone."""
     for one in helpers:
         with suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGKILL)

@@ -68,7 +68,7 @@ def bounded(seconds: float) -> Iterator[None]:
 
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Each ends a process in good order; the last one comes when the terminal of who started it is closed."""
+"""Each ends a process in good order; the last one comes when the terminal of whoever started it is closed."""
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def reports() -> Iterator[str]:
     from bus.systems import adapters_of
 
     yield "# Reports\n"
-    yield "What `bus report NAME` writes: the fields, in the order of the columns. How to ask for one: [for who audits](../auditor.md)."
+    yield "What `bus report NAME` writes: the fields, in the order of the columns. How to ask for one: [for auditors](../auditor.md)."
     project = config.load(PROJECT / "config.yaml", secrets=False)
     telling = {name for name, adapter in adapter_classes() if adapter.reports is not Adapter.reports}
     chosen = {name: settings for name, settings in project.adapters.items() if settings.get("use", name) in telling}

@@ -129,7 +129,7 @@ def rule_fields(model: type[BaseModel], only: set[str] | None = None) -> Iterato
 
 
 def holds(annotation: Any) -> str:
-    """What a value is to who writes YAML: ``expression``, ``steps``, ``list of clauses``, ``duration``, ``text`` ..."""
+    """What a value is to whoever writes YAML: ``expression``, ``steps``, ``list of clauses``, ``duration``, ``text`` ..."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         words = [one.name for one in inner[1:] if isinstance(one, Role)] + [word for known, word in DURATIONS if known in inner[1:]]

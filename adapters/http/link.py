@@ -94,7 +94,7 @@ class Link:
             connection.close()
 
     def __del__(self) -> None:
-        """Who forgets it leaves no socket open."""
+        """Whoever forgets it leaves no socket open."""
         self.close()
 
     def _connection(self, scheme: str, host: str, *, fresh: bool) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LAST_WORD = 1.0
 """Seconds that a server is given to say goodbye."""
 _LOG_IN_FIRST = 530
-"""What a server answers, whatever is asked, to who has given no credentials (RFC 4954 §6) or asks for no encryption (RFC 3207 §4)."""
+"""What a server answers, whatever is asked, to whoever has given no credentials (RFC 4954 §6) or asks for no encryption (RFC 3207 §4)."""
 
 
 def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> EmailMessage:

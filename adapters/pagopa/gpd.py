@@ -62,7 +62,7 @@ def fine_del_giorno(giorno: dt.date) -> str:
 
 
 def giorno_di(momento: dt.datetime) -> dt.date:
-    """The day in Italy of a moment of GPD's, which is UTC also when it does not say so. Who means "never" writes the last of all days."""
+    """The day in Italy of a moment of GPD's, which is UTC even when it says nothing. Whoever means "never" writes the last of all days."""
     try:
         return (momento if momento.tzinfo else momento.replace(tzinfo=dt.UTC)).astimezone(ROME).date()
     except OverflowError:

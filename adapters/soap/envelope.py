@@ -11,7 +11,7 @@ from bus.errors import Malformed
 MEDIA_TYPES = {ENVELOPE_11: "text/xml; charset=utf-8", ENVELOPE_12: "application/soap+xml; charset=utf-8"}
 
 _OURS = ("", "http://schemas.xmlsoap.org/soap/actor/next", f"{ENVELOPE_12}/role/next", f"{ENVELOPE_12}/role/ultimateReceiver")
-"""Whom a header is for, when it is for who reads the body."""
+"""Whom a header is for, when it is for whoever reads the body."""
 
 
 class SoapFault(Exception):

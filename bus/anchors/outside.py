@@ -108,7 +108,7 @@ def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
 
 def _last(url: str, key: Verifier, origin: str, proxy: Proxy | None) -> Checkpoint | None:
     """The last checkpoint of a log that a witness cosigned, under its good signature; None where it is away, or says none of that kind."""
-    with suppress(SnodoError):  # who is late is told otherwise
+    with suppress(SnodoError):  # whoever is late is told otherwise
         answer = _ask("GET", f"{url.rstrip('/')}/{place_of(origin)}/checkpoint", proxy)
         held = parse(answer.content)
         if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:

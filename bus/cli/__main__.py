@@ -18,7 +18,7 @@ OBJECTS = 200_000
 
 
 def _keep_numbers() -> None:
-    """What was closed by who started us (``2>&-``) leads nowhere: no socket or file of ours gets its number and what is said to it."""
+    """What was closed by whoever started us (``2>&-``) leads nowhere: no socket or file of ours gets its number and what is said to it."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)

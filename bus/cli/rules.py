@@ -80,7 +80,7 @@ def still_offered(config: Config) -> dict[str, Operation]:
 
 
 def _declaring(config: Config, name: str) -> Adapter | type[Adapter]:
-    """Who says what an adapter offers though a secret is not at hand: its class, or itself where its own settings do (`use: soap`)."""
+    """What names an adapter's operations while a secret is not at hand: its class, or itself where its settings do (`use: soap`)."""
     cls = class_of(config, name)
     return cls if cls.operations else adapter_of(config, name)
 

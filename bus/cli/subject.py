@@ -41,9 +41,9 @@ def list_asked(url: Url = "", key: Key = "", json: Json = False) -> None:
 
 @app.command()
 def confirm(
-    id: Annotated[str, typer.Argument(help="Id of the request, from who asked.")], url: Url = "", key: Key = "", json: Json = False
+    id: Annotated[str, typer.Argument(help="Id of the request, from whoever asked.")], url: Url = "", key: Key = "", json: Json = False
 ) -> None:
-    """Erase the person, as somebody else than who asked. Nobody can undo this."""
+    """Erase a person whose erasure somebody else has asked for. This cannot be undone."""
     with client(url, key) as bus:
         show(bus.post(f"/subjects/erasures/{escaped(id)}/confirm", {}), json, _done)
 

@@ -96,7 +96,7 @@ CODES: dict[str, Code] = {
     "doctor.store-connections": Code(
         "How many connections PostgreSQL lets our user have, by max_connections and by the limits of the role and of the database; "
         "a warning where they are too few for the processes at work, or for one door and one worker.",
-        "a process that gets none does not start, and one that gets too few does not answer who looks",
+        "a process that gets none does not start, and one that gets too few does not answer whoever looks",
         "ALTER ROLE … CONNECTION LIMIT …, or ALTER DATABASE; for max_connections, raise it and restart the server",
     ),
     "doctor.store-locks": Code(

@@ -43,7 +43,7 @@ class Looker(NamedTuple):
 
 
 NOBODY = Looker("")
-"""Who may see nothing of what was said, and says no purpose."""
+"""Somebody who may see nothing of what was said, and says no purpose."""
 
 
 def purpose_of(text: str) -> str:
@@ -60,7 +60,7 @@ def purpose_of(text: str) -> str:
 
 
 def needs_all(looker: Looker, what: str) -> None:
-    """Raises `Forbidden` for who may not see every kind of field: ``what`` cannot be masked field by field."""
+    """Raises `Forbidden` for whoever may not see every kind of field: ``what`` cannot be masked field by field."""
     if not looker.all:
         raise Forbidden(
             f"{what} cannot be masked field by field", code="access.rights",

@@ -127,7 +127,7 @@ class Attachments:
             return Attachment(**log.json_payload(tx, row["payload"]))
 
     def look(self, sha256: str, looker: Looker) -> Attachment:
-        """`describe` for who did not send it: that somebody looks is a record. Raises `NotFound`, `Forbidden`, `Invalid`."""
+        """`describe` for whoever did not send it: that somebody looks is a record. Raises `NotFound`, `Forbidden`, `Invalid`."""
         found = self.describe(sha256)
         accesses.needs_all(looker, "a file")
 
@@ -309,7 +309,7 @@ def _disk(sentence: str) -> contextlib.AbstractContextManager[None]:
 
 
 def _name_of(folder: Path) -> str:
-    """The name that is written in the folder; the first who asks writes it, whole or not at all."""
+    """The name that is written in the folder; whoever asks first writes it, whole or not at all."""
     target = folder / NAME
     if not target.exists():
         with tempfile.NamedTemporaryFile("w", prefix=COMING, dir=folder, encoding="utf-8") as file:

@@ -67,7 +67,7 @@ class Backlog:
             self._log.warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
 
     def _count(self) -> int:
-        """Runs that a worker could take, up to the bound. Who stands behind a dead letter is looked for only when that may decide."""
+        """Runs that a worker could take, up to the bound. What stands behind a dead letter is looked for only when that may decide."""
         now = text_of(self._clock.now())
         with self._store.read() as tx:
             due = int(tx.all("count_ready", now=now, most=self._most)[0]["ready"])

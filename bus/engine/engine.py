@@ -276,7 +276,7 @@ class Engine:
             self._act(lives, self._settle(lives, now), now)
 
     def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
-        """Who stands in line since before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
+        """A run that stood in line before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
         for live in begun:
             if live.in_line and self._live.get(live.id) is live:
                 self._let_ask(live, live.in_line, now)
@@ -468,7 +468,7 @@ class Engine:
         live.attempt(work)
 
     def _settle(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
-        """Commit what was decided. Who only waits needs no transaction: its claim is looked at before it acts."""
+        """Commit what was decided. A run that only waits needs no transaction: its claim is looked at before it acts."""
         decided = [live for live in lives if not live.only_waits]
         written = self._settling.commit(decided, now) if decided else []
         settled = {live.id: one for live, one in zip(decided, written, strict=True)}
@@ -500,7 +500,7 @@ class Engine:
             self._told(dict.fromkeys(free))
 
     def _tell_dead(self, run: str, failure: Failure) -> None:
-        """Who only watches the process's own log must not miss what needs a person."""
+        """Whoever watches the process's own log alone must not miss what needs a person."""
         self._log.warning("run.dead", run=run, place=failure.place, code=failure.code, hint=f"bus dead show {run}")
 
     def _stays(self, live: Live, done: Settled, now: dt.datetime) -> bool:

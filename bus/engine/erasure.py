@@ -134,7 +134,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     """Write that a person is erased; other requests for the same are over with it.
 
     ``file_keys``: the keys of files by token; None: it is not known, the file is ``lost``, and copies of it can be opened as before.
-    Raises `NotFound`, `Forbidden` for who asked, `Conflict` while runs are open.
+    Raises `NotFound`, `Forbidden` for whoever asked, `Conflict` while runs are open.
     """
     request, told = asked(tx, identity, clock.now())
     if request.actor == actor:

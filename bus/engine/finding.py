@@ -51,7 +51,7 @@ def _opens(question: Question, looker: Looker) -> bool:
         accesses.purpose_of(looker.purpose)
     if person and "personal" not in looker.sees:
         raise Forbidden(
-            "persons are found by who may see them", code="access.rights",
+            "only a key that sees personal data finds persons", code="access.rights",
             hint="it takes a key that sees personal: `sees`, or `rights` of its role, in the settings",
         )  # fmt: skip
     return bool(looker.purpose)
@@ -64,7 +64,7 @@ def _tell(tx: Tx, question: Question, page: Page, looker: Looker, clock: Clock) 
 
 
 def _saying(tx: Tx, page: Page, text: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
-    """The messages of a page that say a text in their bodies, subjects and, for who may see everything, replies."""
+    """The messages of a page that say a text in their bodies, subjects and, for whoever may see everything, replies."""
     wanted, found, unreadable = folded(text), list[JsonValue](), 0
     for one in page.found:
         try:

@@ -21,12 +21,12 @@ Numbered: TypeAlias = list[tuple[int, Record]]
 
 
 def unknown_message() -> NotFound:
-    """Also for who may not even learn that there is one."""
+    """Also for whoever may not even learn that there is one."""
     return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
 
 
 def unknown_case() -> NotFound:
-    """Also for who may not even learn that there is one."""
+    """Also for whoever may not even learn that there is one."""
     return NotFound(
         "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
     )

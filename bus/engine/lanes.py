@@ -14,8 +14,8 @@ from bus.engine.gates import LONGEST, LOOKS
 from bus.store import Store
 
 LANE_PAUSE = dt.timedelta(milliseconds=500)
-"""How long a run looks away at least before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane
-may be behind it in its case, and runs that wait must not take the room of those that can work."""
+"""For how long at least a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: whoever has
+the lane may be behind it in its case, and runs that wait must not take the room of those that can work."""
 
 
 class Lanes:

@@ -1,6 +1,6 @@
 """Outside calls: find the operation, prepare the request, perform it in a thread of the adapter's own.
 
-Who may go out is said by `bus.engine.gates`; here are as many threads as its places, so that a call that may go out goes at once.
+Which calls may go out is said by `bus.engine.gates`; here are as many threads as its places, so that a call that may go out goes at once.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Outside:
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
         files, crossed = self._files, list[Wire]()
-        # What another system gives for a message belongs to who sent the message, and is erased with it.
+        # What another system gives for a message belongs to whoever sent the message, and is erased with it.
         save = None if files is None else partial(files.save, sender=message.sender, message=message.id)
         return contract.Call(
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,

@@ -1,8 +1,8 @@
 """Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases.
 
 A process that is no more on this very machine need not be waited for: what it held is free at once (`Presence.release_the_gone`). Only what
-the kernel says of a process counts, by its number or by its lifeline (`bus.engine.lifeline`), never silence: who is paused, slow or cut off
-lives, and its leases run.
+the kernel says of a process counts, by its number or by its lifeline (`bus.engine.lifeline`), never silence: a process that is paused, slow
+or cut off lives, and its leases run.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ def names_person(key: str) -> bool:
 
 
 def named(tx: Tx, key: str, *, persons: bool) -> Named:
-    """What a key names, as ``name:value`` or ``value``; ``persons``: also who is known by it."""
+    """What a key names, as ``name:value`` or ``value``; ``persons``: also the persons known by it."""
     name, _, value = key.partition(":")
     rows = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]
     if value:

@@ -59,7 +59,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Writes live runs. ``pause`` is how long who waits for a lane is left alone."""
+    """Writes live runs. ``pause``: for how long a run that waits for a lane is left alone."""
 
     store: Store
     owner: str

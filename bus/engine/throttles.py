@@ -1,7 +1,7 @@
 """Throttles: a step's ``limit``, at most so many calls of its operation in so many seconds.
 
 Each process that works has its share of the count, so that all together keep the limit without asking each other: three of them have 4, 3
-and 3 of ten. Who has none, because the count is smaller than the number of processes, leaves the call to the others. The past calls are
+and 3 of ten. Whoever has none, because the count is smaller than the number of processes, leaves the call to the others. The past calls are
 kept in memory only: a restart, or a worker that has just come, may let one more burst through, which a limit of courtesy bears.
 
 A call that must wait is promised a turn of its own, and comes back once, at that moment: if all came back when the next few may go, each of

@@ -100,7 +100,7 @@ class Page(NamedTuple):
 
 
 def once(table: str, rows: Sequence[Row], name: Callable[[Row], Name]) -> dict[Name, Row]:
-    """Rows by their key. Raises `Broken` where two have one: who reads the table is shown the one or the other."""
+    """Rows by their key. Raises `Broken` where two have one: whoever reads the table is shown the one or the other."""
     found = {name(row): row for row in rows}
     if len(found) < len(rows):
         names = [name(row) for row in rows]

@@ -248,7 +248,7 @@ class Beside(Generic[Mark]):
             yield found, mark
 
     def close(self) -> None:
-        """Waits for nothing that is still examined: who is interrupted wants to go."""
+        """Waits for nothing that is still examined: whoever is interrupted wants to go."""
         self._pool.shutdown(wait=not self._waiting, cancel_futures=True)
 
 

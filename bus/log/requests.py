@@ -1,6 +1,6 @@
 """Requests of an erasure that wait for a second person. Each has a mark as long as no record tells that its key is destroyed.
 
-Whoever takes a mark away hides a request from who would confirm it, and what it says of the person is never destroyed.
+Whoever takes a mark away hides a request from whoever would confirm it, and what it says of the person is never destroyed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a schema says of a value, and of what a path in it leads to: for who checks rules before any value is there."""
+"""What a schema says of a value, and of what a path in it leads to: for whoever checks rules before any value is there."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class TableFile:
 def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, Source]:
     """The table, or None, and the source with its findings; ``shown`` is how they call the file.
 
-    Rows that are wrong are there as far as they can be read: who looks for their keys need not be told again.
+    Rows that are wrong are there as far as they can be read: whoever looks for their keys need not be told again.
     """
     source = Source(shown, data.decode("utf-8", "replace").replace("\r\n", "\n"))
     if problem := _unreadable(data):

@@ -47,7 +47,7 @@ class Used:
 
 
 def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
-    """The paths that conditions ask about: who asks knows that a value may not be there."""
+    """The paths that conditions ask about: whoever asks knows that a value may not be there."""
     conditions = (one for one in used if part_of(one.pointer) in {"when", "$when"})
     asked = {reference.path for one in conditions for reference in one.expression.references}
     return tested_in(used) | asked
@@ -83,7 +83,7 @@ class Workshop:
     """What compiling needs: the environment, where findings go; ``used`` collects every expression.
 
     ``unasked`` are the words of conditions that do not compile, at the places ``spoilt``: what they were to ask is not known; ``misnamed``
-    are names that are none, told where they are given: who reads them need not be told again; ``offered`` are the names that are known
+    are names that are none, told where they are given: whoever reads them need not be told again; ``offered`` are the names that are known
     where it is at work.
     """
 

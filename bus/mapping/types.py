@@ -42,7 +42,7 @@ from bus.message import JsonObject, JsonValue, canonical, has_decimals, with_num
 from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
-"""Who sends beside adapters: routes, and the roles of API keys that may."""
+"""Who may send besides adapters: routes, and API keys of these roles."""
 _SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
 BUILT_IN = frozenset({"body", "message", "case", "now"})
@@ -126,7 +126,7 @@ class MessageType:
 
     @cached_property
     def told(self) -> dict[str, Any]:
-        """The schema as it is told to who sends: a text that must be a code names the codes in use, if a form goes with them, and what
+        """The schema as it is told to whoever sends: a text that must be a code names the codes in use, if a form goes with them, and what
         each is called (the ``title`` of an alternative) where their table says so.
         """
         fields = self.schema.get("properties", {})

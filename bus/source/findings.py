@@ -58,7 +58,7 @@ class Finding:
 
 
 class Reporter(Protocol):
-    """Who takes findings: a `Source`, or `Notes` for rules that come from no file. ``also``: a field is found under another name, too."""
+    """What takes findings: a `Source`, or `Notes` for rules that come from no file. ``also``: a field is found under another name, too."""
 
     findings: list[Finding]
 

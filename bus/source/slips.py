@@ -1,4 +1,4 @@
-"""What libyaml stumbles over, in the words of who wrote the file: its own are those of a parser."""
+"""What libyaml stumbles over, in the words of whoever wrote the file: its own are those of a parser."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bus.store.postgres_session import Session
 
 LOCKS = "SET lock_timeout = '10s'"
-"""Who keeps a table for himself (a look in psql that was left open) is told of, not waited for."""
+"""A session that keeps a table to itself (a look in psql that was left open) is named, not waited for."""
 WRITING = """
 SELECT set_config(name, said, false) FROM (VALUES ('default_transaction_read_only', 'off'), ('standard_conforming_strings', 'on'),
   ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0')) wanted (name, said)
@@ -186,7 +186,7 @@ def _refuse_unsafe(url: str) -> None:
 
 
 def _told(url: str, error: BaseException | None, looks: bool = False) -> StoreError:
-    """What a database says to a migration, or to who only looks, in our words."""
+    """What a database says to a migration, or to whoever only looks, in our words."""
     from psycopg import errors
 
     from bus.store.obstacles import locked

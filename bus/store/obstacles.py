@@ -16,7 +16,7 @@ from bus.store.postgres_session import BUSY, Session
 PATIENCE = "SET lock_timeout = '2s'; SET statement_timeout = '10s'"
 """Of a session that looks: what is found is told soon, and what is not found, too."""
 _SPENT = "SET lock_timeout = '100ms'"
-# Whoever waits for a table for himself keeps us out as much as who has it: then those before him are in the way, too.
+# Whoever waits for a table for himself keeps us out as much as its owner of the moment: those before him are in the way, too.
 _HOLDERS = """
 SELECT c.relname AS name, a.pid, a.usename AS "user", a.application_name AS program,
   to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since, l.granted, pg_blocking_pids(a.pid) AS behind
@@ -25,7 +25,7 @@ WHERE (l.mode = 'AccessExclusiveLock' OR %(looks)s) AND l.database = (SELECT oid
   AND c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
 ORDER BY l.granted DESC, c.relname, a.pid
 """
-# Who may not see other users' sessions sees that they are there and what they call themselves, and not how far a standby is.
+# A user who may not see other users' sessions sees that they are there and what they call themselves, and not how far a standby is.
 _STANDBY = """
 SELECT s.names, pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all, r.connected, r.confirming, w.waiting, w.longest
 FROM (SELECT current_setting('synchronous_standby_names') AS names) s
@@ -61,7 +61,7 @@ def standbys(raw: Session) -> Standbys | None:
 
 @contextmanager
 def looking(raw: Session, query: str) -> Iterator[None]:
-    """Say who holds the tables of a query that had to be given up, as `StoreError`. Who has waited once waits no more."""
+    """Say who holds the tables of a query that had to be given up, as `StoreError`. Whoever has waited once waits no more."""
     try:
         yield
     except errors.LockNotAvailable as error:
@@ -72,7 +72,7 @@ def looking(raw: Session, query: str) -> Iterator[None]:
 
 
 def locked(raw: Session, query: str = "", *, looks: bool = False) -> StoreError:
-    """Who keeps a table for himself: one that the query names, if one is kept. ``looks``: or keeps it as it is, as who only looks does."""
+    """Who keeps a table for himself: one that the query names, if one is kept. ``looks``: or keeps it as it is, as a look does."""
     rows = raw.execute(_HOLDERS, {"looks": looks}).fetchall()
     named = [row for row in rows if re.search(rf"\b{re.escape(row['name'])}\b", query)] or rows
     if not named:

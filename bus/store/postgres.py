@@ -546,4 +546,4 @@ class PostgresStore:
         readers = [self._idle.get() for _ in range(READERS)]  # when their views are over
         for reader in readers:
             reader.close()
-            self._idle.put(reader)  # for who still comes, to be told
+            self._idle.put(reader)  # for whoever still comes, to be told

@@ -70,7 +70,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "client_min_messages": "warning",  # that no standby has a commit is told by one
     "timezone": "UTC",
-    "default_transaction_isolation": "read committed",  # who has waited for a lock sees what was done meanwhile
+    "default_transaction_isolation": "read committed",  # whoever has waited for a lock sees what was done meanwhile
     "client_connection_check_interval": "2s",
     # Every query is written for an index. Plans must not turn over because a table was empty when they were made, or statistics are old.
     "enable_seqscan": "off",
@@ -86,7 +86,7 @@ DEADLINE = 60
 SLOW = f"the database stopped a statement: it took longer than {DEADLINE} s, or somebody cancelled it"
 BUSY = "look at the server: its load, its disk, its long transactions (pg_stat_activity)"
 WRITING = {
-    # Who stops in the midst of a transaction (a paused process, a dead machine) holds up all writers for no longer than this.
+    # Whoever stops in the midst of a transaction (a paused process, a dead machine) holds up all writers for no longer than this.
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "4s",
     "statement_timeout": f"{DEADLINE}s",
@@ -244,7 +244,7 @@ def connect(url: str, settings: dict[str, str]) -> Session:
 def _set(session: Session, settings: dict[str, str]) -> None:
     wanted = SETTINGS | settings
     session.execute("SELECT " + ", ".join("set_config(%s, %s, false)" for _ in wanted), [part for pair in wanted.items() for part in pair])
-    if session.info.server_version >= 170000:  # who looks may look for long, whatever the server's own patience is
+    if session.info.server_version >= 170000:  # whoever looks may look for long, whatever the server's own patience is
         session.execute(f"SET transaction_timeout = '{'120s' if settings is WRITING else '0'}'")
 
 

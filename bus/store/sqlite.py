@@ -108,7 +108,7 @@ class SqliteConnection:
         return rows
 
     def take_alone(self) -> bool:
-        """Who writes to a file has it alone."""
+        """Whoever writes to a file has it alone."""
         return True
 
     def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:

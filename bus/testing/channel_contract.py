@@ -212,7 +212,7 @@ class SharedContract(ChannelContract):
             teller.publish_news(["message-1"])
             return all("message-1" in listener.heard for listener in heard)
 
-        until(told_to_all)  # again and again: who has just begun to listen has missed some
+        until(told_to_all)  # again and again: whoever has just begun to listen has missed some
 
     def test_what_waits_is_published_before_closing(self, processes: Processes) -> None:
         teller, listener = processes.another(), Listener()

@@ -37,7 +37,7 @@ _PAGE = (
 )
 
 
-_PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
+_PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Whoever sent it needs none.")
 _TAKEN = ("Location", "Idempotency-Status", "Snodo-Receipt", "Preference-Applied")
 _FILE = ("Content-Disposition",)
 
@@ -237,7 +237,7 @@ SUBJECTS = (
     ),
     _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
-        {200: ("It is done.", "Erased", JSON)}, {404}, (_path("id", "Id of the request, from who asked.", _ID),),
+        {200: ("It is done.", "Erased", JSON)}, {404}, (_path("id", "Id of the request, from whoever asked.", _ID),),
         body={JSON: "ErasureConfirmed"},
     ),
 )  # fmt: skip

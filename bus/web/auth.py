@@ -26,7 +26,7 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who was authenticated; ``name`` becomes the sender of messages and the actor of records."""
+    """A caller who was authenticated; ``name`` becomes the sender of messages and the actor of records."""
 
     name: str
     role: Role | None

@@ -148,7 +148,7 @@ class Tapped:
         return b"".join(self._start)
 
     async def drain(self, headers: Mapping[bytes, bytes], most: int = DRAINED, patience: float = DRAIN_PATIENCE) -> None:
-        """Read on and throw away, within bounds: who writes its whole body before it reads would else find a broken connection.
+        """Read on and throw away, within bounds: whoever writes its whole body before it reads would else find a broken connection.
 
         Nothing is read when it cannot help: beyond ``most`` declared bytes, or from a client that waits for our go-ahead.
         """

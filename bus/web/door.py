@@ -191,7 +191,7 @@ class HttpDoor:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tell(self) -> None:
-        """Who has gone, and who was refused, is told also when nobody comes any more."""
+        """Tell the log who has gone, and who was refused, also while nobody else comes."""
         while True:
             await asyncio.sleep(LOOK)
             if self.house.accesses.due():
@@ -208,7 +208,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _hangs_up(scope: Scope) -> bool:
-    """Whether the connection ends with a refusal while its body may still be coming: who sends it would not see why."""
+    """Whether the connection ends with a refusal while its body may still be coming: whoever sends it would not see why."""
     return scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
 
 

@@ -25,7 +25,7 @@ class Exchange:
         self._cycle = weakref.ref(cycle)
 
     def _here(self) -> RequestResponseCycle:
-        """Who asks is within the request, which uvicorn keeps so long."""
+        """Whoever asks is within the request, and uvicorn keeps that until it is over."""
         cycle = self._cycle()
         assert cycle is not None
         return cycle

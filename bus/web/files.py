@@ -98,7 +98,7 @@ def _digests(call: Call) -> set[str]:
 
 
 async def give(call: Call) -> Answer:
-    """The file itself, to who sent it; to sysadmins and auditors for a purpose, which is recorded first."""
+    """The file itself, to whoever sent it; to sysadmins and auditors for a purpose, which is recorded first."""
     attachments, address, looker = call.house.app.attachments, call.path["sha256"], call.looker
 
     def find() -> Attachment:

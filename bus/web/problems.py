@@ -113,7 +113,7 @@ def _words(error: SnodoError) -> tuple[str, str]:
 
 
 def of_store(error: Exception) -> dict[str, str]:
-    """What the line of a request says of a store that failed, for who runs it."""
+    """What the line of a request says of a store that failed, for whoever runs it."""
     return {"sentence": " ".join(error.sentence.split()), "hint": error.hint} if isinstance(error, StoreError) else {}
 
 
@@ -132,7 +132,7 @@ def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
         headers += retry_later(error)
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
-    # What was refused is read on and thrown away: who is still sending would not see the answer, and a proxy take us for broken.
+    # What was refused is read on and thrown away: whoever is still sending would not see the answer, and a proxy take us for broken.
     if status in (408, 417, 431):
         headers.append((b"connection", b"close"))
     return headers

@@ -40,7 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Whether the connection stays open for writing: who has asked and says no more may still listen for the answer.
+        """Whether the connection stays open for writing: whoever has asked and says no more may still listen for the answer.
 
         Of a body that is not whole the answer is that.
         """

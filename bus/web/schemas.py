@@ -107,7 +107,7 @@ _REQUEST: dict[str, Shape] = {
     "id": UUID,
     "asked": {**TIME, "description": "When it was asked for."},
     "until": {**TIME, "description": "When the request expires."},
-    "by": _text("The name of the key of who asked: somebody else confirms."),
+    "by": _text("The name of the key of whoever asked: somebody else confirms."),
     "messages": {**NUMBER, "description": "How many messages were about the person then."},
 }
 _EXPECTED: dict[str, Shape] = {

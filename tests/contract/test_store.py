@@ -66,7 +66,7 @@ def test_a_line_that_breaks_is_told_in_our_words_alone(postgresql_url: str, capl
 
 
 def test_the_fate_of_a_commit_is_known_in_the_end_whatever_became_of_its_session(postgresql_url: str) -> None:
-    """Who asks for it waits: a number that stays unknown would keep all writers waiting for ever."""
+    """Whoever asks for it waits: a number that stays unknown would keep all writers waiting for ever."""
     asking = PostgresConnection(postgresql_url)
     with psycopg.connect(postgresql_url) as stopped:
         [number] = stopped.execute("SELECT pg_current_xact_id()::text").fetchone() or ()

@@ -1,4 +1,4 @@
-"""A full disk and a broken one: at every write, sync and truncation of a scenario in turn. Who is not told "accepted" is told why and what
+"""A full disk and a broken one: at every write, sync and truncation of a scenario in turn. Whoever is not told "accepted" is told why and what
 to do; nothing that was acknowledged is lost, nothing is half, and the bus goes on when the disk does.
 """
 

@@ -79,7 +79,7 @@ def test_numbers_that_are_set_back_while_the_bus_works_are_told_with_the_remedy(
 
 
 class Pooler(Proxy):
-    """It lends sessions of the server: the number that it gives to who calls is its own. ``said``: what was asked through it."""
+    """It lends sessions of the server: the number that it gives to whoever calls is its own. ``said``: what was asked through it."""
 
     def __init__(self, target: int) -> None:
         super().__init__(target)
@@ -110,7 +110,7 @@ _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND qu
 
 @pytest.mark.parametrize("ended", ["pg_cancel_backend", "pg_terminate_backend"])
 def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ended: str) -> None:
-    """Who ends the session that waits for a standby makes the server say that it has committed."""
+    """Whoever ends the session that waits for a standby makes the server say that it has committed."""
     with PostgreSQL() as server:
         url = server.new_database()
         server._sql("ALTER ROLE snodo SET client_min_messages = error")  # the server says it in a warning
@@ -174,7 +174,7 @@ def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: Pos
     for turn in range(3):
         store.write(lambda tx, turn=turn: add(tx, f"perché {turn} €")).result(60)  # type: ignore[misc]
         assert times(store, f"perché {turn} €") == 1
-        time.sleep(0.5)  # their patience with who idles
+        time.sleep(0.5)  # their patience with whoever idles
     with store.read() as tx:
         counted = tx.all("count_everything")
         time.sleep(1)  # a long look, such as that of `bus log verify`

@@ -34,7 +34,7 @@ print("written", flush=True)
 
 
 def test_a_writer_that_is_stopped_in_the_midst_of_a_trip_does_not_hold_up_the_others_either(postgresql_url: str) -> None:
-    """The server takes it for one at work, so its own timeout for who idles never comes."""
+    """The server takes it for one at work, so its own timeout for whoever idles never comes."""
     store = PostgresStore(postgresql_url)
     with psycopg.connect(postgresql_url, autocommit=True) as stopped:
         stopped.execute("SET idle_in_transaction_session_timeout = '5s'")

@@ -159,7 +159,7 @@ def test_what_cannot_be_activated_is_told_and_changes_nothing(bus: Bus, body: di
 
 
 def test_a_system_that_the_running_bus_does_not_know_yet_is_told_as_a_restart_that_is_due(bus: Bus) -> None:
-    """Who adds a system to the settings, and routes to it, finds no mistake with `bus validate`."""
+    """Whoever adds a system to the settings, and routes to it, finds no mistake with `bus validate`."""
     bus.put(SALUTA, RULES[SALUTA] + "  - {id: scrivi, call: eco.scrivi, with: {nome: body.nome}}\n")
     refused = bus.activate()
     assert (422, "rules.invalid", ["operation.unknown"]) == (

@@ -90,7 +90,7 @@ def test_an_erasure_that_waits_for_a_second_person_still_waits(tmp_path, postgre
 
 
 def test_a_store_is_not_copied_into_itself(old, capsys):
-    """Who forgets to name the new store first would be told that another bus works there: this very process."""
+    """Whoever forgets to name the new store first would be told that another bus works there: this very process."""
     folder, _ = old
     assert main(["copy", f"sqlite:///{folder}/var/../var/snodo.db", "--config", str(folder / "config.yaml"), "--json"]) == 2
     told = json.loads(capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""What the pages show to who writes a portal, typed as it stands there, one after the other."""
+"""What the pages show to whoever writes a portal, typed as it stands there, one after the other."""
 
 from __future__ import annotations
 

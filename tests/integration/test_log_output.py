@@ -41,7 +41,7 @@ def test_work_is_done_when_nothing_can_be_said(tmp_path: Path, where: str) -> No
 
 
 def test_a_run_that_needs_a_person_is_a_line_of_the_log_and_says_nothing_of_anybody(tmp_path: Path) -> None:
-    """Who only watches the log must not miss what stands still."""
+    """Whoever watches the log alone must not miss what stands still."""
     log = tmp_path / "log"
     bus = Process(tmp_path, log, log_level="warning")
     try:

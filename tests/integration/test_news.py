@@ -1,4 +1,4 @@
-"""Who waits for a reply in one process hears of it when another has settled it: doors and worker, PostgreSQL and RabbitMQ between."""
+"""Whoever waits for a reply in one process hears of it when another has settled it: doors and worker, PostgreSQL and RabbitMQ between."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def test_a_record_of_several_lines_is_traced_whole_once_and_by_one(tmp_path: Pat
             pass
         assert lines <= traces(shop)
         all_of_them = traces(shop)
-        store.write(lambda tx: search._add(tx, before, rows[:1])).result()  # as who was slower
+        store.write(lambda tx: search._add(tx, before, rows[:1])).result()  # as whoever was slower
         assert search.trace(store) == 0, "what is traced stays so"
         assert traces(shop) == all_of_them
 

@@ -228,7 +228,7 @@ def test_a_key_that_is_lost_is_replaced_when_the_settings_name_it_and_the_log_sa
 
 @pytest.mark.parametrize("said", ["strange", "both", "copied", "rubbish"])
 def test_an_announcement_of_keys_that_no_key_of_the_log_signed_is_not_sealed(tmp_path: Path, said: str) -> None:
-    """Who can write to the database would sign with his own key what comes after."""
+    """Whoever can write to the database would sign with his own key what comes after."""
     store, stranger = open_store(f"sqlite:///{tmp_path}/prova.db"), Signer.new(ORIGIN, ED25519)
     desk = Desk(store)
     sequencer = desk.sequencer("uno")

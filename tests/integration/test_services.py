@@ -31,7 +31,7 @@ sys.stdin.read()
 
 
 def processes_of(folder: str) -> list[int]:
-    """Who runs with its working folder, a setting or an argument in there."""
+    """What runs with its working folder, a setting or an argument in there."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

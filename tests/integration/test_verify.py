@@ -205,7 +205,7 @@ def test_a_log_that_no_witness_ever_saw(auditor):
 
 
 def test_later_cosignatures_that_are_left_out_of_the_database_are_asked_of_the_witness(auditor, file, small, tmp_path):
-    """Who has the log's key can write another history from the last cosignature on that he shows: only the witness knows."""
+    """Whoever has the log's key can write another history from the last cosignature on that he shows: only the witness knows."""
     last, behind = small.cosigned[0], len(small.leaves) - small.cosigned[0]
     change(file, "DELETE FROM anchors WHERE size > ?", last)
     code, said = auditor.says()

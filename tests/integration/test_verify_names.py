@@ -72,7 +72,7 @@ TAMPERINGS = {
     "all persons taken out": ("DELETE FROM holders", "holders"),
     "another person": ("UPDATE holders SET holder = 'altro' WHERE holder = (SELECT max(holder) FROM holders)", "holders"),
     "a person put in": (f"INSERT INTO holders (holder, message) SELECT 'altro', {MARIO}", "holders"),
-    "a person for who was erased": (
+    "a person for one who was erased": (
         f"INSERT INTO holders (holder, message) SELECT 'altro', id FROM messages WHERE id <> {MARIO}", "holders",
     ),
     "another message of a person": ("UPDATE holders SET message = (SELECT max(id) FROM messages)", "holders"),
@@ -196,7 +196,7 @@ def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_n
 
 
 def test_a_key_that_was_destroyed_behind_the_back_of_the_log_is_found_with_its_message(bus, capsys):
-    """Who destroys what was said, and writes no record of it, must not be taken for an erasure."""
+    """Whoever destroys what was said, and writes no record of it, must not be taken for an erasure."""
     [path] = bus.rglob("*.db")
     with closing(sqlite3.connect(path)) as raw:
         spared = "SELECT m.id, p.nonce FROM messages m JOIN payloads p ON p.id = m.payload JOIN holders h ON h.message = m.id"

@@ -298,7 +298,7 @@ def a_message_that_a_run_was_given_taken_out(raw, rng, small):
 
 @kind
 def a_message_that_is_not_known_when_it_comes_again(raw, rng, small):
-    """Nor as what it was: sent again by who got no answer, it would be taken twice, or pass for another one."""
+    """Nor as what it was: sent again by whoever got no answer, it would be taken twice, or pass for another one."""
     received = [(n, line) for n, leaf in enumerate(small.leaves) if (line := json.loads(leaf.content)).get("data", {}).get("intake")]
     if not received:
         return a_row_taken_out_of_a_table(raw, rng, small)

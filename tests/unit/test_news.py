@@ -1,4 +1,4 @@
-"""Who waits for the reply of a message is woken with it, and nobody else is."""
+"""Whoever waits for the reply of a message is woken with it, and nobody else is."""
 
 from __future__ import annotations
 

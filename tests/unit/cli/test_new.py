@@ -87,7 +87,7 @@ def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.
 
 
 def test_a_mapping_that_a_route_already_names_is_begun_as_the_finding_says(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who writes the route first must not be told to mend what only the missing mapping is."""
+    """Whoever writes the route first must not be told to mend what only the missing mapping is."""
     assert 0 == main(["new", "route", "ambiente.ritiro"])
     assert 0 == main(["new", "route", "ambiente.zolfo"])
     route = project / "routes/ambiente/ritiro.yaml"

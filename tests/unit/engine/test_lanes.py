@@ -1,4 +1,4 @@
-"""Who waits for an ordered lane looks in vain now and then only, however many they are, and is called when it is free."""
+"""Runs that wait for an ordered lane look in vain only now and then, however many they are, and are called when it is free."""
 
 from __future__ import annotations
 

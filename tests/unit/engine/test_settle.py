@@ -161,7 +161,7 @@ def test_who_has_lost_a_run_forgets_none_of_its_strikes(world: Simulation) -> No
         world.running += 1
     assert out(world, 1) == [message]
     turn(world)
-    assert strikes(world, message) == 3, "two are counted, and the claim of who has it would be the third"
+    assert strikes(world, message) == 3, "two are counted, and the claim of whoever has it would be the third"
 
 
 def claimed(world: Simulation) -> tuple[str, Row]:
