@@ -20,7 +20,7 @@ from benchmarks.machine import heading
 from benchmarks.processes import Process
 from benchmarks.stand import Stand
 from benchmarks.work import SAMPLES, Kind
-from bus.testing.services import PostgreSQL, RabbitMQ
+from tests.servers import PostgreSQL, RabbitMQ
 
 ROUNDS = 2
 COUNTS: dict[Kind, int] = {"pratica": 1000, "lenta": 1500, "lentissima": 600}

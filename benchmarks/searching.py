@@ -30,7 +30,7 @@ from bus.log.keyring import Keyring
 from bus.log.record import WEAK
 from bus.store import Store
 from bus.store.opening import open_store
-from bus.testing.services import PostgreSQL
+from tests.servers import PostgreSQL
 
 RECORDS, TIMES, PAGE = 1_000_000, 60, 50
 TYPES, STEPS, PERSONS = 30, 8, 20_000

@@ -27,7 +27,7 @@ from benchmarks.work import WIDTH
 from bus import config
 from bus.engine.arrival import Submission
 from bus.store import Keys
-from bus.testing.services import PostgreSQL
+from tests.servers import PostgreSQL
 
 FEW, MANY = 1_000, 1_000_000
 AT_ONCE, ROUNDS, BEFORE = 10, 60, 240

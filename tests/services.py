@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
+from tests.servers import PostgreSQL, RabbitMQ, ServiceMissing
 
 
 @pytest.fixture(scope="session")

@@ -223,7 +223,7 @@ class SharedContract(ChannelContract):
 
 
 class Broker(Protocol):
-    """What `BrokerContract` does to it: see `bus.testing.services.Service`."""
+    """What `BrokerContract` does to it."""
 
     def kill(self) -> None: ...
     def start(self) -> None: ...

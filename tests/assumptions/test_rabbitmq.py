@@ -12,8 +12,8 @@ import kombu
 import pytest
 
 from bus.testing.patience import until
-from bus.testing.services import RabbitMQ
 from tests.contract.proxy import Proxy
+from tests.servers import RabbitMQ
 
 QUORUM = {"x-queue-type": "quorum"}
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from bus.channel import KombuChannel
 from bus.testing.channel_contract import Listener
 from bus.testing.patience import until
-from bus.testing.services import RabbitMQ
 from tests.contract.proxy import Proxy
+from tests.servers import RabbitMQ
 
 
 def opened(url: str, told: list[str]) -> KombuChannel:

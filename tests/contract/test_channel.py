@@ -20,9 +20,9 @@ from bus.errors import ConfigError
 from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener
 from bus.testing.patience import until
 from bus.testing.ports import free_port
-from bus.testing.services import RabbitMQ
 from tests.contract.lossy_line import into_the_void, opened
 from tests.contract.tls_peer import peer, self_signed, server_side
+from tests.servers import RabbitMQ
 
 
 class TestMemory(ChannelContract):

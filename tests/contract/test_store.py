@@ -14,9 +14,9 @@ from bus.store import Store, Tx, queries
 from bus.store.postgres import FILES, IN_LIST, PostgresConnection, PostgresStore
 from bus.store.postgres_session import _PARAMETER
 from bus.store.sqlite import SqliteStore
-from bus.testing.looks_contract import LooksContract
 from bus.testing.patience import until
-from bus.testing.store_contract import StoreContract, names, put
+from tests.contract.looks_contract import LooksContract
+from tests.contract.store_contract import StoreContract, names, put
 
 
 class TestSqlite(StoreContract, LooksContract):

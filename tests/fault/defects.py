@@ -17,8 +17,8 @@ from bus.engine import arrival, fate, intake, projection, settle
 from bus.engine.outcome import Retry
 from bus.route.plan import Plan
 from bus.store import postgres, queries, sqlite
-from bus.testing.simulated_bus import ShakyStore
-from bus.testing.simulated_system import EDITIONS, rules
+from tests.simulation.parts import ShakyStore
+from tests.simulation.system import EDITIONS, rules
 
 Patch = pytest.MonkeyPatch
 

@@ -15,12 +15,12 @@ from bus.message import new_id, parsed
 from bus.store import Store, Tx
 from bus.store.postgres import PostgresStore
 from bus.store.sqlite import SqliteStore
-from bus.testing.services import RabbitMQ
-from bus.testing.simulated_bus import START
-from bus.testing.simulation import simulate
-from bus.testing.store_contract import StoreContract
 from tests.contract.lossy_line import into_the_void
+from tests.contract.store_contract import StoreContract
 from tests.fault.power import cut, record, record_writer
+from tests.servers import RabbitMQ
+from tests.simulation.parts import START
+from tests.simulation.simulation import simulate
 
 Detector = Callable[[], Iterator[None]]
 

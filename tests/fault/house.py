@@ -28,12 +28,12 @@ from bus.failpoint import VARIABLE
 from bus.store import Store
 from bus.store.opening import open_store
 from bus.testing.ports import free_port
-from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from bus.testing.simulators import RunningSimulator
 from bus.testing.town import key_of, merged
 from tests.fault import rules
 from tests.fault.portal import Portal
 from tests.nursery import Born, BornSimulator
+from tests.servers import PostgreSQL, RabbitMQ, ServiceMissing
 
 PROJECT = Path(__file__).parents[2]
 Shape = Literal["embedded", "production"]

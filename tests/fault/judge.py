@@ -14,9 +14,9 @@ from typing import Any
 from bus.log import log
 from bus.log.record import Record, as_line
 from bus.store import Store, Tx
-from bus.testing.simulation_judge import rebuilt
 from tests.fault.portal import Promise
 from tests.fault.rules import EFFECTS, ORDERED
+from tests.simulation.judge import rebuilt
 
 FLAGGED_WITHIN = 60.0
 DOUBTFUL = ("call.in-doubt", "run.poison")

@@ -25,11 +25,11 @@ from bus.log import log
 from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
-from bus.testing import simulation_judge
-from bus.testing.simulated_bus import START, SimulatedStore
-from bus.testing.simulated_system import Effect, rules
-from bus.testing.simulation import MEMORY, Simulation
 from tests.fault.disk import Disk, Note, Platter, put
+from tests.simulation import judge
+from tests.simulation.parts import START, SimulatedStore
+from tests.simulation.simulation import MEMORY, Simulation
+from tests.simulation.system import Effect, rules
 
 T = TypeVar("T")
 MOVES, FILE = 60, "snodo.db"
@@ -255,12 +255,12 @@ def _inside(path: Path, before: list[Note], keys: Keyring = KEYS) -> list[str]:
     with closing(SimulatedStore(path, keys=keys)) as store:
         with store.read() as tx:
             records = [entry for _, entry in log.everything(tx)]
-            faults = list(simulation_judge.log_faults(tx, records))
+            faults = list(judge.log_faults(tx, records))
             lost = [n.value for n in before if n.kind == "accepted" and tx.one("message", id=n.value) is None]
         intents = {entry.data["key"] for entry in records if entry.kind == "asked"}
         faults += [f"message {message} was accepted and is lost" for message in lost]
         faults += [f"the effect {n.value} has no intent" for n in before if n.kind == "effect" and n.value not in intents]
-        return faults + store.write(simulation_judge.rebuilt).result()
+        return faults + store.write(judge.rebuilt).result()
 
 
 def faults_inside(path: Path, accepted: Sequence[str], keys: Keyring = KEYS) -> list[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bus.testing.services import RabbitMQ
 from tests.fault.broker import Meddler, jobs, judged, send
 from tests.fault.house import House
+from tests.servers import RabbitMQ
 
 SEED = 20261125
 

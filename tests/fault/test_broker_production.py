@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bus.testing.patience import until
-from bus.testing.services import RabbitMQ
 from tests.fault.broker import Meddler, done, jobs, judged, many_jobs, send
 from tests.fault.house import House
 from tests.fault.rules import TOGETHER, write_together
+from tests.servers import RabbitMQ
 
 SEED, PENDING = 20261125, 10_000
 

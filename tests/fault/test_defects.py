@@ -12,7 +12,7 @@ from itertools import islice
 import pytest
 
 from bus.diagnostics import configure
-from bus.testing import services
+from tests import servers
 from tests.fault import defects, detectors
 from tests.fault.detectors import Detector
 
@@ -73,13 +73,13 @@ def test_a_defect_is_noticed(defect: Defect, monkeypatch: pytest.MonkeyPatch) ->
     judge(defect, detector.__name__, play(tries), words)
 
 
-def test_a_channel_without_confirms_is_noticed(rabbitmq: services.RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_without_confirms_is_noticed(rabbitmq: servers.RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
     assert play(detectors.swallowed_tickets(rabbitmq)) is None
     defects.no_confirms(monkeypatch)
     judge(defects.no_confirms, "swallowed_tickets", play(detectors.swallowed_tickets(rabbitmq)))
 
 
-def test_numbers_that_are_not_in_the_order_of_commits_are_noticed(postgresql: services.PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_are_not_in_the_order_of_commits_are_noticed(postgresql: servers.PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     sound, broken = postgresql.new_database(), postgresql.new_database()
     try:
         assert play(detectors.log_order(sound)) is None

@@ -27,10 +27,10 @@ from bus.log.keyring import Keyring
 from bus.log.keystore import open_keyring
 from bus.store.sqlite import ROOM, SqliteStore
 from bus.testing.patience import until
-from bus.testing.simulated_bus import START
-from bus.testing.simulated_system import rules
 from tests.fault.disk import Disk
 from tests.fault.power import FILE, KEYS, faults_inside, folder
+from tests.simulation.parts import START
+from tests.simulation.system import rules
 from tests.small_bus import Caller, Process, Reply, running
 
 MESSAGES, OUTAGE = 6, 3

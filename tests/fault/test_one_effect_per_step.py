@@ -18,9 +18,9 @@ from bus.app import unlock
 from bus.client import Client
 from bus.store.sqlite import SqliteStore
 from bus.testing.patience import until
-from bus.testing.simulation_judge import rebuilt
 from bus.testing.town import key_of
 from tests.integration.kit import BUILDING, HASTE, Town, building, hasty_rules, ledger, neighbours
+from tests.simulation.judge import rebuilt
 
 APPLICATIONS = 200
 FAULTS: dict[str, list[dict[str, Any]]] = {

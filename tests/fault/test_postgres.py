@@ -23,8 +23,8 @@ from bus.message import new_id
 from bus.store import Store, Tx, postgres, writer
 from bus.store.postgres import PostgresStore
 from bus.testing.patience import until
-from bus.testing.services import PostgreSQL
 from tests.fault.database import WITHOUT_LOCK, add, numbers, times
+from tests.servers import PostgreSQL
 
 
 class Proxy:

@@ -17,9 +17,9 @@ from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import SAFE
 from bus.testing.patience import until
-from bus.testing.services import PostgreSQL
 from tests.contract.proxy import Proxy
 from tests.fault.database import add, numbers, switch, times
+from tests.servers import PostgreSQL
 
 
 @pytest.mark.parametrize(

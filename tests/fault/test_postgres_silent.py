@@ -13,7 +13,7 @@ import pytest
 from bus.store import Tx, postgres
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import Session
-from bus.testing.services import PostgreSQL
+from tests.servers import PostgreSQL
 
 
 class Balancer:

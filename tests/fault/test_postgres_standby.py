@@ -14,10 +14,10 @@ from bus.app import App
 from bus.engine.arrival import Submission
 from bus.store import postgres
 from bus.store.postgres import PostgresStore
-from bus.testing.services import PostgreSQL
 from tests.fault.conduct import IN_ORDER, Sistema
 from tests.fault.database import add, switch, times
 from tests.integration.workshop import write_rules
+from tests.servers import PostgreSQL
 from tests.small_bus import settings, write
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from bus.errors import StoreError
 from bus.log import log
-from bus.testing.services import PostgreSQL
 from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
+from tests.servers import PostgreSQL
 
 MESSAGES = 40
 

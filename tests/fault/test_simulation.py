@@ -10,8 +10,8 @@ import pytest
 
 from bus.diagnostics import configure
 from bus.errors import Conflict
-from bus.testing.simulation import Simulation, SimulationError, check, simulate
 from tests.fault.seeds import CHUNK, SEEDS
+from tests.simulation.simulation import Simulation, SimulationError, check, simulate
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_all_promises_are_kept(first: int) -> None:
 
 def told(**environment: str) -> bytes:
     """What some seeds tell in a process of their own."""
-    program = "from bus.testing.simulation import main\nfor seed in (3, 17, 50, 154): main(['--seed', str(seed)])"
+    program = "from tests.simulation.simulation import main\nfor seed in (3, 17, 50, 154): main(['--seed', str(seed)])"
     ended = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, timeout=60, check=True)
     return ended.stdout
 
@@ -65,7 +65,7 @@ def test_what_fails_is_told_with_as_few_moves_as_show_it(monkeypatch: pytest.Mon
     with pytest.raises(SimulationError) as error:
         for seed in range(100):
             check(seed)
-    command = str(error.value).rpartition("bus.testing.simulation ")[2].split()
+    command = str(error.value).rpartition("tests.simulation ")[2].split()
     seed, only = int(command[1]), [int(place) for place in command[3].split(",")]
     assert len(only) == 2
     with pytest.raises(SimulationError, match="as agreed"):

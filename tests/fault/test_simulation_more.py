@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bus.diagnostics import configure
-from bus.testing.simulation import check
 from tests.fault.seeds import CHUNK, SEEDS
+from tests.simulation.simulation import check
 
 MORE = range(SEEDS.stop, 1000)
 

@@ -19,8 +19,8 @@ from bus import config
 from bus.app import App
 from bus.clock import text_of
 from bus.engine.arrival import Submission
-from bus.testing.services import PostgreSQL, RabbitMQ
 from tests.fault.house import Member
+from tests.servers import PostgreSQL, RabbitMQ
 from tests.small_bus import write
 
 TICK = os.sysconf("SC_CLK_TCK")

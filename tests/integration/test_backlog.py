@@ -16,7 +16,7 @@ from bus.engine.engine import Engine
 from bus.errors import Busy, StoreError
 from bus.store import Store
 from bus.testing.patience import until
-from bus.testing.store_contract import add_runs, claim, settle
+from tests.contract.store_contract import add_runs, claim, settle
 from tests.small_bus import key_of, running
 
 

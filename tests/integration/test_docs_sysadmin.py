@@ -21,7 +21,7 @@ import pytest
 from bus.cli import COMMANDS, main
 from bus.client import Client
 from bus.testing.ports import free_port
-from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
+from tests.servers import PostgreSQL, RabbitMQ, ServiceMissing
 from tests.small_bus import Caller, key_of, running, write
 
 PROJECT = Path(__file__).parents[2]

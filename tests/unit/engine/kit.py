@@ -9,8 +9,8 @@ from typing import Any
 from bus.engine.arrival import Submission
 from bus.engine.suspects import QUIET
 from bus.store import Row, Tx
-from bus.testing.simulated_world import LEASE
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.world import LEASE
 
 
 def send(world: Simulation, kind: str, **body: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 from bus.clock import text_of
 from bus.engine.cases import add_keys
 from bus.store.sqlite import SqliteStore
-from bus.testing.store_contract import NOW, add_runs
+from tests.contract.store_contract import NOW, add_runs
 
 
 def settle(store: SqliteStore, case: str, **keys: str) -> str:

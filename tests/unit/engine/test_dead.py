@@ -11,8 +11,8 @@ from bus.engine import dead
 from bus.errors import Conflict
 from bus.log import log
 from bus.store import Tx
-from bus.testing.simulated_system import rules
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.system import rules
 from tests.unit.engine.kit import row_of, send, state, turn
 
 Act = Callable[[Tx, str], Any]

@@ -15,7 +15,7 @@ from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.store import Tx
 from bus.store.sqlite import SqliteConnection
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import send, turn
 
 WHO, OTHER = "BLLDAA71E43B429M", "BNCNNA80A41B429E"

@@ -14,7 +14,7 @@ from bus.engine.settle import Settling
 from bus.errors import Interrupted, StoreError
 from bus.log import log
 from bus.store import Row, Tx
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import finish, send, turn
 
 

@@ -31,8 +31,8 @@ from bus.log.keyring import Keyring
 from bus.message import Attachment, Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
-from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from tests.unit.engine.kit import finish, send, state, turn
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)

@@ -16,7 +16,7 @@ from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
-from bus.testing.store_contract import NOW, add_runs
+from tests.contract.store_contract import NOW, add_runs
 
 HOUR = dt.timedelta(hours=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bus.testing.patience import until
-from bus.testing.store_contract import do
+from tests.contract.store_contract import do
 from tests.small_bus import Caller, running
 
 

@@ -11,8 +11,8 @@ from bus.engine.arrival import Arrival, Submission, _intake_keys, sent_by
 from bus.engine.intake import Accepted, receive_all
 from bus.errors import Conflict
 from bus.message import Attachment, Message
-from bus.testing.simulated_bus import START
-from bus.testing.simulation import Simulation
+from tests.simulation.parts import START
+from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import add_wait, row_of, send, turn
 
 

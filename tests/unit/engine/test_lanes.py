@@ -10,9 +10,9 @@ from bus.clock import text_of
 from bus.engine import dead, lanes
 from bus.engine.lanes import LANE_PAUSE, Lanes
 from bus.store.sqlite import SqliteStore
-from bus.testing.simulated_system import TIMEOUT
-from bus.testing.simulation import Simulation
-from bus.testing.store_contract import NOW, add_runs
+from tests.contract.store_contract import NOW, add_runs
+from tests.simulation.simulation import Simulation
+from tests.simulation.system import TIMEOUT
 from tests.unit.engine.kit import behind_a_dead_letter, row_of, send, state, turn
 
 

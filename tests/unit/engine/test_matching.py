@@ -17,7 +17,7 @@ from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import add_wait, row_of, send, state, turn
 
 

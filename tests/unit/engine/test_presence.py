@@ -22,7 +22,7 @@ from bus.engine.lifeline import FOLDER, Lifelines
 from bus.engine.presence import Presence, gates, gone, new_identity
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
-from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids
+from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids
 
 LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"
 LIFELINE += "Lifelines(Path(sys.argv[1])).hold('uno@elsewhere.1.1'); print(flush=True); input()"

@@ -26,9 +26,9 @@ from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.store import Row, Tx
-from bus.testing.simulated_system import SETTLE, TIMEOUT
-from bus.testing.simulated_world import LEASE
-from bus.testing.simulation import Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.system import SETTLE, TIMEOUT
+from tests.simulation.world import LEASE
 from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
 
 

@@ -20,10 +20,10 @@ from bus.errors import Conflict
 from bus.log.keyring import Keyring
 from bus.message import parsed
 from bus.store.sqlite import SqliteStore
-from bus.testing.simulated_system import TIMEOUT
-from bus.testing.simulated_world import LEASE
-from bus.testing.simulation import Simulation
-from bus.testing.store_contract import LATER, NOW, add_runs, claim
+from tests.contract.store_contract import LATER, NOW, add_runs, claim
+from tests.simulation.simulation import Simulation
+from tests.simulation.system import TIMEOUT
+from tests.simulation.world import LEASE
 from tests.unit.engine.kit import behind_a_dead_letter, die, row_of, send, state, turn, work
 from tests.unit.replay.simulated import log_of
 

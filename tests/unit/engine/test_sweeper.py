@@ -15,7 +15,7 @@ from bus.engine.holding import Holding
 from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
-from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids, settle
+from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids, settle
 
 
 def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

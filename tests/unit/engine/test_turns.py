@@ -21,9 +21,9 @@ from bus.engine.throttles import Throttles
 from bus.errors import StoreError
 from bus.route import plan
 from bus.store import Tx
-from bus.testing.simulated_bus import START
-from bus.testing.simulated_world import LEASE
-from bus.testing.simulation import Simulation
+from tests.simulation.parts import START
+from tests.simulation.simulation import Simulation
+from tests.simulation.world import LEASE
 from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
 
 RETRY = dt.timedelta(seconds=1)

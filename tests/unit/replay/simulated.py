@@ -15,9 +15,9 @@ from bus.log.record import Record
 from bus.message import JsonObject, parsed
 from bus.replay.evidence import Evidence, Opening, Rulebook, gathered
 from bus.replay.recount import Verdict, recount
-from bus.testing.simulated_system import Sistema
-from bus.testing.simulated_world import World
-from bus.testing.simulation import MEMORY, Simulation
+from tests.simulation.simulation import MEMORY, Simulation
+from tests.simulation.system import Sistema
+from tests.simulation.world import World
 
 OPERATIONS = {f"sistema.{name}": operation for name, operation in Sistema.operations.items()}
 

@@ -21,7 +21,7 @@ from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.sqlite_file import READ_ONLY, unreadable
 from bus.store.survey import survey
-from bus.testing.store_contract import names, put
+from tests.contract.store_contract import names, put
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors, write
 from tests.unit.examining import examined

@@ -1,4 +1,4 @@
-"""What is SQLite's own about the writer; what both stores keep is in `bus.testing.store_contract`."""
+"""What is SQLite's own about the writer; what both stores keep is in `tests.contract.store_contract`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bus.store import Tx
 from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
 from bus.store.writer import MOST, Writer
 from bus.testing.patience import until
-from bus.testing.store_contract import names, put
+from tests.contract.store_contract import names, put
 
 
 class Torn:

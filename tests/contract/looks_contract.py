@@ -10,7 +10,7 @@ import pytest
 from bus.clock import text_of
 from bus.engine import claims
 from bus.store import Store, Tx
-from bus.testing.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
+from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
 SECOND = dt.timedelta(seconds=1)
 

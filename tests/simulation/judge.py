@@ -13,7 +13,7 @@ from bus.engine.intake import Accepted
 from bus.log import log, payload
 from bus.log.record import Record
 from bus.store import Row, Tx
-from bus.testing.simulated_system import Effect, Sistema, edition_of
+from tests.simulation.system import Effect, Sistema, edition_of
 
 
 def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accepted]) -> list[str]:

@@ -2,9 +2,9 @@
 
 ::
 
-    python -m bus.testing.simulation --seed 17              one seed, with its trace
-    python -m bus.testing.simulation --seed 17 --only 3,8   only these of its moves
-    python -m bus.testing.simulation --seeds 0-999          many, and the first that fails, made as short as can be
+    python -m tests.simulation --seed 17              one seed, with its trace
+    python -m tests.simulation --seed 17 --only 3,8   only these of its moves
+    python -m tests.simulation --seeds 0-999          many, and the first that fails, made as short as can be
 
 A run of the simulation makes trouble for some hundred moves (messages new, repeated and forged; tickets lost, doubled and reordered;
 calls that fail in every way; engines killed, stopped, doubled, paused longer than their lease; clocks moved and apart; rules
@@ -31,12 +31,12 @@ from bus.engine.intake import Accepted
 from bus.errors import Conflict
 from bus.message import JsonObject
 from bus.store import Row
-from bus.testing import simulation_judge
-from bus.testing.simulated_system import EDITIONS, rules
-from bus.testing.simulated_world import MOST_ENGINES, SimulationError, World, own
+from tests.simulation import judge
+from tests.simulation.system import EDITIONS, rules
+from tests.simulation.world import MOST_ENGINES, SimulationError, World, own
 
 MOVES = 110
-MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
+MEMORY = Path("/dev/shm")
 """Where a store may lie when its durability is not what is examined."""
 SHRINKING = 20.0
 """Seconds that may be spent on making a failing seed shorter."""
@@ -60,9 +60,9 @@ class Simulation(World):
         try:
             for place in range(len(script)) if self.only is None else self.only:
                 move, chance = script[place]
-                self.dice = random.Random(chance)  # noqa: S311 - as above
+                self.dice = random.Random(chance)
                 self.move(move)
-            self.dice = random.Random(self.seed + 1)  # noqa: S311 - as above
+            self.dice = random.Random(self.seed + 1)
             self.calm()
             self.judge()
         finally:
@@ -70,7 +70,7 @@ class Simulation(World):
 
     def script(self) -> list[tuple[str, int]]:
         """The moves of this seed, each with its own chance."""
-        dice = random.Random(self.seed)  # noqa: S311 - as above
+        dice = random.Random(self.seed)
         names = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=self.moves)
         return [(name, dice.getrandbits(48)) for name in names]
 
@@ -81,9 +81,9 @@ class Simulation(World):
     def judge(self) -> None:
         """Everything that must hold at the end."""
         with self.store.read() as tx:
-            faults = simulation_judge.faults(tx, text_of(self.clock.now()), self.system.ledger, [a for a, _ in self.accepted])
-            self.note(simulation_judge.summary(tx, self.system.ledger, self.name))
-        faults += self.store.write(simulation_judge.rebuilt).result()
+            faults = judge.faults(tx, text_of(self.clock.now()), self.system.ledger, [a for a, _ in self.accepted])
+            self.note(judge.summary(tx, self.system.ledger, self.name))
+        faults += self.store.write(judge.rebuilt).result()
         if faults:
             raise SimulationError("\n".join(faults))
 
@@ -235,7 +235,7 @@ def simulate(seed: int, moves: int = MOVES, only: Sequence[int] | None = None) -
         except Exception as error:
             trace = "\n".join(world.trace)
             which = f" --moves {moves}" * (moves != MOVES) + (f" --only {','.join(map(str, only))}" if only is not None else "")
-            raise SimulationError(f"{trace}\n{error!r}\nagain: python -m bus.testing.simulation --seed {seed}{which}") from error
+            raise SimulationError(f"{trace}\n{error!r}\nagain: python -m tests.simulation --seed {seed}{which}") from error
         return world.trace
 
 
@@ -266,7 +266,7 @@ def shrunk(seed: int, moves: int, error: SimulationError) -> SimulationError:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when all seeds keep the promises."""
-    parser = argparse.ArgumentParser(prog="python -m bus.testing.simulation", description=str(__doc__).partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seed", type=int, help="one seed, with its trace")
     parser.add_argument("--only", help="some of its moves, by number")
     parser.add_argument("--seeds", default="0-999", help="from-to")
@@ -286,7 +286,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     sys.stdout.write(f"seeds {options.seeds}: all promises kept\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,7 +19,7 @@ from bus.log.keyring import Keyring
 from bus.message import Message
 from bus.store import Keys, Tx
 from bus.store.sqlite import Open, SqliteConnection, open_file
-from bus.testing.simulated_system import Conduct, Sistema
+from tests.simulation.system import Conduct, Sistema
 
 T = TypeVar("T")
 START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -80,7 +80,7 @@ class SimulatedStore:
         try:
             result = work(self._writer)
             self._writer.commit()
-        except Exception as error:  # noqa: BLE001 - told to whoever asked for the work
+        except Exception as error:
             self._writer.rollback()
             done.set_exception(error)
         else:

@@ -1,4 +1,4 @@
-"""The world of the simulation (`bus.testing.simulation`): one outside system with a ledger of effects, and rules that use all of the bus.
+"""The world of the simulation (`tests.simulation.simulation`): one outside system with a ledger of effects, and rules that use all of the bus.
 
 The system keeps its word as its effect classes say: it applies a ``keyed`` call once per key, finds a ``queryable`` one by its
 key, and its late effects come within ``settle``. Everything else may go wrong, as the simulation says by `Sistema.next`.

@@ -1,4 +1,4 @@
-"""The world of one seed: its time, its store, its engines, and how they come and go. What is done in it: `bus.testing.simulation`."""
+"""The world of one seed: its time, its store, its engines, and how they come and go. What is done in it: `tests.simulation.simulation`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from bus.errors import Conflict, StoreError
 from bus.log.keyring import Keyring
 from bus.message import canonical
 from bus.store import Tx
-from bus.testing import simulation_judge
-from bus.testing.simulated_bus import (
+from tests.simulation import judge
+from tests.simulation.parts import (
     START,
     Fate,
     Killed,
@@ -33,7 +33,7 @@ from bus.testing.simulated_bus import (
     SlowOutside,
     TurnedEngine,
 )
-from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
+from tests.simulation.system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
 
 LEASE = 30.0
 """Seconds."""
@@ -57,7 +57,7 @@ class World:
     trace: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)  # noqa: S311 - chance that can be repeated
+        self.dice = random.Random(self.seed)
         self.clock = FixedClock(START)
         self.system = Sistema(lambda: self.running)
         self.tickets: list[str] = []
@@ -71,7 +71,7 @@ class World:
         self.skew = self.dice.choice((0.0, 0.0, 1.0))
         self.threads = self.dice.choice((1, 2, 16))
         self.running = 0.0
-        self.keys = Keyring.in_memory(random.Random(self.seed).randbytes(32))  # noqa: S311 - tokens stand in the trace
+        self.keys = Keyring.in_memory(random.Random(self.seed).randbytes(32))
         self.open_store()
         self._start_engine()
         self.trouble = True
@@ -360,7 +360,7 @@ class World:
             rows = tx.all("runs_by_state", state="ready", route=None, most=10_000)
             texts = [row["due"] for row in rows] + [row["lease"] for row in rows if row["lease"]]
             texts += [row["deadline"] for row in tx.all("all_waits") if row["deadline"] and row["state"] == "open"]
-            ripe = simulation_judge.ripe(tx, text_of(self.clock.now()))
+            ripe = judge.ripe(tx, text_of(self.clock.now()))
         later = [moment for moment in map(moment_of, texts) if moment >= self.clock.now()]  # a lease is good to its last moment
         later += [self.clock.now() + dt.timedelta(seconds=moment - self.running) for moment, _ in self.system.late]
         if self.processes[0].engine.busy():
@@ -381,4 +381,4 @@ class World:
 
 def own(catalog: Catalog) -> Catalog:
     """A catalog that remembers for itself what others need not know."""
-    return replace(catalog, _by_digest=dict(catalog._by_digest))  # noqa: SLF001 - each simulated process has a memory of its own
+    return replace(catalog, _by_digest=dict(catalog._by_digest))
