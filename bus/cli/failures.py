@@ -149,7 +149,7 @@ def _told(error: SnodoError, as_json: bool) -> int:
 def say(what: str, *, code: str, next: str = "", as_json: bool = False, **parts: Any) -> None:
     """One error: the sentence, then what is known of ``code``, ``next`` and ``parts`` (those that are empty are left out).
 
-    Of who stands on a command line nothing is repeated: what is said here may end in a log.
+    No person that a command line names is named again: what is said here may end in a log.
     """
     what = without_persons(what)
     known = {name: part for name, part in parts.items() if part}
