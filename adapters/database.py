@@ -64,7 +64,7 @@ _NOT_NOW = {"08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F
 ``P0``, and codes of its own such as ``45000``, which it may choose freely.
 """
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
-"""What is none was not said by a database."""
+"""Anything else was not said by a database."""
 _NO_LONGER_PREPARED = "RevalidateCachedQuery"
 """Where PostgreSQL finds that a statement which the driver prepared has other columns since: somebody changed the table."""
 _PREPARED_BY_ANOTHER = "42P05"

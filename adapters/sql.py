@@ -89,7 +89,7 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
     try:
         return declared.answer.model_validate(value)
     except ValidationError as error:
-        sentence = f"{declared.name}: the rows have not the agreed shape: {faults_of(error)}"
+        sentence = f"{declared.name}: the rows do not have the agreed shape: {faults_of(error)}"
         if asked.effect == "read":
             raise Unreachable(sentence, answered=True) from None
         raise Refused(sentence, outside_code="NON_ESEGUIBILE") from None

@@ -81,12 +81,12 @@ def refuse_unsafe(config: Config, role: Role) -> None:
         return
     if not config.store.shared:
         raise ConfigError(
-            f"bus {role} is one of several processes, and {config.store.url.partition(':')[0]} is for one", code="config.not-shared",
+            f"bus {role} is one of several processes, and {config.store.url.partition(':')[0]} is for one alone", code="config.not-shared",
             hint="set store.url to postgresql://…, or run everything in one process: bus serve",
         )  # fmt: skip
     if not config.channel.shared:
         raise ConfigError(
-            f"bus {role} is one of several processes, and memory:// is heard in one", code="config.not-shared",
+            f"bus {role} is one of several processes, and memory:// is heard in one process alone", code="config.not-shared",
             hint="set channel.url to amqp://user@host/vhost, or run everything in one process: bus serve",
         )  # fmt: skip
 

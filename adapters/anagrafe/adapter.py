@@ -267,7 +267,7 @@ def _raise_in_band(question: Question, values: Mapping[str, Any]) -> None:
 
 
 def _trimmed(value: Any) -> Any:
-    """Without the blanks that old databases fill their columns up with, on one line; a text of nothing else is none."""
+    """Without the blanks that old databases fill their columns up with, on one line; a text of nothing but blanks is no text."""
     return " ".join(value.split()) or None if isinstance(value, str) else value
 
 

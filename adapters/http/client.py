@@ -165,7 +165,7 @@ class RestReply:
         try:
             return kind.model_validate(value, extra=extra)
         except ValidationError as error:
-            raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}", answered=True) from None
+            raise no_answer(self.effect, f"the reply does not have the agreed shape: {faults_of(error)}", answered=True) from None
 
     def without_content(self, kind: type[M]) -> M:
         """The model that nothing is said of; one that must say something is a call without a usable answer."""

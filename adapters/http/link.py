@@ -173,7 +173,7 @@ def _is_dropped(connection: Any) -> bool:
 
 
 def _parts(address: str) -> tuple[str, str, str]:
-    """Scheme, host with its port, and target of an address; raises what ``requests`` raises for one that is none."""
+    """Scheme, host with its port, and target of an address; raises what ``requests`` raises for what is no address."""
     plain = _PLAIN_ADDRESS.fullmatch(address)
     if plain is None:
         import requests

@@ -114,7 +114,7 @@ class Soap(Configured):
             return declared.answer.model_validate(said)
         except ValueError as error:
             raise no_answer(
-                asked.effect, f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}", answered=True
+                asked.effect, f"{operation_name}: the reply does not have the agreed shape: {type(error).__name__}", answered=True
             ) from None
 
 

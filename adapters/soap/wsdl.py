@@ -158,7 +158,7 @@ class Wsdl:
             _arrange(body_child, message, whole=True)
         try:
             return self._read(message, body_child)
-        except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # an amount that is none, a type that there is not
+        except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # a malformed amount, an unknown type
             if stray and operation.reply_tag:
                 _arrange(body_child, message, whole=operation.encoded, stray=True)
                 return self.read_reply(operation, body_child)

@@ -114,7 +114,7 @@ class Listener:
             self._line.log("channel.news-failed", repr(error))
 
     def _on_foreign(self, message: kombu.Message, error: Exception) -> None:
-        """What kombu cannot even unpack is none of ours; who left it would be given it again, as would the next worker."""
+        """What kombu cannot even unpack is not ours; left in the queue, it would be given to us again, or to the next worker."""
         self._line.log("channel.foreign", f"a message that no process of the bus sent was thrown away: {error}")
         message.ack()
 

@@ -43,7 +43,7 @@ OLDEST = (3, 10)
 
 
 def refuse_unsafe(url: str, options: Mapping[str, Any]) -> list[str]:
-    """Raises `ConfigError` where the address of a broker is none, or unsafe; returns what is only doubtful, a sentence each."""
+    """Raises `ConfigError` where the address of a broker is malformed, or unsafe; returns what is only doubtful, a sentence each."""
     _refuse_unusable(url)
     if urlsplit(url).scheme in TLS:
         _refuse_unusable_tls(options.get("ssl", {}))

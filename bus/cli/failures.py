@@ -67,7 +67,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         if "surrogates" not in error.reason:
             raise
         next = "is the terminal, or the script, set to UTF-8?"
-        say("one of the words is not UTF-8, and the bus knows none such", code="cli.usage", next=next, as_json=as_json)
+        say("one of the words is not UTF-8, and the bus has no such word", code="cli.usage", next=next, as_json=as_json)
         return USAGE
     except OSError as error:
         return _of_a_file(error, name, as_json)

@@ -96,7 +96,7 @@ def offline(path: Path) -> Config:
 def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:
     """The bundle in a file, once it has proved itself: by the keys of the log as published, else by its own, and then that is said.
 
-    Raises `Unproven`; `EvidenceError` for a key that is none; `OSError`.
+    Raises `Unproven`; `EvidenceError` for a malformed key; `OSError`.
     """
     from bus.bundle import verify
     from bus.replay.bundle import Bundle

@@ -138,7 +138,9 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     """
     request, told = asked(tx, identity, clock.now())
     if request.actor == actor:
-        raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
+        raise Forbidden(
+            "an erasure takes two persons", code="subject.same-person", hint="let somebody else confirm it, with a key of their own"
+        )
     found = holdings(tx, told["subject"])
     if found.open:
         raise _open(found, _came_since(tx, found, request.time))

@@ -96,7 +96,7 @@ class Loading:
             return found
         row = tx.one("rules", digest=digest)
         if row is None:
-            raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
+            raise SnodoError(f"the rules {digest[:12]}… are not in the database", code="rules.missing")
         return self._catalog().remember(parsed(row["content"]))
 
 

@@ -183,7 +183,7 @@ class Sequencer:
         edge = Edge.at(newest.size, stored.tile)
         if edge.root() != newest.root:
             raise StoreError(
-                f"the stored tree of {newest.size} leaves has not the root of its checkpoint", code="store.tree",
+                f"the stored tree of {newest.size} leaves does not have the root of its checkpoint", code="store.tree",
                 hint="somebody changed the database: bus log verify names the place; nothing is sealed until it is as it was",
             )  # fmt: skip
         return _Known(edge, newest.last, self._fence)

@@ -43,7 +43,7 @@ class Filter(NamedTuple):
 
 
 def kinds_of(outcomes: str, code: str) -> frozenset[str]:
-    """The kinds that a list of outcomes means; ``failed`` is all that went wrong. Raises `Invalid` with ``code`` for what is none."""
+    """The kinds that a list of outcomes means; ``failed`` is all that went wrong. Raises `Invalid` with ``code`` for what is no outcome."""
     found: set[str] = set()
     for one in filter(None, outcomes.split(",")):
         if one != "failed" and one not in KINDS:

@@ -128,7 +128,7 @@ class Signer:
 
 
 def parse(raw: bytes) -> Note:
-    """The parts of a note; nothing is verified yet. Raises `EvidenceError` for what is none."""
+    """The parts of a note; nothing is verified yet. Raises `EvidenceError` for what is no note."""
     if len(raw) > MOST_BYTES:
         raise _malformed(f"a note of {len(raw):,} bytes; the limit is {MOST_BYTES:,}")
     try:

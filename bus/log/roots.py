@@ -67,7 +67,7 @@ def _cosigned(log: Span, witnesses: list[Verifier], name: str) -> Iterator[Root]
 
 
 def cosignatures(evidence: bytes, size: int, origin: str, witnesses: Iterable[Verifier]) -> Iterator[Root]:
-    """What trusted witnesses say in one of these; raises `Broken` for what is none of this log and size."""
+    """What trusted witnesses say in one of these; raises `Broken` for what is not of this log and size."""
     try:
         found = note.parse(evidence)
         head, made = checkpoint_of(found.text), cosigned(found, witnesses)

@@ -91,7 +91,7 @@ class TypeDocument(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a body: a JSON pointer and a sentence without the value; ``strange``: the field that it points to is none."""
+    """One thing wrong with a body: a JSON pointer and a sentence without the value; ``strange``: there is no such field."""
 
     pointer: str
     sentence: str

@@ -18,7 +18,7 @@ from bus.replay.evidence import Rulebook, gathered
 
 
 class Bundle:
-    """The files of a verified bundle, to be replayed. Raises `Invalid` for what is none."""
+    """The files of a verified bundle, to be replayed. Raises `Invalid` for what is no bundle."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files

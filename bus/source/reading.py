@@ -79,12 +79,12 @@ def _tabs(source: Source) -> bool:
 
 
 def _unseen(source: Source) -> bool:
-    """Ends of lines that YAML sees and editors do not: from there on no place would be right. And blanks that are none, in front."""
+    """Ends of lines that YAML sees and editors do not: no place behind them would be right. Also what only looks like a blank."""
     if not any(odd in source.text for odd in ("\r" if source.text.isascii() else _ODD)):
         return False
     for found in _ODD_BLANK.finditer(source.text):
         line, column = line_and_column(source.text, found.end() - 1)
-        sentence = f"this blank is none (U+{ord(found[0][-1]):04X}), and stands in the indentation"
+        sentence = f"this is no plain blank (U+{ord(found[0][-1]):04X}), and stands in the indentation"
         source.at(line, column, "yaml.control-character", sentence, "write a plain blank in its place")
     for found in _ODD_LINE_END.finditer(source.text):
         line, column = line_and_column(source.text, found.start())

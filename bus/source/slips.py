@@ -74,7 +74,7 @@ class Slips:
             return noticed.line + 1, bang.start(1) + 1, "yaml.tag", BANG, BANG_HINT
         for number in range(max(noticed.line - 1, 0), noticed.line + 1):
             if odd := _BLANK_BEHIND_COLON.match("".join(self.source.lines[number : number + 1])):
-                sentence = f"this blank is none (U+{ord(odd[0][-1]):04X}), and stands behind a colon"
+                sentence = f"this is no plain blank (U+{ord(odd[0][-1]):04X}), and stands behind a colon"
                 return number + 1, odd.end(), "yaml.control-character", sentence, "write a plain blank in its place"
         if "mapping values are not allowed" in problem and (above := self._without_colon(noticed.line)):
             return *above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key"

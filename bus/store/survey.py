@@ -216,7 +216,7 @@ def _room(facts: Mapping[str, Any]) -> tuple[int, str]:
 def _figures(
     ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime, revision: int, strange: type[Exception]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, StoreError]]:
-    """Answers, and why there is none; ``strange``: what a database raises that has not the tables of a query."""
+    """Answers, and why there is none; ``strange``: what a database raises that lacks the tables of a query."""
     figures: dict[str, list[dict[str, Any]]] = {}
     missed: dict[str, StoreError] = {}
     other = _refusal(lambda: refuse(revision))

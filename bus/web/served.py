@@ -15,7 +15,7 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 PROBLEMS: Mapping[int, str] = {
     400: "Not well-formed, or a header or limit is not respected.",
     401: "There is no valid API key.",
-    403: "The key has not the right for this.",
+    403: "The key does not have the right to do this.",
     404: "There is no such thing here.",
     408: "The request did not come in time.",
     410: "It was erased: nobody can read it any more.",

@@ -154,7 +154,7 @@ def test_an_answer_that_does_not_fit_is_no_answer_unless_the_settings_take_it():
     with peer(strange) as (url, _), archive(url) as adapter:
         error = attempt(adapter, "apri", NEW).error
     assert isinstance(error, InDoubt)
-    assert error.sentence == "the reply has not the agreed shape: classe does not fit the contract: enum"
+    assert error.sentence == "the reply does not have the agreed shape: classe does not fit the contract: enum"
     with peer(strange) as (url, _), archive(url, validate_replies=False) as adapter:
         assert attempt(adapter, "apri", NEW).answer.model_dump()["classe"] == "ALTRO"
 

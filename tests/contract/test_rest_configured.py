@@ -105,7 +105,7 @@ def test_where_a_system_says_that_it_goes_on_is_an_answer(reply, answer):
 def test_a_system_that_does_not_say_where_it_goes_on_leaves_doubt():
     with peer(http(302, b"")) as (url, _), configured(url, operations={"apri": CARRELLO}) as adapter:
         done = attempt(adapter, "apri", {"nome": "Ada"})
-    assert (type(done.error), done.error.sentence) == (InDoubt, "the reply has not the agreed shape: indirizzo: string_type")
+    assert (type(done.error), done.error.sentence) == (InDoubt, "the reply does not have the agreed shape: indirizzo: string_type")
 
 
 @pytest.mark.parametrize("answer", [{"type": "object", "properties": {"id": {"type": "integer"}}}, {"type": "object"}])

@@ -274,7 +274,7 @@ def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> 
     raw.commit()
     raw.close()
     desk.add(1)
-    with pytest.raises(StoreError, match="has not the root of its checkpoint"):
+    with pytest.raises(StoreError, match="does not have the root of its checkpoint"):
         desk.sequencer("uno").turn()
     store.close()
 

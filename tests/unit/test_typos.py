@@ -160,8 +160,8 @@ ELSEWHERE = [
     ("mappings/tables/procedimenti-edilizi.csv", "\nSCIA,", "\n\tSCIA,", None, "a blank stands beside the key `SCIA`"),
     ("routes/pagamenti/ricevuta.yaml", "  messages:", "  messgaes:", 49, "there is no operation `messgaes`"),
     ("mappings/edilizia/presa-in-carico.yaml", "  oggetto: '", "  oggetto:'", 8, "a blank is missing after the colon"),
-    ("mappings/edilizia/presa-in-carico.yaml", "  oggetto: '", "\u00a0 oggetto: '", 8, "this blank is none (U+00A0)"),
-    ("routes/pagamenti/ricevuta.yaml", "\n    choose:", "\n   \u00a0choose:", 24, "this blank is none (U+00A0)"),
+    ("mappings/edilizia/presa-in-carico.yaml", "  oggetto: '", "\u00a0 oggetto: '", 8, "this is no plain blank (U+00A0)"),
+    ("routes/pagamenti/ricevuta.yaml", "\n    choose:", "\n   \u00a0choose:", 24, "this is no plain blank (U+00A0)"),
     (
         "routes/edilizia/presenta-pratica.yaml",
         "      oggetto: ",

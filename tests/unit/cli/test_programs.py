@@ -161,7 +161,7 @@ def test_a_name_with_odd_characters_is_one_that_there_is_not(bus, reach, command
 def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
     """A terminal of another encoding: Python keeps its bytes as lone surrogates."""
     code, _, err = bus(*command.split(), "perch\udce9", *reach)
-    assert (code, err.splitlines()[0]) == (2, "error: one of the words is not UTF-8, and the bus knows none such")
+    assert (code, err.splitlines()[0]) == (2, "error: one of the words is not UTF-8, and the bus has no such word")
 
 
 def test_an_idempotency_key_with_a_line_break_is_wrong_usage(bus, reach):
