@@ -61,7 +61,7 @@ class ConfiguredSettings(RestSettings):
     headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
     pdnd: Pdnd | None = Field(None, description="how PDND is asked for the vouchers that go with every request")
     validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
-    operations: dict[str, RestOperation] = Field(min_length=1)
+    operations: dict[str, RestOperation] = Field(min_length=1, description="what routes may call, by name")
 
     @model_validator(mode="after")
     def _all_there(self) -> Self:

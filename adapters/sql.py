@@ -40,7 +40,7 @@ class SqlOperation(ConfiguredOperation):
 class ConfiguredSettings(DatabaseSettings):
     """Settings of the adapter ``sql``."""
 
-    operations: dict[str, SqlOperation] = Field(min_length=1)
+    operations: dict[str, SqlOperation] = Field(min_length=1, description="what routes may call, by name")
 
 
 class Sql(Configured):

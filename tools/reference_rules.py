@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Iterator
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
@@ -16,7 +13,7 @@ from bus.route.model import Arrival, Conduct, Dead, Expectation, File, Happening
 from bus.route.steps import KINDS
 from bus.route.steps.common import ClauseModel, Duration, ExactDuration, LimitModel, RetryModel, Role, StepModel
 from bus.services import Servizio, Tariffa
-from tools.text import default_of, row, sentence_of
+from tools.text import default_of, holds, link_to, row, sentence_of
 
 EXAMPLES: dict[str, str] = {
     "call": """- id: richiedente
@@ -125,28 +122,17 @@ def rule_fields(model: type[BaseModel], only: set[str] | None = None) -> Iterato
     yield row("---", "---", "---", "---")
     for name, field in model.model_fields.items():
         if only is None or name in only:
-            yield row(f"`{field.alias or name}`", holds(hints[name]), default_of(field).replace("`None`", ""), field.description or "")
+            yield row(f"`{field.alias or name}`", holds(hints[name], _called, _word), default_of(field), field.description or "")
 
 
-def holds(annotation: Any) -> str:
-    """What a value is to whoever writes YAML: ``expression``, ``steps``, ``list of clauses``, ``duration``, ``text`` ..."""
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        words = [one.name for one in inner[1:] if isinstance(one, Role)] + [word for known, word in DURATIONS if known in inner[1:]]
-        return words[0] if words else holds(inner[0])
-    if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(holds(one) for one in inner if one is not type(None)))
-    if origin is list:
-        return f"list of {holds(inner[0])}"
-    if origin is dict:
-        return "map" if inner[1] is Any else f"map from name to {holds(inner[1])}"
-    if origin is Literal:
-        return " or ".join(f"`{one}`" for one in inner)
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        title = (PARTS | FILES)[annotation]
-        return f"[{title.partition(':')[0].lower()}](#{re.sub(r'[^a-z -]', '', title.lower()).replace(' ', '-')})"
-    return WORDS[annotation]
+def _called(model: type[BaseModel]) -> str:
+    title = (PARTS | FILES)[model]
+    return link_to(title, title.partition(":")[0].lower())
+
+
+def _word(mark: Any) -> str:
+    """What a mark of an annotation says: ``expression``, ``steps``, ``duration`` ..."""
+    return mark.name if isinstance(mark, Role) else next((word for known, word in DURATIONS if known == mark), "")
 
 
 DURATIONS = tuple((get_args(kind)[1], word) for kind, word in ((Duration, "duration"), (ExactDuration, "duration in s, m, h or d")))
-WORDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}

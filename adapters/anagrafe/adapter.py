@@ -31,6 +31,8 @@ class Ricerca(Contract):
 
 
 class Residenza(Contract):
+    """Where somebody lives, as the registry writes it. What it does not say is empty."""
+
     via: str = ""
     civico: str = ""
     cap: str = ""
@@ -39,6 +41,8 @@ class Residenza(Contract):
 
 
 class Soggetto(Contract):
+    """The person as the registry knows them; ``deceduto`` says that they have died."""
+
     codice_fiscale: str
     cognome: str
     nome: str
@@ -59,6 +63,8 @@ class RichiestaCertificato(Contract):
 
 
 class FileSalvato(Contract):
+    """A file that the bus keeps from now on: the SHA-256 by which it is found, and its ``size`` in bytes."""
+
     sha256: str
     size: int
     media_type: str
@@ -66,6 +72,8 @@ class FileSalvato(Contract):
 
 
 class Certificato(Contract):
+    """The certificate, and the file that holds it."""
+
     numero: str = Field(description="protocol number given by the registry")
     data: str = Field(description="YYYY-MM-DD, day of issue")
     file: FileSalvato

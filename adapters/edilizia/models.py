@@ -14,12 +14,16 @@ Importo = Annotated[int, Field(gt=0, le=99_999_999_999, description="cents")]
 
 
 class Richiedente(Contract):
+    """Who presents it; a firm has its 11 figures and no name of a person."""
+
     codice_fiscale: str = Field(min_length=11, max_length=16)
     cognome: str | None = Field(None, max_length=100)
     nome: str | None = Field(None, max_length=100)
 
 
 class Protocollo(Contract):
+    """The number under which it was registered."""
+
     numero: str = Field(min_length=1, max_length=30)
     anno: int = Field(ge=1900, le=9999)
     data: dt.date
@@ -35,6 +39,8 @@ class Mappale(Contract):
 
 
 class Onere(Contract):
+    """A charge to be paid."""
+
     causale: str = Field(min_length=1, max_length=200)
     importo: Importo
 
@@ -53,21 +59,29 @@ class Apertura(Contract):
 
 
 class Aperta(Contract):
+    """The practice's number, and the ``uuid`` by which it is known to be ours."""
+
     pratica: str
     uuid: str
 
 
 class Annullamento(Contract):
+    """The practice, as its opening was answered."""
+
     pratica: Pratica
     uuid: str
 
 
 class Stato(Contract):
+    """``stato`` is ``ANNULLATA``."""
+
     pratica: str
     stato: str
 
 
 class Pagamento(Contract):
+    """What was paid of a practice; ``data`` is the day on which it was paid."""
+
     pratica: Pratica
     iuv: str = Field(min_length=1, max_length=50)
     importo: Importo
@@ -96,6 +110,8 @@ class MappaleLetto(Contract):
 
 
 class OnereLetto(Contract):
+    """A charge as found; ``data`` and ``iuv`` are those of its payment."""
+
     causale: str
     importo: int = Field(description="cents")
     pagato: bool
@@ -104,11 +120,15 @@ class OnereLetto(Contract):
 
 
 class Documento(Contract):
+    """A file of the practice, by its address in the bus."""
+
     sha256: str
     name: str
 
 
 class Movimento(Contract):
+    """A line of the practice's history; ``riferimento`` is the ``uuid`` or the IUV that it speaks of."""
+
     tipo: str
     testo: str
     data: dt.date

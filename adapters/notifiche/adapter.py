@@ -46,11 +46,14 @@ class NotificheSettings(RestSettings):
     ente: str | None = Field(None, pattern=r"^[0-9]{11}$", description="codice fiscale of the municipality, as payee of notices")
     avvisi_scadono: bool = Field(True, description="notices cannot be paid after their due date: the same as switch_to_expired of pagopa")
     smtp_host: Text = Field(description="mail server")
-    smtp_port: int = Field(25, ge=1, le=65535)
-    smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
+    smtp_port: int = Field(25, ge=1, le=65535, description="its port")
+    smtp_cifratura: Literal["nessuna", "starttls", "tls"] = Field(
+        "starttls",
+        description="tls: encrypted from the first byte; starttls: once connected (a server without it gets no mail); nessuna: not at all",
+    )
     smtp_ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
-    smtp_utente: _Credential = None
-    smtp_password: _Credential = None
+    smtp_utente: _Credential = Field(None, description="our user at the mail server; none where it asks for nobody")
+    smtp_password: _Credential = Field(None, description="its password, a secret")
     mittente: str = Field(pattern=ADDRESS, max_length=254, description="address the mails come from")
 
 
@@ -77,8 +80,8 @@ class MessaggioIO(Contract):
     """A message for App IO; ``testo`` is Markdown."""
 
     codice_fiscale: str = Field(pattern=PERSON)
-    oggetto: Annotated[str, _sized(10, 120)]
-    testo: Annotated[str, _sized(80, 10_000)]
+    oggetto: Annotated[str, _sized(10, 120)] = Field(description="10 to 120 characters")
+    testo: Annotated[str, _sized(80, 10_000)] = Field(description="80 to 10,000 characters")
     avviso: Avviso | None = None
 
 
@@ -90,6 +93,8 @@ class Accettato(Contract):
 
 
 class Posta(Contract):
+    """One mail to one address; ``testo`` is plain text."""
+
     destinatario: str = Field(pattern=ADDRESS, max_length=254)
     oggetto: str = Field(pattern=r"^[^\r\n\x00]+$", max_length=500)
     testo: str = Field(min_length=1, max_length=100_000)
@@ -133,7 +138,7 @@ class Notifiche(Adapter):
 
     @operation(effect="once", timeout=10, settle=60, refusals=HTTP_REFUSALS)
     def messaggio_io(self, request: MessaggioIO, ctx: Call) -> Accettato:
-        """Send one message; ask `profilo_io` first. Limits of length are part of the request's type: nothing leaves beyond them."""
+        """Send one message; ask `profilo-io` first. Limits of length are part of the request's type: nothing leaves beyond them."""
         refusals = self.operations["messaggio-io"].refusals
         reply = self._client.send(ctx, "once", "POST", "/messages", body=self._message(request), expect=(201,), refusals=refusals)
         return Accettato(id=_id_of(reply), stato="ACCEPTED")

@@ -75,7 +75,10 @@ class NuovaPosizione(Contract):
 
 
 class PosizioneCreata(Contract):
-    """A debt position as it was opened."""
+    """A debt position as it was opened: its notice number (18 digits), which payers need, and the IUV in it; ``iupd`` is its name at GPD.
+
+    ``scadenza`` is the last day to pay, ``stato`` what GPD says of it (``CREATA`` where GPD has not said yet).
+    """
 
     iuv: str
     numero_avviso: str
@@ -104,7 +107,7 @@ class StatoPosizione(Contract):
 
 
 class PosizioneLetta(StatoPosizione):
-    """A position as GPD holds it."""
+    """A position as GPD holds it; ``ricevuta`` is the id of the receipt, once it is paid."""
 
     importo: int
     iuv: str
@@ -161,11 +164,11 @@ class PagopaSettings(RestSettings):
     id_pa: str = Field(pattern=r"^[0-9]{11}$", description="fiscal code of the creditor")
     id_broker_pa: str = Field(min_length=1, max_length=35, description="broker, as configured at pagoPA")
     id_station: str = Field(min_length=1, max_length=35, description="station, as configured at pagoPA")
-    company_name: str = Field(min_length=1, max_length=140, pattern=TESTO)
-    office_name: str | None = Field(None, min_length=1, max_length=140, pattern=TESTO)
+    company_name: str = Field(min_length=1, max_length=140, pattern=TESTO, description="name of the creditor, as payers read it")
+    office_name: str | None = Field(None, min_length=1, max_length=140, pattern=TESTO, description="its office, likewise")
     iban: str = Field(description="account that receives the payments")
     tassonomia: str = Field(min_length=1, max_length=140, description="taxonomy code used when a request has none, such as 9/0101108TS/")
-    aux_digit: Literal[0, 1, 2, 3] = 3
+    aux_digit: Literal[0, 1, 2, 3] = Field(3, description="first digit of a notice number, as agreed with pagoPA")
     segregation_code: str = Field("00", pattern=r"^[0-9]{2}$", description="aux digit 3: our generation point")
     application_code: str = Field("00", pattern=r"^[0-9]{2}$", description="aux digit 0: our generation point")
     iuv_iniziale: int = Field(0, ge=0, description="added to each number: where to begin when other software issued IUVs in this space")

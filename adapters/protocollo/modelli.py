@@ -15,7 +15,7 @@ _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
 
 
 class Corrispondente(Contract):
-    """A person or a body on the other side."""
+    """A person (surname and name) or a body (``denominazione``) on the other side."""
 
     codice_fiscale: str | None = None
     cognome: str | None = None
@@ -31,6 +31,8 @@ class DocumentoProtocollo(Contract):
 
 
 class Registrazione(Contract):
+    """What is to be registered. The object gets our reference at its end, by which a search finds it."""
+
     riferimento: str = Field(
         pattern=_RIFERIMENTO, description="our id of what is registered; one registration each. It goes into the object"
     )
@@ -40,13 +42,17 @@ class Registrazione(Contract):
     destinatario: Corrispondente | None = Field(default=None, description="to whom, for U; otherwise it is the administration itself")
     classifica: str | None = Field(default=None, description="code of the filing plan")
     uo: str | None = Field(default=None, description="organisational unit it goes to; the settings' one when absent")
-    tipo_smistamento: Literal["COMPETENZA", "CONOSCENZA"] | None = None
+    tipo_smistamento: Literal["COMPETENZA", "CONOSCENZA"] | None = Field(
+        default=None, description="whether the unit has to work on it or is only told; the settings' one when absent"
+    )
     documenti: tuple[DocumentoProtocollo, ...] = Field(
         default=(), description="the main one first; a text summary is made when there is none"
     )
 
 
 class Registrato(Contract):
+    """The registration; ``riferimento`` is ours, as it was asked."""
+
     numero: str = Field(description="at least seven digits")
     anno: int
     data: str = Field(description="YYYY-MM-DD; as the register wrote it when its form is unknown")
@@ -58,6 +64,8 @@ class RicercaProtocollo(Contract):
 
 
 class Trovato(Contract):
+    """Whether there is one, and its number."""
+
     trovato: bool
     numero: str | None = None
     anno: int | None = None
@@ -72,8 +80,8 @@ class ProtocolloSettings(LinkSettings):
     contratto_ricerca: LocalFile = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
     autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
     ente: Text = Field(description="code of the body, for the login")
-    utente: Text
-    password: Text = Field(repr=False)
+    utente: Text = Field(description="our user, for the login")
+    password: Text = Field(repr=False, description="its password, a secret")
     amministrazione: Text = Field(description="IPA code of the administration")
     aoo: Text = Field(description="code of the AOO")
     denominazione: Text = Field(description="name of the administration")

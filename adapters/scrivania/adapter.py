@@ -18,7 +18,7 @@ class ScrivaniaSettings(RestSettings):
 
 
 class Assegnazione(Contract):
-    """What goes on a desk. ``riferimento`` is our reference, shown to the employee."""
+    """What goes on a desk. By ``ufficio`` and ``servizio`` the desks choose it; ``riferimento`` is our reference, shown to the employee."""
 
     ufficio: str = Field(min_length=1, max_length=60)
     servizio: str = Field(min_length=1, max_length=120)
@@ -29,7 +29,10 @@ class Assegnazione(Contract):
 
 
 class Elemento(Contract):
-    """Where it lies now. ``riserva`` says that the reserve desk took it, because the office is unknown, closed or without that service."""
+    """The item's number, the desk it lies on, and who sits there.
+
+    ``riserva`` says that the reserve desk took it, because the office is unknown, closed or without that service.
+    """
 
     elemento: str
     scrivania: str

@@ -47,10 +47,10 @@ class SoapSettings(LinkSettings):
     wsdl: LocalFile = Field(min_length=1, description="path of the WSDL")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
-    max_reply_bytes: int = Field(default=20_000_000, gt=0)
+    max_reply_bytes: int = Field(default=20_000_000, gt=0, description="largest reply taken")
     headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
-    operations: dict[str, SoapOperationSettings] = Field(min_length=1)
+    operations: dict[str, SoapOperationSettings] = Field(min_length=1, description="what routes may call, by name")
 
 
 def _as_the_wsdl(name: str, schema: Callable[[], dict[str, Any]]) -> type[BaseModel]:

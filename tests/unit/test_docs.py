@@ -161,6 +161,15 @@ def test_the_reference_pages_say_what_the_code_says(capsys):
     assert reference.main(["--check"]) == 0, capsys.readouterr().out
 
 
+def test_every_setting_has_a_meaning_and_no_page_of_the_reference_speaks_python():
+    pages = {path.name: path.read_text("utf-8") for path in (PROJECT / "docs" / "reference").glob("*.md")}
+    assert [line for line in pages["settings.md"].splitlines() if line.endswith("|  |")] == []
+    told = [
+        f"{name}: {line}" for name, text in pages.items() for line in text.splitlines() if re.search(r"PosixPath|Literal\[|\| None`", line)
+    ]
+    assert told == []
+
+
 def test_every_dependency_has_its_reason():
     page = text_of("docs/decisions/dependencies.md")
     requirements = [*PYPROJECT["project"]["dependencies"], *PYPROJECT["project"]["optional-dependencies"]["dev"]]
