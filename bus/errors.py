@@ -3,7 +3,7 @@
 ::
 
     SnodoError
-    ├── InputError        the sender of a message must act       (HTTP 4xx)
+    ├── InputError        whoever sent the request must act      (HTTP 4xx)
     │   ├── Malformed     not JSON/XML within limits
     │   ├── Invalid       well-formed, and not of the declared type
     │   ├── Unauthorized  who are you

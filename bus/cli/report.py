@@ -17,6 +17,7 @@ import typer
 from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
 from bus.client import Client
 from bus.disk import whole
+from bus.errors import NotFound
 from bus.jsontext import dumps
 
 app = family()
@@ -41,6 +42,8 @@ def report(
         if not name:
             show(there, json, _list)
             return
+        if name not in (known := [one["name"] for one in there["reports"]]):
+            raise NotFound(f"there is no report {name!r}", code="report.unknown", hint=f"one of {', '.join(known)}")
         if not since:
             raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
         asked = {"from": since, "to": until or _next_day(since), "purpose": purpose}

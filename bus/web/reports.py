@@ -6,6 +6,7 @@ from typing import Any
 
 from bus.errors import Invalid
 from bus.replay.window import moment
+from bus.reports import named
 from bus.web.acts import asked
 from bus.web.answer import Answer, Call, json_answer
 
@@ -19,8 +20,10 @@ async def known(call: Call) -> Answer:
 async def page(call: Call) -> Answer:
     """One page of a report's lines; ``next`` is what to send as ``after`` for the page that follows, or null."""
     given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
+    named(call.house.app.reports, call.path["name"])
     if missing := {"from", "to"} - set(given):
-        raise Invalid(f"{' and '.join(sorted(missing))} is not said", code="replay.time", hint="a day, or a moment with its offset")
+        hint = "a day, or a moment with its offset"
+        raise Invalid(f"the time of the report is missing: {' and '.join(sorted(missing))}", code="report.time", hint=hint)
     since, until = moment(given["from"]), moment(given["to"])
     if since >= until:
         raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")

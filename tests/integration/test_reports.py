@@ -97,8 +97,11 @@ def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_p
     assert "pagopa" in report(town, "pagopax", *ALWAYS, "--purpose", "prova").stderr, "the error names those that there are"
     assert report(town, "pagopa", *ALWAYS, "--purpose", "prova", who="portale").returncode == 1
     assert "'9999-12-31' is no day" in report(town, "pagopa", "--from", "9999-12-31", "--purpose", "prova").stderr
-    with pytest.raises(ClientError, match="to is not said"):
-        town.client("revisore").post("/reports/pagopa", {"from": "2026-11-27", "purpose": "prova"})
+    for name, code, said in (("pagopa", "report.time", "missing: to"), ("pagopax", "report.unknown", "no report 'pagopax'")):
+        with pytest.raises(ClientError, match=said) as refused:
+            town.client("revisore").post(f"/reports/{name}", {"from": "2026-11-27", "purpose": "prova"})
+        assert refused.value.code == code
+    assert "there is no report 'pagopax'" in report(town, "pagopax").stderr, "which is told before what else is missing"
     target = tmp_path / "estratto.csv"
     assert report(town, "protocollo", *ALWAYS, "--purpose", "prova", "-o", str(target)).returncode == 0
     assert target.read_text("utf-8").startswith("numero,anno,data_registrazione")
