@@ -118,6 +118,14 @@ def test_whoever_sets_up_makes_those_folders_for_the_bus_alone():
     assert folders == {f"/var/lib/snodo/{name}" for name in compose()["volumes"] if name != "db"}
 
 
+@pytest.mark.parametrize("page", ["production", "upgrading"])
+def test_what_an_earlier_installation_built_is_put_away_before_the_next_one(page):
+    """pip builds where the sources are, and takes all that lies in `build` along: also what this version does not have any more."""
+    lines = [line.split("#")[0].strip() for line in (PROJECT / f"docs/sysadmin/{page}.md").read_text("utf-8").splitlines()]
+    at = lines.index("/opt/snodo/bin/pip install --no-deps --no-build-isolation .")
+    assert lines[at - 1] == "rm -rf build"
+
+
 def test_a_unit_waits_longer_than_a_graceful_stop_takes():
     calls = config.Engine().stop
     assert seconds_for("snodo-web@.service") > GRACE + LEAVING
