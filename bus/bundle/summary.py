@@ -32,10 +32,10 @@ ITALIAN: Mapping[str, str] = {
     "received": "ricevuto", "joined": "chiave aggiunta al caso", "asked": "chiesto", "answered": "risposto", "refused": "rifiutato",
     "unanswered": "senza risposta", "waiting": "in attesa", "matched": "arrivato quanto atteso", "expired": "scaduto",
     "closed": "attesa chiusa", "late": "arrivato tardi", "sent": "spedito", "replied": "risposto al mittente", "parked": "sospeso",
-    "done": "concluso", "dead": "fermo: serve una persona", "redelivered": "rimesso in moto", "decided": "deciso",
-    "discarded": "abbandonato", "served": "risposto a un sistema", "access": "accesso", "polled": "novità chieste",
+    "done": "concluso", "dead": "fermo: deve decidere una persona", "redelivered": "rimesso in moto", "decided": "deciso",
+    "discarded": "abbandonato", "served": "risposto a un sistema", "access": "accesso", "polled": "chieste le novità",
     "rules": "regole in vigore", "attached": "file allegato", "read": "letto", "exported": "esportato", "replayed": "riprodotto",
-    "erasure": "cancellazione chiesta", "erased": "persona cancellata", "disposed": "distrutto perché vecchio",
+    "erasure": "chiesta la cancellazione", "erased": "cancellati i dati di una persona", "disposed": "scartato per decorso dei termini",
     "keys": "chiavi del registro",
 }  # fmt: skip
 """Each kind of record in Italian."""
@@ -43,13 +43,13 @@ STATES: Mapping[str, str] = {"ready": "pronto", "waiting": "in attesa", "done": 
 """And each state in which a record leaves a run."""
 _SCOPES: Mapping[str, str] = {"case": "caso", "message": "messaggio", "from": "dal", "to": "al"}
 README = """\
-Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica con Python 3.8 o successivo, senza rete e
-senza installare altro:
+Fascicolo di Snodo. Per leggerlo: summary.html (che cosa e' accaduto). Per verificarlo, con Python 3.8 o successivo, senza
+rete e senza installare altro:
 
     python3 -I verify.py FASCICOLO.zip --key CHIAVE        (in Windows: py -I verify.py ...)
 
-CHIAVE e' la chiave pubblica del registro, pubblicata dall'ente (non quella scritta qui dentro). Meglio un verify.py preso
-da una copia fidata del programma che quello del fascicolo: deve essere lo stesso file.
+CHIAVE e' la chiave pubblica del registro che l'ente ha pubblicato, non quella scritta qui dentro. Il verify.py da usare e'
+quello di una copia fidata del programma, non quello del fascicolo: i due file devono essere identici.
 
 Bundle of Snodo. To read: summary.html (what happened). To verify, with Python 3.8 or later, without network and without
 installing anything else: the command above, with --lang en; CHIAVE is the log's public key as the municipality publishes it,
@@ -64,7 +64,8 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     wanted = ", ".join(f"{_SCOPES[name]}: {value}" for name, value in scope.items())
     counted = ", ".join(f"{_both(ITALIAN[kind], kind)} {count}" for kind, count in kinds)
     facts = (
-        ("Registro", "log", _text(origin)), ("Ambito", "scope", _text(wanted)), ("Sigillo", "checkpoint", str(gathered.checkpoint.size)),
+        ("Registro", "log", _text(origin)), ("Ambito", "scope", _text(wanted)),
+        ("Sigillo", "checkpoint", f"{gathered.checkpoint.size} {_both('annotazioni del registro', 'records of the log')}"),
         ("Annotazioni", "records", f"{len(gathered.leaves)} ({counted})"), ("Contenuti", "payloads", str(gathered.payloads)),
         ("Assenti", "absent", f"{len(named) - gathered.payloads} ({_both('cancellati, o non esportati', 'erased, or not exported')})"),
         *([("Regole assenti", "rules absent", _text(", ".join(gathered.unruled)))] if gathered.unruled else []),

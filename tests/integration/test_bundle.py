@@ -497,7 +497,10 @@ def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_
         told = capsys.readouterr().err
     bundle = verify.Bundle((tmp_path / "f.zip").read_bytes())
     assert (bundle.found, bundle.unruled) == ([], sorted(gone))
-    for language, said in (("en", "Rules that records name and that are not here: "), ("it", "Regole nominate da annotazioni che non ci")):
+    for language, said in (
+        ("en", "Rules that records name and that are not here: "),
+        ("it", "Regole indicate dalle annotazioni e assenti: "),
+    ):
         assert said in verify.report(bundle, language)
     for name in gone:
         assert name in told
