@@ -23,6 +23,7 @@ from bus.functions import FUNCTIONS
 from bus.network import Proxy
 from bus.route.codes import as_markdown
 from tools.patterns import patterns
+from tools.reference_api import api
 from tools.reference_rules import rules, steps
 from tools.text import default_of, holds, limits_of, link_to, row, sentence_of
 
@@ -185,42 +186,6 @@ def functions() -> Iterator[str]:
 def _word(kind: object) -> str:
     """What a function takes or gives; none takes a model."""
     return holds(kind, lambda one: one.__name__)
-
-
-def api() -> Iterator[str]:
-    from bus.web.api import SERVED
-    from bus.web.served import HEADERS, OF_PROBLEMS, PROBLEMS, Field
-
-    def named(headers: Iterable[str]) -> str:
-        told = ", ".join(f"`{name}`" for name in headers)
-        return f" Headers: {told}." if told else ""
-
-    def taken(field: Field) -> str:
-        """What a parameter may be, where not any text is taken."""
-        told = [", ".join(f"`{one}`" for one in field.schema["enum"])] if "enum" in field.schema else []
-        if "maximum" in field.schema:
-            told.append(f"{field.schema['minimum']} to {field.schema['maximum']}")
-        if "default" in field.schema:
-            told.append(f"{field.schema['default']} where it is left out")
-        if field.required:
-            told.append("must be there")
-        return f" Taken: {'; '.join(told)}." if told else ""
-
-    yield "# The HTTP API\n"
-    yield "With all shapes, as OpenAPI: `GET /openapi.json` of a running bus. Every error is a problem with a code: [errors](errors.md).\n"
-    for served in SERVED:
-        who = f"Roles: {', '.join(sorted(served.roles))}." if served.roles else "No key needed."
-        yield from ("", f"## {served.method} {served.path}\n", inspect.getdoc(served.handler) or served.summary, "", who, "")
-        if served.fields:
-            yield from (row("parameter", "in", "meaning"), row("---", "---", "---"))
-            yield from (row(f"`{one.name}`", one.place, one.description + taken(one)) for one in served.fields)
-            yield ""
-        yield from (row("status", "meaning"), row("---", "---"))
-        for status, (text, _, media) in served.answers.items():
-            yield row(str(status), (f"{text} `{media}`" if media else text) + named(served.headers.get(status, ())))
-        yield from (row(str(status), PROBLEMS[status] + named(OF_PROBLEMS.get(status, ()))) for status in served.all_problems())
-    yield from ("", "## Headers of answers\n", row("header", "meaning"), row("---", "---"))
-    yield from (row(f"`{name}`", text) for name, text in HEADERS.items())
 
 
 def reports() -> Iterator[str]:

@@ -81,7 +81,7 @@ FILES = (
             _query("name", "Name of the file, where Content-Disposition does not say it."),
             _header("Content-Disposition", "attachment; filename=…"),
             _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
-            _header("Repr-Digest", "The same."),
+            _header("Repr-Digest", "As Content-Digest; of a file sent whole both are the same."),
         ), body={BYTES: "", ANYTHING: ""}, tag="attachments", headers={201: ("Location",)},
     ),
     Served(
@@ -96,7 +96,7 @@ FILES = (
 PUBLIC = (
     _public(
         "get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY,
-        {200: ("It is.", "Status", PROBLEM)},
+        {200: ("It is up.", "Status", PROBLEM)},
     ),
     _public(
         "get-metrics", "GET", "/metrics", health.show_metrics, "Figures for monitoring, in Prometheus' text format", WATCHERS,
