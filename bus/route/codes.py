@@ -127,8 +127,8 @@ CODES: dict[str, Code] = {
         "Write `body.istanza` without quotes of its own; `+` joins a text and a field.",
     ),
     "expression.literal": Code(
-        "A text or number in the expression is none that its function or operator takes: it would fail on every message. Or it is a date"
-        " without quotes, which subtracts numbers.",
+        "A function or an operator is given a fixed text or number that it cannot take: it would fail on every message. Or a date stands"
+        " without quotes: 2026-12-01 is 2026 minus 12 minus 1.",
         'x: date_add(body.data, "10 giorni")',
         "Write it as the sentence says, such as `10d`; the place shown is the text or number.",
     ),
@@ -181,8 +181,8 @@ CODES: dict[str, Code] = {
         "Correct it, or delete it.",
     ),
     "name.maybe-null": Code(
-        "The name is null on some ways (after a deadline, where a call fails, of a list that has none), and no condition on the"
-        " way here asks: null has no fields, and most functions and operators take none.",
+        "On some ways to this step the name is null (after a deadline, where a call fails, the first item of an empty list), and no"
+        " condition on the way asks whether it is. Null has no fields, and most functions and operators do not take it.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),
@@ -192,15 +192,15 @@ CODES: dict[str, Code] = {
         "The declared type has no such field.", "body.richiedente.codice_fiscal", "Correct it; the hint lists the fields."
     ),
     "path.maybe-missing": Code(
-        "The contract lets what is read here be missing, and nothing asks first: on such a message the run would stop here, or the"
-        " message be refused where its case or key is told. A condition does not ask for itself. Of `{...}[body.tipo]` it is a code of the"
-        " contract for which nothing is written.",
+        "By the contract this field may be missing, and nothing asks first whether it is there: on a message without it the run would"
+        " stop here or, where a key is read from it, the message be refused. A condition that reads the field does not count as asking. In"
+        " `{...}[body.tipo]` the contract knows a code of which the map has no entry.",
         "each: body.righe   # righe is optional",
         "Walk `body.?righe.orValue([])`, write `{$value: ..., $default: ...}`, ask `has(body.righe)` in a `when` before, or make the"
         " field mandatory in its contract.",
     ),
     "path.kept-null": Code(
-        "The contract lets this be null, and nothing asks: `orValue` has another value for what is missing, and gives a null on.",
+        "By the contract this may be null, and nothing asks: `orValue` puts another value in the place of what is missing, not of null.",
         'when: body.?email.orValue("") != ""   # email may be null, which is not ""',
         'Write `default(body.?email.orValue(null), "")`, or ask `body.email != null` in a `when` before.',
     ),
@@ -461,7 +461,7 @@ CODES: dict[str, Code] = {
     ),
     "table.duplicate-key": Code("Two rows have the same key.", "SUE,a\nSUE,b", "Keep one."),
     "table.blank-key": Code(
-        "A blank or a tab stands before or behind a key, or in it what nobody sees, such as a blank without width.",
+        "A blank or a tab stands before or behind a key, or the key has a character that nobody sees, such as a blank without width.",
         "SUE ,Sportello edilizia,U1",
         "Delete it.",
     ),
