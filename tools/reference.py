@@ -124,7 +124,8 @@ def operations() -> Iterator[str]:
     yield "# Operations\n"
     yield "What a route can `call`. Times are seconds, amounts of money are cents. What an effect promises is said in"
     yield "[effect classes](../decisions/effect-classes.md). A field of a request that is not `required` can be left out;"
-    yield "all fields of an answer are there, those without a value as null."
+    yield "all fields of an answer are there, those without a value as null. Of a `sequence` each call gets the next number,"
+    yield "and no other gets it."
     for name, adapter in adapter_classes():
         asked = _within(one.request for one in adapter.operations.values())
         answered = _within(one.answer for one in adapter.operations.values())
