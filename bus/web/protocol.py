@@ -68,8 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 left = left[upgrade.args[0] :]
                 self._stay()
-            except httptools.HttpParserError:
-                self.send_400_response("")
+            except httptools.HttpParserError as error:
+                self.send_400_response("" if isinstance(error, httptools.HttpParserCallbackError) else str(error))
                 return
 
     def _stay(self) -> None:
@@ -82,12 +82,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n")
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP gets a problem too."""
+        """What is not HTTP gets a problem too; ``msg`` is what the parser says of it, which repeats nothing that came."""
         said, hint = "this is not an HTTP request", "is the address percent-encoded, and are its headers those of HTTP/1.1?"
         if self._coming:
             said = "the body is not in chunks, as its headers say"
             hint = "each begins with a line of its size, in hexadecimal digits"
-        self._refuse(Malformed(said, hint=hint))
+        self._refuse(Malformed(f"{said}: {msg}" if msg else said, hint=hint))
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""

@@ -46,6 +46,23 @@ def test_what_is_not_http_gets_a_problem_too(server, request_text):
     assert [line for line in said if line.startswith(b"date: ")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (b"Content-Length: 2\r\nContent-Length: 2", "Duplicate Content-Length"),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked", "Transfer-Encoding can't be present with Content-Length"),
+        (b"X-Nota: a\r\n b", "Unexpected whitespace after header value"),
+        (b"X-Nota : a", "Invalid header token"),
+    ],
+)
+def test_what_is_wrong_with_a_request_that_is_none_is_said(server, lines, why):
+    """Who looks at such a request by eye sees one of HTTP/1.1."""
+    with connected(server) as raw:
+        raw.sendall(b"POST /messages HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n\r\n{}")
+        _, _, body = rest(raw).partition(b"\r\n\r\n")
+    assert json.loads(body)["detail"] == f"this is not an HTTP request: {why}"
+
+
 @pytest.mark.parametrize("chunk", [b"0x2\r\n{}", b"-2\r\n{}", b"2\n{}", b"1\r\n{}\r\n", b"f" * 17 + b"\r\n"])
 def test_a_body_whose_chunks_are_none_is_told_as_that(server, chunk):
     with connected(server) as raw:
