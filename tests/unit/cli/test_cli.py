@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bus.cli import COMMANDS, explain, main, timeline
-from bus.cli.search import _print as print_found
+from bus.cli import COMMANDS, explain, main
 from bus.cli.trial import _untried
 from bus.client import Client, ClientError
 from bus.testing.patience import until
@@ -472,32 +471,6 @@ def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch)
     assert "several times" in bus("explain", "client.unreachable")[1]
 
 
-def test_a_timeline_says_of_which_item_of_an_each_a_record_tells(capsys):
-    one = {"kind": "refused", "time": "2026-11-29T01:05:29Z", "place": "prova.giro@1/registra", "data": {"operation": "edilizia.registra"}}
-    timeline.print_table(timeline.timeline([one | {"path": "mappali[2]/registra"}, one | {"path": "registra"}, one]))
-    told = [line.rpartition("  ")[2] for line in capsys.readouterr().out.splitlines() if "refused" in line]
-    assert told == ["prova.giro@1/registra, item 3 of mappali", "prova.giro@1/registra", "prova.giro@1/registra"]
-
-
-@pytest.mark.parametrize(
-    ("width", "shown"),
-    [
-        (200, ["{0}/apri", "{0}/registra-pagamento", "{1}/apri", "{1}"]),
-        (80, ["{0}", "/apri", "/registra-pagamento", "{1}", "/apri", "{1}"]),
-    ],
-)
-def test_a_narrow_terminal_breaks_no_name_in_a_timeline(monkeypatch, capsys, width, shown):
-    """Eighty columns are what most terminals have: a route is named where it is another one than above."""
-    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=width, highlight=False, color_system=None))
-    routes = "edilizia.presenta-pratica@1", "pagamenti.ricevuta@1"
-    one = {"kind": "answered", "time": "2026-11-29T01:05:29Z", "data": {"operation": "edilizia.registra-pagamento"}}
-    places = f"{routes[0]}/apri", f"{routes[0]}/registra-pagamento", f"{routes[1]}/apri", routes[1]
-    timeline.print_timeline([one | {"place": place} for place in places])
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[-1] for line in lines if line and line[-1].startswith(("/", *routes))] == [name.format(*routes) for name in shown]
-    assert sum("edilizia.registra-pagamento" in line for line in lines) == len(places)
-
-
 def test_a_narrow_terminal_cuts_no_name_or_figure_of_top(bus, monkeypatch):
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=30, highlight=False, color_system=None))
     out = bus("top", "--once")[1]
@@ -521,18 +494,6 @@ def test_who_sent_a_message_reads_it_too_for_a_purpose(bus, tmp_path):
     assert (told["body"], told["reply"]) == ({"nome": "Edda"}, {"saluto": "ciao Edda"})
 
 
-@pytest.mark.parametrize("term", ["xterm", "dumb"])
-def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys, term):
-    """``dumb``: that of an editor."""
-    monkeypatch.setenv("TERM", term)
-    run = {"id": "01a22374-a91e-7346-aafc-e8141f01f5e0", "opened": "2026-11-28T18:39:37Z", "state": "dead", "reason": "call.refused"}
-    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=80, highlight=False, color_system=None))
-    timeline.print_runs([run | {"place": "edilizia.presenta-pratica@1/registra-pagamento"}])
-    out = capsys.readouterr().out
-    assert "edilizia.presenta-pratica@1/registra-pagamento" in out
-    assert "call.refused" in out
-
-
 def test_a_terminal_obeys_nothing_of_what_another_system_said(bus, monkeypatch):
     """Its title, its clipboard, lines over other lines; into a file, or a pipe, goes what crossed the border."""
     said = "<e>\x1b]0;padrone\x07 perché\u202e\r\n\tfine</e>".encode()
@@ -540,20 +501,6 @@ def test_a_terminal_obeys_nothing_of_what_another_system_said(bus, monkeypatch):
     assert bus("dead", "evidence", "RUN", "ID", "--purpose", "prova")[1].encode() == said
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert bus("dead", "evidence", "RUN", "ID", "--purpose", "prova")[1] == "<e>\\x1b]0;padrone\\x07 perché\\u202e\n\tfine</e>\n"
-
-
-def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
-    """Places of a search are names of fields, and keys of a case values, that a portal sent."""
-    message = {"time": "2026-11-28T18:39:37Z", "id": "m", "type": "a.b", "sender": "portale", "places": ["/dati/[/b]", "/dati/:key:\x1b"]}
-    print_found({"found": [message], "opened": 1, "unreadable": 0, "unseen": 0, "next": None}, "messages")
-    nothing: dict[str, list[str]] = {"messages": [], "timeline": [], "runs": []}
-    timeline.print_case({"case": "c", "state": "done", "keys": [{"name": "istanza", "value": "A\u202e1\x07"}], **nothing})
-    shown = {"id": "m", "type": "a.b", "state": "done", "time": "2026-11-28T18:39:37Z", "sender": "portale", "runs": []}
-    timeline.print_message(shown | {"body": {"nota": "perché\u202e \x9b2J [/b] \n\x1b"}})
-    out = capsys.readouterr().out
-    assert r'''"nota": "perché\u202e \x9b2J [/b] \n\u001b"''' in out
-    assert "/dati/[/b], /dati/:key:\\x1b" in out
-    assert "istanza       A\\u202e1\\x07" in out
 
 
 @pytest.mark.parametrize("command", ["--help", "--version", "runs list --limit 500", "services", "dead show --help", "log search"])
