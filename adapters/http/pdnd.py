@@ -27,7 +27,7 @@ from adapters.http.link import Link
 from adapters.http.message import Reply, inflated
 from adapters.http.outcome import errors, reason, retry_after_of
 from adapters.shapes import WebAddress
-from bus.adapter import Call, Caution, LocalFile, LocalFileOrNone, Settings, Text, Unreachable
+from bus.adapter import Call, Caution, LocalFile, LocalFileOrNone, Settings, Text, Unreachable, Wire
 from bus.network import Proxy
 
 EARLY = 60.0
@@ -109,12 +109,13 @@ class Vouchers:
             "grant_type": "client_credentials",
         }
         line = f"POST {urlsplit(self.settings.url).path}"
-        reply = self._exchange(urlencode({**form, "client_assertion": assertion}).encode(), ctx.left)
-        ctx.wire("out", urlencode({**form, "client_assertion": _unsigned(assertion)}).encode(), _FORM, line)
+        shown = urlencode({**form, "client_assertion": _unsigned(assertion)}).encode()
+        reply = self._exchange(urlencode({**form, "client_assertion": assertion}).encode(), Wire("out", shown, _FORM, line), ctx)
         said = _said(reply)
         token = said.get("access_token")
-        shown = json.dumps({**said, "access_token": _unsigned(token)}).encode() if isinstance(token, str) else reply.body
-        ctx.wire("in", shown, reply.headers.get("content-type", "application/octet-stream"), f"{reply.status} {line}")
+        given = json.dumps(said | {"access_token": _unsigned(str(token))}).encode()
+        media = reply.headers.get("content-type", "application/octet-stream")
+        ctx.wire("in", given if reply.status == 200 else reply.body, media, f"{reply.status} {line}")
         if reply.status != 200:
             raise _refused(reply, said, ctx)
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or str(said.get("token_type", "")).lower() != "bearer":
@@ -123,14 +124,18 @@ class Vouchers:
         seconds = float(lasts) if isinstance(lasts, int) and not isinstance(lasts, bool) else 0.0
         return _Voucher(token, begun + seconds - min(EARLY, seconds / 10))
 
-    def _exchange(self, content: bytes, timeout: float) -> Reply:
+    def _exchange(self, content: bytes, asked: Wire, ctx: Call) -> Reply:
+        """``asked`` is kept as evidence where a byte left."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": _FORM, "User-Agent": "snodo"}
-        link = Link(connect=min(3.0, timeout), ca=self.settings.ca, proxy=self.proxy)
-        with crossing(timeout):
+        link = Link(ca=self.settings.ca, proxy=self.proxy)
+        with crossing(ctx.left) as going:
             try:
                 reply = link.exchange("POST", self.settings.url, content, headers, limit=MOST_BYTES, fresh=True)
             except errors() as error:
                 raise _away(error) from None
+            finally:
+                if going.left:
+                    ctx.exchanges.append(asked)
         if reply.failed is not None:
             raise _away(reply.failed)
         return reply

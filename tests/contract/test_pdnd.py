@@ -89,6 +89,7 @@ class TestEserviceBehindPdnd(Eservice):
         communicated = {"ente": "asl_demo", "oggetto": "x", "contenuto": {"a": 1}}
         late = attempt(adapter, "trasmetti-comunicazione", communicated, timeout=1.0)
         assert (type(late.error), late.seconds < 3) == (Unreachable, True)
+        assert [one.note for one in late.ctx.exchanges] == ["POST /token.oauth2"], "it left"
         simulator.clear()
         simulator.wait_until_quiet()
         away = self.build({"url": simulator.url, "pdnd": asked_of(f"http://127.0.0.1:{free_port()}")})
