@@ -107,7 +107,7 @@ class Activation:
             except Conflict:
                 self.look()
             except RulesError as error:
-                self._log.error("activation.failed", sentence=error.sentence, hint="the rules of before stay in force")
+                self._log.error("activation.failed", sentence=error.sentence, hint="the earlier rules stay in force")
 
     def _start(self, folder: Path, why: str) -> None:
         self._propose(files_of(folder), _Wish("started", "bus", {"text": why}), folder)
@@ -182,7 +182,7 @@ class Activation:
         """Types and routes that are gone from the files, and that runs in flight still wait for or send to, by edition; and of types that
         are otherwise in the files the editions in which they were not, the newest first, since such runs may send them as they were.
 
-        What goes now is carried in any case, since another process may be accepting under the rules of before in this very moment; it
+        What goes now is carried in any case, since another process may be accepting under the earlier rules at this very moment; it
         ends with a later activation, when nothing in flight needs it.
         """
         if now is None:

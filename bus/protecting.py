@@ -1,7 +1,7 @@
 """Across the revision that sealed payloads: up, tables are made again with tokens; down, what is sealed is laid open for older programs.
 
 A payload that was laid open keeps its nonce, and what was sealed with it is sealed with it again to the same bytes: commitments hold.
-What a program of before wrote has no key. It stays as it is, and is deleted with the person it is about.
+What an older program wrote has no key. It stays as it is, and is deleted with the person it is about.
 
 Either way has two transactions, the other one of the schema. A mark in the database says that one of the two is done, so that whatever
 ended a migration between them, the same command, or the way back, goes on; no process of the bus starts meanwhile (`bus.app.unlock`).

@@ -18,7 +18,7 @@ from bus.adapter import Contract
 from bus.clock import ROME
 
 _AS_TODAY = 1996
-"""Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes midnights of before an hour early."""
+"""Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes earlier midnights an hour early."""
 
 
 class Question(Contract):

@@ -115,7 +115,7 @@ def _apart(tx: Tx, stored: StoredTree, leaves: Sequence[int], size: int) -> dict
 
 
 def _in_force(tx: Tx, first: int, last: int) -> dict[int, bytes]:
-    """The records of the rules that were in force meanwhile: the newest one of before, and those since."""
+    """The records of the rules that were in force meanwhile: the newest of the earlier ones, and those since."""
     rows = tx.all("records_of_rules", last=last)
     before = [row for row in rows if row["seq"] < first][-1:]
     return {row["seq"]: bytes(row["content"]) for row in (*before, *(row for row in rows if row["seq"] >= first))}

@@ -65,7 +65,7 @@ def _whole(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
 
 def _told(shown: dict[str, Any]) -> None:
     for one in shown["kinds"]:
-        print(f"{one['kind']:<13}" + (f"of before {one['before'][:10]}" if one["before"] else "kept for ever: the settings say no time"))
+        print(f"{one['kind']:<13}" + (f"from before {one['before'][:10]}" if one["before"] else "kept for ever: the settings say no time"))
         for row in one["months"]:
             print(f"  {row['month']}  {row['things']:>8,}  {HELD.get(row['held'], row['held'])}")
         if one["before"] and not one["months"]:

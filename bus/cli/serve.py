@@ -87,7 +87,7 @@ def _serve(role: str, config: Path, host: str, port: int | None, *, json: bool, 
 def _told_of_files(error: RulesError | None) -> None:
     from bus.source import render
 
-    bad = f"{render(error.findings)}\n\n{error.sentence}; the rules of before stay in force" if error else ""
+    bad = f"{render(error.findings)}\n\n{error.sentence}; the earlier rules stay in force" if error else ""
     print(bad or "the files are in force now", file=sys.stderr, flush=True)
 
 

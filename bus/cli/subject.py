@@ -84,7 +84,7 @@ def _waiting(shown: dict[str, Any]) -> None:
 
 def _done(shown: dict[str, Any]) -> None:
     print(f"erased: {counted(shown['messages'], 'message')}, {counted(shown['files'], 'file')}; record {shown['record']}")
-    if shown.get("lost"):  # a bus of before does not tell
+    if shown.get("lost"):  # an older bus does not tell
         print(
             f"  but {counted(len(shown['lost']), 'file')} missing or damaged, and no key is known: a copy in a backup can still be opened"
             "\nnext: delete from every backup of the folder of attachments: " + ", ".join(shown["lost"])

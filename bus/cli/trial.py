@@ -155,7 +155,7 @@ def _say_cut(made: Cut) -> None:
     print(f"names, codes and addresses replaced: {made.replaced}; read its texts before others do", file=sys.stderr)
     if not made.same:
         asked = ", ".join(made.asked) or "nothing"
-        print(f"the run of then asked {asked}: under the rules in the folder the test goes another way", file=sys.stderr)
+        print(f"the original run asked {asked}: under the rules in the folder the test goes another way", file=sys.stderr)
 
 
 def _out_of_the_log(reader: Reader, name: str) -> tuple[Evidence, str]:

@@ -38,7 +38,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "replayed": ("◉", "replayed by {actor}"),
     "erasure": ("○", "a person's data asked to be erased by {actor}"),
     "erased": ("○", "a person's data erased by {actor}"),
-    "disposed": ("○", "{what} of before {before} destroyed, as they were too old, by {actor}"),
+    "disposed": ("○", "{what} from before {before} destroyed, as they were too old, by {actor}"),
     "keys": ("§", "these keys sign from now on"),
 }
 """Sign and sentence for each kind of `bus.log.record.KINDS`."""

@@ -90,7 +90,7 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
 
 
 def authority(at: Surroundings) -> Iterator[Verdict]:
-    """The root certificates by which time stamps are verified: read as each stamp reads them. Those of before need not be good any more."""
+    """The root certificates by which time stamps are verified: read as each stamp reads them. Earlier ones need not be good any more."""
     stamps = at.settings.anchors.timestamps
     if stamps is None:
         return

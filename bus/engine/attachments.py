@@ -106,7 +106,7 @@ class Attachments:
             with contextlib.suppress(FileNotFoundError):
                 return self._unsealed(self._path(sha256))
             with contextlib.suppress(FileNotFoundError):
-                return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
+                return (self.folder / sha256[:2] / sha256).open("rb")  # how older files were named, which were not sealed
         self.assure()
         raise NotFound("there is no such attachment", code="attachment.unknown", hint="send the file first: POST /attachments")
 

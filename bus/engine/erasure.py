@@ -208,7 +208,7 @@ def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
 
 
 def keys_told(tx: Tx, files: Collection[str]) -> dict[str, int]:
-    """The keys of files as the log tells them, by token: for those that are damaged or missing. Records of before tell none."""
+    """The keys of files as the log tells them, by token: for those that are damaged or missing. Older records tell none."""
     told = (record.data for record in log.every_of_kinds(tx, {"attached"}))
     return {data["file"]: data["key"] for data in told if "key" in data and data["file"] in files}
 
@@ -283,7 +283,7 @@ def _texts_of(tx: Tx, found: Reach) -> list[str]:
 
 
 def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:
-    """The keys of payloads. One of before keys has none: its row is deleted."""
+    """The keys of payloads. One from before there were keys has none: its row is deleted."""
     numbers = log.keys_of(tx, payloads)
     for identity, number in numbers.items():
         if number is None:

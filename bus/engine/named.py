@@ -65,7 +65,7 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
         closed += [row["id"]] if text is None else []
         if text is None and "intake" not in record.data:
-            continue  # of before records told keys: nothing tells any more which ones it had
+            continue  # from before records told keys: nothing says any more which it had
         wrong = here ^ (_names(record, names_of(tx.keys, record, text)) | (given[row["id"]] if text is not None else set()))
         if not wrong or (_is_gone(tx, row["id"]) and here == _names(record, names_of(tx.keys, record, None))):
             continue

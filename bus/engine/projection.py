@@ -74,7 +74,7 @@ def project(tx: Tx, record: Record, values: Values) -> None:
 
 
 def rebuild(tx: Tx) -> None:
-    """Make all projections again from the log alone. Claims of before are void, and no run passes for one that never began."""
+    """Make all projections again from the log alone. Claims from before are void, and no run passes for one that never began."""
     fence = tx.all("highest_fence")[0]["fence"] + 1
     for table in TABLES:
         tx.do(f"forget_{table}")

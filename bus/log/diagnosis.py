@@ -123,7 +123,7 @@ def are_octets(value: object) -> TypeGuard[bytes | bytearray | memoryview]:
 
 
 def not_cosigned(found: Note, size: int, said: Checkpoint, origin: str) -> Fault:
-    """Of a witness that changed its key all cosignatures of before are by another one, which the auditor must know too."""
+    """All earlier cosignatures of a witness that changed its key are by another one, which the auditor must know too."""
     what = f"what is stored as the cosigned checkpoint of {size:,} records"
     by = ", ".join(f"{one.name} ({one.key_id.hex()})" for one in found.signatures)
     hint = f"signed by: {by}; if the witness changed its key, give every key that it ever had, each with --witness-key"

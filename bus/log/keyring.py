@@ -6,7 +6,7 @@ Keys are made a block at a time, ahead of their use, and are durable before anyb
 that ends leaves the rest of its blocks unused.
 
 The number of a block is the millisecond in which it was made, or the one after the largest, so that an old copy of the key store, put
-in its place, gives out no number that was given out since: what destroys a key of then would destroy one of now.
+in its place, gives out no number that was given out since: destroying the old key of that number would destroy the new one.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
 
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
-    """Those of some payloads that are there, by id, each with the number of its key; None for one of before payloads were sealed."""
+    """Those of some payloads that are there, by id, each with the number of its key; None for one from before payloads were sealed."""
     rows = tx.all("payloads_there", payloads=listed(identities))
     return {row["id"]: sealing.key_number(sealing.nonce_of(row)) for row in rows}
 

@@ -8,8 +8,8 @@
     id       number of the key (8 bytes) ‖ SHA-256(nonce ‖ content), hex: the commitment in the record
 
 The last 32 bytes of the content commit to key and text: nobody can find another key, or another text, that fits the id. The number comes
-first so that what is said about one message lies together in the database, and new ones at the end. Ids of before have no number; a
-payload of before this scheme has a nonce of 32 bytes and its text as content. How content is protected is decided here and nowhere else.
+first so that what is said about one message lies together in the database, and new ones at the end. Earlier ids have no number; a
+payload from before this scheme has a nonce of 32 bytes and its text as content. How content is protected is decided here and nowhere else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NONCE = 24
 SEALED_NONCE = 33
 """Bytes of the nonce of a payload that is sealed."""
 OPEN_NONCE = 32
-"""Bytes of the nonce of a payload of before."""
+"""Bytes of the nonce of a payload from before there were keys."""
 TAG = 16
 """Bytes by which AES-GCM tells a changed ciphertext."""
 BINDING = 32
@@ -159,7 +159,7 @@ def matches(identity: str, nonce: bytes, content: bytes) -> bool:
 def divided(size: int, nonce: bytes, content: bytes) -> bool:
     """Whether nonce and content are parted where they were: the commitment is over both, one behind the other.
 
-    ``size`` is that of the text, as the record tells it. A nonce one byte shorter would pass for one of before payloads were sealed.
+    ``size`` is that of the text, as the record tells it. A nonce one byte shorter would pass for one from before payloads were sealed.
     """
     return (len(nonce), len(content)) in ((SEALED_NONCE, size + TAG + BINDING), (OPEN_NONCE, size))
 

@@ -36,7 +36,7 @@ _STRANGERS: Mapping[str, str] = {
 class _Told(NamedTuple):
     """What a page of records says of messages and runs: their columns, as they began (``opened``) too, and the line that said so last.
 
-    ``unsure``: runs of which it depends on records of before; ``binding``: lines that say what belongs to which case.
+    ``unsure``: runs of which it depends on older records; ``binding``: lines that say what belongs to which case.
     """
 
     messages: dict[str, dict[str, Any]]
@@ -97,7 +97,7 @@ def strangers(tx: Tx) -> None:
 def _known_again(tx: Tx) -> None:
     """Raises `Broken` for what would pass for a message that came before, though no message that was received is known by it.
 
-    Records of before told no tokens; the question to the database compares texts, and is asked about what is left.
+    Older records told no tokens; the question to the database compares texts, and is asked about what is left.
     """
     for row in tx.all("intake_keys_unfounded"):
         told = [parsed(one["content"])["data"] for one in tx.all("received_among", messages=listed([row["message"]]))]

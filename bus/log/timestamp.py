@@ -41,7 +41,7 @@ _CAUSES = (
 )  # fmt: skip
 """What the library and OpenSSL say of an answer, what it means, and what to do."""
 _ROOT = (
-    "is the root of whoever gave it in the file, also one of before? it takes several, one behind the other, and those between too "
+    "is the root of whoever gave it in the file, also an earlier one? it takes several, one behind the other, and those between too "
     "where the authority sends its own certificate alone"
 )
 _REASONS = (re.compile(r'Verify error: ([^"]+)"'), re.compile(r'reason: "([^"]+)"'))

@@ -136,7 +136,7 @@ def _matched(what: Literal["call", "message"], before: Sequence[Any], after: Seq
 
 
 def paired(before: Sequence[Any], after: Sequence[Any]) -> tuple[dict[int, Any], list[Any]]:
-    """Which of before each of after is, by position, the surest first; and those of before that are none of after."""
+    """Which earlier one each later one is, by position, the surest first; and the earlier ones that became none of the later."""
 
     def alike(old: Any, new: Any, *, here: bool, equal: bool) -> bool:
         (name, value), (other, content) = _said(old), _said(new)

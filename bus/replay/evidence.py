@@ -100,7 +100,7 @@ class Evidence:
         return None if stored is None else message_of(stored["envelope"], stored["body"])
 
     def keys(self, identity: str) -> Mapping[str, str] | None:
-        """The business keys of a message; None: erased, or of before they were kept with it."""
+        """The business keys of a message; None: erased, or from before they were kept with it."""
         stored = self._stored(identity)
         return None if stored is None or "keys" not in stored else stored["keys"]["case"]
 

@@ -337,7 +337,7 @@ class _Life:
             self._compare_taken(ask, parsed(recorded))
 
     def _compare_taken(self, ask: Call, recorded: JsonValue) -> None:
-        """By what the adapter of today makes of both: it says what the rules leave to it, and need not be the one of then."""
+        """By what the adapter of today makes of both: it says what the rules leave to it, and need not be the one that was made then."""
         operation = self.operations.get(ask.operation)
         if operation is None:
             sentence = f"no adapter declares {ask.operation}: its request cannot be compared"

@@ -283,7 +283,7 @@ SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state
 -- name: leave_alone
 UPDATE runs SET lease = :until WHERE id IN :list(runs) AND fence = 0 AND owner IS NULL
 
--- Something came of the claim: nothing of before counts against them.
+-- Something came of the claim: nothing earlier counts against them.
 -- name: forget_strikes
 UPDATE runs SET strikes = 0 WHERE id IN :list(runs)
 
@@ -524,7 +524,7 @@ WHERE m.id > :after AND m.id < :until AND m.time < :before ORDER BY m.id LIMIT :
 -- name: files_to_dispose
 SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY file HAVING max(time) < :before ORDER BY file LIMIT :most
 
--- Ids of before payloads were sealed do not begin with the number of a key, which is far below this bound.
+-- Ids from before payloads were sealed do not begin with the number of a key, which is far below this bound.
 -- name: sealed_payload_after
 SELECT id FROM payloads WHERE id > :after AND id < '01' AND length(id) = 80 ORDER BY id LIMIT 1
 -- name: payloads_there

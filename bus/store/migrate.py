@@ -1,7 +1,7 @@
 """Migrations: from one revision of the schema to another and back, with the work that is in flight. For `bus migrate` alone.
 
 All of a migration is one transaction. Processes of the bus must be stopped: each holds the database while it runs, and a migration
-takes it for itself. Waiting, ready and dead runs, open waits and the log stay as they are; leases of before are void.
+takes it for itself. Waiting, ready and dead runs, open waits and the log stay as they are; leases from before are void.
 """
 
 from __future__ import annotations

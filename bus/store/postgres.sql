@@ -62,7 +62,7 @@ SELECT r.id FROM runs r WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = 
   AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
 ORDER BY r.id LIMIT 1
 
--- The key of a case stands in a record of the case, or names a person and is not strong; records of before tokens (revision 5) tell none.
+-- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
 -- name: keys_unfounded
 SELECT k.name, k.case_id FROM case_keys k WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id

@@ -28,7 +28,7 @@ SELECT id, role, host, pid, version, rules, seen FROM processes ORDER BY role, h
 -- name: folder_of_attachments
 SELECT value FROM marks WHERE name = 'attachments'
 
--- Files of before payloads were sealed lie under other names.
+-- Files from before payloads were sealed lie under other names.
 -- name: newest_attachments
 SELECT file FROM attachments WHERE length(payload) = 80 ORDER BY time DESC, file LIMIT 100
 

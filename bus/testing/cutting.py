@@ -1,6 +1,6 @@
 """A route test cut out of the log: what came in, what the systems did and what time brought, with invented people; what must come of it.
 
-What the test expects is what the rules make of the invented people, played once; that the run of then went the same way (the same calls
+What the test expects is what the rules make of the invented people, played once; that the original run went the same way (the same calls
 in order) is looked at, and said where it is not so.
 """
 
@@ -37,7 +37,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A test as a map, the way of then (operations asked in order), and whether the test goes the same; ``replaced``: names and codes."""
+    """A test as a map, the original way (operations asked in order), and whether the test goes the same; ``replaced``: names and codes."""
 
     test: JsonObject
     route: str

@@ -46,7 +46,7 @@ async def rollback(call: Call) -> Answer:
         raise Invalid("`to` says which rules and `steps` how many back", code="input.invalid", hint="say one of the two")
     if steps < 1:
         raise Invalid("steps must be 1 or more", code="input.invalid", hint="1 goes back to the rules before these")
-    hint = "these are the files of then, out of the log: what they need is not here any more; go back to others"
+    hint = "these are the files as they were then, out of the log: what they need is not here any more; go back to others"
     return await _change(
         call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body, hint
     )

@@ -295,7 +295,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Erased": {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER, "lost": _array(TEXT)},
     "Age": {
         "kind": _one(KINDS),
-        "before": {**TIME, "nullable": True, "description": "What is of before then may go; null: it is kept for ever."},
+        "before": {**TIME, "nullable": True, "description": "What is older than that may go; null: it is kept for ever."},
         "months": _array(
             _object({"month": TEXT, "held": TEXT, "things": NUMBER, "payloads": NUMBER}),
             "`held` is empty for what goes, else why it does not: open, recent, minimum.",
