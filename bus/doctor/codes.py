@@ -55,7 +55,9 @@ CODES: dict[str, Code] = {
         "bus keys new NAME --role portal",
     ),
     "doctor.rules": Code(
-        "Routes, mappings, types, tables, services; wrong when one has an error.", "the bus does not start with them", "bus validate"
+        "Routes, mappings, types, tables and services in the folder, not those in force; wrong when one has an error.",
+        "they cannot be put in force, and a bus that has no others yet does not start",
+        "bus validate",
     ),
     "doctor.adapters": Code("The settings of each adapter.", "the bus does not start with them", "see the README of the adapter"),
     "doctor.address": Code(

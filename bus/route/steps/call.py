@@ -24,7 +24,7 @@ class Call(StepModel):
     as_: Name | None = Field(default=None, alias="as", description="Name under which later steps see the answer")
     case: dict[str, Expression] = Field(default_factory=dict, description="Business keys of the case learnt from the answer")
     timeout: ExactDuration | None = Field(default=None, description="Longest wait for the answer, instead of the operation's own")
-    retry: RetryModel | None = Field(default=None, description="How often to try; not for a `once` operation")
+    retry: RetryModel | None = Field(default=None, description="How often to try, 5 times in all when not said; not for a `once` operation")
     on_error: list[ClauseModel] = Field(default_factory=list, description="What to do when it fails; `error` has kind, code and sentence")
     dead_on: Annotated[str | list[str] | None, AfterValidator(_accepted)] = Field(
         default=None, description="Refusals that need a person (a dead letter), besides those of `on_error`: a list of codes, or `any`"
