@@ -244,17 +244,26 @@ def _itself(tx: Tx, identity: str) -> list[dict[str, Any]]:
     return [] if row is None or log.is_erased(tx, identity) else [{"message": identity, "case_id": row["case_id"]}]
 
 
-def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:
+def _nobody_waits_for(tx: Tx, files: Collection[str], now: dt.datetime) -> None:
     """Raises `Conflict` for a file that came again just now: the message that will name it may be about somebody else."""
-    for file in files:
-        messages = [tx.one("message", id=row["message"]) for row in tx.all("enclosures_of_file", file=file)]
-        named = max((row["time"] for row in messages if row is not None), default="")
-        sent = {row["payload"]: row["time"] for row in tx.all("attachments_of_file", file=file)}
-        told = tx.all("payloads_named", ids=listed(sent))
-        again = max((sent[row["id"]] for row in told if row["message"] is None), default="")  # else a system gave it for that message
-        if again > named and moment_of(again) > now - ABANDONED:
-            hint = f"confirm again after {text_of(moment_of(again) + ABANDONED)}"
-            raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)
+    enclosed, sent = (tx.all(query, files=listed(files)) for query in ("enclosures_of_files", "attachments_of_files"))
+    times = {row["id"]: row["time"] for row in tx.all("messages_by_id", messages=listed({row["message"] for row in enclosed}))}
+    named = _latest((row["file"], times.get(row["message"], "")) for row in enclosed)
+    told = tx.all("payloads_named", ids=listed(row["payload"] for row in sent))
+    uploads = {row["id"] for row in told if row["message"] is None}  # else a system gave it for that message
+    again = _latest((row["file"], row["time"]) for row in sent if row["payload"] in uploads)
+    last = max((time for file, time in again.items() if time > named.get(file, "")), default="")
+    if last and moment_of(last) > now - ABANDONED:
+        hint = f"confirm again after {text_of(moment_of(last) + ABANDONED)}"
+        raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)
+
+
+def _latest(times: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The last time of each."""
+    found = dict[str, str]()
+    for one, time in times:
+        found[one] = max(found.get(one, ""), time)
+    return found
 
 
 def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> list[int]:
@@ -278,7 +287,7 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
 def _texts_of(tx: Tx, found: Reach) -> list[str]:
     """The payloads that hold what is erased."""
     records = [one for one in log.of_messages(tx, found.messages) if one.kind not in APART]
-    files = [row["payload"] for file in found.files for row in tx.all("attachments_of_file", file=file)]
+    files = [row["payload"] for row in tx.all("attachments_of_files", files=listed(found.files))]
     return [*[held.id for record in records for held in record.payloads], *files]
 
 

@@ -460,6 +460,9 @@ SELECT file, sender, payload, time FROM attachments WHERE file = :file AND (:sen
 -- name: attachments_of_file
 SELECT file, sender, payload, time FROM attachments WHERE file = :file ORDER BY sender
 
+-- name: attachments_of_files
+SELECT file, payload, time FROM attachments WHERE file IN :list(files)
+
 -- name: drop_attachment
 DELETE FROM attachments WHERE file = :file
 
