@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +26,7 @@ from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLa
 from bus.log import log, stream
 from bus.log.record import Record
 from bus.message import Attachment, is_file_name, new_id
-from bus.store import Key, Store, Tx
+from bus.store import Key, Store, Tx, listed
 
 NAME = ".snodo-folder"
 """The file that names the folder, so that processes on several machines can tell whether theirs is the same."""
@@ -37,6 +38,9 @@ CHUNK = 1 << 18
 TOO_LARGE, SPLIT = "attachment.too-large", "split it, or ask the operator"
 NAMED = 1000
 """Messages with a file that one record of a look at it names; a record has a bound (`bus.log.record.LONGEST`)."""
+
+DROPPED = 50
+"""Files removed in one transaction: meanwhile nobody else writes."""
 
 
 class Attachments:
@@ -235,15 +239,17 @@ class Attachments:
 
     def drop(self, tokens: Sequence[str], keys: Collection[int]) -> None:
         """Remove files whose ``keys`` were destroyed; those that came again this very moment stay."""
+        gone = {0, *keys}
 
-        def work(tx: Tx) -> None:  # nobody else gives a file its place meanwhile, where there is one
-            for token in tokens:
+        def work(tx: Tx, some: Sequence[str]) -> None:  # nobody else gives a file its place meanwhile, where there is one
+            again = {row["file"] for row in tx.all("attachments_of_files", files=listed(some))}
+            for token in some:
                 place = self.place(token)
-                if not tx.all("attachments_of_file", file=token) and place.exists() and (self.key_of(token) or 0) in {0, *keys}:
+                if token not in again and place.exists() and (self.key_of(token) or 0) in gone:
                     place.unlink()
 
-        if tokens:
-            self._store.write(work).result()
+        for at in range(0, len(tokens), DROPPED):
+            self._store.write(partial(work, some=tokens[at : at + DROPPED])).result()
 
     def discard(self, temporary: Path, key: Key) -> None:
         """Throw away a file that got no place, with its key; what fails there is left to `clear`, and hides no other error."""

@@ -16,7 +16,7 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.engine.accesses import Looker
-from bus.engine.attachments import LEFT, NAME, Attachments
+from bus.engine.attachments import DROPPED, LEFT, NAME, Attachments
 from bus.errors import Erased, StoreError, TooLarge
 from bus.log import log, payload, stream
 from bus.log.keyring import Keyring
@@ -181,6 +181,18 @@ def test_of_a_file_that_two_send_at_the_same_moment_one_key_is_left_which_opens_
             assert stream.opened(reading, files._store.keys).read() == b"BNCNNA80A41B429E"
     assert files.open(digest).read() == b"BNCNNA80A41B429E"
     assert [files._store.keys.is_gone(key) for key in (first, other)].count(False) == 1  # type: ignore[attr-defined]
+
+
+def test_the_files_of_a_person_who_sent_many_are_removed_some_at_a_time(files: Attachments) -> None:
+    """Whoever sends meanwhile waits for some of them, and not for all."""
+    names, keys = [f"{number:022}" for number in range(2 * DROPPED + 1)], files._store.keys
+    for name in names:
+        files.place(name).parent.mkdir(exist_ok=True)
+        files.place(name).touch()
+    before = files._store.describe()["commits"]
+    files.drop(names, [keys.fresh().id])
+    assert files._store.describe()["commits"] - before == 3
+    assert not any(files.place(name).exists() for name in names)
 
 
 def test_a_file_that_is_erased_while_it_comes_again_is_there_and_what_was_of_it_is_not(
