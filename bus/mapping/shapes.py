@@ -41,12 +41,13 @@ def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | N
             here = here.get("items", {})
             continue
         fields, others = here.get("properties", {}), here.get("additionalProperties")
-        unnamed = not by_pattern(here, piece)
         if piece in fields:
             here = fields[piece]
-        elif others is False and unnamed:
+        elif by_pattern(here, piece):
+            return None
+        elif others is False:
             return position, sorted(fields)
-        elif isinstance(others, dict) and unnamed:
+        elif isinstance(others, dict):
             here = others
         else:
             return None
@@ -55,8 +56,8 @@ def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | N
 
 def by_pattern(schema: Mapping[str, Any], name: str) -> list[Any]:
     """What a schema says of a field by patterns of its name."""
-    told = schema.get("patternProperties", {})
-    return [one for pattern, one in told.items() if jsonschema_rs.is_valid({"pattern": pattern}, name)]
+    told = schema.get("patternProperties")
+    return [one for pattern, one in told.items() if jsonschema_rs.is_valid({"pattern": pattern}, name)] if told else []
 
 
 def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
@@ -79,8 +80,11 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
 
 def _field_of(schema: Mapping[str, Any], name: str) -> Any:
     """The schema of a field, by its name or as the value of a map; {} where nothing is said of it."""
-    others = {} if "patternProperties" in schema else schema.get("additionalProperties", {})
-    return schema.get("properties", {}).get(name, others if isinstance(others, dict) else {})
+    fields = schema.get("properties", {})
+    if name in fields or "patternProperties" in schema:
+        return fields.get(name, {})
+    others = schema.get("additionalProperties")
+    return others if isinstance(others, dict) else {}
 
 
 def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) -> str:

@@ -235,8 +235,8 @@ class Paths:
 
     def _null_items(self, used: Used) -> None:
         """Items of a list that may be null, of which each is read as if it were not."""
-        for one in used.expression.references if not used.guarded else ():
-            read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.free and one.path[end - 1] == "[]"]
+        for one in (each for each in used.expression.references if each.free and "[]" in each.path and not used.guarded):
+            read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.path[end - 1] == "[]"]
             if place := next((found for found in read if self._null_item(found, used)), ()):
                 name = as_written(place[:-1])
                 hint = f"leave those out: {name}.filter(x, x != null), or ask of each: x == null ? … : …"
