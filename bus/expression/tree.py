@@ -257,6 +257,8 @@ class _Walker:
         path = path_of(node, bound)
         if path is None:
             return False
+        if kind_of(node) == "ident" and self._is_type(node) and node.ident.name not in bound:  # `string`, which is no name of the scope
+            return True
         tested = kind_of(node) == "select" and node.select.test_only
         free = not tested and not self.behind
         needed = free and not self.perhaps and node.id not in self.optional
@@ -361,6 +363,9 @@ class _Walker:
                 or (kind == "comprehension" and (node.id in self.optional or binds(node.comprehension, child)))
             ):
                 self.reading.loose_optional = self.positions[child.id]
+
+    def _is_type(self, node: Any) -> bool:
+        return node.id in self.types and self.types[node.id].HasField("type")
 
     def check_type(self, node: Any) -> None:
         """Look for a type among what a node gives: its value, or a part of it."""

@@ -132,7 +132,8 @@ class Target:
     def _alternatives(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         """Fields that are all known, and that no alternative of the contract takes together: what the nearest lacks, or takes not."""
         literals = {name: told for name, inner in value.items() if (told := self._told(inner, (*pointer, name))) is not None}
-        judged = [(form, *fits(form, value, literals)) for form in wanted[ALTERNATIVES]]
+        perhaps = {name for name, inner in value.items() if self._may_be_left_out(inner, (*pointer, name))}
+        judged = [(form, *self._judged(form, value, literals, perhaps)) for form in wanted[ALTERNATIVES]]
         if not all(missing or strange for _, missing, strange in judged):
             return
         form, missing, strange = min(
@@ -155,6 +156,19 @@ class Target:
                 self.report.report(
                     (*pointer, name), "target.unknown-field", f"{self.name} does not take the field `{place}`{beside}", hint, key=True
                 )
+
+    @staticmethod
+    def _judged(form: Any, value: dict[str, Any], literals: dict[str, Any], perhaps: set[str]) -> tuple[list[str], list[str]]:
+        """What the fields lack of an alternative, and those of them that it does not take; which are ``perhaps`` there, it may."""
+        missing, strange = fits(form, value, literals)
+        return missing, [name for name in strange if name not in perhaps]
+
+    def _may_be_left_out(self, value: Any, pointer: Pointer) -> bool:
+        """Whether a field may have no value: it stands under a condition, or is null at times."""
+        used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
+        if used is None:
+            return value is None or (isinstance(value, dict) and "$when" in value)
+        return "null" in used.expression.text or self.paths.null(used)
 
     def _told(self, value: Any, pointer: Pointer) -> Any:
         """The value of a literal; None of what is computed."""

@@ -211,7 +211,9 @@ def test_a_wrong_expression_is_explained_at_its_place(text: str, line: int, colu
     "text", ["type(body.a) == int", "type(body.a) in [int, double]", "[int, string].exists(t, t == type(body.a))", "type(type(1)) != int"]
 )
 def test_a_type_may_be_compared(text: str) -> None:
-    assert ENVIRONMENT.compile(text)({"body": {"a": 1}}) is True
+    compiled = ENVIRONMENT.compile(text)
+    assert compiled({"body": {"a": 1}}) is True
+    assert {"body"} >= compiled.names
 
 
 def test_an_expression_knows_the_paths_it_reads() -> None:
