@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from bus.adapter import Adapter, Caution
+from bus.adapter import Adapter, Caution, Settings
 from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -68,10 +69,19 @@ def addresses(at: Surroundings) -> Iterator[Verdict]:
     called: list[tuple[str, Iterable[tuple[str, Any]]]] = [(name, adapter.settings) for name, adapter in at.adapters.items()]
     called += [(name, [("url", url)]) for name, url in _vouching(at.settings.anchors)]
     found = [(address, settings) for name, settings in called for address in sorted(set(_addresses(name, settings)))]
+    found += [(address, by) for name, adapter in at.adapters.items() for address, by in _asked_first(name, adapter.settings)]
     if found:
         with ThreadPoolExecutor(len(found)) as pool:
             for verdicts in pool.map(lambda one: list(_reach(one[0], one[1], at.now())), found):
                 yield from verdicts
+
+
+def _asked_first(system: str, settings: Any) -> Iterator[tuple[Address, Any]]:
+    """Those who are asked before a system, as PDND for vouchers: each has settings within the system's, and goes by its proxy."""
+    for part, within in settings:
+        if isinstance(within, Settings):
+            by = SimpleNamespace(ca=getattr(within, "ca", None), proxy=getattr(settings, "proxy", None))
+            yield from ((address, by) for address in sorted(set(_addresses(f"{part} of {system}", within))))
 
 
 def _vouching(anchors: Anchors) -> Iterator[tuple[str, str]]:

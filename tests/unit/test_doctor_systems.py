@@ -55,11 +55,20 @@ def test_an_adapter_with_wrong_settings_is_wrong_and_the_others_are_looked_at(tm
 
 
 def test_what_can_be_lived_with_does_not_keep_the_bus_from_starting_and_is_not_told_so(tmp_path):
-    pdnd = {"client": "a", "kid": "b", "key": "nessuna.pem", "purpose": "c"}
+    pdnd = {"client": "a", "kid": "b", "key": "nessuna.pem", "purpose": "c", "url": "http://127.0.0.1:9/token"}
     found = examined(write(tmp_path, adapters={"esterni": {"url": "http://127.0.0.1:9", "pdnd": pdnd}}))
     [told] = [one for one in found["doctor.adapters"] if one.level == "warning"]
     assert told.what == "adapters.esterni: pdnd.key: no private RSA key can be read there: No such file or directory"
     assert told.why.startswith("the bus starts with it")
+
+
+def test_who_is_asked_before_a_system_is_looked_for_too(tmp_path):
+    with listening() as (port, heard):
+        pdnd = {"client": "a", "kid": "b", "key": "k.pem", "purpose": "c", "url": f"http://127.0.0.1:{port}/token.oauth2"}
+        found = examined(write(tmp_path, adapters={"esterni": {"url": f"http://127.0.0.1:{port}", "pdnd": pdnd}}))
+    told = [(one.level, one.what) for one in found["doctor.address"]]
+    assert told == [("ok", "esterni takes connections"), ("ok", "pdnd of esterni takes connections")]
+    assert heard == [b"", b""]
 
 
 def test_a_system_that_cannot_be_reached_is_a_doubt_not_an_error(tmp_path, capsys):
