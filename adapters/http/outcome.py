@@ -22,6 +22,11 @@ ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the addre
 """What is said of a redirection."""
 _SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 """Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
+_NGINX = {
+    b"<title>400 The SSL certificate error</title>": "the web server before it does not take our certificate",
+    b"<title>400 No required SSL certificate was sent</title>": "the web server before it wants a certificate of ours",
+}
+"""How nginx says what others say by ending the connection; what came with it is passed on to nobody."""
 _FILES = "a file of certificates that the settings name"
 _REASONS = {
     "NoConnection": "no connection in time",
@@ -36,6 +41,18 @@ _REASONS = {
 }
 
 
+class NotLetIn(OSError):
+    """A web server before the system has looked for our certificate, and passed nothing on."""
+
+
+def let_in(reply: Reply) -> Reply:
+    """The reply; raises `NotLetIn` for one that is none of the system, since nginx did not let us in."""
+    why = next((why for page, why in _NGINX.items() if reply.status == 400 and page in reply.body), "")
+    if why:
+        raise NotLetIn(why)
+    return reply
+
+
 def errors() -> tuple[type[Exception], ...]:
     """What an exchange that failed may raise; a function, because ``requests`` is slow to import."""
     import requests
@@ -47,7 +64,7 @@ def errors() -> tuple[type[Exception], ...]:
 def shut_out(error: Exception) -> bool:
     """Whether the system does not take our certificate, or that we have none."""
     cause = error.__cause__ or error
-    return isinstance(cause, ssl.SSLError) and _SHUT_OUT.search(cause.reason or "") is not None
+    return isinstance(error, NotLetIn) or (isinstance(cause, ssl.SSLError) and _SHUT_OUT.search(cause.reason or "") is not None)
 
 
 def reason(error: Exception) -> str:
@@ -55,7 +72,7 @@ def reason(error: Exception) -> str:
     cause = error.__cause__ or error  # urllib3 wraps what the system said
     if isinstance(error, Unsendable):
         return f"the request cannot be written: {error}"
-    if isinstance(error, NoWay):
+    if isinstance(error, NoWay | NotLetIn):
         return str(error)
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed: {_said_by_tls(cause)}"

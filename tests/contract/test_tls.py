@@ -13,13 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters.anagrafe.adapter import Anagrafe
 from adapters.http.client import RestClient, RestSettings
 from adapters.notifiche.adapter import Notifiche
+from adapters.pagopa.inbound import CONTRATTO as PAGOPA
 from adapters.protocollo.adapter import Protocollo
 from adapters.soap.adapter import Soap
-from bus.adapter import Call, InDoubt, Unreachable
+from adapters.soap.client import SoapClient
+from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt
 from tests.contract.tls_peer import peer, server_side, web
 from tests.unit.soap_peer import ASKED, OURS
 
+VERIFY = {
+    "idPA": "77777777777", "idBrokerPA": "77777777777", "idStation": "77777777777_01",
+    "qrCode": {"fiscalCode": "77777777777", "noticeNumber": "302000000000000000"},
+}  # fmt: skip
 MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica", "testo": "Buongiorno"}
 
 
@@ -203,3 +209,42 @@ def test_that_nobody_is_there_is_told_in_words():
         ask(port, None)
     assert told.value.cause == "the connection failed: Connection refused"
     assert "Connection refused" in str(attempt(mailer(port, "tls", None), "email", MAIL, timeout=30).error)
+
+
+def gate(title):
+    """nginx, which says in a page what it thinks of a certificate, or of a request."""
+
+    def talk(connection):
+        page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body><hr><center>nginx</center></body>\r\n</html>\r\n".encode()
+        connection.recv(65536)
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + page)
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("title", "why"),
+    [
+        ("400 The SSL certificate error", "the web server before it does not take our certificate"),
+        ("400 No required SSL certificate was sent", "the web server before it wants a certificate of ours"),
+    ],
+)
+def test_a_certificate_that_nginx_does_not_take_leaves_no_doubt_and_is_told_to_the_sysadmin(title, why):
+    """Others end the connection; a registration was left in doubt where ours had expired, and a REST system had not understood us."""
+    ctx = Call(key="", timeout=30, now=dt.datetime.now(dt.UTC))
+    with peer(gate(title)) as port, pytest.raises(Unreachable, match=why) as told:
+        RestClient(RestSettings(url=f"http://127.0.0.1:{port}")).send(ctx, "once", "POST", "/x", body={"a": 1})
+    assert (told.value.locked_out, told.value.cause, ctx.exchanges) == (True, why, [])
+    with peer(gate(title)) as port:
+        client = SoapClient(PAGOPA, f"http://127.0.0.1:{port}/x")
+        with pytest.raises(Unreachable, match=why) as told:
+            client.call("paVerifyPaymentNotice", VERIFY, ctx)
+    assert told.value.locked_out
+
+
+def test_another_page_of_nginx_is_what_it_was():
+    ctx = Call(key="", timeout=30, now=dt.datetime.now(dt.UTC))
+    with peer(gate("400 Bad Request")) as port, pytest.raises(Refused) as told:
+        RestClient(RestSettings(url=f"http://127.0.0.1:{port}")).send(ctx, "once", "POST", "/x", body={"a": 1})
+    assert (told.value.outside_code, told.value.locked_out) == ("HTTP_400", False)
