@@ -83,7 +83,7 @@ class SqliteConnection:
             make(path)
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
-        with _closed_on_failure(self._raw):
+        with _closed_on_failure(self._raw), _damage_in_words():
             _configure(self._raw, read_only=read_only)
 
     @property
@@ -223,6 +223,17 @@ def _closed_on_failure(connection: sqlite3.Connection | SqliteConnection) -> Ite
     except BaseException:
         connection.close()
         raise
+
+
+@contextmanager
+def _damage_in_words() -> Iterator[None]:
+    """What SQLite says of damaged tables may repeat the damage, and Python takes it for no text then."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        damaged = sqlite3.DatabaseError(error.object.decode(errors="backslashreplace"))
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
 
 
 def _any_text(raw: bytes) -> str:

@@ -55,6 +55,18 @@ def test_a_damaged_file_is_a_store_that_fails(tmp_path: Path) -> None:
             assert (told.value.code, "restore the backup" in told.value.hint) == ("store.failed", True)
 
 
+def test_damage_that_is_no_text_is_told_as_any_other(tmp_path: Path) -> None:
+    """SQLite repeats the tables' own words, in which a bit was flipped."""
+    open_store(f"sqlite:///{tmp_path}/a.db").close()
+    whole = (tmp_path / "a.db").read_bytes()
+    assert whole.count(b"CREATE TABLE records") == 1
+    (tmp_path / "a.db").write_bytes(whole.replace(b"CREATE TABLE records", b"CR\xc5ATE TABLE records"))
+    for opened in (open_reader, open_store):
+        with pytest.raises(StoreError, match=r"malformed database schema .*CR\\xc5ATE") as told:
+            opened(f"sqlite:///{tmp_path}/a.db")
+        assert "restore the backup" in told.value.hint
+
+
 def test_a_backup_is_not_opened_with_the_log_of_the_file_in_whose_place_it_was_put(tmp_path: Path) -> None:
     """A killed bus leaves its log. SQLite believes it beside any file, and the backup would be malformed for good."""
     path, log = tmp_path / "s.db", tmp_path / "s.db-wal"
