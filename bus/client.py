@@ -229,7 +229,20 @@ class Client:
         return content
 
     def _answer(self, status: int, fields: Mapping[str, str], content: bytes, needs: str = "") -> dict[str, Any]:
-        return _answer(status, fields, content, needs, self._base)
+        """The object that the bus answered; raises `ClientError` when it says no, or when no bus would answer so."""
+        try:
+            value = json.loads(content) if content else {}
+        except (ValueError, RecursionError):
+            raise _strange(status, fields, "that is not JSON") from None
+        if not isinstance(value, dict) or (status >= 300 and not value):
+            raise _strange(status, fields, "that is no JSON object" if content else "without content")
+        if self._base and value.get("code") == "input.not-found":
+            value["hint"] = f"is {self._base}, the path in the address of the bus, right? {value.get('hint', '')}".strip()
+        if status >= 300:
+            raise ClientError(status, value, _seconds(fields))
+        if needs and needs not in value:
+            raise _strange(status, fields, f"without {needs!r}")
+        return value
 
     def _below(self, path: str) -> str:
         """Where it is asked for: an address out of an answer (``links``) begins with the path of the bus already."""
@@ -401,22 +414,6 @@ def _seconds(fields: Mapping[str, str]) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _answer(status: int, fields: Mapping[str, str], content: bytes, needs: str = "", base: str = "") -> dict[str, Any]:
-    try:
-        value = json.loads(content) if content else {}
-    except (ValueError, RecursionError):
-        raise _strange(status, fields, "that is not JSON") from None
-    if not isinstance(value, dict) or (status >= 300 and not value):
-        raise _strange(status, fields, "that is no JSON object" if content else "without content")
-    if base and value.get("code") == "input.not-found":
-        value["hint"] = f"is {base}, the path in the address of the bus, right? {value.get('hint', '')}".strip()
-    if status >= 300:
-        raise ClientError(status, value, _seconds(fields))
-    if needs and needs not in value:
-        raise _strange(status, fields, f"without {needs!r}")
-    return value
 
 
 def _strange(status: int, fields: Mapping[str, str], how: str) -> ClientError:
