@@ -74,7 +74,7 @@ class Log(_Section):
 
     origin: str = Field(
         default="",
-        description="Name of the log in its checkpoints, such as `bus.comune.example/log`; for ever. Empty: `snodo/` and the fiscal code.",
+        description="Name of the log in its checkpoints, such as `bus.comune.example/log`; it never changes. Empty: `snodo/FISCAL_CODE`.",
         pattern=r"^[^\s+]*$",
     )
     key: File = Field(
@@ -131,7 +131,7 @@ class Timestamps(_Section):
     proxy: ProxyOrNone = None
     every: float = Field(default=3600, gt=0, le=_YEAR, description="Seconds between two stamps, while the log grows.")
     late: float = Field(
-        default=14_400, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a stamp before it is told."
+        default=14_400, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a stamp before that is reported."
     )
 
 
@@ -143,14 +143,14 @@ class DailyAnchor(_Section):
     )
     at: str = Field(
         default="00:00",
-        description="When the day ends, in Italy. It bears the date that most of it was: at `00:30` the one before, at `23:00` that one.",
+        description="When the day ends, in Italy. It bears the date that most of it had: at `00:30` the one before, at `23:00` that one.",
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
     )
     late: float = Field(
         default=108_000,
         gt=0,
         le=_YEAR,
-        description="Seconds for which a checkpoint may be without a protocol number before it is told; the default is 30 hours.",
+        description="Seconds for which a checkpoint may be without a protocol number before that is reported; the default is 30 hours.",
     )
 
 
@@ -160,7 +160,7 @@ class Anchors(_Section):
     witnesses: tuple[WitnessAt, ...] = Field(default=(), description="Witnesses, each asked to cosign the newest checkpoint.")
     every: float = Field(default=10, gt=0, le=_YEAR, description="Seconds between two turns in which they are asked, while the log grows.")
     late: float = Field(
-        default=600, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a cosignature before it is told."
+        default=600, gt=0, le=_YEAR, description="Seconds for which a checkpoint may be without a cosignature before that is reported."
     )
     timestamps: Timestamps | None = Field(default=None, description="Time stamps of checkpoints; without this there are none.")
     daily: DailyAnchor | None = Field(
@@ -265,8 +265,8 @@ class Circuit(_Section):
     after: int = Field(
         default=5, gt=0, description="Calls in a row that nobody answered, after which an adapter is not called for a while."
     )
-    pause: float = Field(default=1, gt=0, le=_DAY, description="How long the first while is; each trial in vain makes it twice as long.")
-    longest: float = Field(default=60, gt=0, le=_DAY, description="The longest while.")
+    pause: float = Field(default=1, gt=0, le=_DAY, description="How long it is left alone at first; each trial that fails doubles that.")
+    longest: float = Field(default=60, gt=0, le=_DAY, description="For how long at most.")
 
 
 class Engine(_Section):
@@ -284,7 +284,7 @@ class Engine(_Section):
     backlog: int = Field(
         default=200_000,
         gt=0,
-        description="Runs that may be due, but for those behind a dead letter; beyond it the doors answer 503 with `Retry-After`.",
+        description="How many runs may be due, not counting those behind a dead letter; beyond it the doors answer 503 with `Retry-After`.",
     )
     stop: float = Field(
         default=20,
@@ -298,7 +298,7 @@ _TERM = r"^([1-9][0-9]{0,3}[dwM]|[1-9][0-9]{0,2}y)$"
 
 
 class Retention(_Section):
-    """How long what was said is kept, by kind: `24M`, `10y`; what is not said is kept for ever. Records themselves never go."""
+    """How long what was said is kept, by kind: `24M`, `10y`; a kind without a time is kept for ever. Records themselves never go."""
 
     payloads: str | None = Field(
         default=None,
