@@ -20,11 +20,13 @@ WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigi
 SELECT r.id FROM jsonb_array_elements((:claims)::jsonb) j JOIN runs r ON r.id = j ->> 0 AND r.fence = (j ->> 1)::bigint
 WHERE r.owner = :owner FOR NO KEY UPDATE OF r
 
--- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
+-- Who can go on in the cases of some runs: they themselves, the first in line, who holds a lane. Whoever stands behind these is asked for when they leave.
 -- name: runs_behind
-SELECT r.id FROM runs r WHERE r.case_id = ANY (ARRAY(SELECT DISTINCT me.case_id FROM runs me
-  WHERE me.id = ANY (ARRAY(SELECT j ->> 0 FROM jsonb_array_elements((:claims)::jsonb) j))))
-  AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+WITH mine AS MATERIALIZED (SELECT me.id, me.case_id FROM runs me WHERE me.id = ANY (ARRAY(SELECT j ->> 0 FROM jsonb_array_elements((:claims)::jsonb) j)))
+SELECT r.id FROM runs r WHERE r.id = ANY (ARRAY(SELECT id FROM mine
+  UNION SELECT (SELECT f.id FROM runs f WHERE f.case_id = mine.case_id AND f.state = (SELECT 'ready') AND f.ordered = 1 ORDER BY f.turn LIMIT 1) FROM mine
+  UNION SELECT l.run FROM lanes l WHERE (SELECT h.case_id FROM runs h WHERE h.id = l.run) IN (SELECT case_id FROM mine)))
+AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
 
 -- The first in line of each of some cases.
 -- name: runs_first

@@ -21,10 +21,13 @@ WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), jso
 -- name: runs_held
 SELECT r.id FROM json_each(:claims) j JOIN runs r ON r.id = json_extract(j.value, '$[0]') AND r.fence = json_extract(j.value, '$[1]') WHERE r.owner = :owner
 
--- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
+-- Who can go on in the cases of some runs: they themselves, the first in line, who holds a lane. Whoever stands behind these is asked for when they leave.
 -- name: runs_behind
-SELECT DISTINCT r.id FROM json_each(:claims) j JOIN runs me ON me.id = json_extract(j.value, '$[0]') JOIN runs r ON r.case_id = me.case_id
-WHERE r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+WITH mine AS MATERIALIZED (SELECT me.id, me.case_id FROM json_each(:claims) j JOIN runs me ON me.id = json_extract(j.value, '$[0]'))
+SELECT r.id FROM runs r WHERE r.id IN (SELECT id FROM mine
+  UNION SELECT (SELECT f.id FROM runs f WHERE f.case_id = mine.case_id AND f.state = (SELECT 'ready') AND f.ordered = 1 ORDER BY f.turn LIMIT 1) FROM mine
+  UNION SELECT l.run FROM lanes l WHERE (SELECT h.case_id FROM runs h WHERE h.id = l.run) IN (SELECT case_id FROM mine))
+AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
 
 -- The first in line of each of some cases.
 -- name: runs_first

@@ -476,7 +476,9 @@ class StoreContract:
         claim(store, "taken")
         asked = {"claims": f'[["first",{row["fence"]}]]', "now": text_of(NOW)}
         settle(store, row)
-        assert sorted(ids(rows(store, "runs_behind", **asked))) == ["behind", "held"]
+        assert ids(rows(store, "runs_behind", **asked)) == ["behind"], "the others are told when it leaves"
+        take_lane(store, "held", "fila")
+        assert sorted(ids(rows(store, "runs_behind", **asked))) == ["behind", "held"], "who holds a lane goes before its turn"
 
     # -- turns, lanes, numbers ---------------------------------------------------------------------------------------
 
