@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
+from bus.expression.unions import shapes_within
 from bus.message import canonical
-from bus.source import Pointer, Reporter, Severity, suggestion
+from bus.source import Pointer, Reporter, Severity, nearest, suggestion
 
 _ANY = frozenset({
     "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "const", "enum", "type", "format",
@@ -25,6 +26,8 @@ _ONE = frozenset({
 })  # fmt: skip
 _MANY = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
 _LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_PARTS = frozenset({"if", "then", "else", "not", "dependentSchemas", "allOf", "anyOf", "oneOf"})
+"""Words whose schemas say something of the value that the schema around them describes."""
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _KEYWORDS = _ANY | _ONE | _MANY | _LIST
 _CHECKED_FORMATS = (
@@ -150,7 +153,8 @@ class _Wrong(NamedTuple):
     severity: Severity = "error"
 
 
-def _schema_faults(schema: Any, pointer: Pointer, root: Any) -> Iterator[_Wrong]:
+def _schema_faults(schema: Any, pointer: Pointer, root: Any, *, part: bool = False) -> Iterator[_Wrong]:
+    """What is wrong in a schema; of a ``part`` of another one (a condition, an alternative) fields may be described beside it."""
     if not isinstance(schema, dict):
         if not isinstance(schema, bool):
             hint = f"write {{type: {schema}}}" if schema in _TYPES else "it is written {type: ..., ...}"
@@ -162,10 +166,13 @@ def _schema_faults(schema: Any, pointer: Pointer, root: Any) -> Iterator[_Wrong]
     right = {word: inner for word, inner in schema.items() if word not in wrong}
     yield from _contradictions(right, pointer)
     if "required" in right:
-        yield from _never_there(right, right["required"], (*pointer, "required"))
+        lost = _never_there(right, right["required"], (*pointer, "required"))
+        beside = part and right.get("additionalProperties") is not False
+        yield from (one for name, one in lost if not beside or name not in _described(root))
+    yield from _conditions(right, pointer)
     for word, inner in right.items():
         for place, one in _inner(word, inner):
-            yield from _schema_faults(one, (*pointer, word, *place), root)
+            yield from _schema_faults(one, (*pointer, word, *place), root, part=word in _PARTS)
 
 
 def _inner(word: str, value: Any) -> Iterable[tuple[Pointer, Any]]:
@@ -193,6 +200,9 @@ def _wrong_word(word: str, value: Any, here: Pointer, root: Any) -> _Wrong | Non
     if word == "pattern" and not _is_pattern(value):
         hint = "what is no pattern but a sign itself has a backslash before it"
         return _Wrong(here, "schema.invalid", "this is no regular expression", hint)
+    wrong = next((one for one in value if not _is_pattern(one)), None) if word == "patternProperties" else None
+    if wrong is not None:
+        return _Wrong((*here, wrong), "schema.invalid", f"`{wrong}` is no regular expression", "the names of these fields match it")
     if word == "enum" and not value:
         return _Wrong(here, "schema.contradiction", "an `enum` without values takes nothing", "name them")
     return _unknown_name(word, value, here) if word in {"type", "format"} else None
@@ -250,7 +260,9 @@ def _lost(reference: str, root: Any) -> str | None:
     found = root.get("$defs") if isinstance(root, dict) else None
     if not isinstance(found, dict) or not found:
         return "put the schema under $defs and refer to #/$defs/..."
-    return suggestion(reference.rpartition("/")[2], found) or "$defs has " + ", ".join(found)
+    name = reference.rpartition("/")[2]
+    near = name if name in found else nearest(name, found)
+    return f"did you mean #/$defs/{near}?" if near is not None else "$defs has " + ", ".join(found)
 
 
 def _is_pattern(text: str) -> bool:
@@ -261,7 +273,13 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
-def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Pointer) -> Iterator[_Wrong]:
+def _described(root: Any) -> set[str]:
+    """The names of all fields that a schema describes, wherever they stand in it."""
+    told = (one.get("properties") for one in shapes_within(root))
+    return {name for fields in told if isinstance(fields, dict) for name in fields}
+
+
+def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Pointer) -> Iterator[tuple[str, _Wrong]]:
     """Mandatory fields that the schema itself does not let in, or of which it says nothing though it names others."""
     fields = schema.get("properties")
     closed = schema.get("additionalProperties") is False
@@ -271,4 +289,36 @@ def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Po
         if isinstance(name, str) and name not in fields:
             hint = suggestion(name, fields.keys() - set(map(str, required)))
             severity: Severity = "error" if closed or hint else "warning"
-            yield _Wrong((*pointer, position), "type.unknown-field", f"the schema has no field `{name}`", hint, severity)
+            yield name, _Wrong((*pointer, position), "type.unknown-field", f"the schema has no field `{name}`", hint, severity)
+
+
+def _conditions(schema: Mapping[str, Any], pointer: Pointer) -> Iterator[_Wrong]:
+    """Conditions that ask, or lead to, nothing: one without an `if`, or about fields that the schema does not let in."""
+    for word in ("then", "else"):
+        if word in schema and "if" not in schema:
+            yield _Wrong((*pointer, word), "schema.idle-keyword", f"`{word}` says nothing without an `if`", "", "warning")
+    fields = schema.get("properties")
+    if not isinstance(fields, dict) or schema.get("additionalProperties") is not False or "patternProperties" in schema:
+        return
+    for where, name in _named_in_conditions(schema):
+        if name not in fields:
+            yield _Wrong((*pointer, *where), "type.unknown-field", f"the schema has no field `{name}`", suggestion(name, fields))
+
+
+def _named_in_conditions(schema: Mapping[str, Any]) -> Iterator[tuple[Pointer, str]]:
+    """The fields that conditions name, each with its place."""
+    for word in ("if", "then", "else"):
+        said = schema[word] if isinstance(schema.get(word), dict) else {}
+        fields, needed = said.get("properties"), said.get("required")
+        yield from (((word, "properties", name), name) for name in (fields if isinstance(fields, dict) else ()))
+        yield from _texts(needed, (word, "required"))
+    others = schema.get("dependentRequired")
+    for name, needed in others.items() if isinstance(others, dict) else ():
+        yield ("dependentRequired", name), name
+        yield from _texts(needed, ("dependentRequired", name))
+
+
+def _texts(written: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str]]:
+    """The texts of a list, if it is one, each with its place."""
+    items = enumerate(written) if isinstance(written, list) else ()
+    yield from (((*pointer, position), item) for position, item in items if isinstance(item, str))

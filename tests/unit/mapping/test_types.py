@@ -110,6 +110,21 @@ def test_a_property_may_have_the_name_of_no_keyword() -> None:
     assert [] == codes
 
 
+def test_a_part_of_a_schema_may_ask_for_fields_that_are_described_beside_it() -> None:
+    """In a condition or an alternative, fields are named that the schema around it describes, and some like those that it describes itself."""
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"canale": {"enum": ["WEB", "PEC"]}, "canali": {"type": "string"}, "protocollo": {"type": "string"}},
+        "if": {"properties": {"canale": {"const": "PEC"}}, "required": ["canali"]},
+        "then": {"required": ["protocollo"], "properties": {"canale": {"const": "PEC"}}},
+        "allOf": [{"required": ["canale"], "properties": {"canali": {"minLength": 3}}}],
+    }
+    kind, codes = compiled(schema=schema)
+    assert kind is not None
+    assert [] == codes
+
+
 def test_the_case_and_the_key_are_expressions() -> None:
     kind, _ = compiled(case={"cf": "body.cf"}, key="body.cf")
     assert kind is not None
