@@ -13,7 +13,7 @@ from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-from bus.errors import Changed, EvidenceError
+from bus.errors import Changed, EvidenceError, visible
 from bus.log import tree
 from bus.log.checkpoint import Checkpoint
 from bus.log.note import Note, Verifier
@@ -50,13 +50,14 @@ class Fault(NamedTuple):
 
 
 class Broken(EvidenceError):
-    """The log is not what was signed."""
+    """The log is not what was signed. What it says of columns, which hold whatever somebody wrote there, a terminal and JSON can take."""
 
     default_code = "evidence.broken"
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.sentence, hint=fault.hint)
-        self.fault = fault
+        record = None if fault.record is None else visible(fault.record)
+        self.fault = fault._replace(sentence=visible(fault.sentence), record=record, hint=visible(fault.hint))
+        super().__init__(self.fault.sentence, hint=self.fault.hint)
 
 
 class Line(NamedTuple):

@@ -288,6 +288,19 @@ def test_a_table_or_a_column_that_is_not_there_is_a_fault_and_no_database_that_i
     assert shown["fault"]["sentence"].startswith("the database is not as this program knows it: ")
 
 
+@pytest.mark.parametrize("column", ["id", "kind", "message"])
+@pytest.mark.parametrize("written", [b"\x1b[2K\rVERIFIED  all\n", b"\xff\xfe", b"\xed\xa0\x80"])
+def test_what_somebody_wrote_into_a_column_hides_no_verdict(auditor, file, small, column, written):
+    """A terminal would obey it, and JSON has no such text."""
+    change(file, f"UPDATE records SET {column} = CAST(? AS TEXT) WHERE seq = ?", written, small.leaves[-1].seq)
+    code, said = auditor.says()
+    assert (code, said.startswith("NOT VERIFIED  leaf")) == (5, True)
+    assert all(one.isprintable() for one in said.replace("\n", ""))
+    assert "\nVERIFIED" not in said
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"]) == (5, "column")
+
+
 def test_a_row_that_stands_twice_is_found_though_one_of_them_is_right(auditor, file):
     """SQLite and PostgreSQL refuse it by the key of the table, which its owner can drop."""
     for table, column in (("messages", "sender"), ("runs", "state"), ("payloads", "media_type")):
