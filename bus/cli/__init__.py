@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "activate": ("activate", "Put the rules in the files in force, without a restart."),
     "rollback": ("activate:back", "Put earlier rules in force again."),
     "copy": ("copy", "Copy a store into another one: from SQLite to PostgreSQL."),
-    "doctor": ("doctor", "Look whether everything is in order: settings, database, broker, systems, work."),
+    "doctor": ("doctor", "Check whether everything is in order: settings, database, broker, systems, work."),
     "migrate": ("migrate", "Change the schema of the database, with work in flight; the bus must be stopped."),
     "explain": ("explain", "Say more about the code of an error or of a finding."),
     "keys": ("keys", "Make an API key."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Url: TypeAlias = Annotated[
-    str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus; else http.host and http.port of the settings say it.")
+    str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus; without it that of http.host and http.port.")
 ]
 Key: TypeAlias = Annotated[
     str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")

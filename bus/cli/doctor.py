@@ -23,7 +23,7 @@ _INDENT = 34
 
 @app.command()
 def doctor(config: Settings = CONFIG, json: Json = False) -> None:
-    """Look whether everything is in order. One line for each check: ok, warning or wrong, what, where, why, what next.
+    """Check whether everything is in order. One line for each check: ok, warning or wrong, what, where, why, what next.
     `bus explain CODE` says more.
 
     Exit code 1 when something is wrong, 2 when the settings cannot be used, 3 when database or broker cannot be reached.

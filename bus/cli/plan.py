@@ -17,9 +17,9 @@ OTHERWISE = 4
 def plan(
     since: Since = "",
     until: Until = "",
-    last: Annotated[int, typer.Option("--last", min=1, help="The newest so many messages, when no time is said.")] = 10_000,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest messages, where no time is given.")] = 10_000,
     routes: Annotated[
-        Path | None, typer.Option("--routes", help="Folder of the edited routes/ and mappings/; that of the settings.")
+        Path | None, typer.Option("--routes", help="Folder of the edited routes/ and mappings/; without it that of the settings.")
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, max=100, help="Examples of each difference.")] = 3,
     purpose: Purpose = "",

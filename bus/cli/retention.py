@@ -33,7 +33,7 @@ def apply_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say only what would go.")] = False,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """Destroy what may go, page by page; nobody can undo it. Interrupted, it is simply run again."""
+    """Destroy what may go, page by page; this cannot be undone. If it is interrupted, simply run it again."""
     if dry_run:
         look(True, url, key, json)
         return

@@ -31,7 +31,7 @@ def search_log(
     text: Annotated[
         str,
         typer.Option(
-            help="Only messages that say it, in what you may see of them; each is opened, so say --purpose. No names of persons here."
+            help="Only messages that say it where you may read them; opens each of them, so it needs --purpose. Name no person here."
         ),
     ] = "",
     purpose: Purpose = "",

@@ -23,7 +23,7 @@ def erase(
 ) -> None:
     """Ask for the erasure of a person, and say what it would touch; nothing is erased yet.
 
-    Whom is asked for, or read from standard input: a command line is seen by others and kept.
+    The command asks whom, or reads it from standard input: a command line is seen by others and kept by the shell.
     """
     # nobody is asked where a program writes: the question would stand before an error that is JSON
     asks = sys.stdin.isatty()

@@ -33,9 +33,7 @@ Authority = Annotated[
     Path | None,
     typer.Option("--timestamp-ca", help="File (PEM) of the roots of all time-stamping authorities there were: stamps must fit."),
 ]
-Resume = Annotated[
-    Path | None, typer.Option("--resume", help="File that remembers how far it came: go on from there, also with what was added since.")
-]
+Resume = Annotated[Path | None, typer.Option("--resume", help="File that keeps how far it came: the next time it goes on from there.")]
 
 
 def verify_log(
