@@ -1,4 +1,4 @@
-"""The outside systems that the settings name, as adapters. Apart from `bus.app`, since who only reads rules needs no engine."""
+"""The outside systems that the settings name, as adapters. Apart from `bus.app`, since whoever only reads rules needs no engine."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def _openings(tx: Tx, records: Iterable[Record]) -> dict[str, bytes]:
 
 
 def still_readable(tx: Tx, opened: Sequence[str]) -> None:
-    """Raises `Conflict` when the log says by now that one of these payloads is destroyed: who was told so finds it in no later bundle."""
+    """Raises `Conflict` when the log says by now that one of these payloads is destroyed: nobody who was told so finds it in a bundle."""
     for some in pages_of(opened):
         there = log.keys_of(tx, some)
         keys = [key for key in there.values() if key is not None]

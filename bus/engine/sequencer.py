@@ -105,7 +105,7 @@ class Sequencer:
         return sealed
 
     def _let_others(self, error: Exception) -> None:
-        """Whoever may not sign this log, by its own settings, must not keep those from the duty who may."""
+        """A process that may not sign this log, by its own settings, must not keep from the duty those that may."""
         if isinstance(error, ConfigError) and self._fence is not None:
             self._fence = None
             with suppress(StoreError):  # then it runs out by itself

@@ -87,7 +87,7 @@ _OTHERWISE = {
     "id": "did you mean $id?",
     "optional": "what is not in `required` of its object is optional",
 }
-"""What those mean who know OpenAPI or earlier drafts."""
+"""What people who know OpenAPI or earlier drafts mean by a word."""
 _NAMES = {
     "date": "a date is {type: string, format: date}", "datetime": "a moment is {type: string, format: date-time}",
     "text": "a text is {type: string}", "float": "it is {type: number}", "decimal": "it is {type: number}", "dict": "it is {type: object}",

@@ -280,7 +280,7 @@ def _shown(value: Any) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with every codice fiscale made unreadable: who may read them reads them with `bus message`, and that is in the log."""
+    """The text with every codice fiscale made unreadable: whoever may read them does so with `bus message`, and that is in the log."""
     return PERSON.sub(lambda found: f"{found[0][:3]}{'*' * 12}{found[0][-1]}", text)
 
 

@@ -149,7 +149,7 @@ class Store(Protocol):
 
     def failing(self) -> StoreError | None:
         """Why nothing can be taken in now. After a failure it is tried here, at most once a second, with a write that leaves nothing:
-        once ``/status`` has told of it, who asks there may be the only one who comes.
+        once ``/status`` has told of it, whoever asks there may be the only one who comes.
         """
         ...
 

@@ -54,7 +54,7 @@ class Accesses:
             return seen is not None
 
     def enter(self, caller: Caller, address: str) -> None:
-        """Durable when it returns: who cannot be recorded does not come in. Raises `StoreError`."""
+        """Durable when it returns: nobody comes in unrecorded. Raises `StoreError`."""
         with self._entering:  # of several first requests at once, one begins the access, and the others wait until it is recorded
             if self._goes_on(caller, address):
                 return
