@@ -21,7 +21,6 @@ from bus.adapter import Adapter, Operation
 from bus.expression.library import table_functions
 from bus.functions import FUNCTIONS
 from bus.network import Proxy
-from bus.route.codes import as_markdown
 from tools.patterns import patterns
 from tools.reference_api import api
 from tools.reference_rules import rules, steps
@@ -204,14 +203,26 @@ def reports() -> Iterator[str]:
 
 
 def doctor() -> Iterator[str]:
-    from bus.doctor.codes import as_markdown
+    from bus.doctor.codes import CODES
 
-    yield as_markdown()
+    yield "# What `bus doctor` looks at\n"
+    yield "Each check is one line: `ok`, `warning` or `wrong`, its code, what is so and where; then why it matters and what to do next."
+    yield "Nothing is changed, in no system, and no business call is made. `bus explain CODE` says the row of this table; `--json` is for"
+    yield "programs.\n"
+    yield "Exit code 0: nothing wrong (perhaps warnings); 1: something is; 2: the settings cannot be used; 3: database or broker cannot be"
+    yield "reached.\n"
+    yield from (row("code", "looks at", "why", "what to do"), row("---", "---", "---", "---"))
+    yield from (row(f"`{code}`", one.looks, one.meaning, one.cure) for code, one in CODES.items())
 
 
 def findings() -> Iterator[str]:
-    """Every code that `bus validate` can say; the page that `bus explain` shares its text with."""
-    yield as_markdown()
+    """Every code that `bus validate` can say, with what `bus explain` says of it."""
+    from bus.route.codes import CODES
+
+    yield "# Findings\n"
+    yield "What `bus validate` can say about routes, mappings, types, tables and services. `bus explain CODE` prints the same.\n"
+    for code, one in sorted(CODES.items()):
+        yield f"## {code}\n\n{one.meaning}\n\n```text\n{one.example}\n```\n\n{one.cure}\n"
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
@@ -240,8 +251,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _text(page: Callable[[], Iterator[str]]) -> str:
-    if page is findings:
-        return "".join(page())
     return NOTICE + "\n".join(line.rstrip(" ") for line in page()).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 

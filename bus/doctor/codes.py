@@ -204,20 +204,3 @@ CODES: dict[str, Code] = {
         "look for anchor.failed in the log lines; is the witness up? docs/sysadmin/witness.md",
     ),
 }
-
-
-def as_markdown() -> str:
-    """docs/reference/doctor.md."""
-    rows = [f"| `{code}` | {one.looks} | {one.meaning} | {one.cure} |" for code, one in CODES.items()]
-    return "\n".join([_HEAD, *rows, ""])
-
-
-_HEAD = """# What `bus doctor` looks at
-
-Each check is one line: `ok`, `warning` or `wrong`, its code, what is so and where; then why it matters and what to do next. Nothing is
-changed, in no system, and no business call is made. `bus explain CODE` says the row of this table; `--json` is for programs.
-
-Exit code 0: nothing wrong (perhaps warnings); 1: something is; 2: the settings cannot be used; 3: database or broker cannot be reached.
-
-| code | looks at | why | what to do |
-|---|---|---|---|"""

@@ -497,18 +497,3 @@ CODES: dict[str, Code] = {
         "There is no such route.", "percorso: anagrafe.certificati", "Correct it; without `percorso` servizi.istanza-generica serves it."
     ),
 }
-
-
-def as_markdown() -> str:
-    """docs/reference/findings.md."""
-    parts = [_HEAD]
-    for code, one in sorted(CODES.items()):
-        parts.append(f"## {code}\n\n{one.meaning}\n\n```text\n{one.example}\n```\n\n{one.cure}\n")
-    return "\n".join(parts)
-
-
-_HEAD = """# Findings
-
-What `bus validate` can say about routes, mappings, types, tables and services. `bus explain CODE` prints the same.
-This page is made from `bus/route/codes.py`; a test compares them.
-"""
