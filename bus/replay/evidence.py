@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bus.errors import RulesError
+from bus.errors import EvidenceError, RulesError, visible
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import Message, message_of, parsed
@@ -126,7 +126,11 @@ def gathered(
 
 
 def _opened(run: Mapping[str, Any], message: str) -> Opening:
-    return Opening(str(run["id"]), message, f"{run['route']}@{run['version']}", str(run["digest"]), str(run.get("entry", "")))
+    opening = Opening(str(run["id"]), message, f"{run['route']}@{run['version']}", str(run["digest"]), str(run.get("entry", "")))
+    if not all(map(str.isprintable, opening)):  # a terminal would obey it
+        sentence = f"a run stands in the table `runs` with what the bus never writes: {visible(opening.run)} of {visible(opening.name)}"
+        raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify names it")
+    return opening
 
 
 _UNREAD = frozenset({"wire-out", "wire-in", "facts", "reason"})

@@ -21,7 +21,7 @@ from bus.catalog import Route
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
 from bus.clock import text_of
-from bus.errors import Invalid, NotFound
+from bus.errors import EvidenceError, Invalid, NotFound
 from bus.examine import load
 from bus.log import log
 from bus.log.payload import key_number, sealed_again
@@ -193,6 +193,16 @@ def test_a_payload_that_is_not_what_was_sealed_stops_it_and_is_told(tampered, ma
     change(folder, f"UPDATE payloads SET content = {made} WHERE id = ?", payload_of(folder, message, "received", "message"))
     done = bus("replay", message, "--config", str(folder / "config.yaml"))
     assert (done.returncode, "payload.swapped" in done.stderr, "Traceback" in done.stderr) == (3, True, False), done.stderr
+
+
+@pytest.mark.parametrize("column", ["id", "route", "version", "entry"])
+@pytest.mark.parametrize("written", [b"\x1b[2K\rVERIFIED\n", b"\xff\xfe"])
+def test_what_a_terminal_would_obey_in_the_table_of_runs_is_no_run(tampered, column, written):
+    folder, message = tampered
+    change(folder, f"UPDATE runs SET {column} = CAST(? AS TEXT) WHERE message = ?", written, message)
+    with pytest.raises(EvidenceError) as error:
+        told(folder, message)
+    assert (error.value.code, error.value.sentence.isprintable()) == ("evidence.broken", True)
 
 
 def test_what_is_not_there_is_told(worked):
