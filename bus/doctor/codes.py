@@ -102,7 +102,7 @@ CODES: dict[str, Code] = {
         "ALTER ROLE … CONNECTION LIMIT …, or ALTER DATABASE; for max_connections, raise it and restart the server",
     ),
     "doctor.store-locks": Code(
-        "Tables of the bus that somebody keeps for himself: a look at one is given up after two seconds.",
+        "Tables of the bus that somebody has locked: reading one is given up after two seconds.",
         "the bus waits for the table, too, and what is in it was not looked at",
         "end the session that is named, or what it does there",
     ),
