@@ -22,7 +22,7 @@ from bus.errors import ConfigError
 from bus.exact import Exact, File, FileOrNone, Text
 from bus.message import digest
 from bus.network import ProxyOrNone
-from bus.secrets import named, not_in_the_environment, secret_of, secrets_in, with_secrets
+from bus.secrets import EXAMPLE, named, not_in_the_environment, secret_of, secrets_in, still_the_example, with_secrets
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 Sees = Literal["personal", "sensitive"]
@@ -440,9 +440,11 @@ def parse(settings: Any, path: Path, *, secrets: bool | None = True, document: s
     base = path.resolve().parent
     _refuse_unnamed(settings, path, document)
     _refuse_variables(settings, path, document)
-    absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
-    if secrets and absent:
+    in_environment = sorted({name for kind, name in secrets_in(settings) if kind == "env"})
+    if secrets and (absent := [name for name in in_environment if name not in os.environ]):
         raise not_in_the_environment(absent)
+    if secrets and (known := [name for name in in_environment if EXAMPLE in os.environ[name]]):
+        raise still_the_example(known)
     resolved = with_secrets(settings, None if secrets is False else base, bool(secrets))
     try:
         config = Config.model_validate(resolved)

@@ -70,10 +70,13 @@ def not_in_the_environment(names: Sequence[str]) -> ConfigError:
     return ConfigError(f"the environment has no {', '.join(names)}", code="config.secret-missing", hint=hint)
 
 
+def still_the_example(names: Sequence[str]) -> ConfigError:
+    said = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} still the example's, which everybody knows"
+    return ConfigError(said, code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}")
+
+
 def _chosen(name: str, secret: str) -> Untyped:
     """A secret that somebody has chosen."""
     if EXAMPLE in secret:
-        raise ConfigError(
-            f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
-        )
+        raise still_the_example([name])
     return Untyped(secret)

@@ -62,7 +62,9 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
     named = list(dict.fromkeys(secrets_in(at.settings.written)))
-    lacking = {sentence: f"{at.path}:{line}:{column}" for line, column, sentence in reversed([*at.settings.lacking()])}  # where it is first
+    lacking: dict[str, str] = {}
+    for line, column, sentence in at.settings.lacking():
+        lacking.setdefault(sentence, f"{at.path}:{line}:{column}")
     at.lacking = bool(lacking)
     for sentence, place in lacking.items():
         yield wrong("doctor.secrets", sentence, place, why="the bus does not start without it", next="set it before starting")

@@ -100,6 +100,14 @@ def test_a_secret_of_the_example_is_refused_by_its_name(tmp_path: Path, monkeypa
     load(path, secrets=False)
 
 
+def test_all_secrets_of_the_example_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SNODO_STORE_URL", "SNODO_CHANNEL_URL"):
+        monkeypatch.setenv(name, "amqp://snodo:CHANGE-ME@127.0.0.1")
+    path = write(tmp_path, store={"url": {"env": "SNODO_STORE_URL"}}, channel={"url": {"env": "SNODO_CHANNEL_URL"}})
+    with pytest.raises(ConfigError, match="SNODO_CHANNEL_URL, SNODO_STORE_URL are still the example's"):
+        load(path)
+
+
 def test_all_secrets_that_the_environment_lacks_are_told_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, store={"url": {"env": "SNODO_STORE_URL"}}, channel={"url": {"env": "SNODO_CHANNEL_URL"}})
     with pytest.raises(ConfigError, match="the environment has no SNODO_CHANNEL_URL, SNODO_STORE_URL"):
