@@ -170,10 +170,15 @@ class _Layout:
         return found
 
     def _tail(self, node: Node, indent: int) -> list[str]:
-        """Comments below the last entry, indented like it: they stay."""
+        """Comments below the last entry, indented like it: they stay. Where the next field is, too, as behind a list whose dashes stand
+        below the key itself, they belong to that.
+        """
         found: list[str] = []
+        below = enumerate(self.source.lines[self.line :], self.line + 1)
+        follows = next((line for number, line in below if line.strip() and number not in self.own), "")
+        beside = node.kind == "list" and follows != "" and _blanks(follows) == node.column - 1
         for number, line in enumerate(self.source.lines[self.line :] if indent else (), self.line + 1):
-            if number in self.own and len(line) - len(line.lstrip()) >= node.column - 1:
+            if number in self.own and _blanks(line) >= node.column - 1 + beside:
                 if number - self.line > 1:
                     found.append("")
                 found.append(" " * indent + self.own[number])

@@ -219,6 +219,43 @@ def test_comments_between_a_key_or_a_dash_and_what_stands_below_go_above_both() 
     assert after == laid_out(after)
 
 
+def test_a_comment_over_a_field_behind_a_list_whose_dashes_stand_below_its_key_stays_with_the_field() -> None:
+    written = """\
+steps:
+- id: a
+  choose:
+  - when: body.x
+    steps: []
+    # of the clause
+  # of otherwise
+  otherwise: []
+  # of a
+
+# what is tried
+tests:
+- name: uno
+# the last
+"""
+    tidy = """\
+steps:
+  - id: a
+    choose:
+      - when: body.x
+        steps: []
+        # of the clause
+    # of otherwise
+    otherwise: []
+    # of a
+
+# what is tried
+tests:
+  - name: uno
+  # the last
+"""
+    assert tidy == laid_out(written)
+    assert tidy == laid_out(tidy)
+
+
 def test_a_file_that_is_not_read_as_rules_is_not_laid_out_and_told_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "rotta.yml"
     file.write_text(MESSY, "utf-8")
