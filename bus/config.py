@@ -260,7 +260,7 @@ class Rights(_Section):
 
 
 class Circuit(_Section):
-    """When a system that does not answer is left alone; seconds."""
+    """When a system that does not answer is left alone; times are seconds."""
 
     after: int = Field(
         default=5, gt=0, description="Calls in a row that nobody answered, after which an adapter is not called for a while."
@@ -270,7 +270,7 @@ class Circuit(_Section):
 
 
 class Engine(_Section):
-    """How the engine works; seconds."""
+    """How the engine works; times are seconds."""
 
     lease: float = Field(default=10, gt=0, le=_HOUR, description="How long a claim on a run is good for without renewal.")
     sweep: float = Field(default=1, gt=0, le=_HOUR, description="How often the sweeper rings for runs whose ticket got lost.")
