@@ -85,7 +85,7 @@ def _settings(path: Path) -> Settings:
 
 def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
     from bus.log.checkpoint import checkpoint_of, place_of
-    from bus.log.note import parse
+    from bus.log.note import in_base64, parse
     from bus.witness.memory import BEGINS, LAST
 
     file = settings.memory / place_of(origin) / LAST
@@ -96,7 +96,7 @@ def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
     return {
         "origin": origin,
         "size": head.size,
-        "root": head.root.hex(),
+        "root": in_base64(head.root),  # as checkpoints and `bus log verify` have it: people compare them by eye
         "time": note.signatures[-1].time,
         "file": str(file),
     }

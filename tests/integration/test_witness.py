@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import json
 import os
@@ -113,7 +114,8 @@ def test_the_last_checkpoint_is_shown_in_words(folder, capsys):
     witness.add(0, 1200)
     witness.end()
     assert main(["witness", "show", "--config", str(folder / "witness.yaml")]) == 0
-    assert f"{ORIGIN}: 1,200 records, root {LOG.root(1200).hex()}, cosigned 20" in capsys.readouterr().out
+    root = base64.b64encode(LOG.root(1200)).decode()
+    assert f"{ORIGIN}: 1,200 records, root {root}, cosigned 20" in capsys.readouterr().out, "as in the checkpoint, and in `bus log verify`"
     assert checkpoint_of(notes.parse((folder / "memory" / place_of(ORIGIN) / "checkpoint").read_bytes()).text).size == 1200
 
 
