@@ -17,6 +17,7 @@ from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.payload import key_number
+from bus.store.sqlite import SqliteConnection
 from tests.files import put
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins, uploaded
 from tests.small_bus import Caller, key_of, running, wait_reply
@@ -119,6 +120,15 @@ def test_what_a_system_gives_when_its_message_is_erased_already_is_not_kept(offi
     with pytest.raises(Erased):
         office.app.attachments.save(io.BytesIO(f"certificato di {NAME}".encode()), "application/pdf", "c.pdf", "portale", message)
     assert {path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()} == before
+
+
+def test_of_all_files_of_a_person_the_database_is_asked_at_once(office, monkeypatch):
+    """Nobody else writes meanwhile."""
+    greet(office, NAME, WHO, attachments=[uploaded(office, f"{n}.txt", f"allegato {n}".encode()) for n in range(3)])
+    request, queries, asks = asked(office).json["id"], [], SqliteConnection.all
+    monkeypatch.setattr(SqliteConnection, "all", lambda tx, query, **given: (queries.append(query), asks(tx, query, **given))[1])
+    assert confirmed(office, request).json["files"] == 3
+    assert {"enclosures_of_file", "attachments_of_file"}.isdisjoint(queries)
 
 
 def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(office, monkeypatch):
