@@ -59,7 +59,7 @@ WORDS = {
                    "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {what}"),
     "witness": ("nessuna firma di {key} sul sigillo, che ha: {by}", "no cosignature of the witness {key} on the checkpoint; it has: {by}"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
-    "read": ("il file non è un fascicolo, o è incompleto: {why}", "the file is no bundle, or not whole: {why}"),
+    "read": ("il file non è un fascicolo integro: {why}", "the file is no bundle, or a damaged one: {why}"),
     "container": ("il contenitore ZIP non è quello che lo strumento scrive: byte o voci in più, fuori posto o modificati",
                   "the ZIP container is not the one that is written: bytes or entries added, moved or changed"),
     "missing": ("manca {name}", "{name} is missing"),

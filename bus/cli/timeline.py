@@ -83,7 +83,8 @@ def print_message(shown: Mapping[str, Any]) -> None:
     out.print(Text.assemble(("message ", "dim"), (shown["id"], "bold"), f"  {shown['type']}  ", _state(shown["state"])))
     out.print(f"  received      {when(shown['time'])} from {shown['sender']}")
     for one in shown["runs"]:
-        out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), f"  {one['reason'] or ''}"))
+        reason = f"  {one['reason']}" if one["reason"] else ""
+        out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), reason))
     if "woke" in shown:
         out.print(f"  woke          {', '.join(shown['woke']) or 'nothing: no run waits for it, or has yet'}")
     for name in ("body", "reply"):
