@@ -129,8 +129,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else. ``offset`` is that of
-    the path, as its `Reference` has it.
+    """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else, and as it is. Where
+    `orValue` has another value for none, that is not among them. ``offset`` is that of the path, as its `Reference` has it.
     """
 
     function: str

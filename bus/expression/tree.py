@@ -347,9 +347,11 @@ class _Walker:
         for one, other in (call.args, call.args[::-1]):
             elements = other.list.elements if call.function == "@in" and kind_of(other) == "list" else (other,)
             words = [(element, word) for element in elements if (word := _basic(element, of_none=False))]
-            if (path := path_of(one, bound)) and (words or not elements):
-                values = tuple((getattr(element.const, word), self.positions[element.id]) for element, word in words)
-                whole = len(values) == len(elements)
+            other_for_none = calls(one, "orValue") and bool(_basic(one.call.args[0], of_none=False))
+            if (path := path_of(one.call.target if other_for_none else one, bound)) and (words or not elements):
+                said = ((getattr(element.const, word), self.positions[element.id]) for element, word in words)
+                values = tuple(each for each in said if not (other_for_none and each[0] == _written_value(one.call.args[0])))
+                whole = len(values) == len(elements) and not other_for_none
                 self.reading.compared.append(Compared(call.function, path, values, whole, self.positions[one.id]))
 
     def _check_optional(self, node: Any) -> None:
@@ -394,6 +396,11 @@ def _basic(node: Any, *, of_none: bool = True) -> str:
         node = node.call.args[0]
     words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
+
+
+def _written_value(node: Any) -> Any:
+    """A value that is written out."""
+    return getattr(node.const, _basic(node, of_none=False))
 
 
 def _units(node: Any) -> Iterator[tuple[Any, str]]:

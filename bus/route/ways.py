@@ -18,7 +18,7 @@ from bus.errors import ExpressionError
 from bus.expression import Expression
 from bus.expression.reading import COMPARING, Compared
 from bus.expression.unions import choices_of
-from bus.mapping.shapes import leads_to_null, schema_at
+from bus.mapping.shapes import lacks, leads_to_null, schema_at
 from bus.mapping.template import Used
 from bus.route.known import KINDS, Known, Schema, type_of
 from bus.route.parse import Parsed
@@ -27,6 +27,8 @@ from bus.source import Pointer, Reporter, nearest, suggestion
 MOST = 200
 """More situations than these are not tried."""
 
+_MISSING = object()
+"""What stands for no value at all."""
 _OTHER = "\ufffd"
 """A text with which no condition compares."""
 
@@ -176,6 +178,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
     read; None when they read anything else.
     """
     domains: dict[tuple[str, ...], list[Any]] = {}
+    plain = set[tuple[str, ...]]()
     conditions = [when for when in clauses if when]
     compared = [one for when in conditions for one in when.compared if one.whole]
     for when in conditions:
@@ -191,6 +194,9 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
                 return None
             values += [None] if known and None not in values and leads_to_null(known.schema, one.path[1:]) else []
             domains[one.path] = values
+            plain |= set() if one.kept else {one.path}
+    for path in domains.keys() - plain:  # those for which `orValue` has another value, wherever they are read
+        domains[path] += [_MISSING] if lacks(names[path[0]].schema, path[1:], ()) == "missing" else []
     paths = list(domains)
     if not paths or math.prod(map(len, domains.values())) > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
         return None
@@ -230,7 +236,8 @@ def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
         here = scope
         for piece in path[:-1]:
             here = here.setdefault(piece, {})
-        here[path[-1]] = value
+        if value is not _MISSING:
+            here[path[-1]] = value
     return scope
 
 
