@@ -55,12 +55,12 @@ def verify_log(
     Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
     """
     from bus.log.diagnosis import Broken
-    from bus.log.verify import State, verify
+    from bus.log.verify import verify
     from bus.store.opening import open_reader
 
     as_json = json or format is Plain.json
     trust = _trust(key, witness_key, from_checkpoint, timestamp_ca)
-    start = State.decode(resume.read_bytes()) if resume is not None and resume.exists() else None
+    start = _remembered(resume) if resume is not None and resume.exists() else None
     if start is not None and trust.keys and not start.keys:
         said = f"what {resume} remembers was found right by the log's own word for its key, which is not the word of --key"
         raise EvidenceError(said, code="evidence.own-word", hint="name another file for --resume: everything is read again, once")
@@ -75,6 +75,17 @@ def verify_log(
         raise typer.Exit(NOT_VERIFIED) from None
     unstamped = bool(trust.authorities) and not report.stamped
     show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, as_json, _say_verified)
+
+
+def _remembered(path: Path) -> State:
+    """How far an earlier call of it came; raises `EvidenceError`, which names the file."""
+    from bus.log.verify import State
+
+    try:
+        return State.decode(path.read_bytes())
+    except EvidenceError as error:
+        hint = "name another file for --resume: it is made, and everything is read"
+        raise EvidenceError(f"{path}: {error.sentence}", code=error.code, hint=hint) from error
 
 
 def _named(reader: Reader, config: Path) -> int:
@@ -95,7 +106,7 @@ def checkpoint_log(
     from bus.log.note import parse
     from bus.log.stored import StoredTree
 
-    with reading(store, config) as reader, reader.read() as tx:
+    with reading(store, config) as reader, reader.read() as tx, _as_sealed():
         size = tx.one("last_cosigned")["size"] if cosigned else None  # type: ignore[index]
         found = StoredTree(tx).checkpoint() if size is None else StoredTree(tx).checkpoint_of(size)
         if found is None or (cosigned and size is None):
@@ -103,6 +114,18 @@ def checkpoint_log(
         cosignatures = [parse(bytes(row["evidence"])) for row in tx.all("anchors_of", size=found.size) if row["kind"] == "witness"]
     note = parse(found.note).signed(*(one for evidence in cosignatures for one in evidence.signatures))
     sys.stdout.write(note.encode().decode())
+
+
+@contextlib.contextmanager
+def _as_sealed() -> Iterator[None]:
+    """Columns of checkpoints and anchors may hold anything where somebody changed them."""
+    from bus.log.examine import STRANGE
+
+    try:
+        yield
+    except STRANGE as error:
+        hint = "`bus log verify` says what is not as it was signed"
+        raise EvidenceError("the checkpoint in the database is not one of the bus", code="evidence.malformed", hint=hint) from error
 
 
 def _trust(keys: Iterable[str], witnesses: Iterable[str], checkpoints: Iterable[Path], ca: Path | None) -> Trust:

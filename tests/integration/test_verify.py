@@ -444,6 +444,13 @@ def test_a_checkpoint_is_printed_to_be_kept_with_its_cosignatures(auditor, file,
     assert main(["log", "checkpoint", "--store", auditor.url, "--cosigned"]) == 2
 
 
+@pytest.mark.parametrize("column", ["note", "root"])
+def test_what_somebody_put_in_the_place_of_a_checkpoint_is_not_printed_as_one(auditor, file, capsys, column):
+    change(file, f"UPDATE checkpoints SET {column} = 'un testo'")
+    assert main(["log", "checkpoint", "--store", auditor.url]) == 2
+    assert "is not one of the bus" in capsys.readouterr().err
+
+
 def test_time_stamps_are_verified_by_the_authority_that_the_auditor_trusts(auditor, file, small, tmp_path):
     first, other = Authority(tmp_path / "one"), Authority(tmp_path / "two")
     try:

@@ -123,7 +123,7 @@ def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
     for content in (b"", b"{}", b'{"snodo": "log verify"}', b"[]"):
         (tmp_path / "state").write_bytes(content)
         code, said = auditor.says("--resume", tmp_path / "state")
-        assert (code, "not what `bus log verify --resume` wrote" in said) == (2, True)
+        assert (code, f"{tmp_path / 'state'}: this is not what `bus log verify --resume` wrote" in said) == (2, True)
 
 
 def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small, tmp_path, monkeypatch):
