@@ -77,8 +77,8 @@ class Expression:
     """
 
     __slots__ = (
-        "_evaluate", "arguments", "cells", "compared", "converted", "first", "in_cel", "literals", "lookups", "made", "mixed", "names",
-        "pairs", "perhaps", "picks", "places", "references", "results", "row", "sifted", "text", "texts",
+        "_evaluate", "arguments", "cells", "compared", "converted", "first", "in_cel", "items", "literals", "lookups", "made",
+        "mixed", "names", "pairs", "perhaps", "picks", "places", "references", "results", "row", "sifted", "text", "texts",
     )  # fmt: skip
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
@@ -88,7 +88,7 @@ class Expression:
         self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
         self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
         self.cells, self.sifted, self.texts, self.picks = reading.cells, reading.sifted, reading.texts, reading.picks
-        self.converted, self.places = reading.converted, reading.places
+        self.converted, self.places, self.items = reading.converted, reading.places, reading.items
         self.row, self.first, self.perhaps = reading.row, reading.first, reading.perhaps
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:

@@ -217,5 +217,10 @@ class Reading:
     """The offset of a type (``type(x)``, ``string``) that is not only compared: it is no value of JSON."""
 
     @property
+    def items(self) -> list[Reference]:
+        """The paths that lead to, or through, each item of a list, where nothing asks about it first."""
+        return [one for one in self.references if one.free and "[]" in one.path]
+
+    @property
     def names(self) -> frozenset[str]:
         return frozenset(reference.path[0] for reference in self.references)

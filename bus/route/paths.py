@@ -114,8 +114,10 @@ class Paths:
         self._kept(used)
         self._null_on_the_way(used)
         self._null_though_there(used)
-        self._null_items(used)
-        self._no_item(used)
+        if used.expression.items and not used.guarded:
+            self._null_items(used)
+        if used.expression.places and not used.guarded:
+            self._no_item(used)
         return True
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
@@ -235,7 +237,7 @@ class Paths:
 
     def _null_items(self, used: Used) -> None:
         """Items of a list that may be null, of which each is read as if it were not."""
-        for one in (each for each in used.expression.references if each.free and "[]" in each.path and not used.guarded):
+        for one in used.expression.items:
             read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.path[end - 1] == "[]"]
             if place := next((found for found in read if self._null_item(found, used)), ()):
                 name = as_written(place[:-1])
@@ -244,7 +246,7 @@ class Paths:
 
     def _no_item(self, used: Used) -> None:
         """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
-        for one in used.expression.places if not used.guarded else ():
+        for one in used.expression.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])
             of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
