@@ -1,8 +1,8 @@
 """Vouchers of PDND, the national platform through which institutions call each other's e-services.
 
 A voucher is asked for with an assertion that our private key signs (RFC 7523, RS256), is good for one purpose and for some minutes, and
-goes with each request as ``Authorization: Bearer``. It is kept in memory until shortly before its end; who loses it asks again, so nothing
-of it need outlive a restart. Until it is here nothing was asked of the e-service: whatever fails before is `Unreachable`.
+goes with each request as ``Authorization: Bearer``. It is kept in memory until shortly before its end; a process that has none asks, so
+nothing of it need outlive a restart. Until it is here nothing was asked of the e-service: whatever fails before is `Unreachable`.
 """
 
 from __future__ import annotations
