@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Self
 
 from adapters.edilizia.postgres import let_through, of_the_wheel, startup_message
+from bus.testing.patience import until
 from bus.testing.ports import free_port
 from bus.testing.simulators import ended
 
@@ -163,9 +164,9 @@ class Service:
         return done.stdout
 
     def _wait_ready(self) -> None:
-        until = time.monotonic() + READY_SECONDS
+        end = time.monotonic() + READY_SECONDS
         while not self._answers():
-            if not self.alive or time.monotonic() > until:
+            if not self.alive or time.monotonic() > end:
                 raise ServiceFailed(f"{self.name} did not start: {self.said()}")
             time.sleep(0.02)
 
@@ -243,9 +244,9 @@ class PostgreSQL(Service):
             initdb = [str(self.programs / "initdb"), "-D", str(self.data), "-U", "snodo", "--auth=trust", "--encoding=UTF8", "--locale=C"]
             self._run([*initdb, "--no-sync"], _environment())
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        until = time.monotonic() + READY_SECONDS
+        end = time.monotonic() + READY_SECONDS
         while not self._stayed([str(self.programs / "postgres"), "-D", str(self.data), *options]):
-            if time.monotonic() > until:
+            if time.monotonic() > end:
                 raise ServiceFailed(f"{self.name} did not start: {self.said()}")
 
     def _stayed(self, command: list[str]) -> bool:
@@ -306,9 +307,15 @@ class RabbitMQ(Service):
     def raise_alarm(self) -> None:
         """The memory alarm: from now on the node reads from no connection that publishes."""
         self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0)")
+        self._alarmed(True)
 
     def clear_alarm(self) -> None:
         self.evaluate('vm_memory_monitor:set_vm_memory_high_watermark({absolute, "512MB"})')
+        self._alarmed(False)
+
+    def _alarmed(self, wanted: bool) -> None:
+        """The limit's answer comes before the alarm: what is published between them goes through, and nobody is told of a block."""
+        until(lambda: ("memory" in self.evaluate("rabbit_alarm:get_alarms()")) is wanted, f"the memory alarm is {wanted}", READY_SECONDS)
 
     def close_connections(self) -> None:
         """The node closes every client's connection, as an operator's command does."""
@@ -324,12 +331,12 @@ class RabbitMQ(Service):
 
     def _said_to(self, call: list[str], said: str) -> str:
         """On a busy machine the node may not take the connection at once; then nothing was said yet."""
-        until = time.monotonic() + READY_SECONDS
+        end = time.monotonic() + READY_SECONDS
         while True:
             try:
                 return self._run(call, self._environment(), said)
             except ServiceFailed as failed:
-                if "failed to connect" not in str(failed) or time.monotonic() > until:
+                if "failed to connect" not in str(failed) or time.monotonic() > end:
                     raise
                 time.sleep(0.1)
 
@@ -427,8 +434,8 @@ def _end_child(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
     ended(process, 20)
-    until = time.monotonic() + 5
-    while any(_is_there(pid) for pid in left) and time.monotonic() < until:
+    end = time.monotonic() + 5
+    while any(_is_there(pid) for pid in left) and time.monotonic() < end:
         time.sleep(0.01)
 
 
