@@ -89,11 +89,11 @@ class Service:
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: it lives, holds its connections and does nothing."""
-        self._signal(signal.SIGSTOP)
+        """SIGSTOP: it lives, holds its connections and does nothing; returns when nothing of it runs any more."""
+        stop(self.pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End it and all it started, and remove its folder."""
@@ -179,9 +179,6 @@ class Service:
         if process is not None:
             _end_child(process, how)
 
-    def _signal(self, what: signal.Signals) -> None:
-        os.kill(self.pid, what)
-
     def _next_name(self) -> str:
         with _names:
             self._count += 1
@@ -233,11 +230,16 @@ class PostgreSQL(Service):
         """Fast shutdown: sessions are ended, what is committed is written."""
         self._end(signal.SIGINT)
 
-    def _signal(self, what: signal.Signals) -> None:
-        """To the server and all its sessions."""
+    def pause(self) -> None:
+        """The server, which begins no session any more, then all its sessions."""
+        super().pause()
+        for pid in _children(self.pid):
+            stop(pid)
+
+    def resume(self) -> None:
         for pid in (self.pid, *_children(self.pid)):
             with contextlib.suppress(ProcessLookupError):  # a session that has just ended
-                os.kill(pid, what)
+                os.kill(pid, signal.SIGCONT)
 
     def _launch(self) -> None:
         if not (self.data / "PG_VERSION").exists():
@@ -434,9 +436,29 @@ def _end_child(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
     ended(process, 20)
-    end = time.monotonic() + 5
-    while any(_is_there(pid) for pid in left) and time.monotonic() < end:
-        time.sleep(0.01)
+    until(lambda: not any(map(_is_there, left)), f"the children of {process.pid} have ended", READY_SECONDS)
+
+
+def stop(pid: int) -> None:
+    """SIGSTOP; returns when all its threads stand still, or it is no more: the kernel answers before a busy machine has stopped them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: all(_state(task) in "TtZX" for task in _threads(pid)), f"process {pid} stands still", READY_SECONDS)
+
+
+def _threads(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def _state(process: Path) -> str:
+    """The kernel's letter for what a process or thread does; ``X`` when it is no more."""
+    try:
+        return (process / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def _children(pid: int) -> list[int]:
@@ -447,10 +469,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return _state(Path(f"/proc/{pid}")) not in "ZX"
 
 
 def _as_nobody() -> list[str]:

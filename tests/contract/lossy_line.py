@@ -33,6 +33,7 @@ def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambd
         assert "before" in listener.heard
         assert len(listener.heard) == 1
         proxy.cut()
+        until(lambda: teller.describe()["outages"], "it has seen that the line broke: before, another ticket may go into the void too")
         teller.publish(["after"])
         listener.wait_for({"after"})
         teller.close()

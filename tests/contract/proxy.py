@@ -53,15 +53,11 @@ class Proxy(Door):
     def __init__(self, target: int) -> None:
         super().__init__()
         self._target = target
-        self._swallows = False
+        self._swallowing: set[socket.socket] = set()
 
     def swallow(self) -> None:
-        """From now on the lines that are open take what we say and pass nothing on."""
-        self._swallows = True
-
-    def cut(self) -> None:
-        self._swallows = False
-        super().cut()
+        """From now on the lines that are open take what we say and pass nothing on, to their end."""
+        self._swallowing.update(self._lines)
 
     def _serve(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -73,7 +69,7 @@ class Proxy(Door):
     def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
         with contextlib.suppress(OSError):
             while said := source.recv(65536):
-                if not (outward and self._swallows and source in self._lines):
+                if not (outward and source in self._swallowing):
                     sink.sendall(said)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
