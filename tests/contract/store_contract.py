@@ -132,6 +132,7 @@ class StoreContract:
             threads += [store.write(lambda tx: threading.get_ident()), store.write(lambda tx: threading.get_ident(), here=True)]
         mine, queued, behind = (thread.result(30) for thread in threads)
         assert (mine == threading.get_ident(), queued == mine, behind == queued) == (True, False, True)
+        store.lull(30)  # whoever wrote those tells their ends before it puts its pen down
         with pytest.raises(ValueError, match="no"):
             store.write(failing, here=True).result(0)
         store.write(put("after"), here=True).result(0)

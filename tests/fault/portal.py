@@ -63,7 +63,9 @@ class Portal:
 
     def promises(self) -> list[Promise]:
         """All 202s, in the order in which they came."""
-        return [Promise(**json.loads(line)) for line in self._book.read_bytes().splitlines()]
+        with self._lock:  # no line that is half written
+            lines = self._book.read_bytes().splitlines()
+        return [Promise(**json.loads(line)) for line in lines]
 
     def close(self) -> None:
         self._client.close()

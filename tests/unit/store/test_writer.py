@@ -9,13 +9,14 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Tx
 from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
-from bus.store.writer import MOST, Writer
+from bus.store.writer import MOST, PATIENCE, Writer
 from bus.testing.patience import until
 from tests.contract.store_contract import names, put
 
@@ -54,16 +55,18 @@ def test_what_may_be_written_is_not_written_again() -> None:
 
 
 class Away:
-    """A connection that ends so many of its transactions, one number for each work that is to be done."""
+    """A connection that ends so many of its transactions, one number for each work that is to be done; each takes a second of `now`."""
 
     def __init__(self) -> None:
         self.left = self.begun = 0
+        self.now = 0.0
         self.failing: StoreError | None = None
 
     def begin(self) -> None:
         self.begun += 1
         if self.left > 0:
             self.left -= 1
+            self.now += 1
             raise Interrupted("away")
 
     def commit(self) -> None: ...
@@ -73,13 +76,14 @@ class Away:
 
 
 def test_work_is_done_again_while_the_database_is_away_for_so_long_and_then_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.store.writer.PATIENCE", 0.5)
     connection = Away()
+    monkeypatch.setattr("bus.store.writer.PAUSE", 0.0)
+    monkeypatch.setattr("bus.store.writer.time", SimpleNamespace(monotonic=lambda: connection.now))
     writer = Writer(lambda: connection)  # type: ignore[arg-type, return-value]
     for _ in range(2):
-        connection.left = 2
+        connection.left = int(PATIENCE)
         assert writer.submit(lambda tx: "done").result(10) == "done"
-        time.sleep(0.6)  # it has been back for longer than anybody's patience
+        connection.now += 2 * PATIENCE  # it has been back for longer than anybody's patience
     connection.left = 1000
     assert connection.failing is None, "not before all patience is gone"
     with pytest.raises(Interrupted):
