@@ -202,19 +202,19 @@ def test_addresses_that_are_silent_leave_the_next_one_its_turn(monkeypatch: pyte
 def test_however_many_addresses_a_host_has_the_deadline_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = time.monotonic()
     with _silent() as silent:
-        _named(monkeypatch, *[silent] * 8)
+        _named(monkeypatch, *[silent] * 40)
         error, ctx = send("http://sistema.example", timeout=1.0, body={})
     assert (type(error), error.cause, ctx.exchanges) == (Unreachable, "no connection in time", [])
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30, "a second for each would be forty"
 
 
 def test_a_proxy_of_many_addresses_is_given_up_at_the_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = time.monotonic()
     with _silent() as silent:
-        _named(monkeypatch, *[silent] * 8)
+        _named(monkeypatch, *[silent] * 40)
         error, _ = send("http://sistema.example", timeout=1.0, body={}, settings={"proxy": "http://proxy.example:3128"})
     assert (type(error), error.cause) == (Unreachable, "the proxy proxy.example:3128: timed out")
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30, "a second for each would be forty"
 
 
 def test_of_addresses_that_refuse_the_last_one_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

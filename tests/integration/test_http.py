@@ -559,13 +559,13 @@ def test_who_waits_at_a_door_that_is_told_to_stop_is_told_that_the_message_was_a
         call = Caller(server.port)
         sent = pool.submit(call, "POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}, {"Prefer": "wait=50"})
         watched = pool.submit(call, "GET", "/log/tail?after=1000000&wait=30", None, None, "sistemista")
-        while not server.app.runs("waiting"):
-            time.sleep(0.02)
+        until(lambda: server.app.runs("waiting"), "the run waits")
+        until(lambda: server._server.config.app._open == 2, "both have asked")
         begun = time.monotonic()
         server.stop()
         assert time.monotonic() - begun < 25
-        assert sent.result(1).status == 202
-        assert watched.result(1).status == 200
+        assert sent.result(60).status == 202
+        assert watched.result(60).status == 200
 
 
 def test_a_message_that_is_refused_at_once_leaves_nobody_to_be_told_later(call, monkeypatch):
