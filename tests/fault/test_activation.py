@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bus.client import Client, ClientError
+from bus.testing.patience import until
 from tests.fault import marked
 from tests.fault.house import House, opened
 from tests.fault.portal import Portal
@@ -86,6 +87,12 @@ class Sysadmins:
         self.raced += 1
 
 
+def _all_work_under_them(operator: Client, processes: int) -> bool:
+    """Whether so many processes say that they work under the rules in force."""
+    told = operator.get("/rules")
+    return [told["rules"]] * processes == [one["rules"] for one in told["processes"]]
+
+
 def _history(operator: Client) -> list[Any]:
     found: list[Any] = operator.get("/rules/history", limit=1000)["activations"]
     return found
@@ -134,7 +141,8 @@ def _edited(house: House, portal: Portal, edits: int, within: float) -> tuple[Sy
     end = time.monotonic() + within
     with house.client() as operator:
         sysadmins.begin(operator)
-        time.sleep(1.0 if house.shape == "production" else 0.0)  # each process has looked: from here on nobody refuses our types
+        if house.shape == "production":
+            until(lambda: _all_work_under_them(operator, len(house.members)), "each process knows our types")
         with load.running():
             for _ in range(edits):
                 sysadmins.edit(operator)

@@ -188,8 +188,6 @@ def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(
 
 def test_sealing_takes_the_time_that_it_takes(tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits of a transaction of the bus are none of a migration."""
-    monkeypatch.setitem(postgres_session.WRITING, "idle_in_transaction_session_timeout", "100ms")
-    monkeypatch.setattr(writer, "PATIENCE", 0.1)
     protect = protecting._protect
 
     def slowly(tx: Tx) -> None:
@@ -200,6 +198,8 @@ def test_sealing_takes_the_time_that_it_takes(tmp_path: Path, postgresql_url: st
     monkeypatch.setattr(protecting, "_protect", slowly)
     with workshop(tmp_path, postgresql_url) as shop:
         shop.app.stop()
+        monkeypatch.setitem(postgres_session.WRITING, "idle_in_transaction_session_timeout", "100ms")
+        monkeypatch.setattr(writer, "PATIENCE", 0.1)
         change = partial(protecting.change, shop.app.config, unlock=partial(unlock, changing=True))
         assert change(4) == (schema.REVISION, 4)
         assert change(schema.REVISION) == (4, schema.REVISION)

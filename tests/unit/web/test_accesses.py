@@ -86,7 +86,7 @@ def test_of_two_first_requests_at_once_one_makes_the_line_and_the_other_waits_fo
 
     def keep(events: Sequence[Access]) -> None:
         writing.set()
-        written.wait(1)
+        written.wait(60)
         scene.keep(events)
 
     accesses = Accesses(keep, lambda: scene.now)
