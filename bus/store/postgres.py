@@ -63,7 +63,7 @@ was empty reads all of it, and the server itself finds that out only when it nex
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 # One round trip: the lock is had before the number is given. Later statements have snapshots of their own, so they see all that
 # whoever had the lock before has committed.
-# What keeps a commit may be switched off while the server runs: it is looked at in each transaction.
+# What keeps a commit may be switched off while the server runs, and the numbers be set back: both are looked at in each transaction.
 _NUMBER = """
 SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes
 """
@@ -150,6 +150,8 @@ class PostgresConnection(_Asking):
         self._kept: str | None = None
         """A record of the last transaction that was committed."""
         self._life: str | None = None
+        self._numbering = ""
+        """Columns that tell which numbers the next record and the last one have, see `schema.numbering`."""
         self._warned = False
         self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
@@ -181,7 +183,7 @@ class PostgresConnection(_Asking):
         with self._remembered(), told(session):
             if self._number is None:
                 session.execute(_BEGIN)
-                cursor = begun = session.execute(_NUMBER + _LOCK)
+                cursor = begun = session.execute(f"{_NUMBER}{self._numbering}{_LOCK}".encode())
             for text, parameters in later:
                 cursor = session.cursor(binary=True).execute(text, parameters)
             self._sync()
@@ -211,6 +213,8 @@ class PostgresConnection(_Asking):
         assert facts is not None
         for name in ("fsync", "full_page_writes"):
             refuse_unsafe(name, facts[name])
+        if self._numbering:
+            schema.refuse_back(facts)
         self._number = facts["number"]
 
     def _write(self, insert: Insert | Update, rows: Rows) -> None:
@@ -240,6 +244,8 @@ class PostgresConnection(_Asking):
                     schema.refuse_emptied(session)
                     self._look_back(session)
                 schema.refuse_rewound(session)
+                columns = schema.numbering(session)
+                self._numbering = f", {columns} " if columns else ""
                 refuse_without_rights(session)
                 self._life = _life_of(session)
         except BaseException:

@@ -78,6 +78,42 @@ def test_numbers_that_are_set_back_while_the_bus_works_are_told_with_the_remedy(
     store.close()
 
 
+def test_no_record_falls_into_a_gap_that_was_sealed_before(postgresql_url: str) -> None:
+    """It failed nowhere, and was never sealed: what crashed or was rolled back leaves numbers free."""
+    store = PostgresStore(postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        store.write(lambda tx: add(tx, "one")).result(30)
+        admin.execute("SELECT nextval(pg_get_serial_sequence('records', 'seq')) FROM generate_series(1, 10)")
+        store.write(lambda tx: add(tx, "two")).result(30)
+        admin.execute("SELECT setval(pg_get_serial_sequence('records', 'seq'), 2)")
+        with pytest.raises(StoreError, match=r"the next record would be number 3, and number 12 is there.*setval") as told:
+            store.write(lambda tx: add(tx, "three")).result(30)
+        assert told.value.code == "store.unsafe"
+        assert isinstance(told.value.hint, str)
+        admin.execute(told.value.hint.partition("as the owner: ")[2].encode())
+    store.write(lambda tx: add(tx, "four")).result(30)
+    assert numbers(store) == [1, 12, 13]
+    store.close()
+
+
+def test_a_database_whose_runs_would_go_on_before_those_that_are_there_is_refused(postgresql_url: str) -> None:
+    """Whoever followed the remedy for records alone had runs that overtook those of their case."""
+    store = PostgresStore(postgresql_url)
+    store.write(lambda tx: add(tx, "one")).result(30)
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        for run in ("1", "2", "3"):
+            row = dict.fromkeys(("message", "route", "digest", "entry", "case_id", "place", "time"), "x")
+            store.write(lambda tx, run=run, row=row: tx.do("add_run", id=run, version=1, ordered=1, **row)).result(30)  # type: ignore[misc]
+        admin.execute("SELECT setval(pg_get_serial_sequence('runs', 'turn'), 1)")
+        store.close()
+        with pytest.raises(StoreError, match="the next run would be number 2, and number 3 is there") as told:
+            PostgresStore(postgresql_url)
+        assert [one.sentence for one in survey.survey(postgresql_url).unsafe] == [told.value.sentence]
+        assert isinstance(told.value.hint, str)
+        admin.execute(told.value.hint.partition("as the owner: ")[2].encode())
+    PostgresStore(postgresql_url).close()
+
+
 class Pooler(Proxy):
     """It lends sessions of the server: the number that it gives to whoever calls is its own. ``said``: what was asked through it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from importlib import resources
@@ -45,11 +46,19 @@ def _everything(kind: Literal["sqlite", "postgres"]) -> str:
     return "\n".join(script(kind, revision) for revision in range(1, REVISION + 1))
 
 
-_NUMBERS = """
+_SEQUENCE = """
 SELECT s.name, coalesce(has_sequence_privilege(s.name, 'SELECT'), false) AS readable
-FROM (SELECT pg_get_serial_sequence('records', 'seq') AS name) s
+FROM (SELECT pg_get_serial_sequence(%s, %s) AS name) s
 """
-_NEXT = "SELECT last_value + is_called::int AS next, (SELECT coalesce(max(seq), 0) FROM records) AS last FROM {}"
+_LAST_RECORD = "SELECT coalesce(max(seq), 0) FROM records"
+# No index is in the order of acceptance alone. Ids are in that of time, so the last ones are about the last ones.
+_LAST_RUN = "SELECT coalesce(max(turn), 0) FROM (SELECT turn FROM runs ORDER BY id DESC LIMIT 100) newest"
+_REWOUND = (
+    "was it a logical replica, or restored in part? as the owner: SELECT setval(pg_get_serial_sequence('records', 'seq'), "
+    "(SELECT max(seq) FROM records)), setval(pg_get_serial_sequence('runs', 'turn'), (SELECT max(turn) FROM runs)), "
+    "setval(pg_get_serial_sequence('facets', 'id'), (SELECT max(id) FROM facets))"
+)
+"""What to do where numbers were set back: where they go on, of all that have any; of an empty table nothing is changed."""
 _OURS = """
 SELECT relname FROM pg_class
 WHERE relname IN ('schema_revision', 'records') AND relnamespace = quote_ident(current_schema())::regnamespace
@@ -93,20 +102,30 @@ def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
         raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE["PostgreSQL"])
 
 
-def refuse_rewound(session: psycopg.Connection[Any]) -> None:
-    """Raises `StoreError` where the next record would have a number that was given out before: it would fail, or, in a gap among those
-    that are sealed, never be sealed. A logical replica, or a restore in part, has the rows and not where their numbers go on.
-    """
-    [found] = session.execute(_NUMBERS).fetchall()
-    if not found["readable"]:
-        return
-    [row] = session.execute(_NEXT.format(found["name"]).encode()).fetchall()
+def numbering(session: psycopg.Connection[Any]) -> str:
+    """Columns for `refuse_back`: the number of the next record, ``next``, and of the last, ``last``. Empty where our user may not know."""
+    return _going_on(session, "records", "seq", _LAST_RECORD)
+
+
+def _going_on(session: psycopg.Connection[Any], table: str, column: str, last: str) -> str:
+    [found] = session.execute(_SEQUENCE, [table, column]).fetchall()
+    return f"(SELECT last_value + is_called::int FROM {found['name']}) AS next, ({last}) AS last" if found["readable"] else ""
+
+
+def refuse_back(row: Mapping[str, Any], what: str = "record") -> None:
+    """Raises `StoreError` where the next one would have a number that was given out before."""
     if row["next"] <= row["last"]:
-        raise StoreError(
-            f"the next record would be number {row['next']:,}, and number {row['last']:,} is there", code="store.unsafe",
-            hint="was it a logical replica, or restored in part? as the owner: SELECT setval(pg_get_serial_sequence('records', 'seq'), "
-            "(SELECT max(seq) FROM records)); and so for runs (turn) and facets (id)",
-        )  # fmt: skip
+        said = f"the next {what} would be number {row['next']:,}, and number {row['last']:,} is there"
+        raise StoreError(said, code="store.unsafe", hint=_REWOUND)
+
+
+def refuse_rewound(session: psycopg.Connection[Any]) -> None:
+    """`refuse_back`, of records: one would fail, or, in a gap among those that are sealed, never be sealed. And of runs, which would come
+    before those of their case. A logical replica, or a restore in part, has the rows and not where their numbers go on.
+    """
+    for what, columns in (("record", numbering(session)), ("run", _going_on(session, "runs", "turn", _LAST_RUN))):
+        if columns:
+            refuse_back(session.execute(f"SELECT {columns}".encode()).fetchall()[0], what)
 
 
 @cache
