@@ -12,6 +12,7 @@ from bus.app import App
 from bus.clock import moment_of, text_of
 from bus.metrics import Figure
 from bus.store import Tx
+from bus.store.survey import of_late
 
 
 def of(app: App) -> Iterator[Figure]:
@@ -78,6 +79,7 @@ def _of_store(app: App) -> Iterator[Figure]:
         waiting = _waits.setdefault(app, _Waits()).of(tx)
         unsealed = tx.all("oldest_unsealed")
         stopped = tx.all("lanes_of_the_dead")
+        gone = of_late(tx.all("rolled_back"), now)
         present = app.at_work(tx, now)
         anchors = {f"{one.kind} {one.name}": one for one in standing(tx, app.config.anchors, now)}
     oldest = (now - moment_of(due["oldest"])).total_seconds() if due["oldest"] else 0.0
@@ -89,6 +91,8 @@ def _of_store(app: App) -> Iterator[Figure]:
     yield Figure("snodo_log_records", "Records in the log.", {"": counts["records"] or 0}, grows=True)
     late = (now - moment_of(unsealed[0]["oldest"])).total_seconds() if unsealed else 0.0
     yield Figure("snodo_unsealed_seconds", "For how long the oldest record without a place in the tree has been.", {"": max(late, 0.0)})
+    told = "1 for 30 days after a process missed in the database what it had committed: accepted messages are gone."
+    yield Figure("snodo_rolled_back", told, {"": float(bool(gone))})
     yield Figure("snodo_processes", "Processes at work, as they said in the last day.", {role: roles.count(role) for role in roles}, "role")
     yield Figure("snodo_lane_stopped", "1 while a dead letter holds the ordered lane: whoever needs it waits for a person.", lanes, "lane")
     behind = {name: one.behind for name, one in anchors.items()}

@@ -20,14 +20,12 @@ from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.schema import WHOLE
 from bus.store.sqlite_file import READ_ONLY
-from bus.store.survey import survey, where_is
+from bus.store.survey import of_late, survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
-TOLD = dt.timedelta(days=30)
-"""For how long commits that are gone are told of."""
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -192,8 +190,7 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
 def rolled_back(at: Surroundings) -> Iterator[Verdict]:
     """Several processes may have found out the same, each with the last commit of before its own: the earliest tells what is gone."""
     store = at.database
-    told = [row for row in at.rows("rolled_back") if moment_of(row["found"]) > store.now - TOLD]
-    if told:
+    if told := of_late(at.rows("rolled_back"), store.now):
         since, found = min(row["since"] for row in told), max(row["found"] for row in told)
         what = f"what was committed after {since} is not in this database any more, as a process found at {found}"
         yield warning("doctor.rolled-back", what, store.where)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bus.clock import text_of
+from bus.clock import moment_of, text_of
 from bus.config import file_of
 from bus.errors import StoreError
-from bus.store import queries
+from bus.store import Row, queries
 from bus.store.schema import (
     REVISION,
     lacking,
@@ -37,6 +37,8 @@ OLDEST_SQLITE = (3, 35)
 LOOKED_THROUGH = 500_000_000
 """Bytes of the largest file of which each page is looked at: that takes seconds."""
 _COPY = "no WAL yet, as in each copy that SQLite made: the bus sets it at its start, and refuses to start where the disk cannot"
+TOLD = dt.timedelta(days=30)
+"""For how long commits that are gone are told of."""
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
 
@@ -70,6 +72,11 @@ class Survey:
     full: str = ""
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     missed: Mapping[str, StoreError] = field(default_factory=dict)
+
+
+def of_late(gone: Sequence[Row], now: dt.datetime) -> list[Row]:
+    """Those of the query ``rolled_back`` that are still to be told."""
+    return [row for row in gone if moment_of(row["found"]) > now - TOLD]
 
 
 def where_is(url: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import urllib.request
+from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bus import figures, metrics
 from bus.adapter import Adapter, Call, Contract, Refused, Unreachable, operation
+from bus.clock import text_of
 from tests.small_bus import Caller, own_key, running, settings, wait_reply, write
 
 MONITOR = own_key("prometheus", "monitor")
@@ -134,6 +136,17 @@ def test_a_system_that_does_not_take_our_credentials_is_told_until_it_does(tmp_p
             wait_reply(server.app, sent.json["id"], 60)
             told.append(page(server).get(("snodo_locked_out", "oracolo.chiedi")))
     assert told == [None, 1, None]
+
+
+def test_commits_that_are_gone_are_told_for_thirty_days(server):
+    """Only the line of a process, long scrolled away, and whoever called `bus doctor` said that accepted messages are lost."""
+    now = server.app.clock.now()
+    told = [page(server)["snodo_rolled_back",]]
+    for days in (31, 29):
+        found = text_of(now - timedelta(days=days))
+        server.app.store.write(lambda tx, found=found: tx.do("add_mark", name=f"rolled-back {found}", value=found)).result()
+        told.append(page(server)["snodo_rolled_back",])
+    assert told == [0, 0, 1]
 
 
 def test_a_process_without_a_door_serves_its_figures_on_loopback(server):
