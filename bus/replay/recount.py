@@ -22,7 +22,7 @@ from bus.engine import journal
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Failed, Failure, Join, Reply, Send
 from bus.engine.interpreter import Walk, Watch
 from bus.engine.recorded import LAST, Told, follow
-from bus.errors import ExpressionError, NotFound, RulesError
+from bus.errors import EvidenceError, ExpressionError, NotFound, RulesError
 from bus.log.record import Record
 from bus.message import JsonValue, canonical, parsed, without_nulls
 from bus.replay.evidence import Evidence, Opening
@@ -106,7 +106,10 @@ class Retrace(NamedTuple):
 
 
 def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
-    """Walk the last life of a run again; ``watch`` is told every condition. Raises `RulesError`, `NotFound` when its message is erased."""
+    """Walk the last life of a run again; ``watch`` is told every condition.
+
+    Raises `RulesError`, `EvidenceError` for a beginning that its rules do not have, `NotFound` when its message is erased.
+    """
     records = evidence.journal(opening.run)
     start = max((place for place, record in enumerate(records) if record.kind in _NEW_LIFE), default=0)
     life = _Life(opening, records, start, evidence, {}, watch=watch)
@@ -144,7 +147,7 @@ class _Life:
         """Recompute and compare; returns how many asks were compared."""
         try:
             walked = self.walk_again()
-        except (RulesError, ExpressionError) as error:
+        except (RulesError, ExpressionError, EvidenceError) as error:
             absent = error.code == "rules.missing" and self.evidence.missing == "unavailable: absent"  # a database must have them
             self._say(self.evidence.missing if absent else "different", f"cannot be recomputed: {error.sentence}", self.opening.name)
             return 0

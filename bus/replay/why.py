@@ -215,7 +215,7 @@ class Account:
 def account(opening: Opening, evidence: Evidence, values: Values) -> Account:
     """Walk a run again; ``values``: what may be shown.
 
-    Raises `RulesError` when its rules cannot be had, `NotFound` when its message is erased.
+    Raises `RulesError` when its rules cannot be had, `EvidenceError` when they have no such beginning, `NotFound` when it is erased.
     """
     conditions: list[Condition] = []
     past = retraced(opening, evidence, conditions.append)

@@ -205,6 +205,20 @@ def test_what_a_terminal_would_obey_in_the_table_of_runs_is_no_run(tampered, col
     assert (error.value.code, error.value.sentence.isprintable()) == ("evidence.broken", True)
 
 
+@pytest.mark.parametrize("entry", ["altrove", "rispondi 0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11"])
+def test_a_run_that_is_said_to_begin_where_nothing_waits_is_told_with_the_others(tampered, entry):
+    """No such step, or one that is no wait: the rules of a run stay as they are, so somebody changed its row."""
+    folder, message = tampered
+    change(folder, "UPDATE runs SET entry = ? WHERE message = ?", entry, message)
+    said = told(folder).as_text()
+    step = entry.partition(" ")[0]
+    sentence = f"the table `runs` says that the run began at '{step}', and prova.aspetta@1 waits for nothing there"
+    assert f"prova.aspetta@1: cannot be recomputed: {sentence}\n" in said
+    assert said.endswith("14 equal, 1 different")
+    why = bus("why", message, "--config", str(folder / "config.yaml"))
+    assert (why.returncode, why.stdout, why.stderr.splitlines()[:2]) == (2, "", [f"error: {sentence}", "  code: evidence.broken"])
+
+
 def test_what_is_not_there_is_told(worked):
     with pytest.raises(NotFound) as error:
         told(worked[0], "nessuno")

@@ -19,6 +19,7 @@ from bus.engine.steps.reply import reply
 from bus.engine.steps.send import send
 from bus.engine.steps.set import set_
 from bus.engine.steps.wait import wait
+from bus.errors import EvidenceError
 from bus.route import plan as p
 
 if TYPE_CHECKING:
@@ -47,11 +48,16 @@ def sequence(steps: Sequence[p.Step], strand: Strand) -> StepCode:
 
 
 def of_entry(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
-    """The whole route, or what it does with a late arrival at the step named ``entry``."""
+    """The whole route, or what it does with a late arrival at the step named ``entry``.
+
+    Raises `EvidenceError` where no such step waits: a run has its rules for life, so somebody changed the row that says where it begins.
+    """
     if not entry:
         return sequence(plan.steps, strand)
-    late = next(step for step in plan.walk() if step.id == entry)
-    assert isinstance(late, p.WaitStep | p.GatherStep)
+    late = next((step for step in plan.walk() if step.id == entry), None)
+    if not isinstance(late, p.WaitStep | p.GatherStep):
+        sentence = f"the table `runs` says that the run began at {entry!r}, and {plan.name} waits for nothing there"
+        raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify names the row")
     return sequence(late.on_late, strand.below(f"{entry}!late/"))
 
 
