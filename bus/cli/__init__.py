@@ -1,7 +1,7 @@
 """The command ``bus``. This file is all that ``bus --help`` imports: one module for each family of commands, loaded when it is asked for.
 
-Exit codes: 0 well, 1 findings or refused, 2 wrong usage or settings, 3 the bus (or its database) cannot be reached,
-5 the log is not what was signed.
+Exit codes: 0 well, 1 findings or refused, 2 wrong usage (also a name or an id of nothing) or settings, 3 the bus (or its database) cannot
+be reached, 5 the log is not what was signed.
 With ``--json`` an error is one JSON object on standard error (`bus.cli.failures`).
 """
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
 AWAY = frozenset({0, 502, 503, 504})
 """No answer, or one that says that the bus, or what it needs, is not there now."""
+NOT_THERE = 404
+"""What the words name is not there: wrong usage, as where a command looks into the database or the files by itself."""
 _FILES = {
     errno.EEXIST: "it stays as it is: choose another name",
     **dict.fromkeys(FULL, "its disk is full: make room, or choose another place"),
@@ -126,7 +128,7 @@ def _answered(error: ClientError, as_json: bool) -> int:
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
         say(error.detail, code=error.code, faults="\n".join(faults), **sent, next=hint, see=error.instance)
-    return UNREACHABLE if error.status in AWAY else FINDINGS
+    return UNREACHABLE if error.status in AWAY else USAGE if error.status == NOT_THERE else FINDINGS
 
 
 def _told(error: SnodoError, as_json: bool) -> int:

@@ -42,8 +42,8 @@ def show_log(
 
 
 def _of(bus: Client, id: str) -> dict[str, Any]:
-    """The records of whatever has that id: a message, else a run, else a case."""
-    for kind in ("message", "run"):
+    """The records of whatever has that id: a run, else a message, else a case."""
+    for kind in ("run", "message"):
         try:
             found = _whole(bus, **{kind: id})
         except ClientError as error:

@@ -262,7 +262,7 @@ def test_help_before_a_command_is_the_help_of_that_command(bus, asked):
 def test_an_empty_name_is_told_as_such(bus, family):
     """A variable that is not set, in quotes: it is not the list that was meant."""
     code, out, err = bus(family, "")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "error: there is nothing at this address: the id in it is empty" in err
 
 
@@ -278,13 +278,26 @@ def test_exit_codes(bus):
     assert bus("runs", "list", "--nulla")[0] == 2
     assert bus("log", "show")[0] == 2
     assert bus("serve", "--port", "-1", "--config", "/nulla.yaml")[2].startswith("error: Invalid value for '--port'")
-    assert bus("message", "x")[0] == 1
     assert bus("runs", "list", "--url", "http://127.0.0.1:9")[0] == 3
     assert bus("runs", "list", "--url", "ftp://x")[0] == 2
     assert bus("runs", "list", "--key", "sbagliata")[0] == 1
 
 
-@pytest.mark.parametrize(("status", "code"), [(0, 3), (502, 3), (503, 3), (504, 3), (401, 1), (422, 1), (500, 1)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("message", "x"), ("case", "show", "x"), ("runs", "x"), ("log", "show", "x"), ("dead", "show", "x"), ("services", "show", "x"),
+        ("log", "export", "--case", "x", "--purpose", "prova"), ("report", "x", "--from", "2026-11-01", "--purpose", "prova"),
+        ("graph", "x"), ("explain", "x"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_wrong_usage_whoever_looks_for_it(bus, words):
+    """The bus, the files, or the table of codes; of a replay, 1 would say that a run is different."""
+    code, out, err = bus(*words)
+    assert (code, out, err.startswith("error: ")) == (2, "", True)
+
+
+@pytest.mark.parametrize(("status", "code"), [(0, 3), (502, 3), (503, 3), (504, 3), (404, 2), (401, 1), (422, 1), (500, 1)])
 def test_a_bus_that_cannot_work_now_is_as_one_that_is_not_there(monkeypatch, capsys, status, code):
     def answered(*_, **__):
         raise ClientError(status, {"detail": "prova"})
