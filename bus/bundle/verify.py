@@ -68,9 +68,11 @@ WORDS = {
             "no good signature of the key given on {name}; signed by {by}: if the municipality publishes that one too, --key for both"),
     "false": ("firma falsa su {name} a nome di {key}", "a false signature on {name} in the name of {key}"),
     "origin": ("{name} è di un altro registro: {found}", "{name} is of another log: {found}"),
-    "leaf": ("annotazione n. {index} ({id}): non è quella sigillata nel registro", "record {index} ({id}): not the one sealed in the log"),
+    "leaf": ("annotazione n. {index} ({kind} {id}, messaggio {message}): non è quella sigillata nel registro",
+             "record {index} ({kind} {id}, message {message}): not the one sealed in the log"),
     "order": ("annotazione n. {index}: ripetuta o fuori ordine", "record {index}: repeated or out of order"),
-    "payload": ("contenuto {id}: non corrisponde all'impronta scritta nell'annotazione", "payload {id}: not what the record committed to"),
+    "payload": ("contenuto {payload} ({role} di {kind} {id}, messaggio {message}): non corrisponde all'impronta scritta nell'annotazione",
+                "payload {payload} ({role} of {kind} {id}, message {message}): not what the record committed to"),
     "stranger": ("contenuto {id}: nessuna annotazione lo indica, o è ripetuto", "payload {id}: no record names it, or it is repeated"),
     "uncovered": ("{name}: non coperto da alcuna prova", "{name}: no proof covers it"),
     "changed": ("{name}: modificato dopo l'esportazione", "{name}: changed after the export"),
@@ -380,7 +382,7 @@ class Bundle:
         for line in self.lines("records.jsonl"):
             index, record = line["index"], json.loads(line["record"], object_pairs_hook=once)
             if not includes(root, size, index, line["record"], line["proof"]):
-                self.say("leaf", index=index, id=record.get("id", "?"))
+                self.say("leaf", index=index, **names_of(record))
             if self.indexes and index <= self.indexes[-1]:
                 self.say("order", index=index)
             self.indexes.append(index)
@@ -422,7 +424,7 @@ class Bundle:
             self.say("apart", name=name)
 
     def _payloads(self) -> None:
-        named = {one["id"]: (one["size"], one["type"]) for record in self.records for one in record.get("payloads", ())}
+        named = {one["id"]: (one, record) for record in self.records for one in record.get("payloads", ())}
         for line in self.lines("payloads.jsonl", "text", "base64"):
             id, nonce, sealed, own = line["id"], unbase64(line["nonce"]), unbase64(line["sealed"]), unbase64(line["key"])
             text = unbase64(line["base64"]) if "base64" in line else line["text"].encode()
@@ -432,12 +434,12 @@ class Bundle:
             # the commitment is over nonce and content, one behind the other: their lengths say where they are parted
             parted = (len(nonce), len(content)) == ((33, len(text) + 48) if sealed else (32, len(text)))
             digest = digest_of(nonce + content)
-            if not (opened and parted) or id not in (nonce[1:9].hex() + digest, digest):
-                self.say("payload", id=id)
-            if id not in named:
+            one, record = named.pop(id, ({}, {}))
+            whole = opened and parted and id in (nonce[1:9].hex() + digest, digest)
+            if not whole or (one and (one["size"], one["type"]) != (len(text), line["type"])):
+                self.say("payload", payload=id, role=one.get("role", "-"), **names_of(record))
+            if not one:
                 self.say("stranger", id=id)
-            elif named.pop(id) != (len(text), line["type"]):
-                self.say("payload", id=id)
             self.payloads += 1
         self.absent = len(named)
 
@@ -471,13 +473,18 @@ class Bundle:
             self.say("uncovered", name="seal.json")
         record = json.loads(seal["record"])
         if not includes(newer.root, newer.size, seal["index"], seal["record"], seal["proof"]):
-            self.say("leaf", index=seal["index"], id=record.get("id", "?"))
+            self.say("leaf", index=seal["index"], **names_of(record))
         if not extends(old.root, old.size, newer.root, newer.size, seal["consistency"]):
             self.say("grown")
         elif known:  # then the checkpoint needs no key that we know (it has one of before): its root is part of one that has
             self.found = [one for one in self.found if (one[0], one[1].get("name")) != ("key", "checkpoint")]
         if record.get("kind") != "exported" or record["data"]["manifest"] != digest_of(self.files["manifest.json"]):
             self.say("seal")
+
+
+def names_of(record: Any) -> dict[str, Any]:
+    """By what a record is looked up in the log: its kind and id, and the message that it concerns, if any."""
+    return {name: record.get(name, "-") for name in ("kind", "id", "message")}
 
 
 def rules_of(records: Iterable[Any]) -> set[str]:

@@ -165,6 +165,13 @@ def _lines(raw: bytes) -> dict[str, dict[str, str]]:
     return {line["id"]: line for line in map(json.loads, verify.unpacked(raw)["payloads.jsonl"].splitlines())}
 
 
+def _named(raw: bytes, payload: str) -> dict[str, str]:
+    """As a finding names a payload: with its record, and the message that this concerns."""
+    records = [json.loads(json.loads(line)["record"]) for line in verify.unpacked(raw)["records.jsonl"].splitlines()]
+    [(role, record)] = [(one["role"], record) for record in records for one in record.get("payloads", ()) if one["id"] == payload]
+    return {"payload": payload, "role": role, "kind": record["kind"], "id": record["id"], "message": record.get("message", "-")}
+
+
 def test_each_payload_is_as_it_lies_in_the_database_with_a_key_that_opens_no_other(exported):
     lines = list(_lines(exported[0]).values())
     assert len(lines) > 1
@@ -184,7 +191,7 @@ def test_another_text_or_another_key_for_a_sealed_payload_is_found(exported):
     first, *others = _lines(raw).values()
     for change in ({"text": first["text"] + " "}, {"key": others[0]["key"]}, {"sealed": ""}, {"sealed": "", "key": ""}):
         forged = _with_payloads(raw, ({**first, **change}, *others))
-        assert ("payload", {"id": first["id"]}) in verify.Bundle(forged, [verify.Key(key)]).found
+        assert ("payload", _named(raw, first["id"])) in verify.Bundle(forged, [verify.Key(key)]).found
 
 
 def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turned_into_a_test(tmp_path):
@@ -299,7 +306,8 @@ def test_an_altered_record_is_named_also_when_the_manifest_was_made_to_fit(expor
     files["manifest.json"] = json.dumps(manifest).encode()
     bundle = verify.Bundle(verify.packed(files), [verify.Key(key)])
     assert [word for word, _ in bundle.found] == ["leaf", "seal"]
-    assert f"n. {line['index']} " in verify.report(bundle, "it")
+    record = json.loads(line["record"])
+    assert f"n. {line['index']} (rEceived {record['id']}, messaggio {record['message']}): non è" in verify.report(bundle, "it")
 
 
 def test_a_text_with_unusual_ends_of_lines_is_verified_and_what_moves_about_on_a_terminal_is_not_shown(tmp_path):
@@ -458,7 +466,7 @@ def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported)
     open_ = {**first, "sealed": "", "key": "", "base64": first["sealed"]}
     del open_["text"]
     forged = _with_payloads(raw, (open_, *others))
-    assert ("payload", {"id": first["id"]}) in verify.Bundle(forged, [verify.Key(key)]).found
+    assert ("payload", _named(raw, first["id"])) in verify.Bundle(forged, [verify.Key(key)]).found
 
 
 def test_a_payload_whose_nonce_ends_elsewhere_or_that_is_of_another_kind_than_its_record_says_is_found(exported):
@@ -475,7 +483,7 @@ def test_a_payload_whose_nonce_ends_elsewhere_or_that_is_of_another_kind_than_it
         if "base64" in change:
             del line["text"]
         forged = _with_payloads(raw, (line, *others))
-        assert ("payload", {"id": first["id"]}) in verify.Bundle(forged, [verify.Key(key)]).found, change
+        assert ("payload", _named(raw, first["id"])) in verify.Bundle(forged, [verify.Key(key)]).found, change
     assert "payload" in verdict(_with_payloads(raw, ({**first, "type": "text/html"}, *others)), key)
 
 
