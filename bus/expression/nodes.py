@@ -99,10 +99,16 @@ def bound_within(node: Any, bound: Bound) -> dict[str, tuple[str, ...] | None]:
 
 
 def or_none(node: Any) -> Any:
-    """The list in ``list.orValue([])``; any other node as it is."""
-    if calls(node, "orValue") and kind_of(node.call.args[0]) == "list":
-        return node.call.target if not node.call.args[0].list.elements else node
-    return node
+    """The list in ``list.orValue([])``, or in ``default(list, [])`` that takes null for none, too; any other node as it is."""
+    if not calls(node, "orValue", "default") or kind_of(other := node.call.args[-1]) != "list" or other.list.elements:
+        return node
+    inner = node.call.args[0] if node.call.function == "default" else node.call.target
+    return inner.call.target if calls(inner, "orValue") and is_null(inner.call.args[0]) else inner
+
+
+def is_null(node: Any) -> bool:
+    """Whether null is written out."""
+    return kind_of(node) == "const" and bool(node.const.HasField("null_value"))
 
 
 def table_of(node: Any) -> str | None:
@@ -111,7 +117,7 @@ def table_of(node: Any) -> str | None:
 
 
 def listed_in(node: Any) -> Any:
-    """The list in ``list.filter(...)`` and ``list.orValue([])``, whose items the node has too; any other node as it is."""
+    """The list in ``list.filter(...)``, ``list.orValue([])`` and ``default(list, [])``, whose items it has; any other node as it is."""
     while True:
         inner = or_none(node)
         if kind_of(node) == "comprehension" and _sifts(node.comprehension):

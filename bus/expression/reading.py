@@ -28,7 +28,8 @@ class Reference:
 
     ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``); ``needed`` when the
     expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``; ``bare`` when an
-    operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none;
+    operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none, and
+    ``same`` when what this is compared with is neither;
     ``free`` when nothing around it asks a question, neither those signs nor a filter.
     """
 
@@ -38,6 +39,7 @@ class Reference:
     needed: bool = True
     bare: bool = False
     kept: bool = False
+    same: bool = False
     free: bool = False
 
     @property

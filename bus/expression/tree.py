@@ -188,6 +188,8 @@ class _Walker:
         self.behind = self.perhaps = 0
         self.bare: set[int] = set()  # operands that must not be null
         self.kept: set[int] = set()  # optionals whose null `orValue` gives on
+        self.alike: set[int] = set()  # calls of `orValue` that are compared with what neither null nor their other value is
+        self.same: set[int] = set()  # their optionals
         self.rows: dict[str, str] = {}
 
     def walk(self, node: Any, bound: Bound) -> None:
@@ -209,7 +211,7 @@ class _Walker:
     def _walk_call(self, node: Any, bound: Bound) -> None:
         self._note_operator(node, bound)
         self._note_pick(node.call, bound)
-        self._note_nulls(node.call)
+        self._note_nulls(node)
         self._note_arguments(node, bound)
         self._note_converted(node, bound)
         self._note_compared(node.call, bound)
@@ -240,9 +242,13 @@ class _Walker:
             name = self.positions[call.args[1].id] - len(".".join(path[:-1]))  # CEL points at the last point of a path
             self.reading.picks.append(Pick(path, frozenset(filter(None, keys)), max(name, 0)))
 
-    def _note_nulls(self, call: Any) -> None:
+    def _note_nulls(self, node: Any) -> None:
+        call = node.call
         if call.function == "orValue":
-            self.kept.update([call.target.id] if _basic(call.args[0]) else ())
+            written = _basic(call.args[0]) or kind_of(call.args[0]) in {"list", "struct"}
+            (self.same if node.id in self.alike else self.kept).update([call.target.id] if written else ())
+        elif call.function in COMPARING:
+            self.alike.update(one.id for one, other in (call.args, call.args[::-1]) if _alike(one, other))
         elif call.HasField("target"):
             self.bare.update(one.id for one in (call.target, *call.args))
         elif call.function in _NOT_OF_NULL:
@@ -263,8 +269,8 @@ class _Walker:
         free = not tested and not self.behind
         needed = free and not self.perhaps and node.id not in self.optional
         if path:
-            bare, kept = node.id in self.bare, node.id in self.kept
-            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, free))
+            bare, kept, same = (node.id in ids for ids in (self.bare, self.kept, self.same))
+            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, same, free))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))
@@ -388,6 +394,14 @@ def _spares(call: Any, bound: Bound) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
     return first is not None and not (kind_of(first) == "ident" and first.ident.name in bound)
+
+
+def _alike(node: Any, other: Any) -> bool:
+    """Whether what ``orValue`` gives for none is, as null, no value of those, all written out, that it is compared with."""
+    others = other.list.elements if kind_of(other) == "list" else (other,)
+    if not calls(node, "orValue") or not _basic(node.call.args[0]) or not all(_basic(one, of_none=False) for one in others):
+        return False
+    return _written_value(node.call.args[0]) not in map(_written_value, others)
 
 
 def _basic(node: Any, *, of_none: bool = True) -> str:

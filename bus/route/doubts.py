@@ -18,7 +18,7 @@ def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]
     """The paths whose null ``orValue`` would give on, where neither the expression nor a condition of ``others`` asks in another way."""
     for path in dict.fromkeys(one.path for one in used.expression.references if one.kept):
         asking = (used, *(one for one in others if part_of(one.pointer) in {"when", "$when"}))
-        if all(one.path != path or one.kept or one.tested for asked in asking for one in asked.expression.references):
+        if all(one.path != path or one.kept or one.same or one.tested for asked in asking for one in asked.expression.references):
             yield path
 
 

@@ -200,8 +200,9 @@ class Paths:
         return self.asked - {one.path for one in used.expression.references if not one.tested} | tested_in(self.values.lists.values())
 
     def _kept(self, used: Used) -> None:
-        """Where ``orValue`` is to stand for what may be null, too: it gives the null on. As a whole value that is for its target to say."""
-        for path in () if _OR_ELSE.fullmatch(used.expression.text) else self._kept_nulls(used):
+        """Where ``orValue`` is to stand for what may be null, too: it gives the null on. Of a whole value its target says so, if any."""
+        given = _OR_ELSE.fullmatch(used.expression.text) and _NEEDED.get(part_of(used.pointer), "key") == "key"
+        for path in () if given else self._kept_nulls(used):
             name = as_written(path)
             hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
             sentence = f"`{name}` may be null, and orValue has another value only where it is missing"

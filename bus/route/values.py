@@ -18,8 +18,9 @@ from bus.source import Pointer
 
 _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 """A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
-_OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
-"""A list that may not be there, or none: ``body.?righe.orValue([])``."""
+_A_PATH = r"[A-Za-z_]\w*(?:\.\??\w+)+"
+_OR_NONE = re.compile(rf"\s*(?:{_A_PATH}\.orValue\(\[\]\)|default\({_A_PATH}(?:\.orValue\(null\))?, *\[\]\))\s*")
+"""A list that may not be there, or be null, or none: ``body.?righe.orValue([])``, ``default(body.righe, [])``."""
 
 _OF_NONE = "where the list has none"
 """When there is no first item."""

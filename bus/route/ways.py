@@ -194,7 +194,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
                 return None
             values += [None] if known and None not in values and leads_to_null(known.schema, one.path[1:]) else []
             domains[one.path] = values
-            plain |= set() if one.kept else {one.path}
+            plain |= set() if one.kept or one.same else {one.path}
     for path in domains.keys() - plain:  # those for which `orValue` has another value, wherever they are read
         domains[path] += [_MISSING] if lacks(names[path[0]].schema, path[1:], ()) == "missing" else []
     paths = list(domains)
