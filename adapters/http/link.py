@@ -17,7 +17,7 @@ from pydantic import Field
 
 from adapters.http.crossing import current, is_plain, never_block
 from adapters.http.message import Reading, Reply, request_of, send
-from adapters.http.outcome import NotLetIn, let_in, shut_out
+from adapters.http.outcome import NotPassedOn, passed_on, shut_out
 from adapters.shapes import WebAddress
 from bus.adapter import LocalFileOrNone, Settings
 from bus.network import Proxy, ProxyOrNone, connected, has_authorities
@@ -76,7 +76,7 @@ class Link:
                 never_block(connection.sock)
             send(connection.sock, request)
             reading = Reading(connection.sock, limit)
-            reply = _unless_shut_out(lambda: let_in(reading.reply(method)))
+            reply = _unless_shut_out(lambda: passed_on(reading.reply(method)))
             if forwards is not None and reply.status == 407:  # only a proxy says so, and has passed nothing on (RFC 9110 §15.5.8)
                 current().left = False
                 raise forwards.refusal(407)
@@ -189,11 +189,11 @@ def _parts(address: str) -> tuple[str, str, str]:
 def _unless_shut_out(read: Callable[[], Reply]) -> Reply:
     """What ``read`` gives. In TLS 1.3 a server that does not take our certificate says so after our request left; nobody there read it.
 
-    Nor did anybody where nginx says it, in a page.
+    Nor did anybody where a web server before it says so in a page.
     """
     try:
         return read()
-    except (ssl.SSLError, NotLetIn) as error:
-        if shut_out(error):
+    except (ssl.SSLError, NotPassedOn) as error:
+        if isinstance(error, NotPassedOn) or shut_out(error):
             current().left = False
         raise

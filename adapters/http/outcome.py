@@ -27,6 +27,13 @@ _NGINX = {
     b"<title>400 No required SSL certificate was sent</title>": "the web server before it wants a certificate of ours",
 }
 """How nginx says what others say by ending the connection; what came with it is passed on to nobody."""
+_ONLY_TLS = (
+    b"<title>400 The plain HTTP request was sent to HTTPS port</title>",  # nginx
+    b"speaking plain HTTP to an SSL-enabled server port",  # Apache
+    b"This combination of host and port requires TLS",  # Tomcat
+    b"Client sent an HTTP request to an HTTPS server",  # Go
+)
+"""How a web server says that it speaks TLS alone; what came without it is passed on to nobody."""
 _FILES = "a file of certificates that the settings name"
 _REASONS = {
     "NoConnection": "no connection in time",
@@ -41,15 +48,23 @@ _REASONS = {
 }
 
 
-class NotLetIn(OSError):
-    """A web server before the system has looked for our certificate, and passed nothing on."""
+class NotPassedOn(OSError):
+    """A web server before the system has passed nothing on."""
 
 
-def let_in(reply: Reply) -> Reply:
-    """The reply; raises `NotLetIn` for one that is none of the system, since nginx did not let us in."""
-    why = next((why for page, why in _NGINX.items() if reply.status == 400 and page in reply.body), "")
+class NotLetIn(NotPassedOn):
+    """Nor will it, without a certificate of ours that it takes."""
+
+
+def passed_on(reply: Reply) -> Reply:
+    """The reply; raises `NotPassedOn` for one that is none of the system, since a web server before it has kept the request."""
+    if reply.status != 400:
+        return reply
+    why = next((why for page, why in _NGINX.items() if page in reply.body), "")
     if why:
         raise NotLetIn(why)
+    if any(page in reply.body for page in _ONLY_TLS):
+        raise NotPassedOn("its web server speaks https alone, and the address in the settings says http")
     return reply
 
 
@@ -72,7 +87,7 @@ def reason(error: Exception) -> str:
     cause = error.__cause__ or error  # urllib3 wraps what the system said
     if isinstance(error, Unsendable):
         return f"the request cannot be written: {error}"
-    if isinstance(error, NoWay | NotLetIn):
+    if isinstance(error, NoWay | NotPassedOn):
         return str(error)
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed: {_said_by_tls(cause)}"

@@ -9,7 +9,7 @@ Cheap to import: zeep, lxml and requests come at the first call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 BAD_REQUEST = "RICHIESTA_NON_VALIDA"
 """`Refused.outside_code` when our own request does not fit the contract: nothing left."""
+NOT_TAKEN = frozenset({401, 404, 405, 411, 413, 414, 415, 429, 431})
+"""Statuses by which a web server turns a request away unread, where no envelope comes with them: who it is from, its address, its size, or
+how many there are. Not 403, 500 or 503, which some write when the work is done.
+"""
 _NOT_AUTHENTICATED = frozenset({"FailedAuthentication", "SecurityTokenUnavailable", "InvalidSecurityToken"})
 """Faults of WS-Security (1.1, chapter 12) that are about who asks."""
 
@@ -103,7 +107,7 @@ class SoapClient:
         """Ask one operation; ``values`` and the answer are plain dicts shaped as the contract's elements.
 
         Raises `Refused` (a fault or HTTP status whose code is in ``refusals``, or a request that is not valid: nothing left),
-        `Unreachable` (no byte left; any other failure of a ``read``), `InDoubt` (any other failure).
+        `Unreachable` (no byte left, or turned away unread; any other failure of a ``read``), `InDoubt` (any other failure).
         ``refusals`` knows faults by subcode, by code, by the first name in their detail, and statuses as ``HTTP_403``.
         """
         asked = _Asked(self.wsdl.operation(name), effect, refusals or {})
@@ -178,6 +182,8 @@ class SoapClient:
             coded = f" coded in {coding[:100]}, which nobody asked for" if why and coding else ""
             answered = not (wrong or is_page(reply.headers))
             sentence = f"status {reply.status} and no SOAP reply{coded}{why}"
+            if reply.status in NOT_TAKEN:
+                asked = replace(asked, effect="read")
             raise asked.failed(sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
         fault = fault_in(opened)
         if fault is not None:

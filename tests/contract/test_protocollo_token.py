@@ -82,10 +82,10 @@ def test_after_a_fault_or_a_401_the_next_try_logs_in_anew(over):
     assert steps == ["login", "inserimento", "login", "inserimento", "protocollazione"]
 
 
-@pytest.mark.parametrize("over", [FAULT, LOCKED], ids=["fault", "401"])
-def test_a_registration_that_ended_so_is_in_doubt_and_its_token_is_used_no_more(over):
+@pytest.mark.parametrize(("over", "end"), [(FAULT, InDoubt), (LOCKED, Unreachable)], ids=["fault", "401"])
+def test_of_a_registration_that_ended_so_the_token_is_used_no_more(over, end):
     ends, steps = played(LOGIN, INSERT, over, LOGIN, INSERT, REGISTER, tries=2)
-    assert isinstance(ends[0].error, InDoubt)
+    assert isinstance(ends[0].error, end)
     assert ends[1].answer.numero == "0000012"
     assert steps[3] == "login"
 

@@ -211,11 +211,11 @@ def test_that_nobody_is_there_is_told_in_words():
     assert "Connection refused" in str(attempt(mailer(port, "tls", None), "email", MAIL, timeout=30).error)
 
 
-def gate(title):
-    """nginx, which says in a page what it thinks of a certificate, or of a request."""
+def gate(said):
+    """A web server that says in a page what it thinks of a certificate, or of a request."""
 
     def talk(connection):
-        page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body><hr><center>nginx</center></body>\r\n</html>\r\n".encode()
+        page = f"<html>\r\n<head>{said}</head>\r\n<body><hr><center>nginx</center></body>\r\n</html>\r\n".encode()
         connection.recv(65536)
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode() + page)
@@ -233,18 +233,39 @@ def gate(title):
 def test_a_certificate_that_nginx_does_not_take_leaves_no_doubt_and_is_told_to_the_sysadmin(title, why):
     """Others end the connection; a registration was left in doubt where ours had expired, and a REST system had not understood us."""
     ctx = Call(key="", timeout=30, now=dt.datetime.now(dt.UTC))
-    with peer(gate(title)) as port, pytest.raises(Unreachable, match=why) as told:
+    with peer(gate(f"<title>{title}</title>")) as port, pytest.raises(Unreachable, match=why) as told:
         RestClient(RestSettings(url=f"http://127.0.0.1:{port}")).send(ctx, "once", "POST", "/x", body={"a": 1})
     assert (told.value.locked_out, told.value.cause, ctx.exchanges) == (True, why, [])
-    with peer(gate(title)) as port:
+    with peer(gate(f"<title>{title}</title>")) as port:
         client = SoapClient(PAGOPA, f"http://127.0.0.1:{port}/x")
         with pytest.raises(Unreachable, match=why) as told:
             client.call("paVerifyPaymentNotice", VERIFY, ctx)
     assert told.value.locked_out
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<title>400 The plain HTTP request was sent to HTTPS port</title>",
+        "<p>Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        "Bad Request\nThis combination of host and port requires TLS.\n",
+        "Client sent an HTTP request to an HTTPS server.\n",
+    ],
+    ids=["nginx", "apache", "tomcat", "go"],
+)
+def test_a_server_that_speaks_https_alone_leaves_no_doubt(page):
+    """An address that says http was left so when the system moved to https: the request went to nobody."""
+    ctx = Call(key="", timeout=30, now=dt.datetime.now(dt.UTC))
+    why = "its web server speaks https alone, and the address in the settings says http"
+    with peer(gate(page)) as port, pytest.raises(Unreachable, match=why) as told:
+        RestClient(RestSettings(url=f"http://127.0.0.1:{port}")).send(ctx, "once", "POST", "/x", body={"a": 1})
+    assert (told.value.locked_out, told.value.cause, ctx.exchanges) == (False, why, [])
+    with peer(gate(page)) as port, pytest.raises(Unreachable, match=why):
+        SoapClient(PAGOPA, f"http://127.0.0.1:{port}/x").call("paVerifyPaymentNotice", VERIFY, ctx)
+
+
 def test_another_page_of_nginx_is_what_it_was():
     ctx = Call(key="", timeout=30, now=dt.datetime.now(dt.UTC))
-    with peer(gate("400 Bad Request")) as port, pytest.raises(Refused) as told:
+    with peer(gate("<title>400 Bad Request</title>")) as port, pytest.raises(Refused) as told:
         RestClient(RestSettings(url=f"http://127.0.0.1:{port}")).send(ctx, "once", "POST", "/x", body={"a": 1})
     assert (told.value.outside_code, told.value.locked_out) == ("HTTP_400", False)

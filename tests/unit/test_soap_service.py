@@ -189,7 +189,7 @@ def test_a_request_that_breaks_the_contract_never_leaves():
     ("status", "body"),
     [
         (500, FAULT), (200, FAULT), (502, b"<html>Bad Gateway</html>"), (200, b"<html>login</html>"), (200, b""), (204, b""),
-        (200, GOOD[:-20]), (200, b"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>"), (302, b""), (401, b"no"), (200, GOOD.replace(b"<sesso>F", b"<sesso>X")),
+        (200, GOOD[:-20]), (200, b"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>"), (302, b""), (403, b"no"), (503, b""), (200, GOOD.replace(b"<sesso>F", b"<sesso>X")),
         (200, GOOD.replace(b"RispostaSoggetto", b"AltraRisposta")), (404, GOOD),
         (200, b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>'),
     ],
@@ -204,6 +204,17 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
             client.call("ricercaSoggetto", ASKED, call_of(), effect="read")
         client.close()
     assert len(peer.got) == 2
+
+
+@pytest.mark.parametrize("status", [401, 404, 405, 411, 413, 414, 415, 429, 431])
+def test_a_request_that_was_turned_away_unread_leaves_no_doubt(status):
+    """A portal full of doubts is what a gateway's quota would make, and a person would have to look at each."""
+    with Peer(status, b"<html>no</html>", {"Retry-After": "30"}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(Unreachable, match=f"status {status}") as told:
+            client.call("ricercaSoggetto", ASKED, call_of(), effect="once")
+        client.close()
+    assert (told.value.outside_code, told.value.retry_after) == (f"HTTP_{status}", 30.0 if status == 429 else None)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +346,7 @@ def test_a_status_that_the_operation_lists_is_a_refusal():
 def test_a_no_that_is_about_who_asks_says_so(status, body, ours, listed):
     with Peer(status, body) as peer:
         client = SoapClient(OURS, peer.url)
-        with pytest.raises((Refused, InDoubt)) as told:
+        with pytest.raises((Refused, InDoubt, Unreachable)) as told:
             client.call("ricercaSoggetto", ASKED, call_of(), refusals=listed)
         client.close()
     assert told.value.locked_out == ours
