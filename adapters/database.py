@@ -73,6 +73,8 @@ _READ_ONLY = "25006"
 """What a server says that was the primary, and is one no more: by its name another may be found, on a new connection."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
+_NOBODY_KNOWS = "40003"
+"""Of the first class, and yet none: so databases of several nodes that speak PostgreSQL's protocol say that a COMMIT may have happened."""
 
 _SQLITE_STATES = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": "23505", "SQLITE_CONSTRAINT_UNIQUE": "23505", "SQLITE_CONSTRAINT": "23000",
@@ -526,7 +528,7 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     if _SQLSTATE.fullmatch(state) and state[:2] not in _NOT_NOW:
         code = _REFUSED_CLASSES.get(state[:2], "RIFIUTATO")
         return Refused(sentence, outside_code=code, evidence={"sqlstate": state}, locked_out=state == _NO_RIGHT)
-    if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
+    if at_commit and (state == _NOBODY_KNOWS or state[:2] not in _ROLLED_BACK_AT_COMMIT):
         return InDoubt(sentence, outside_code=state)
     return Unreachable(sentence, outside_code=state)
 

@@ -370,6 +370,7 @@ def test_a_payment_that_the_office_noted_without_its_amount_is_the_same_payment(
 FAILURES = [
     ("53100", Unreachable, InDoubt), ("40001", Unreachable, Unreachable), ("40P01", Unreachable, Unreachable), ("55P03", Unreachable, Unreachable),
     ("57P03", Unreachable, InDoubt), ("23503", Refused, Refused), ("P0001", Refused, Refused), ("XX000", Unreachable, InDoubt),
+    ("40003", Unreachable, InDoubt),
 ]  # fmt: skip
 
 
