@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, create_model
 
 from bus.adapter import Adapter, Call, Contract, Operation, Refused, Settings
+from bus.faults import placed
 
 
 def _web_address(text: str) -> str:
@@ -142,12 +143,14 @@ class Unfit(ValueError):
 
 def faults_of(error: ValidationError) -> str:
     """Where what another system gave is not of its shape, and how: the first five faults, without a value of it."""
-    return "; ".join(map(_fault, error.errors(include_input=False)[:5]))
+    return "; ".join(_fault(fault) for fault in error.errors(include_url=False)[:5])
 
 
 def _fault(fault: Mapping[str, Any]) -> str:
     said = fault.get("ctx", {}).get("error")
-    return str(said) if isinstance(said, Unfit) else f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['type']}"
+    if isinstance(said, Unfit):
+        return str(said)
+    return placed({**fault, "type": "unfit"} if said else fault)  # a check of an adapter's own may quote the value
 
 
 EFFECT = "read: changes nothing; keyed: one effect for one key; once: another one each time"

@@ -89,7 +89,14 @@ def _finite(text: str) -> float:
     raise ValueError("a number is too large")
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # of more digits than Python reads
+        raise ValueError("a number is too large") from None
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
 
 
 def _check_depth(value: Any, allowed: int) -> None:

@@ -13,11 +13,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.http.link import LinkSettings
 from adapters.http.outcome import no_answer
-from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
+from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, faults_of, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
 from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 
@@ -112,10 +112,9 @@ class Soap(Configured):
         _refuse_in_band(said, asked.failed_when, declared)
         try:
             return declared.answer.model_validate(said)
-        except ValueError as error:
-            raise no_answer(
-                asked.effect, f"{operation_name}: the reply does not have the agreed shape: {type(error).__name__}", answered=True
-            ) from None
+        except ValidationError as error:
+            sentence = f"{operation_name}: the reply does not have the agreed shape: {faults_of(error)}"
+            raise no_answer(asked.effect, sentence, answered=True) from None
 
 
 def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) -> Operation:

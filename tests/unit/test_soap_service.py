@@ -208,7 +208,6 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
 
 @pytest.mark.parametrize("status", [401, 404, 405, 411, 413, 414, 415, 429, 431])
 def test_a_request_that_was_turned_away_unread_leaves_no_doubt(status):
-    """A portal full of doubts is what a gateway's quota would make, and a person would have to look at each."""
     with Peer(status, b"<html>no</html>", {"Retry-After": "30"}) as peer:
         client = SoapClient(OURS, peer.url)
         with pytest.raises(Unreachable, match=f"status {status}") as told:
