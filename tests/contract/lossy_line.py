@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bus.channel import KombuChannel
-from bus.testing.channel_contract import Listener
 from bus.testing.patience import until
+from tests.contract.channel_contract import Listener
 from tests.contract.proxy import Proxy
 from tests.servers import RabbitMQ
 

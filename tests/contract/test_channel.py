@@ -17,9 +17,9 @@ from bus.channel.line import Line
 from bus.channel.publisher import Flight
 from bus.channel.refusal import CERTIFICATES, RIGHTS, reason
 from bus.errors import ConfigError
-from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener
 from bus.testing.patience import until
 from bus.testing.ports import free_port
+from tests.contract.channel_contract import BrokerContract, ChannelContract, Listener
 from tests.contract.lossy_line import into_the_void, opened
 from tests.contract.tls_peer import peer, self_signed, server_side
 from tests.servers import RabbitMQ

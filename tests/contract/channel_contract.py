@@ -1,4 +1,4 @@
-"""The contract suite of channels: subclass it, give the fixture ``url``, and your transport is proved to be good enough.
+"""The contract of channels: subclass it and give the fixture ``url``; each transport that we ship has its test.
 
 A channel may lose, double and reorder tickets; what it must do is deliver what it can, quickly, from threads of its own, and come
 back by itself when the other side was away. A transport that several processes share subclasses `SharedContract` too, one that has a
