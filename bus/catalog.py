@@ -140,7 +140,7 @@ def changed_types(before: Catalog, after: Catalog) -> frozenset[str]:
 
     def looks_there(one: MessageType) -> bool:
         told = [*one.case.values(), *one.forms.values(), *([one.key] if one.key else [])]
-        return any(lookup.table is None or lookup.table in tables for expression in told for lookup in expression.lookups)
+        return any(lookup.table is None or lookup.table in tables for expression in told for lookup in expression.reads.lookups)
 
     return frozenset(
         name for name, one in before.types.items() if name in changed or (one.forms and changed) or (tables and looks_there(one))

@@ -70,26 +70,18 @@ def literal(text: str) -> str:
 class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
-    ``text`` is its source, ``names`` the names of the scope it reads, ``in_cel`` whether it is an expression of CEL (neither a plain
-    path nor a literal). What it reads is said as in `bus.expression.reading.Reading`. Immutable, thread-safe.
+    ``text`` is its source, ``reads`` what it refers to, ``names`` the names of the scope among that, ``in_cel`` whether it is an expression
+    of CEL (neither a plain path nor a literal). Immutable, thread-safe.
 
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
-    __slots__ = (
-        "_evaluate", "arguments", "cells", "compared", "converted", "first", "in_cel", "items", "literals", "lookups", "made",
-        "mixed", "names", "pairs", "perhaps", "picks", "places", "references", "results", "row", "sifted", "text", "texts",
-    )  # fmt: skip
+    __slots__ = ("_evaluate", "in_cel", "names", "reads", "text")
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
-        self.text, self._evaluate = text, evaluate
+        self.text, self._evaluate, self.reads = text, evaluate, reading
         self.in_cel = isinstance(evaluate, _Program | plain.Plain)
-        self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
-        self.compared, self.pairs, self.mixed = reading.compared, reading.pairs, reading.mixed
-        self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
-        self.cells, self.sifted, self.texts, self.picks = reading.cells, reading.sifted, reading.texts, reading.picks
-        self.converted, self.places, self.items = reading.converted, reading.places, reading.items
-        self.row, self.first, self.perhaps = reading.row, reading.first, reading.perhaps
+        self.names = reading.names
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self._evaluate(scope)

@@ -66,9 +66,9 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
     for number in _THOUSANDS.finditer(expression.text) if ".000" in expression.text else ():
         if said := number[1]:
             yield f"{said} is {said.partition('.')[0]}: a point stands before decimals", f"write {said.replace('.', '')}", number.start(1)
-    for offset in expression.mixed:
+    for offset in expression.reads.mixed:
         yield "what stands in the place of a missing value is of another type than the other side", _TO_MATCH, offset
-    for one in expression.literals:
+    for one in expression.reads.literals:
         if (found := misfit(one.function, one.operand, one.value)) is not None:
             yield *found, one.offset
 

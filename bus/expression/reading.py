@@ -226,3 +226,7 @@ class Reading:
     @property
     def names(self) -> frozenset[str]:
         return frozenset(reference.path[0] for reference in self.references)
+
+    def texts_beside(self, path: Sequence[str]) -> Iterator[str]:
+        """The texts, written out, that it asks whether the value of a path is one of."""
+        return (text for one in self.compared if one.path == path for text, _ in one.texts)

@@ -42,7 +42,7 @@ class CompiledMapping:
         found: dict[str, list[str]] = {}
         for target, pointer in leaves(self.document.fields, ("fields",)):
             used = by_pointer.get(pointer)
-            for reference in used.expression.references if used else ():
+            for reference in used.reads.references if used else ():
                 path = lists.get(reference.path[0], reference.path[:1]) + reference.path[1:]
                 text = as_written(path)
                 if text not in found.setdefault(target, []):
@@ -55,8 +55,8 @@ def _lists(fields: Any, by_pointer: Mapping[Pointer, Used]) -> dict[str, tuple[s
     found: dict[str, tuple[str, ...]] = {}
     for pointer, directive in _directives(fields, ("fields",)):
         used = by_pointer.get((*pointer, "$each"))
-        if used is not None and len(used.expression.references) == 1:
-            path = used.expression.references[0].path
+        if used is not None and len(used.reads.references) == 1:
+            path = used.reads.references[0].path
             found[directive.get("$as", "item")] = (*found.get(path[0], path[:1]), *path[1:], "[]")
     return found
 
@@ -125,7 +125,7 @@ def _check_names(used: Used, known: set[str] | frozenset[str], shop: Workshop) -
 
 def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> None:
     """Tables must be named in the text, exist, and have the column asked for."""
-    for lookup in used.expression.lookups:
+    for lookup in used.reads.lookups:
         within = named_at(used.expression.text, lookup.offset, lookup.table)
         if lookup.table is None:
             hint = 'write the table\'s name as text: lookup("uffici", ...)'
@@ -140,7 +140,7 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             sentence = f"table `{lookup.table}` has no key `{lookup.key}`"
             within = named_at(used.expression.text, lookup.offset, lookup.key)
             shop.refuse(used.pointer, "table.unknown-key", sentence, suggestion(lookup.key, rows), within=within)
-    for cell in used.expression.cells:
+    for cell in used.reads.cells:
         within = line_and_column(used.expression.text, cell.offset)
         _check_column(used, tables, cell.table, cell.column, within, shop)
 

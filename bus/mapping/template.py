@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from bus.errors import ExpressionError
 from bus.expression import Bundle, Environment, Expression, name_problem
+from bus.expression.reading import Reading
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, nearest, suggestion
@@ -45,11 +46,16 @@ class Used:
     local: Mapping[str, Pointer | None] = field(default_factory=dict)
     guarded: bool = False
 
+    @property
+    def reads(self) -> Reading:
+        """What the expression refers to."""
+        return self.expression.reads
+
 
 def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     """The paths that conditions ask about: whoever asks knows that a value may not be there."""
     conditions = (one for one in used if part_of(one.pointer) in {"when", "$when"})
-    asked = {reference.path for one in conditions for reference in one.expression.references}
+    asked = {reference.path for one in conditions for reference in one.reads.references}
     return tested_in(used) | asked
 
 
@@ -75,7 +81,7 @@ def part_of(pointer: Pointer) -> str:
 
 def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     """The paths of which some expression asks only whether they are there."""
-    return frozenset(reference.path for one in used for reference in one.expression.references if reference.tested)
+    return frozenset(reference.path for one in used for reference in one.reads.references if reference.tested)
 
 
 @dataclass(slots=True)

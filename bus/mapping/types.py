@@ -283,12 +283,12 @@ def _form_faults(name: str, expression: Expression, body: dict[str, Any], types:
 
 def _fields_read(expression: Expression) -> set[str]:
     """The fields of the body that an expression reads."""
-    return {path[1] for path in (reference.path for reference in expression.references) if path[0] == "body" and len(path) > 1}
+    return {path[1] for path in (reference.path for reference in expression.reads.references) if path[0] == "body" and len(path) > 1}
 
 
 def _told_by(expression: Expression) -> str:
     """The pointer of the field of the body that tells the form."""
-    paths = (reference.path for reference in expression.references)
+    paths = (reference.path for reference in expression.reads.references)
     return next((pointer(path[1:]) for path in paths if path[0] == "body" and len(path) > 1), "")
 
 
@@ -361,7 +361,7 @@ def check_forms(declared: MessageType, types: Mapping[str, MessageType], broken:
     """Whether what the forms' expressions can name are types: a text, or any value of a looked-up column."""
     for name, expression in declared.forms.items():
         pointer: Pointer = ("forms", name)
-        for lookup in expression.lookups:
+        for lookup in expression.reads.lookups:
             if lookup.table is not None and lookup.table not in tables:
                 report.report(pointer, "table.unknown", f"there is no table `{lookup.table}`", suggestion(lookup.table, tables))
         for form in _possible(expression, tables):
@@ -371,9 +371,9 @@ def check_forms(declared: MessageType, types: Mapping[str, MessageType], broken:
 
 def _possible(expression: Expression, tables: Tables) -> list[str]:
     """The forms that an expression can name, as far as can be told without a body. Services are checked where they are written."""
-    if not expression.references and not expression.lookups:
+    if not expression.reads.references and not expression.reads.lookups:
         return [str(expression({}))]
-    looked = [(one.table, one.column) for one in expression.lookups if one.table and one.column and one.table != "servizi"]
+    looked = [(one.table, one.column) for one in expression.reads.lookups if one.table and one.column and one.table != "servizi"]
     cells = (row.get(column) for table, column in looked for row in tables.get(table, {}).values())
     return sorted({str(cell) for cell in cells if cell not in (None, "")})
 

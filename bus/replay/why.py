@@ -75,7 +75,7 @@ class Values:
         """What a condition read: each path with its value, as far as it may be shown."""
         scope = self._scope(one.scope)
         seen = set[str]()
-        for reference in one.expression.references if isinstance(one.expression, Expression) else ():
+        for reference in one.expression.reads.references if isinstance(one.expression, Expression) else ():
             if reference.text not in seen:
                 seen.add(reference.text)
                 yield reference.text, HIDDEN if self.sees is None else _shown(_value(scope, reference.path))

@@ -543,12 +543,12 @@ def _as_a_name(text: str) -> str:
 
 def _needs_fields(used: Used, name: str) -> bool:
     """Whether it reads a field of a name whatever the rest of it says, and nothing else is provided."""
-    return not used.guarded and any(one.path[0] == name and len(one.path) > 1 and one.needed for one in used.expression.references)
+    return not used.guarded and any(one.path[0] == name and len(one.path) > 1 and one.needed for one in used.reads.references)
 
 
 def _refuses_null(used: Used, name: str) -> bool:
     """Whether an operator or function of it takes a name, whatever the rest of it says, and no null."""
-    return not used.guarded and any(one.path == (name,) and one.bare and one.needed for one in used.expression.references)
+    return not used.guarded and any(one.path == (name,) and one.bare and one.needed for one in used.reads.references)
 
 
 def _reads_fields(mapping: CompiledMapping, name: str) -> bool:

@@ -74,7 +74,7 @@ class CompiledRoute:
         """The paths that it asks about, and those of `match`, under the name of what its wait takes."""
         waits = [step for step in self.parsed.every if step.kind == "wait" and step.model.as_]
         used = ((step.model.as_, one) for step in waits for one in self.used.get(step.pointer, ()) if part_of(one.pointer) == "match")
-        read = ((name, reference.path) for name, one in used for reference in one.expression.references)
+        read = ((name, reference.path) for name, one in used for reference in one.reads.references)
         return self.asked.union((name, *path[1:]) for name, path in read if path[0] == "arrival")
 
 
@@ -109,7 +109,7 @@ def compile_route(
 def _rules(parsed: ParsedRoute, used: Sequence[Used], mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table]) -> JsonObject:
     """What a plan is made of: the route, the ``mappings`` that it applies, the tables that any of them looks into."""
     every = [*used, *(one for mapping in mappings.values() for one in mapping.used)]
-    looked = [(lookup.table, lookup.rows) for one in every for lookup in one.expression.lookups if lookup.table]
+    looked = [(lookup.table, lookup.rows) for one in every for lookup in one.reads.lookups if lookup.table]
     rules: JsonObject = {
         "format": FORMAT,
         "route": {name: value for name, value in parsed.document.items() if name not in ("tests", "given")},

@@ -16,15 +16,15 @@ def conditions_above(place: Pointer) -> Iterator[Pointer]:
 
 def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]]:
     """The paths whose null ``orValue`` would give on, where neither the expression nor a condition of ``others`` asks in another way."""
-    for path in dict.fromkeys(one.path for one in used.expression.references if one.kept):
+    for path in dict.fromkeys(one.path for one in used.reads.references if one.kept):
         asking = (used, *(one for one in others if part_of(one.pointer) in {"when", "$when"}))
-        if all(one.path != path or one.kept or one.same or one.tested for asked in asking for one in asked.expression.references):
+        if all(one.path != path or one.kept or one.same or one.tested for asked in asking for one in asked.reads.references):
             yield path
 
 
 def asked_by_has(path: tuple[str, ...], asking: Iterable[Used]) -> bool:
     """Whether some expression asks whether there is a path, and none asks more of it: it may be null all the same."""
-    found = [one for used in asking for one in used.expression.references if one.path == path and not one.bare]
+    found = [one for used in asking for one in used.reads.references if one.path == path and not one.bare]
     return bool(found) and all(one.tested for one in found)
 
 

@@ -17,7 +17,7 @@ def made(value: Any, pointer: Pointer, values: Values) -> Known:
     """What is known of the value that a template makes."""
     if isinstance(value, str):
         used = values.lists.get(pointer)
-        return replace(values.value(used), texts=used.expression.texts) if used else Known()
+        return replace(values.value(used), texts=used.reads.texts) if used else Known()
     if isinstance(value, dict):
         if any(key.startswith("$") for key in value):
             return Known()

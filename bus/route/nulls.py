@@ -46,14 +46,14 @@ class Nulls:
     def _tell(self, conditions: Iterable[Used], name: str) -> bool:
         """Whether one of some conditions may tell whether a name is null: who asks for a field of it has read it."""
         made = {"case", *self._made_of(name)}
-        read = (reference for one in conditions for reference in one.expression.references)
+        read = (reference for one in conditions for reference in one.reads.references)
         return any(one.path[0] in made and (one.path[0] != name or len(one.path) == 1 or one.tested) for one in read)
 
     def _alike(self, name: str, place: Pointer) -> bool:
         """Whether conditions that lead to a place ask about what those asked about that lead to a step which gives the name."""
         given = [step.pointer for step in self._compiled.parsed.every if any(name == one for one, _ in step.gives)]
-        asked = {reference.path for pointer in given for one in self._before((*pointer, "")) for reference in one.expression.references}
-        return any(reference.path in asked for one in self._before(place) for reference in one.expression.references)
+        asked = {reference.path for pointer in given for one in self._before((*pointer, "")) for reference in one.reads.references}
+        return any(reference.path in asked for one in self._before(place) for reference in one.reads.references)
 
     def _before(self, place: Pointer) -> Iterator[Used]:
         """The conditions that a place stands under, and those of the clauses that were tried before its own."""

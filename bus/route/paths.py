@@ -114,9 +114,9 @@ class Paths:
         self._kept(used)
         self._null_on_the_way(used)
         self._null_though_there(used)
-        if used.expression.items and not used.guarded:
+        if used.reads.items and not used.guarded:
             self._null_items(used)
-        if used.expression.places and not used.guarded:
+        if used.reads.places and not used.guarded:
             self._no_item(used)
         return True
 
@@ -146,27 +146,27 @@ class Paths:
             return None
         known = [self.values.names.get(name) for name in used.expression.names]
         shapes = [(id(one.schema), one.typed, one.texts) if one else None for one in known]
-        asked = [one.path in self.asked for one in used.expression.lookups]
+        asked = [one.path in self.asked for one in used.reads.lookups]
         return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
 
     def null(self, used: Used) -> bool:
         """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
         expression = used.expression
-        if expression.in_cel or not expression.references:
+        if expression.in_cel or not expression.reads.references:
             return bool(_OR_ELSE.fullmatch(expression.text) and self._kept_nulls(used))
-        path = expression.references[0].path
+        path = expression.reads.references[0].path
         return self._lack(used, path, self.asked) == ("null", len(path)) or (len(path) > 1 and self._there_as_null(path, used))
 
     def _doubts(self, used: Used) -> list[tuple[str, ...]]:
         """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
-        needed = (one.path for one in used.expression.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
+        needed = (one.path for one in used.reads.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
         return [path for path in needed if self._stops(used, path, frozenset())]
 
     def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
         """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
         why, length = self._lack(used, path, asked)
         walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
-        bare = any(one.bare and one.needed and one.path == path for one in used.expression.references)
+        bare = any(one.bare and one.needed and one.path == path for one in used.reads.references)
         return ("", 0) if why == "null" and length == len(path) and not walked and not bare else (why, length)
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
@@ -197,7 +197,7 @@ class Paths:
         """The paths that some condition asks about; a condition is not asked by itself."""
         if part_of(used.pointer) not in {"when", "$when"}:
             return self.asked
-        return self.asked - {one.path for one in used.expression.references if not one.tested} | tested_in(self.values.lists.values())
+        return self.asked - {one.path for one in used.reads.references if not one.tested} | tested_in(self.values.lists.values())
 
     def _kept(self, used: Used) -> None:
         """Where ``orValue`` is to stand for what may be null, too: it gives the null on. Of a whole value its target says so, if any."""
@@ -215,8 +215,8 @@ class Paths:
 
     def _null_on_the_way(self, used: Used) -> None:
         """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
-        asked = self.asked.union(one.path for one in used.expression.references)
-        for one in used.expression.references:
+        asked = self.asked.union(one.path for one in used.reads.references)
+        for one in used.reads.references:
             path, schema = one.path, self.values.named(one.path[0], used).schema
             optional = not one.needed and not one.tested and f".?{path[-1]}" in used.expression.text
             nulls = (path[:end] for end in range(2, len(path)) if "[]" not in path[:end] and leads_to_null(schema, path[1:end]))
@@ -228,7 +228,7 @@ class Paths:
 
     def _null_though_there(self, used: Used) -> None:
         """What may be null, of which only `has` is asked, where a field of it is read, or what it is goes to what refuses null."""
-        for one in used.expression.references:
+        for one in used.reads.references:
             ends = range(2, len(one.path) + (one.bare and not one.tested))
             if place := next((found for end in ends if self._there_as_null(found := one.path[:end], used)), ()):
                 name = as_written(place)
@@ -238,7 +238,7 @@ class Paths:
 
     def _null_items(self, used: Used) -> None:
         """Items of a list that may be null, of which each is read as if it were not."""
-        for one in used.expression.items:
+        for one in used.reads.items:
             read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.path[end - 1] == "[]"]
             if place := next((found for found in read if self._null_item(found, used)), ()):
                 name = as_written(place[:-1])
@@ -247,7 +247,7 @@ class Paths:
 
     def _no_item(self, used: Used) -> None:
         """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
-        for one in used.expression.places:
+        for one in used.reads.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])
             of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
@@ -286,7 +286,7 @@ class Paths:
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
 
     def _unknown_fields(self, used: Used) -> None:
-        for reference in used.expression.references:
+        for reference in used.reads.references:
             name, path = reference.path[0], reference.path[1:]
             known = self.values.named(name, used)
             if known.schema and (left := unknown_field(known.schema, path)) is not None:
@@ -303,9 +303,9 @@ class Paths:
 
     def _no_object(self, used: Used) -> None:
         """A plain path that asks a field of a text, a number or a list; CEL's checker finds it in other expressions."""
-        if used.expression.in_cel or not used.expression.references:
+        if used.expression.in_cel or not used.reads.references:
             return
-        name, *path = used.expression.references[0].path
+        name, *path = used.reads.references[0].path
         found = without_fields(self.values.named(name, used).schema, path)
         if found is None:
             return
@@ -316,7 +316,7 @@ class Paths:
 
     def _comparisons(self, used: Used) -> None:
         """Texts that a code never is."""
-        for one in used.expression.compared:
+        for one in used.reads.compared:
             choices = self._choices(one.path, used)
             for text, offset in one.texts if choices else ():
                 if text not in choices and not (one.path[0] == "error" and "." in text):  # that is a code of our own errors
@@ -332,7 +332,7 @@ class Paths:
 
     def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""
-        for lookup in used.expression.lookups:
+        for lookup in used.reads.lookups:
             rows = self.values.types.tables.get(lookup.table or "")
             if rows and lookup.by and lookup.by[0] != "servizi":  # the offices of services are checked where they stand
                 table, column = lookup.by
@@ -345,7 +345,7 @@ class Paths:
 
     def _picks(self, used: Used) -> None:
         """Codes of a contract for which nothing is written out in the object that they pick from."""
-        for one in used.expression.picks if not used.guarded else ():
+        for one in used.reads.picks if not used.guarded else ():
             codes = self._choices(one.path, used)
             if one.path in self._asked(used) or not (left := [code for code in codes if code not in one.keys]):
                 continue
@@ -362,7 +362,7 @@ class Paths:
 
     def _dates(self, used: Used) -> None:
         """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
-        for pair in used.expression.pairs:
+        for pair in used.reads.pairs:
             forms = {self._form(side, used): side for side in (pair.left, pair.right)}
             if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):
                 sentence, hint = "what is a date is compared with a text that is none", "a date is written 2026-03-01"
@@ -385,9 +385,9 @@ class Paths:
 
     def _converted(self, used: Used) -> None:
         """Cells of a table that are none of which a number is made: it would fail on each message that leads to such a row."""
-        read = [*(one.path for one in used.expression.references), *((one.table, one.column) for one in used.expression.cells)]
-        read += [(one.table or "", one.fields[0]) for one in used.expression.lookups if one.fields]
-        for one in used.expression.converted:
+        read = [*(one.path for one in used.reads.references), *((one.table, one.column) for one in used.reads.cells)]
+        read += [(one.table or "", one.fields[0]) for one in used.reads.lookups if one.fields]
+        for one in used.reads.converted:
             table, column = one.table or self._table_of(one.path, used), one.column or one.path[-1]
             asked = read.count(one.path or (table, column)) > 1 or one.path in self.asked
             cells = ((key, row.get(column)) for key, row in self.values.types.tables.get(table, {}).items() if one.key in ("", key))
@@ -404,14 +404,14 @@ class Paths:
         types = self.values.types
         schema = self.values.named(path[0], used).schema if len(path) == 2 else {}
         table = next((name for name in types.tables if schema and types.row(name) is schema), "")
-        fixed = any(one.table == table and one.key for each in self.values.lists.values() for one in each.expression.lookups)
+        fixed = any(one.table == table and one.key for each in self.values.lists.values() for one in each.reads.lookups)
         return "" if fixed else table
 
     def _arguments(self, used: Used) -> set[tuple[int, int]]:
         """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
         found = set()
-        for one in used.expression.arguments:
-            if one.offset in used.expression.mixed:
+        for one in used.reads.arguments:
+            if one.offset in used.reads.mixed:
                 continue  # told by itself
             schema, path = self.values.at(one.path, used).schema, as_written(one.path)
             if one.function in OF_DATES and schema.get("format") == "date-time":
@@ -437,13 +437,13 @@ class Paths:
     @staticmethod
     def _duration(used: Used) -> str:
         """A duration, as a text or a number of days, that the expression joins to something; empty where there is none."""
-        added = (one.value for one in used.expression.literals if one.function == "_+_")
+        added = (one.value for one in used.reads.literals if one.function == "_+_")
         joined = (one if isinstance(one, str) else f"{one}d" for one in added)
         return next((text for text in joined if DAYS.fullmatch(text)), "")
 
     def _types(self, used: Used, told: Container[tuple[int, int]], mixed: bool) -> bool:
         expression, bound = used.expression, self.values.bound(used) if used.expression.in_cel else {}
-        if self.values.types.finds_text(expression.lookups) or any(typed != ANYTHING for typed in bound.values()):
+        if self.values.types.finds_text(expression.reads.lookups) or any(typed != ANYTHING for typed in bound.values()):
             checked = self.values.checked(used)
             faults = checked.faults + (checked.mixed if mixed and checked.mixed and self._exact(used) else ())
             for fault in (one for one in faults if (one.line, one.column) not in told):
@@ -480,7 +480,7 @@ class Paths:
     def _date(self, used: Used) -> bool:
         """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
         form, always = self.values.value(used).schema.get("format"), self.values.constant(used)
-        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.expression.results]
+        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.reads.results]
         faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
         if form not in {None, *_DATED}:
             faults = [(f"this is a text of format {form}", 0)]
@@ -508,7 +508,7 @@ class Paths:
 def read_keys(used: Used) -> set[str]:
     """The keys of the case without which an expression has no value."""
     asks = "case" in used.expression.names and "case" not in used.local and not used.guarded
-    reads = used.expression.references if asks else ()
+    reads = used.reads.references if asks else ()
     return {one.path[1] for one in reads if one.path[0] == "case" and len(one.path) > 1 and one.needed and not one.tested}
 
 

@@ -175,7 +175,7 @@ class Target:
         if not isinstance(value, str):
             return value if isinstance(value, (int, float, bool)) else None
         used = self.paths.values.lists.get(pointer)
-        return used.expression({}) if used is not None and not used.expression.in_cel and not used.expression.references else None
+        return used.expression({}) if used is not None and not used.expression.in_cel and not used.reads.references else None
 
     def _never_null(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         """A field that is never null, fed by one that the contract lets be null."""
@@ -190,7 +190,7 @@ class Target:
         used = self.paths.values.lists.get(pointer)
         if used is None:
             return
-        if not used.expression.in_cel and not used.expression.references:
+        if not used.expression.in_cel and not used.reads.references:
             self._literal(used.expression({}), schema, pointer, path)
             return
         found = len(self.report.findings)
@@ -201,7 +201,7 @@ class Target:
         given = self.paths.values.value(used).schema
         if given:
             self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
-        for told in used.expression.results if len(self.report.findings) == found else ():
+        for told in used.reads.results if len(self.report.findings) == found else ():
             self._literal(told.value, schema, pointer, path, line_and_column(used.expression.text, told.offset))
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing

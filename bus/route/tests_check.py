@@ -78,7 +78,7 @@ def check_body(
 
     ``shared`` is what it was made of, if any: what is wrong there is told there, once for all tests.
     """
-    looked = {one.table for form in declared.forms.values() for one in form.lookups}
+    looked = {one.table for form in declared.forms.values() for one in form.reads.lookups}
     lost = world.broken & world.tables.keys()
     if lost & looked or any(codes is world.tables[name] for name in lost for codes in declared.codes.values()):
         return

@@ -39,9 +39,9 @@ class Values:
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
         expression = used.expression
-        one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
-        if one or (expression.references and not expression.in_cel):
-            return self.at(expression.references[0].path, used)
+        one = len(expression.reads.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
+        if one or (expression.reads.references and not expression.in_cel):
+            return self.at(expression.reads.references[0].path, used)
         if found := self._looked_up(used) or self._row(used) or self._sifted(used) or self._first(used):
             return found
         checked = self.checked(used)
@@ -49,7 +49,7 @@ class Values:
             return Known()
         if schema := SCALARS.get(checked.returns["type"]):
             return self._declared(schema)
-        return Known(schema=self._filled(dict(expression.made) or checked.returns, checked.returns, used))
+        return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
 
     def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
         """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
@@ -63,7 +63,7 @@ class Values:
 
     def _looked_up(self, used: Used) -> Known | None:
         """What is known of what is found in a table, where that is the value of the expression."""
-        lookup = next((one for one in used.expression.lookups if one.whole), None)
+        lookup = next((one for one in used.reads.lookups if one.whole), None)
         row = self.types.row(lookup.table) if lookup else {}
         if lookup is None or not row:
             return None
@@ -76,15 +76,15 @@ class Values:
 
     def _row(self, used: Used) -> Known | None:
         """What is known of a row of a table; None where the expression gives something else."""
-        row = self.types.row(used.expression.row)
-        return replace(self._declared(row), null=_OF_NONE if used.expression.perhaps else "") if row else None
+        row = self.types.row(used.reads.row)
+        return replace(self._declared(row), null=_OF_NONE if used.reads.perhaps else "") if row else None
 
     def _sifted(self, used: Used) -> Known | None:
         """What is known of a list of items that a filter let through; None where nothing is.
 
         Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
         """
-        paths = used.expression.sifted
+        paths = used.reads.sifted
         item = self._one_of(paths, used)
         if not item:
             return None
@@ -95,7 +95,7 @@ class Values:
 
     def _first(self, used: Used) -> Known | None:
         """What is known of the first of some items; None where the expression gives something else."""
-        item = self._one_of(used.expression.first, used)
+        item = self._one_of(used.reads.first, used)
         return Known(schema={**item, SIFTED: True}, null=_OF_NONE) if item else None
 
     def _one_of(self, paths: Sequence[tuple[str, ...]], used: Used) -> Schema:
@@ -143,7 +143,7 @@ class Values:
 
     def checked(self, used: Used) -> Checked:
         """What CEL says of an expression, with the types of its names."""
-        return self.types.check(used.expression.text, self.bound(used), self.types.finds_text(used.expression.lookups))
+        return self.types.check(used.expression.text, self.bound(used), self.types.finds_text(used.reads.lookups))
 
     def bound(self, used: Used) -> dict[str, str]:
         """By the names that an expression reads, how CEL comes to a value of their type."""
@@ -158,7 +158,7 @@ class Values:
 
     def constant(self, used: Used) -> JsonValue:
         """The value of an expression that always gives the same; None where it may give several, or none."""
-        if used.expression.references or used.expression.lookups or is_bare_date(used.expression):
+        if used.reads.references or used.reads.lookups or is_bare_date(used.expression):
             return None
         try:
             return used.expression({})

@@ -125,13 +125,13 @@ def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) ->
 
 def _misspelt(accepted: Sequence[str], clauses: Iterable[Expression | None], operation: Operation) -> Iterator[str]:
     """What a step takes for codes of the operation, and are none: there is a finding of its own for each."""
-    compared = (text for when in clauses if when for one in when.compared if one.path == ("error", "code") for text, _ in one.texts)
+    compared = (text for when in clauses if when for text in when.reads.texts_beside(("error", "code")))
     yield from (code for code in (*accepted, *compared) if code not in operation.refusals)
 
 
 def _is_of_no_kind(when: Expression | None) -> bool:
     """Whether a clause asks for a kind of error that there is not: nobody knows what it was to take."""
-    return when is not None and any(one.path == ("error", "kind") and text not in KINDS for one in when.compared for text, _ in one.texts)
+    return when is not None and any(text not in KINDS for text in when.reads.texts_beside(("error", "kind")))
 
 
 def reached(step: Parsed, part: str, report: Reporter) -> Iterator[int]:
@@ -156,12 +156,12 @@ def _never_taken(clauses: Sequence[Expression | None], taken: Collection[int | N
 
 
 def _told_by_error(when: Expression) -> bool:
-    return all(one.path[0] == "error" and one.path[1:2] and one.path[1] in _TOLD for one in when.references)
+    return all(one.path[0] == "error" and one.path[1:2] and one.path[1] in _TOLD for one in when.reads.references)
 
 
 def _of_our_own(when: Expression) -> bool:
     """Compared with the code of one of our own errors: which of them can happen is not declared."""
-    return any("." in text for one in when.compared for text, _ in one.texts)
+    return any("." in text for one in when.reads.compared for text, _ in one.texts)
 
 
 def ends_the_run(clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
@@ -180,15 +180,17 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
     domains: dict[tuple[str, ...], list[Any]] = {}
     plain = set[tuple[str, ...]]()
     conditions = [when for when in clauses if when]
-    compared = [one for when in conditions for one in when.compared if one.whole]
+    compared = [one for when in conditions for one in when.reads.compared if one.whole]
     for when in conditions:
-        for one in when.references:
+        for one in when.reads.references:
             if "[]" in one.path or one.tested:
                 return None
             known = names.get(one.path[0])
             schema = schema_at(known.schema, one.path[1:]) if known else {}
             values = _values(schema)
-            if values is None and any((other.path, other.offset) == (one.path, one.offset) and other.whole for other in when.compared):
+            if values is None and any(
+                (other.path, other.offset) == (one.path, one.offset) and other.whole for other in when.reads.compared
+            ):
                 values = _sides(schema, [other for other in compared if other.path == one.path])
             if values is None:
                 return None
@@ -359,7 +361,7 @@ class Order:
         """The steps that what a step reads comes from."""
         read: set[str] = set()
         for used in self.uses.get(step.pointer, ()):
-            for one in used.expression.references:
+            for one in used.reads.references:
                 read |= origins.get(one.path[0], _NONE)
                 if one.path[0] == "case":  # `_gives` names its keys
                     read |= origins.get(".".join(one.path[:2]), _NONE)

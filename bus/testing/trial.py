@@ -246,8 +246,8 @@ class Trial:
         """A request that the operation does not take is not asked. Raises ``unfit`` where the route does not speak of that."""
         step = next(one for one in self.plan.walk() if one.place == ask.place)
         conditions = [clause.when for clause in step.on_error] if isinstance(step, CallStep) else []
-        kinds = [one.texts for when in conditions if isinstance(when, Expression) for one in when.compared if one.path == ("error", "kind")]
-        if not any(kind == "invalid" for texts in kinds for kind, _ in texts):
+        told = (when.reads for when in conditions if isinstance(when, Expression))
+        if not any("invalid" in reads.texts_beside(("error", "kind")) for reads in told):
             raise unfit
         run.tries.setdefault(ask.path, Tries())
         error = fate.error_of(ask, 0, "invalid", "call.invalid-request", unfit.sentence)

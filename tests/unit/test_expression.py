@@ -217,7 +217,7 @@ def test_a_type_may_be_compared(text: str) -> None:
 
 
 def test_an_expression_knows_the_paths_it_reads() -> None:
-    found = ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome) || has(body.zz) || body['altro'] == 1").references
+    found = ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome) || has(body.zz) || body['altro'] == 1").reads.references
     assert {"body.figli", "body.figli[].nome", "soggetto.nome", "body.zz", "body.altro"} == {r.text for r in found}
     assert {"body.zz"} == {r.text for r in found if r.tested}
 
@@ -239,7 +239,7 @@ def test_an_expression_knows_the_paths_it_reads() -> None:
 )
 def test_what_an_expression_has_no_value_without(text: str, needed: set[str]) -> None:
     """Not what an answer before it may spare: the right of && and ||, the sides of ? :, what is asked by has() or read with .?"""
-    assert {path.replace(".[]", "[]") for path in needed} == {one.text for one in ENVIRONMENT.compile(text).references if one.needed}
+    assert {path.replace(".[]", "[]") for path in needed} == {one.text for one in ENVIRONMENT.compile(text).reads.references if one.needed}
     assert {"body", "soggetto"} == ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome)").names
 
 
@@ -249,7 +249,7 @@ def test_variables_of_macros_are_not_names() -> None:
 
 
 def test_an_expression_knows_the_tables_it_looks_into() -> None:
-    (found,) = ENVIRONMENT.compile("lookup('uffici', body.nome, 'piano')").lookups
+    (found,) = ENVIRONMENT.compile("lookup('uffici', body.nome, 'piano')").reads.lookups
     assert ("uffici", "piano") == (found.table, found.column)
 
 

@@ -103,7 +103,7 @@ def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_fo
     def never(scope: Any) -> Any:
         raise AssertionError(text)
 
-    counted = Expression(text, Plain(expression._evaluate._value, never), Reading(list(expression.references)))  # type: ignore[attr-defined]
+    counted = Expression(text, Plain(expression._evaluate._value, never), Reading(list(expression.reads.references)))  # type: ignore[attr-defined]
     assert isinstance(counted({"a": {"x": "x", "d": 12.5, "righe": [{"n": 1, "nome": "vite"}]}, "b": {"x": "y"}}), str)
 
 
