@@ -68,7 +68,9 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _NO_LONGER_PREPARED = "RevalidateCachedQuery"
 """Where PostgreSQL finds that a statement which the driver prepared has other columns since: somebody changed the table."""
 _PREPARED_BY_ANOTHER = "42P05"
-"""Behind a pooler that lends one session to several clients the driver's names of prepared statements may be another's."""
+"""Where a pooler lends one session to several clients, and it was not told (`_prepare_nothing_on_lent`)."""
+_ASKED = "snodo asked whose the session is"
+"""Of a connection, as long as it is open."""
 _READ_ONLY = "25006"
 """What a server says that was the primary, and is one no more: by its name another may be found, on a new connection."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
@@ -441,6 +443,8 @@ class Database:
         begin = "BEGIN READ ONLY" if read else "BEGIN"
         styles = "SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"  # psycopg reads no others
         connection.exec_driver_sql(f"/* {name} */ {begin}; SET LOCAL statement_timeout = {milliseconds}; {styles}")  # one round trip
+        if _ASKED not in connection.info:
+            _prepare_nothing_on_lent(connection)
 
 
 def _left(until: float) -> float:
@@ -451,6 +455,16 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say: the module's own begin cannot be IMMEDIATE
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_nothing_on_lent(connection: Connection) -> None:
+    """Whatever the driver prepares has a name in the session. In one that a pooler lends, another client may have given it to a statement
+    of his, which would be run in the place of ours.
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != driver.info.backend_pid:
+        driver.prepare_threshold = None
+    connection.info[_ASKED] = True
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:

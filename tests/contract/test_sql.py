@@ -9,12 +9,14 @@ from contextlib import ExitStack
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
 from adapters.database import Database, DatabaseSettings, amount_of, cents_of
 from adapters.sql import Sql
 from bus.adapter import Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call, unique
 from bus.testing.simulators import start
+from tests.contract.proxy import Pooler
 
 SCHEMA = """CREATE TABLE strade (codice integer PRIMARY KEY, nome varchar(20) NOT NULL, chiave varchar(64) UNIQUE);
 INSERT INTO strade VALUES (1, 'Via Roma', 'a');
@@ -371,6 +373,23 @@ def test_a_statement_that_a_pooler_has_lent_to_another_is_no_refusal(url):
     done = attempt(vie, "doppia", {})
     vie.close()
     assert (type(done.error), done.error.outside_code) == (Unreachable, "42P05")
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_nothing_is_prepared_in_a_session_that_a_pooler_lends(url):
+    """PgBouncer gave the next client a session in which our names stood for his statements, and his for ours: the wrong ones were run."""
+    port = make_url(url).port
+    with Pooler(port) as pooler:
+        for through, prepared in ((pooler.port, False), (port, True)):
+            streets = Sql(
+                "strade",
+                Sql.Settings.model_validate({"url": url.replace(f":{port}/", f":{through}/"), "pool": 1, "operations": OPERATIONS}),
+            )
+            found = [call(streets, "cerca-strada", {"codice": 2})[0].nome for _ in range(8)]
+            with streets._database.engine.connect() as connection:
+                [names] = connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").one()
+            streets.close()
+            assert (set(found), names > 0) == ({"Via Pò"}, prepared)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import SAFE
 from bus.testing.patience import until
-from tests.contract.proxy import Proxy
+from tests.contract.proxy import Pooler
 from tests.fault.database import add, numbers, switch, times
 from tests.servers import PostgreSQL
 
@@ -112,22 +111,6 @@ def test_a_database_whose_runs_would_go_on_before_those_that_are_there_is_refuse
         assert isinstance(told.value.hint, str)
         admin.execute(told.value.hint.partition("as the owner: ")[2].encode())
     PostgresStore(postgresql_url).close()
-
-
-class Pooler(Proxy):
-    """It lends sessions of the server: the number that it gives to whoever calls is its own. ``said``: what was asked through it."""
-
-    def __init__(self, target: int) -> None:
-        super().__init__(target)
-        self.said = b""
-
-    def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
-        with contextlib.suppress(OSError):
-            while said := source.recv(65536):
-                self.said += said if outward else b""
-                number = said.find(b"K\0\0\0\x0c") + 5
-                sink.sendall(said if outward or number < 5 else said[:number] + b"\0\0\0\x07" + said[number + 4 :])
-        sink.close()
 
 
 def test_a_session_that_a_pooler_lends_is_given_back_as_it_was(postgresql: PostgreSQL, postgresql_url: str) -> None:
