@@ -51,8 +51,7 @@ from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, Conflict, StoreError
 from bus.log import keys
 from bus.log.checkpoint import RECEIPTS
-from bus.log.keyring import Keyring
-from bus.log.keystore import open_keyring, refuse_used
+from bus.log.keystore import unlock
 from bus.log.log import Owner
 from bus.log.receipt import Promises
 from bus.log.record import Record
@@ -60,7 +59,7 @@ from bus.message import JsonObject, JsonValue, new_id
 from bus.news import News
 from bus.route.plan import Plan
 from bus.rulefiles import Files
-from bus.store import Store, Tx
+from bus.store import Tx
 from bus.store.opening import doubts, open_store
 from bus.systems import adapters_of, minima_of, operations_of
 
@@ -89,36 +88,6 @@ def refuse_unsafe(config: Config, role: Role) -> None:
             f"bus {role} is one of several processes, and memory:// is heard in one process alone", code="config.not-shared",
             hint="set channel.url to amqp://user@host/vhost, or run everything in one process: bus serve",
         )  # fmt: skip
-
-
-def unlock(store: Store, config: Config, *, changing: bool = False) -> Keyring:
-    """Open the key store of a store and give it its keys; the first time they are made. Raises `ConfigError` when they are not there.
-
-    ``changing``: what lies open in it is about to be protected.
-    """
-    with store.read() as tx:
-        known, lies_open = tx.one("mark", name="keystore"), tx.all("lies_open")
-    if lies_open and not changing:
-        raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
-    if known is None and not changing:
-        try:
-            refuse_used(config.keystore.folder)
-        except ConfigError:
-            with store.read() as tx:  # another process may have begun beside us: a key store is named before its first key is given out
-                known = tx.one("mark", name="keystore")
-            if known is None:
-                raise
-    keys = open_keyring(config.keystore.folder, config.keystore.master, known["value"] if known else None)
-
-    def work(tx: Tx) -> str:
-        tx.do("add_mark", name="keystore", value=keys.id)
-        row = tx.one("mark", name="keystore")
-        return str(row["value"] if row else "")
-
-    if known is None and store.write(work).result() != keys.id:
-        raise ConfigError("another process uses another key store", code="keys.other", hint="give all of them the same keystore.folder")
-    store.keys = keys
-    return keys
 
 
 class App:
@@ -150,7 +119,7 @@ class App:
 
     def _begin(self, clock: Clock | None) -> None:
         """What must be there before anything works: the keys, the time, nothing left that is to be destroyed, the rules."""
-        self.keys = unlock(self.store, self.config)
+        self.keys = unlock(self.store, self.config.keystore)
         self.clock = clock or (SharedClock(self.store.now) if self.config.store.shared else SystemClock())
         self.attachments = Attachments(self.config.attachments.folder, self.store, self.clock, self.config.attachments.limit)
         self.destruction = Destruction(

@@ -4,7 +4,8 @@ A payload that was laid open keeps its nonce, and what was sealed with it is sea
 What an older program wrote has no key. It stays as it is, and is deleted with the person it is about.
 
 Either way has two transactions, the other one of the schema. A mark in the database says that one of the two is done, so that whatever
-ended a migration between them, the same command, or the way back, goes on; no process of the bus starts meanwhile (`bus.app.unlock`).
+ended a migration between them, the same command, or the way back, goes on; meanwhile no process of the bus starts, since
+`bus.log.keystore.unlock` refuses.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from bus.config import Config
 from bus.engine import projection
 from bus.errors import Erased
 from bus.log import log, payload
+from bus.log.keystore import unlock
 from bus.log.record import Record
 from bus.message import parsed
-from bus.store import Store, Tx, migrate, schema
+from bus.store import Tx, migrate, schema
 from bus.store.opening import open_store
 
 SEALED = 5
@@ -28,10 +30,8 @@ MOST = 500
 OPEN = ("unprotected", "laid-open")
 """Marks of a database in which payloads lie open: after the way up, and before the way down."""
 
-Unlock = Callable[[Store, Config], Any]
 
-
-def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
+def change(config: Config, to: int) -> tuple[int, int]:
     """`bus.store.migrate.migrate`, with what lies in the database made fit for it; goes on where one ended.
 
     Raises `StoreError`, `ConfigError`.
@@ -43,15 +43,15 @@ def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
         if before < schema.REVISION:  # our queries speak of the newest tables alone
             migrate.migrate(url)
         if "unprotected" in migrate.lies_open(url):  # a way up that did not end: tables of revision 5 are still to be made from the log
-            _with(config, unlock, _protect)
-        _with(config, unlock, _lay_open)
+            _with(config, _protect)
+        _with(config, _lay_open)
     _, after = migrate.migrate(url, to)
     if to == schema.REVISION and migrate.lies_open(url):
-        _with(config, unlock, _protect)
+        _with(config, _protect)
     return before, after
 
 
-def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
+def _with(config: Config, work: Callable[[Tx], None]) -> None:
     """Do a piece of work in one transaction while nobody else has the database, however long it takes."""
     migrate.refuse_busy(config.store.url)
 
@@ -61,7 +61,7 @@ def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
         work(tx)
 
     with closing(open_store(config.store.url, exclusive=True)) as store:
-        unlock(store, config)
+        unlock(store, config.keystore, changing=True)
         store.write(alone).result()
 
 

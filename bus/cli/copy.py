@@ -22,7 +22,7 @@ def copy(
     """Copy the log, make the rest again from it, compare; a copy that differs is taken back."""
     from bus import config as settings
     from bus import copying
-    from bus.app import unlock
+    from bus.log.keystore import unlock
     from bus.store.opening import open_store
 
     if (path := settings.file_of(source)) is not None and not path.is_file():
@@ -33,7 +33,7 @@ def copy(
         hint = "let store.url in the settings name the new one first"
         raise ConfigError("store.url names the store that is to be copied", code="copy.not-empty", hint=hint)
     with closing(open_store(source, exclusive=True)) as old:
-        keys = unlock(old, chosen)
+        keys = unlock(old, chosen.keystore)
         with closing(open_store(chosen.store.url, exclusive=True)) as new:
             new.keys = keys
             counts = copying.copy(old, new)

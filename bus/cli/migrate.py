@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,8 +52,6 @@ def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
 
 
 def _go(config: Path, to: int, json: bool) -> None:
-    from bus.app import unlock
-
-    before, after = protecting.change(settings.load(config), to, partial(unlock, changing=True))
+    before, after = protecting.change(settings.load(config), to)
     told = f"revision {before} -> {after}" if before != after else f"the database has revision {after}"
     show({"before": before, "revision": after}, json, lambda _: print(f"{told}; work in flight goes on"))

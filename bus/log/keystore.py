@@ -17,12 +17,16 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, make_folder, save, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.log.keyring import BLOCK, GONE, SLOT, Folder, Keyring, Wrapping, copies
 from bus.message import new_id
+from bus.store import Store, Tx
+
+if TYPE_CHECKING:
+    from bus.config import Keystore
 
 
 def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
@@ -38,6 +42,36 @@ def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
     held = (folder / ".lock").open("rb")
     fcntl.flock(held, fcntl.LOCK_SH)
     return Keyring(told["id"], secret, _index(Wrapping(secret, told["id"]), told), Folder(folder / told["blocks"]), held)
+
+
+def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyring:
+    """Open the key store of a store and give it its keys; the first time they are made. Raises `ConfigError` when they are not there.
+
+    ``changing``: what lies open in it is about to be protected.
+    """
+    with store.read() as tx:
+        known, lies_open = tx.one("mark", name="keystore"), tx.all("lies_open")
+    if lies_open and not changing:
+        raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
+    if known is None and not changing:
+        try:
+            refuse_used(settings.folder)
+        except ConfigError:
+            with store.read() as tx:  # another process may have begun beside us: a key store is named before its first key is given out
+                known = tx.one("mark", name="keystore")
+            if known is None:
+                raise
+    keys = open_keyring(settings.folder, settings.master, known["value"] if known else None)
+
+    def work(tx: Tx) -> str:
+        tx.do("add_mark", name="keystore", value=keys.id)
+        row = tx.one("mark", name="keystore")
+        return str(row["value"] if row else "")
+
+    if known is None and store.write(work).result() != keys.id:
+        raise ConfigError("another process uses another key store", code="keys.other", hint="give all of them the same keystore.folder")
+    store.keys = keys
+    return keys
 
 
 def refuse_used(folder: Path) -> None:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from bus import config
-from bus.app import unlock
 from bus.client import Client, ClientError
 from bus.failpoint import VARIABLE
+from bus.log.keystore import unlock
 from bus.store import Store
 from bus.store.opening import open_store
 from bus.testing.ports import free_port
@@ -190,7 +190,7 @@ class House:
         """The store, opened by this process; no process of the bus may run."""
         settings = config.load(self.config_path)
         opened: Store = open_store(settings.store.url)
-        unlock(opened, settings)
+        unlock(opened, settings.keystore)
         try:
             yield opened
         finally:

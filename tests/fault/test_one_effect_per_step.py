@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bus import config
-from bus.app import unlock
 from bus.client import Client
+from bus.log.keystore import unlock
 from bus.store.sqlite import SqliteStore
 from bus.testing.patience import until
 from bus.testing.town import key_of
@@ -182,7 +182,7 @@ def _rebuilt_is_the_same(town: Town) -> None:
     """All that happened, crashes included, is in the log."""
     town.stop_bus()
     store = SqliteStore(town.folder / "var" / "snodo.db")
-    unlock(store, config.load(town.folder / "config.yaml"))
+    unlock(store, config.load(town.folder / "config.yaml").keystore)
     with closing(store):
         assert store.write(rebuilt).result(120) == []
         with store.read() as tx:

@@ -18,12 +18,13 @@ import psycopg
 import pytest
 
 from bus import config, protecting
-from bus.app import App, unlock
+from bus.app import App
 from bus.cli import main
 from bus.engine import projection, search
 from bus.engine.arrival import Submission
 from bus.errors import Invalid, StoreError
 from bus.log import payload, requests
+from bus.log.keystore import unlock
 from bus.message import canonical, parsed
 from bus.store import Tx, migrate, postgres_session, schema, writer
 from bus.store.opening import open_store
@@ -53,15 +54,14 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         store.close()
         with pytest.raises(StoreError, match="sealed"):
             migrate.migrate(url, 1)
-        changing = partial(unlock, changing=True)
-        assert protecting.change(shop.app.config, 1, changing) == (schema.REVISION, 1)
+        assert protecting.change(shop.app.config, 1) == (schema.REVISION, 1)
         assert holds(url, "attesa"), "an older program reads it"
         assert migrate.status(url) == (1, schema.REVISION)
         with pytest.raises(StoreError, match="bus migrate up"):
             open_store(url)
-        assert protecting.change(shop.app.config, schema.REVISION, changing) == (1, schema.REVISION)
+        assert protecting.change(shop.app.config, schema.REVISION) == (1, schema.REVISION)
         assert not holds(url, "attesa")
-        assert protecting.change(shop.app.config, schema.REVISION, changing) == (schema.REVISION, schema.REVISION)
+        assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION, schema.REVISION)
         store = open_store(url)
         with store.read() as tx:
             assert projection.snapshot(tx) == before
@@ -91,7 +91,7 @@ def test_a_migration_that_was_killed_between_its_transactions_goes_on(
             raise KeyboardInterrupt
 
         def change(to: int) -> tuple[int, int]:
-            return protecting.change(config, to, partial(unlock, changing=True))
+            return protecting.change(config, to)
 
         def change_and_be_killed(to: int, module: object, name: str) -> None:
             with monkeypatch.context() as patched, pytest.raises(BaseException, match=r"^$"):
@@ -122,7 +122,7 @@ def test_the_way_back_from_a_way_up_that_did_not_end(tmp_path: Path, url: str, s
         run = shop.start("fatta")
         shop.when(run, "waiting", "done")
         shop.app.stop()
-        change = partial(protecting.change, shop.app.config, unlock=partial(unlock, changing=True))
+        change = partial(protecting.change, shop.app.config)
         before, facts = _projections(url), "SELECT adapter, kind, key, value FROM facts ORDER BY adapter, kind, key"
         change(4)
         known = _everything_of(facts, url)
@@ -139,7 +139,7 @@ def test_a_revision_that_there_is_not_lays_nothing_open(tmp_path: Path, url: str
         shop.app.stop()
         for to in (-1, 0, schema.REVISION + 1):
             with pytest.raises(Invalid, match=f"no revision {to}"):
-                protecting.change(shop.app.config, to, partial(unlock, changing=True))
+                protecting.change(shop.app.config, to)
         assert migrate.lies_open(url) == set()
 
 
@@ -168,7 +168,7 @@ def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, m
         waiting = shop.start("attesa")
         shop.when(waiting, "waiting")
         with pytest.raises(StoreError, match=rf"process {os.getpid()}\b") as refused:
-            protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+            protecting.change(shop.app.config, 4)
         assert refused.value.code == "store.taken"
         assert "bus migrate, wait for its end" in (refused.value.hint or "")
         assert migrate.lies_open(url) == set()
@@ -182,7 +182,7 @@ def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(
     monkeypatch.setattr(migrate, "refuse_busy", lambda url: None)
     with workshop(tmp_path, postgresql_url) as shop:
         with pytest.raises(StoreError, match="works on this database"):
-            protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+            protecting.change(shop.app.config, 4)
         assert migrate.lies_open(postgresql_url) == set()
 
 
@@ -200,7 +200,7 @@ def test_sealing_takes_the_time_that_it_takes(tmp_path: Path, postgresql_url: st
         shop.app.stop()
         monkeypatch.setitem(postgres_session.WRITING, "idle_in_transaction_session_timeout", "100ms")
         monkeypatch.setattr(writer, "PATIENCE", 0.1)
-        change = partial(protecting.change, shop.app.config, unlock=partial(unlock, changing=True))
+        change = partial(protecting.change, shop.app.config)
         assert change(4) == (schema.REVISION, 4)
         assert change(schema.REVISION) == (4, schema.REVISION)
 
@@ -242,9 +242,9 @@ def test_whatever_stands_in_a_payload_survives_down_and_up(tmp_path: Path, url: 
     with workshop(tmp_path, url) as shop:
         shop.when(shop.start("attesa", "nullo \0 e \\u0000"), "waiting")
         shop.app.stop()
-        config, change = shop.app.config, partial(unlock, changing=True)
+        config = shop.app.config
         store = open_store(url)
-        keys = unlock(store, config)
+        keys = unlock(store, config.keystore)
         value = {"numero": 7, "testo": "nullo \0, \\ e \\u0000"}
         facts = canonical([["prova", "oggetto", value], ["prova", "testo", "sì"], ["prova", "vero", True]])
         texts = [b"", b"[", b"{", b"[1]", b'["x", {}]', b'{"a": 1}', b'"x"', b"\xff", b"\0", b"[\xff", b"{\0", facts]
@@ -259,12 +259,12 @@ def test_whatever_stands_in_a_payload_survives_down_and_up(tmp_path: Path, url: 
         store.write(add).result(10)
         before = _everything_of("SELECT id, content FROM payloads ORDER BY id", url)
         store.close()
-        assert protecting.change(config, 4, change) == (schema.REVISION, 4)
+        assert protecting.change(config, 4) == (schema.REVISION, 4)
         known = dict(_everything_of("SELECT key, value FROM facts WHERE adapter = 'prova'", url))
         assert {key: parsed(value) for key, value in known.items()} == {"oggetto": value, "testo": "sì", "vero": True}
         [(correlation, causation, message)] = _everything_of("SELECT correlation, causation, id FROM messages", url)
         assert (correlation, causation) == (message, None)
-        assert protecting.change(config, schema.REVISION, change) == (4, schema.REVISION)
+        assert protecting.change(config, schema.REVISION) == (4, schema.REVISION)
         assert _everything_of("SELECT id, content FROM payloads ORDER BY id", url) == before
 
 
@@ -319,7 +319,7 @@ def test_a_request_of_an_erasure_waits_for_the_second_person_after_the_way_down_
         request = asked(server).json["id"]
     settings = config.load(tmp_path / "config.yaml")
     for to in (1, schema.REVISION):
-        protecting.change(settings, to, partial(unlock, changing=True))
+        protecting.change(settings, to)
     with running(tmp_path, **changes) as server:
         assert [one["id"] for one in server.app.destruction.waiting()] == [request]
         with server.app.store.read() as tx:
@@ -446,7 +446,7 @@ def test_a_database_in_which_others_may_not_write_is_migrated_as_the_bus_works_w
         with psycopg.connect(postgresql_url, autocommit=True) as owner:
             owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only = on")  # type: ignore[call-overload]
         for to in (4, schema.REVISION):
-            assert protecting.change(shop.app.config, to, partial(unlock, changing=True))[1] == to
+            assert protecting.change(shop.app.config, to)[1] == to
 
 
 def test_a_migration_takes_the_time_that_it_takes_whatever_is_set_for_its_user(tmp_path: Path, postgresql_url: str) -> None:
@@ -460,7 +460,7 @@ def test_a_migration_takes_the_time_that_it_takes_whatever_is_set_for_its_user(t
             ):
                 owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET {setting}")  # type: ignore[call-overload]
         for to in (1, schema.REVISION):
-            assert protecting.change(shop.app.config, to, partial(unlock, changing=True))[1] == to
+            assert protecting.change(shop.app.config, to)[1] == to
 
 
 def test_a_server_that_the_bus_would_not_work_with_is_not_migrated(postgresql_url: str) -> None:
@@ -494,7 +494,7 @@ def test_nothing_is_laid_open_while_somebody_keeps_a_table(
         with psycopg.connect(postgresql_url) as other:
             other.execute(held)
             with pytest.raises(StoreError, match=rf"locked by process {other.info.backend_pid} ") as refused:
-                protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+                protecting.change(shop.app.config, 4)
         assert refused.value.code == "store.locked"
         assert migrate.lies_open(postgresql_url) == set()
 
