@@ -1,26 +1,25 @@
 """Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases.
 
 A process that is no more on this very machine need not be waited for: what it held is free at once (`Presence.release_the_gone`). Only what
-the kernel says of a process counts, by its number or by its lifeline (`bus.engine.lifeline`), never silence: a process that is paused, slow
-or cut off lives, and its leases run.
+the kernel says of a process counts, by its number (`bus.engine.identity`) or by its lifeline (`bus.engine.lifeline`), never silence: a
+process that is paused, slow or cut off lives, and its leases run.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 import socket
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
 from bus.engine.faltering import Faltering
+from bus.engine.identity import gone
 from bus.engine.lifeline import Lifelines
-from bus.message import JsonObject, canonical, new_id, parsed
+from bus.message import JsonObject, canonical, parsed
 from bus.store import Store, Tx
 
 EVERY = 10.0
@@ -39,45 +38,6 @@ def facts_of(identity: str, role: str, rules: str, started: dt.datetime) -> dict
         "id": identity, "role": command, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
         "started": text_of(started),
     }  # fmt: skip
-
-
-def new_identity() -> str:
-    """A name for this process, by which `gone` knows it again: ``<id>@<machine>.<process>.<its start>``."""
-    return f"{new_id()}@{_machine()}.{os.getpid()}.{_started(os.getpid())}"
-
-
-def gone(identity: str) -> bool:
-    """Whether the process of that name surely is no more; false for those of other machines, of which nobody here can know."""
-    machine, _, process = identity.rpartition("@")[2].partition(".")
-    pid, _, started = process.partition(".")
-    return bool(started) and bool(machine) and machine == _machine() and pid.isdecimal() and _started(int(pid)) != started
-
-
-def _machine() -> str:
-    """This boot of this machine, and the namespace in which its process numbers count; empty where that cannot be told.
-
-    That is where there is no ``/proc``, or where it is that of another namespace: the numbers in it are of other processes.
-    """
-    try:
-        if str(Path("/proc/self").readlink()) != str(os.getpid()):
-            return ""
-        facts = (
-            socket.gethostname(),
-            Path("/proc/sys/kernel/random/boot_id").read_text("ascii"),
-            str(Path("/proc/self/ns/pid").readlink()),
-        )
-    except OSError:
-        return ""
-    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
-
-
-def _started(pid: int) -> str:
-    """When a process began, in ticks since the machine did; empty when there is none, or only what its parent has not yet taken note of."""
-    try:
-        state, *facts = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state in "ZX" else facts[18]
 
 
 class Presence:

@@ -17,16 +17,17 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.engine import lifeline
+from bus.engine.identity import gone, new_identity
 from bus.engine.leases import Leases
 from bus.engine.lifeline import FOLDER, Lifelines
-from bus.engine.presence import Presence, gates, gone, new_identity
+from bus.engine.presence import Presence, gates
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids
 
 LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"
 LIFELINE += "Lifelines(Path(sys.argv[1])).hold('uno@elsewhere.1.1'); print(flush=True); input()"
-CHILD = "from bus.engine.presence import new_identity; print(new_identity(), flush=True); input()"
+CHILD = "from bus.engine.identity import new_identity; print(new_identity(), flush=True); input()"
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_without_a_local_folder_there_are_no_lifelines_and_the_process_works(tmp
 
 def test_where_proc_shows_the_processes_of_another_namespace_nobody_is_ever_taken_for_gone() -> None:
     program = (
-        "import subprocess, sys; from bus.engine.presence import gone;"
+        "import subprocess, sys; from bus.engine.identity import gone;"
         f"child = subprocess.Popen([sys.executable, '-c', {CHILD!r}], stdin=-1, stdout=-1, text=True);"
         "name = child.stdout.readline().strip(); child.kill(); child.wait(); print(name.partition('@')[2].partition('.')[0], gone(name))"
     )
