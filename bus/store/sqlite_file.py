@@ -57,10 +57,10 @@ def unreadable(error: Exception, path: Path) -> StoreError:
 def _remedy(error: Exception, path: Path) -> str:
     """What to do, by what SQLite says of the error and the system of the disk; empty where neither says."""
     kind, number = kind_of(error), error.errno if isinstance(error, OSError) else 0
-    if kind == sqlite3.SQLITE_FULL or number in FULL or _is_full(path.resolve().parent):
-        return f"the disk of {path} is full: make room, nothing else; what was accepted is safe"
     if number == errno.EROFS or is_read_only(path.resolve().parent):
         return READ_ONLY
+    if kind == sqlite3.SQLITE_FULL or number in FULL or _is_full(path.resolve().parent):
+        return f"the disk of {path} is full: make room, nothing else; what was accepted is safe"
     if kind == sqlite3.SQLITE_READONLY:
         return f"is {path} yours to write?"
     if kind in DAMAGED:

@@ -200,6 +200,7 @@ def test_a_start_on_a_disk_that_does_not_take_it_says_what_to_do(tmp_path: Path,
         (1 << 30, (9, 0, 0), sqlite3.OperationalError("disk I/O error"), "is full: make room"),
         (1 << 30, (0, 0, 0), sqlite3.OperationalError("disk I/O error"), "is the folder there"),  # btrfs does not count them
         (1 << 30, (9, 9, 9), OSError(errno.EROFS, "Read-only file system"), "mounted read-only"),
+        (0, (9, 9, 9), OSError(errno.EROFS, "Read-only file system"), "mounted read-only"),  # of squashfs nothing is ever free
     ],
 )
 def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(
