@@ -72,6 +72,7 @@ SETTINGS = {
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",  # whoever has waited for a lock sees what was done meanwhile
     "client_connection_check_interval": "2s",
+    "idle_session_timeout": "0",  # with the session goes the lock that keeps a migration out
     # Every query is written for an index. Plans must not turn over because a table was empty when they were made, or statistics are old.
     "enable_seqscan": "off",
     "enable_hashjoin": "off",

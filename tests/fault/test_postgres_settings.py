@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bus.errors import StoreError
-from bus.store import Store, migrate, survey
+from bus.store import Store, migrate, schema, survey
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_session import SAFE
 from bus.testing.patience import until
@@ -194,12 +194,18 @@ def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: Pos
         store.write(lambda tx, turn=turn: add(tx, f"perché {turn} €")).result(60)  # type: ignore[misc]
         assert times(store, f"perché {turn} €") == 1
         time.sleep(0.5)  # their patience with whoever idles
+        with psycopg.connect(postgresql.url) as admin:
+            [here] = admin.execute(_PRESENT, [name, schema.PRESENCE]).fetchall()
+        assert here == (1,), "no migration takes the bus for stopped"
     with store.read() as tx:
         counted = tx.all("count_everything")
         time.sleep(1)  # a long look, such as that of `bus log verify`
         assert tx.all("count_everything") == counted
     assert len(numbers(store)) == 3
     store.close()
+
+
+_PRESENT = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = %s WHERE classid = %s::bigint::oid"
 
 
 def test_a_database_that_is_not_there_says_what_to_look_at(postgresql: PostgreSQL) -> None:
