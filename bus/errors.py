@@ -23,6 +23,7 @@
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
     │   ├── KeyMissing    the key store is older than what it is to open
+    │   ├── Damaged       a text, or the key that opens it, was changed
     │   ├── Changed       its tables are not those that the bus made
     │   ├── Interrupted   surely nothing was written: the same may do well later
     │   └── Unknown       perhaps it was
@@ -245,8 +246,14 @@ class Changed(StoreError):
     """The database answers, and is not as the bus made it: a table or a column was dropped, or another thing put in its place."""
 
 
+class Damaged(StoreError):
+    """What stands there is not what was sealed, or its key not as it was made: nobody opens it before it is restored."""
+
+
 UNREADABLE = (Erased, KeyMissing)
 """Why nobody can open a text, however long one waits."""
+UNOPENED = (*UNREADABLE, Damaged)
+"""Why one text cannot be opened, though the database answers: for whoever has others to go on with."""
 
 
 class Interrupted(StoreError):

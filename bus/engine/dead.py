@@ -18,7 +18,7 @@ from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
 from bus.engine.inquiry import known_run
 from bus.engine.projection import entry, write
-from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Kind, Record
 from bus.message import JsonValue, canonical, new_id
@@ -78,7 +78,7 @@ def _failure(tx: Tx, record: Record, journal: list[Record]) -> Any:
     """What a dead run is told to have failed with; where nobody can open that any more, what the records say of it."""
     try:
         return log.json_payload(tx, str(record.payload("failure")))
-    except (KeyError, *UNREADABLE):
+    except (KeyError, *UNOPENED):
         asked = [one for one in journal if one.kind == "asked" and one.path == record.path] if record.data.get("doubt") else []
         detail = {"kind": "in_doubt", **{name: asked[-1].data[name] for name in ("effect", "operation")}} if asked else {}
         return {"code": record.data["code"], "sentence": "what was said of it cannot be opened any more", "detail": detail}

@@ -15,7 +15,7 @@ from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.names import holder
 from bus.engine.projection import Entry, entry, write, write_apart
-from bus.errors import UNREADABLE, Conflict, Forbidden, Invalid, NotFound
+from bus.errors import UNOPENED, UNREADABLE, Conflict, Forbidden, Invalid, NotFound
 from bus.log import log, requests
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, new_id, parsed
@@ -118,7 +118,7 @@ def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
     """
     settled, gone, no_more = set[int](), set(found.messages), dict[str, bool]()
     for other, mark in _waiting(tx):
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*UNOPENED):
             if other == identity:
                 continue
             subject = _request(tx, other)[1]["subject"]

@@ -12,7 +12,7 @@ from bus.engine import accesses
 from bus.engine.accesses import Looker
 from bus.engine.names import folded
 from bus.engine.search import Cursor, Page, Question, named, names_person, search
-from bus.errors import UNREADABLE, Forbidden
+from bus.errors import UNOPENED, Forbidden
 from bus.log import log
 from bus.mapping.protected import is_mask
 from bus.mapping.types import MessageType
@@ -69,7 +69,7 @@ def _saying(tx: Tx, page: Page, text: str, types: Mapping[str, MessageType], loo
     for one in page.found:
         try:
             shown = _shown(tx, str(one["id"]), types, looker)
-        except (KeyError, *UNREADABLE):
+        except (KeyError, *UNOPENED):
             unreadable += 1
             continue
         if places := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from bus.errors import UNREADABLE, Conflict, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject
@@ -58,10 +58,10 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
 
 
 def _correlation(tx: Tx, identity: str) -> str | None:
-    """What its sender calls the matter; None when nobody can open the message any more."""
+    """What its sender calls the matter; None when nobody can open the message."""
     try:
         return str(log.message(tx, identity)[0]["envelope"].get("correlationid", identity))
-    except UNREADABLE:
+    except UNOPENED:
         return None
 
 
@@ -197,7 +197,7 @@ def _keys(tx: Tx, records: list[Record]) -> list[tuple[str, str]]:
         if role is not None:
             try:
                 told = log.json_payload(tx, str(record.payload(role)))
-            except UNREADABLE:
+            except UNOPENED:
                 continue
             found.update((told["keys"]["case"] if role == "message" else told).items())
     return sorted((name, value) for name, value in found if name not in WEAK)

@@ -13,7 +13,7 @@ from bus.engine.holding import Known
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live, Surroundings
 from bus.engine.names import about
-from bus.errors import KeyMissing, SnodoError, StoreError
+from bus.errors import Damaged, KeyMissing, SnodoError, StoreError
 from bus.log import log
 from bus.log.record import Record
 from bus.message import as_kept, canonical, message_of, parsed
@@ -68,7 +68,7 @@ class Loading:
                     try:
                         opened = _opened(tx, row["message"], known, messages)
                         loaded.append(self._load(tx, row, opened, journals.get(row["id"], ())))
-                    except KeyMissing as error:  # a person must see it: the key comes with another key store, or never
+                    except (KeyMissing, Damaged) as error:  # a person must see it: what is amiss comes with a backup, or never
                         unreadable.append((row, error))
                     except StoreError as error:
                         self._log.error("run.not-read", run=row["id"], error=repr(error))

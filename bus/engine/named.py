@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.engine import projection
 from bus.engine.names import Names, names_of
-from bus.errors import UNREADABLE
+from bus.errors import UNOPENED
 from bus.log import log
 from bus.log.diagnosis import MISLED, Broken, Fault
 from bus.log.record import Record, record_of
@@ -24,7 +24,7 @@ from bus.store import Row, Tx, listed
 MOST = 500
 """Messages opened in one view of the database."""
 RESTORED = (
-    "was an older database restored? erase again whom was erased since; an older key store? a newer copy of it opens what it has; "
+    "was an older database restored? erase again whom was erased since; an older or damaged key store? a good copy opens what it has; "
     "else what was said is lost"
 )
 Stands = tuple[str, str, str, str]
@@ -79,7 +79,8 @@ def _told_gone(tx: Tx, closed: Sequence[str]) -> None:
     told = {message for record in log.every_of_kinds(tx, GONE if closed else ()) for message in record.data.get("messages", ())}
     if untold := sorted(set(closed) - told):
         sentence = (
-            f"the message {untold[0]} cannot be opened: the key store does not have its key, and no record `erased` or `disposed` says why"
+            f"the message {untold[0]} cannot be opened: its key is not in the key store, or not as it was made, and no record `erased` or "
+            "`disposed` says why"
         )
         raise Broken(Fault("payload", sentence, hint=RESTORED))
 
@@ -88,7 +89,7 @@ def _opened(tx: Tx, row: Row) -> Any:
     """What the message said; None where nobody can open it any more."""
     try:
         return None if row["content"] is None else log.opened(tx, row)[0]
-    except UNREADABLE:
+    except UNOPENED:
         return None
 
 

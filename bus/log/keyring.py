@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from bus.disk import OWNER_ONLY, kept, sync_folder
-from bus.errors import Erased, KeyMissing, StoreError
+from bus.errors import Damaged, Erased, KeyMissing, StoreError
 from bus.log.payload import cipher
 from bus.mac import Mac
 from bus.message import new_id
@@ -321,7 +321,8 @@ class Keyring:
         try:
             return self._wrapping.unwrapped(number, wrapped)
         except InvalidTag:
-            raise StoreError(f"key {number} cannot be unwrapped: its file was changed", code="keys.damaged", hint="restore it") from None
+            hint = "restore the key store from its backup; bus log verify --names says which message it opens"
+            raise Damaged(f"key {number} cannot be unwrapped: its file was changed", code="keys.damaged", hint=hint) from None
 
 
 def copies(folder: Path) -> list[Path]:

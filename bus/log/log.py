@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 from bus import clock
-from bus.errors import UNREADABLE, Erased, KeyMissing
+from bus.errors import UNOPENED, UNREADABLE, Damaged, Erased, KeyMissing
 from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
@@ -141,9 +141,9 @@ def is_erased(tx: Tx, identity: str) -> bool:
 
 
 def is_gone(tx: Tx, row: Row) -> bool:
-    """Whether the key of a payload (``nonce``) was destroyed: what only the key store lacks, a newer copy of it may bring back."""
+    """Whether the key of a payload (``nonce``) was destroyed: what the key store only lacks or has damaged a copy may bring back."""
     number = sealing.key_number(sealing.nonce_of(row))
-    with contextlib.suppress(KeyMissing):
+    with contextlib.suppress(KeyMissing, Damaged):
         try:
             if number is not None:
                 tx.keys.key(number)
@@ -156,7 +156,7 @@ def key_of(tx: Tx, identity: str | None) -> Key:
     """The key for what is still to be sealed about a message; one of its own where the message's cannot be had any more."""
     try:
         return tx.keys.fresh() if identity is None else message(tx, identity)[1]
-    except (KeyError, *UNREADABLE):
+    except (KeyError, *UNOPENED):
         return tx.keys.fresh()
 
 

@@ -20,7 +20,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from bus.errors import StoreError
+from bus.errors import Damaged
 from bus.log.record import Commitment
 from bus.store import Key, Keys, Row
 
@@ -114,7 +114,7 @@ def payload_key(key: Key, nonce: bytes) -> bytes:
 
 
 def parts(row: Row) -> tuple[bytes, bytes]:
-    """Nonce and content of a payload as it is stored. Raises `StoreError` where they are texts: SQLite lets anybody make them that."""
+    """Nonce and content of a payload as it is stored. Raises `Damaged` where they are texts: SQLite lets anybody make them that."""
     return _octets(row["nonce"]), _octets(row["content"])
 
 
@@ -130,7 +130,7 @@ def _octets(stored: bytes | str) -> bytes:
 
 
 def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:
-    """The text of a stored payload. Raises `Erased` when its key was destroyed, `StoreError` when it is not what was sealed."""
+    """The text of a stored payload. Raises `Erased` when its key was destroyed, `Damaged` when it is not what was sealed."""
     number = key_number(nonce)
     if number is None:
         return content
@@ -198,7 +198,5 @@ def _library() -> type[AESGCM]:
     return AESGCM
 
 
-def _swapped() -> StoreError:
-    return StoreError(
-        "a payload is not what was sealed", code="payload.swapped", hint="bus log verify says which; restore it from a backup"
-    )
+def _swapped() -> Damaged:
+    return Damaged("a payload is not what was sealed", code="payload.swapped", hint="bus log verify says which; restore it from a backup")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from bus.engine import projection
 from bus.engine.arrival import Submission
 from bus.engine.named import compare
 from bus.log.diagnosis import Broken
+from bus.log.keyring import BLOCK, SLOT
+from bus.log.payload import key_number
 from bus.testing.patience import until
 from bus.web.serve import Server
+from tests.integration.auditing import change
 from tests.integration.erasing import WHO, asked, confirmed, sent, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply
 
@@ -156,6 +159,40 @@ def test_numbers_go_on_after_those_that_were_given_out_since_the_copy(tmp_path: 
 # -- the key store and the database of two days ---------------------------------------------------------------------------
 
 
+def sealed(folder: Path, message: str) -> tuple[str, bytes, bytes]:
+    """The payload of a message: its id, nonce and content."""
+    with closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [row] = raw.execute("SELECT p.id, p.nonce, p.content FROM messages m, payloads p ON p.id = m.payload WHERE m.id = ?", (message,))
+    return row
+
+
+def spoil_key(folder: Path, message: str) -> Callable[[], object]:
+    """Change a byte of the key of a message; returns what undoes it."""
+    block, slot = divmod(key_number(sealed(folder, message)[1]) or 0, BLOCK)
+    path = folder / f"var/keys/1/{block}.keys"
+    was = path.read_bytes()
+    at = slot * SLOT + 20
+    path.write_bytes(was[:at] + bytes([was[at] ^ 1]) + was[at + 1 :])
+    return lambda: path.write_bytes(was)
+
+
+def spoil_text(folder: Path, message: str) -> Callable[[], object]:
+    """Change a byte of what a message said; returns what undoes it."""
+    identity, _, was = sealed(folder, message)
+
+    def put(content: bytes) -> None:
+        change(folder / "var/snodo.db", "UPDATE payloads SET content = ? WHERE id = ?", content, identity)
+
+    put(bytes([was[0] ^ 1]) + was[1:])
+    return lambda: put(was)
+
+
+def told_of_names(app: App) -> str:
+    with pytest.raises(Broken) as found:
+        compare(app.store.read)
+    return found.value.fault.sentence
+
+
 def test_runs_whose_keys_an_older_key_store_lacks_are_dead_letters_that_can_be_given_up_and_erased(tmp_path: Path) -> None:
     with running(tmp_path, keys=two_sysadmins()):
         shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
@@ -174,6 +211,42 @@ def test_runs_whose_keys_an_older_key_store_lacks_are_dead_letters_that_can_be_g
         discard(server, (*asleep, broken))
         assert confirmed(server, asked(server).json["id"]).status == 200
         assert compare(server.app.store.read) == 4
+
+
+SPOILT = {"keys.damaged": spoil_key, "payload.swapped": spoil_text}
+
+
+@pytest.mark.parametrize("code", SPOILT)
+def test_a_run_whose_message_or_key_was_changed_is_a_dead_letter_that_hides_no_other(tmp_path: Path, code: str) -> None:
+    """It was tried again each second for ever, and nobody was told; nor could anybody look for a text, or at the case."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        asleep = [sent(server, "prova.attesa", about(name)) for name in ("Ada", "Bea")]
+        until(lambda: [server.app.message(one)["state"] for one in asleep] == ["waiting"] * 2, "both wait")
+    mend = SPOILT[code](tmp_path, asleep[0])
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        sent(server, "prova.sveglia", {"nome": "Ada"})
+        until(lambda: server.app.message(asleep[0])["state"] == "dead", "a person must see it")
+        ask = Caller(server.port, "sistemista")
+        [run] = server.app.message(asleep[0])["runs"]
+        assert (run["reason"], ask("GET", "/cases/istanza:Ada").json["state"]) == (code, "dead")
+        found = ask("POST", "/log/search", {"text": "bea", "purpose": "prova"}).json
+        assert ([one["id"] for one in found["found"]], found["unreadable"]) == ([asleep[1]], 1)
+        assert (code != "keys.damaged") or "not as it was made" in told_of_names(server.app)
+    mend()
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        assert Caller(server.port, "sistemista")("POST", f"/dead/{run['id']}/redeliver", {"reason": "prova"}).status == 200
+        assert wait_reply(server.app, asleep[0], 60)["reply"] == {"svegliato": "Ada"}
+
+
+def test_a_person_whose_key_was_changed_can_be_erased(tmp_path: Path) -> None:
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        message = sent(server, "prova.saluto", about("Ada"))
+        wait_reply(server.app, message, 60)
+    spoil_key(tmp_path, message)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert Caller(server.port)("GET", f"/messages/{message}").status == 410
+        assert compare(server.app.store.read) == 1
 
 
 def test_a_message_whose_key_the_older_key_store_lacks_wakes_who_begins_to_wait_for_it(tmp_path: Path) -> None:
@@ -226,7 +299,7 @@ def test_a_person_who_was_erased_after_the_database_was_copied_is_erased_again(t
         path.unlink()
     (tmp_path / "backup.db").rename(tmp_path / "var/snodo.db")
     with running(tmp_path, keys=two_sysadmins()) as server:
-        with pytest.raises(Broken, match="does not have its key, and no record"):
+        with pytest.raises(Broken, match="its key is not in the key store"):
             compare(server.app.store.read)
         discard(server, messages)
         assert confirmed(server, asked(server).json["id"]).status == 200

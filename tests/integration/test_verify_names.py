@@ -209,7 +209,7 @@ def test_a_key_that_was_destroyed_behind_the_back_of_the_log_is_found_with_its_m
     code, said = says(bus, capsys, "--names")
     assert (code, said["fault"]["kind"]) == (5, "payload")
     assert said["fault"]["sentence"].startswith(
-        f"the message {message} cannot be opened: the key store does not have its key, and no record"
+        f"the message {message} cannot be opened: its key is not in the key store, or not as it was made, and no record"
     )
 
 
