@@ -47,6 +47,8 @@ def compare(tx: Tx, page: Page, binding: Sequence[tuple[int, Content]], messages
         for what, mine, other in _belongs(content, stands, messages, runs):
             if mine != other:
                 said = f"{what} stands in the tables with the case {mine}, the log puts it into {other}"
+                if other is None:
+                    said = f"{what} stands in the tables with the case {mine}, to which no row of `case_keys` leads from its keys"
                 raise page.broken(at, said, MISLED)
 
 

@@ -127,6 +127,13 @@ def test_a_key_that_leads_to_a_case_and_stands_in_no_record_of_it_is_found_witho
     assert "that no record of it tells" in fault["sentence"]
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM case_keys", "UPDATE case_keys SET strong = 1 - strong"])
+def test_a_key_that_leads_to_no_case_any_more_is_found_without_keys(bus, capsys, change):
+    """It was said that the log puts the message into ``None``."""
+    changed(bus, change)
+    assert found(bus, capsys)["sentence"].endswith(", to which no row of `case_keys` leads from its keys")
+
+
 def test_a_case_that_was_taken_out_is_found_without_keys(bus, capsys):
     changed(bus, "DELETE FROM cases WHERE id = (SELECT max(id) FROM cases)")
     fault = found(bus, capsys)
