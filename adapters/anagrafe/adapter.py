@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from adapters.anagrafe import dialects
-from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
+from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled, is_no_date
 from adapters.http.link import LinkSettings
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Contract, Effect, InDoubt, LocalFile, Refused, Text, Unreachable, operation
@@ -230,7 +230,8 @@ class Anagrafe(Adapter):
         if not (said["cognome"] or said["nome"]):  # a record of nothing: so some say that there is nobody
             raise _unknown()
         home = {name.partition(".")[2]: str(said.pop(name) or "") for name in _PERSON if name.startswith("residenza.")}
-        gone = said["deceduto"] is not None and (not self._dialect.deceduto or str(said["deceduto"]) in self._dialect.deceduto)
+        death, marks = said["deceduto"], self._dialect.deceduto
+        gone = _as_written(death) in marks if marks else death not in (None, False) and not is_no_date(death)
         try:
             born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else ""
         except (ValueError, OverflowError):
@@ -268,10 +269,15 @@ def _raise_in_band(question: Question, values: Mapping[str, Any]) -> None:
         return
     said = dig(values, question.errori) or []
     for error in said if isinstance(said, list) else [said]:
-        if any(str(dig(error, path)) == value for path, value in question.solo_avviso.items()):
+        if any(_as_written(dig(error, path)) == value for path, value in question.solo_avviso.items()):
             continue
-        code = str(dig(error, question.codice))
+        code = _as_written(dig(error, question.codice))
         raise Refused(str(dig(error, question.testo) or code), outside_code=question.codici.get(code, code), evidence={"codice": code})
+
+
+def _as_written(value: Any) -> str:
+    """A value as XML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _trimmed(value: Any) -> Any:

@@ -8,6 +8,7 @@ what comes out empty is not sent.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from bus.clock import ROME
 
 _AS_TODAY = 1996
 """Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes earlier midnights an hour early."""
+_NO_DATE = re.compile(r"(?:0000.00.00|00.00.0000|00000000|0001.01.01|01.01.0001)(?:[T ][0:.]+)?")
+_ZEROS = re.compile(r"(?<![0-9])00(?![0-9])")
 
 
 class Question(Contract):
@@ -155,9 +158,9 @@ def dig(values: Any, paths: str) -> Any:
 def day_of(value: Any, written: str) -> str:
     """A date of theirs as YYYY-MM-DD: a moment with an offset is a day in Rome (23:00Z of the eve is our midnight). Raises ValueError.
 
-    Empty for a moment of the year 1: so .NET writes that there is no date.
+    Empty where there is no date, and where zeros stand for a day or a month that nobody knows, as of many who were born abroad.
     """
-    if isinstance(value, dt.date) and value.year == 1:
+    if is_no_date(value):
         return ""
     if isinstance(value, dt.datetime):
         there = value.astimezone(ROME) if value.tzinfo else value
@@ -166,4 +169,16 @@ def day_of(value: Any, written: str) -> str:
         return there.date().isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
-    return dt.datetime.strptime(str(value), written).date().isoformat()  # noqa: DTZ007 - only the day is kept
+    try:
+        return dt.datetime.strptime(str(value), written).date().isoformat()  # noqa: DTZ007 - only the day is kept
+    except ValueError:
+        if _ZEROS.search(str(value)):
+            return ""
+        raise
+
+
+def is_no_date(value: Any) -> bool:
+    """Whether a registry says so that there is none: .NET with the first day of the year 1, MySQL with zeros."""
+    if isinstance(value, dt.date):
+        return value.year == 1
+    return _NO_DATE.fullmatch(str(value)) is not None

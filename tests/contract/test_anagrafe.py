@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -251,13 +252,53 @@ def test_a_record_that_says_no_name_is_nobody(monkeypatch, nobody):
 
 @pytest.mark.parametrize("nothing", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+01:00"])
 def test_the_first_day_of_the_first_year_is_no_birthday(monkeypatch, nothing):
-    import datetime as dt
-
     person = {"CODICEFISCALE": DEAD, "NOMINATIVO": "LO PRESTI", "NOME": "TULLIO", "DATANASCITA": dt.datetime.fromisoformat(nothing)}
     adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9", dialetto="wsanagrafe2", contratto="mai-letto.wsdl"))
     monkeypatch.setattr(adapter, "_ask", lambda *_: {"getPersonaFisicaResult": person})
     answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})
     assert answer.data_nascita == "1945-09-09"
+
+
+@pytest.mark.parametrize("said", ["00/00/1945", "00/09/1945", "00/00/0000"])
+def test_a_day_of_birth_that_nobody_knows_is_that_of_the_codice_fiscale(monkeypatch, said):
+    """Of many who were born abroad the registry has a year alone; whatever they asked for ended as a dead letter."""
+    adapter = vendor({"DataNascita": said}, monkeypatch)
+    assert call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})[0].data_nascita == "1945-09-09"
+
+
+def test_a_day_of_birth_in_another_form_than_the_settings_say_is_told(monkeypatch):
+    adapter = vendor({"DataNascita": "1945-09-09"}, monkeypatch)
+    assert "is not written as the settings say" in attempt(adapter, "cerca-soggetto", {"codice_fiscale": DEAD}).error.sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "dead"),
+    [
+        (None, False), (False, False), (True, True), (dt.datetime(1, 1, 1), False), ("0001-01-01T00:00:00", False), ("00/00/0000", False), ("0000-00-00 00:00:00", False),
+        (dt.datetime(2020, 1, 1), True), ("00/00/2020", True), ("31/12/2020", True),
+    ],
+)  # fmt: skip
+def test_who_has_no_date_of_death_is_alive_however_a_registry_writes_that(monkeypatch, said, dead):
+    """A registry on .NET has a date of death for everybody, and all its people were taken for dead."""
+    adapter = vendor({"DataMorte": said}, monkeypatch)
+    assert call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})[0].deceduto == dead
+
+
+@pytest.mark.parametrize(("said", "dead"), [(True, True), (False, False), ("true", True), (None, False)])
+def test_a_mark_of_the_dead_may_be_a_boolean_of_the_contract(monkeypatch, said, dead):
+    """It came as Python writes it, True, which is none of the texts that mean deceased: the dead were taken for alive."""
+    adapter = vendor({"DataMorte": said}, monkeypatch, deceduto=["true"])
+    assert call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})[0].deceduto == dead
+
+
+def vendor(said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **more: Any) -> Anagrafe:
+    """A registry whose dialect is written out, that answers these fields beside a name."""
+    fields = {"cognome": "Cognome", "nome": "Nome", "data_nascita": "DataNascita", "deceduto": "DataMorte"}
+    asks = {"operazione": "Cerca", "valori": {"cf": "{codice_fiscale}"}, "risultato": "Soggetto", "campi": fields}
+    settings = {"url": "http://127.0.0.1:9", "contratto": "mai-letto.wsdl", "dialetto": {"formato_data": "%d/%m/%Y", "cerca": asks, **more}}
+    adapter = Anagrafe("anagrafe", AnagrafeSettings.model_validate(settings))
+    monkeypatch.setattr(adapter, "_ask", lambda *_: {"Soggetto": {"Cognome": "LO PRESTI", "Nome": "TULLIO", **said}})
+    return adapter
 
 
 @pytest.mark.parametrize(
@@ -273,8 +314,6 @@ def test_what_a_registry_does_not_say_is_read_in_a_code_of_letters_or_of_a_child
 
 
 def test_a_registry_moment_of_midnight_in_rome_is_that_day():
-    import datetime as dt
-
     from adapters.anagrafe.dialects import day_of
 
     assert day_of(dt.datetime(1979, 12, 31, 23, tzinfo=dt.UTC), "") == "1980-01-01"
@@ -298,8 +337,6 @@ def test_a_registry_moment_of_midnight_in_rome_is_that_day():
 )
 def test_a_midnight_with_summer_time_of_today_in_a_year_that_had_another_is_that_day(said, day):
     """So a registry on .NET writes a day of birth: its clock knows today's summer time alone."""
-    import datetime as dt
-
     from adapters.anagrafe.dialects import day_of
 
     assert day_of(dt.datetime.fromisoformat(said), "") == day
