@@ -95,8 +95,10 @@ _FILLED = "bpchar"
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 _TEXT = 0
 """psycopg's name of values that come as texts."""
-_MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
-_RANGES = tuple(f"{of}{kind}" for of in ("int4", "int8", "num", "date", "ts", "tstz") for kind in ("range", "multirange"))
+_MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz")
+_AS_WRITTEN = (
+    "interval", *(f"{of}{kind}" for of in ("int4", "int8", "num", "date", "ts", "tstz") for kind in ("range", "multirange"))
+)  # fmt: skip
 """They are told as PostgreSQL writes them."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
@@ -441,7 +443,7 @@ class Database:
             connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
             return
         begin = "BEGIN READ ONLY" if read else "BEGIN"
-        styles = "SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"  # psycopg reads no others
+        styles = "SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"  # psycopg reads no other dates
         connection.exec_driver_sql(f"/* {name} */ {begin}; SET LOCAL statement_timeout = {milliseconds}; {styles}")  # one round trip
         if _ASKED not in connection.info:
             _prepare_nothing_on_lent(connection)
@@ -472,7 +474,7 @@ def _prepare_postgres(connection: Any, _record: Any) -> None:
     for oid in (known.types[name].oid for name in _MOMENTS):
         known.register_loader(oid, _lenient(known.get_loader(oid, _TEXT), connection.DataError))
     as_written = known.get_loader(known.types["text"].oid, _TEXT)
-    for name in _RANGES:
+    for name in _AS_WRITTEN:
         known.register_loader(known.types[name].oid, as_written)
     known.register_loader(known.types[_FILLED].oid, _unfilled(as_written))
 
@@ -495,7 +497,7 @@ def _unfilled(as_written: Any) -> type:
 
 @functools.cache
 def _lenient(usual: Any, fault: type[Exception]) -> type:
-    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00, months) as PostgreSQL writes them."""
+    """A loader: moments that Python has not (infinity, before Christ, after the year 9999, 24:00) as PostgreSQL writes them."""
 
     class Lenient:
         format = _TEXT
@@ -504,11 +506,10 @@ def _lenient(usual: Any, fault: type[Exception]) -> type:
             self._usual = usual(oid, context)
 
         def load(self, data: Any) -> Any:
-            written = bytes(data)
             try:
-                return written.decode() if b"mon" in written or b"year" in written else self._usual.load(data)
+                return self._usual.load(data)
             except fault:
-                return written.decode()
+                return bytes(data).decode()
 
     return Lenient
 

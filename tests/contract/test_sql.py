@@ -302,7 +302,8 @@ def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
     ("value", "said"),
     [
         ("'infinity'::timestamptz", "infinity"), ("'-infinity'::date", "-infinity"), ("'0044-03-15 BC'::date", "0044-03-15 BC"),
-        ("'24:00'::time", "24:00:00"), ("'1 year 1 month -2 days'::interval", "1 year 1 mon -2 days"), ("'2026-03-29'::date", "2026-03-29"), ("'2026-03-29 02:30'::timestamp", "2026-03-29T02:30:00"),
+        ("'24:00'::time", "24:00:00"), ("'1 year 1 month -2 days'::interval", "1 year 1 mon -2 days"),
+        ("'-1 hour'::interval", "-01:00:00"), ("'1 day 2 hours'::interval", "1 day 02:00:00"), ("'2026-03-29'::date", "2026-03-29"), ("'2026-03-29 02:30'::timestamp", "2026-03-29T02:30:00"),
     ],
 )  # fmt: skip
 def test_a_moment_that_python_has_not_comes_as_postgres_writes_it(url, value, said):
@@ -316,7 +317,7 @@ def test_a_moment_that_python_has_not_comes_as_postgres_writes_it(url, value, sa
 def test_however_a_database_writes_dates_they_are_read(url, style):
     statement = "SELECT CAST('2026-03-29' AS timestamptz) AS m, CAST('1 day' AS interval) AS i"
     done = asked_one(f"{url.partition('?')[0]}?options={style}", statement, {}, {}, m="string", i="string")
-    assert (done.answer.m[:10], done.answer.i) == ("2026-03-29", "1 day, 0:00:00")
+    assert (done.answer.m[:10], done.answer.i) == ("2026-03-29", "1 day")
 
 
 OF_ONE = {"type": "object", "properties": {"t": {"type": "string"}}}
