@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Hashable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from bus import calendar
@@ -16,14 +15,13 @@ from bus.expression.reading import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.mapping.compile import place_of
-from bus.mapping.shapes import CODES, SIFTED, lacks, leads_to_null, schema_at, unknown_field, without_fields
-from bus.mapping.template import Used, part_of, tested_in
-from bus.route.doubts import Doubts, asked_by_has, kept_nulls
+from bus.mapping.shapes import CODES, schema_at, unknown_field, without_fields
+from bus.mapping.template import Used, part_of
+from bus.route.doubts import Doubts
 from bus.route.known import SCALARS, type_of
-from bus.route.values import Values
+from bus.route.missing import Missing
+from bus.route.values import NEEDED, Values
 from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
-
-_OR_ELSE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\([^()]*\)\s*")
 
 _FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
 _TO_FIT = {
@@ -45,21 +43,11 @@ _KINDS = {
 
 _DATED = frozenset({"date", "date-time"})
 
-_WITHOUT_A_CONTRACT = frozenset({"case", "error"})
-"""Names whose fields nobody declares to be surely there."""
-
 _OF_A_CONTRACT = frozenset({"body", "arrival", "items", "message", "now"})
 """Names that hold what their contracts say, and nothing that is computed."""
 
 _NUMBER = re.compile(r"(?<!\bint\()(?<!\bdouble\()\bnumber\(")
 """`number` where it is not made a whole one, or one with decimals, at once."""
-_NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
-
-_NEEDED = {
-    "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
-    "case": "key", "key": "key", "by": "date",
-}  # fmt: skip
-"""What the expression of a part must give."""
 
 WORDS = {
     "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
@@ -78,47 +66,44 @@ class Paths:
     report: Reporter
     asked: frozenset[tuple[str, ...]] = frozenset()
     doubts: Doubts = field(default_factory=Doubts)
+    missing: Missing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing = Missing(self.values, self.report, self.asked, self.doubts)
 
     def check(self, used: Used, *, sure: bool = True) -> bool:
-        """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
-        Where its names are ``sure`` to be there, also what of them may be missing.
-
-        Whether nothing is wrong; what may be missing is only doubtful.
-        """
+        """Whether nothing is wrong. Where its names are ``sure`` to be there, what of them may be missing is told too, as doubtful."""
         self._written_out(used)
         key = self._question(used)
         passed = self.values.types.passed.get(key) if key is not None else None
         if passed is not None:
-            doubts = passed[0]
+            needed = passed[0]
         else:
             before = len(self.report.findings)
-            self._unknown_fields(used)
-            self._no_object(used)
-            self._comparisons(used)
-            self._misfits(used)
-            strange = len(self.report.findings) > before
-            told = self._arguments(used)
-            self._keys(used)
-            self._converted(used)
-            self._picks(used)
-            self._dates(used)
-            good = self._types(used, told, mixed=not strange) and not strange and not told
+            good = self._is_sound(used)
             if not good or len(self.report.findings) > before:
                 return good
-            doubts = self._doubts(used)
+            needed = self.missing.needed(used)
             if key is not None:
                 names = self.values.names
-                self.values.types.passed[key] = doubts, [names[name] for name in used.expression.names if name in names]
-        if doubts and sure and not used.guarded:
-            self._missing(used, doubts)
-        self._kept(used)
-        self._null_on_the_way(used)
-        self._null_though_there(used)
-        if used.reads.items and not used.guarded:
-            self._null_items(used)
-        if used.reads.places and not used.guarded:
-            self._no_item(used)
+                self.values.types.passed[key] = needed, [names[name] for name in used.expression.names if name in names]
+        self.missing.tell(used, needed if sure else ())
         return True
+
+    def _is_sound(self, used: Used) -> bool:
+        """Whether its fields exist, its texts are codes that there are, its types go together, and its result fits its part."""
+        before = len(self.report.findings)
+        self._unknown_fields(used)
+        self._no_object(used)
+        self._comparisons(used)
+        self._misfits(used)
+        strange = len(self.report.findings) > before
+        told = self._arguments(used)
+        self._keys(used)
+        self._converted(used)
+        self._picks(used)
+        self._dates(used)
+        return self._types(used, told, mixed=not strange) and not strange and not told
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
         """A finding at an offset in the text of an expression."""
@@ -147,143 +132,7 @@ class Paths:
         known = [self.values.names.get(name) for name in used.expression.names]
         shapes = [(id(one.schema), one.typed, one.texts) if one else None for one in known]
         asked = [one.path in self.asked for one in used.reads.lookups]
-        return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
-
-    def null(self, used: Used) -> bool:
-        """Whether the value that a path reads, plain or with ``orValue``, may be null, though the route never asks."""
-        expression = used.expression
-        if expression.in_cel or not expression.reads.references:
-            return bool(_OR_ELSE.fullmatch(expression.text) and self._kept_nulls(used))
-        path = expression.reads.references[0].path
-        return self._lack(used, path, self.asked) == ("null", len(path)) or (len(path) > 1 and self._there_as_null(path, used))
-
-    def _doubts(self, used: Used) -> list[tuple[str, ...]]:
-        """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
-        needed = (one.path for one in used.reads.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
-        return [path for path in needed if self._stops(used, path, frozenset())]
-
-    def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
-        """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
-        why, length = self._lack(used, path, asked)
-        walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
-        bare = any(one.bare and one.needed and one.path == path for one in used.reads.references)
-        return ("", 0) if why == "null" and length == len(path) and not walked and not bare else (why, length)
-
-    def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
-        """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
-        schema = self.values.named(path[0], used).schema
-        near = [one[1:] for one in asked if one[0] == path[0]]
-        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
-            return "", 0
-        return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
-
-    def _missing(self, used: Used, doubts: list[tuple[str, ...]]) -> None:
-        """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
-        expression = used.expression
-        asked = self._asked(used)
-        path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
-        if not path:
-            return
-        name = as_written(path[:length])
-        other = f", or write default({name}, …)" if length == len(path) and expression.in_cel and "[]" not in path else ""
-        hint = f"ask first: `when: {name} != null`{other}" if why == "null" else self._instead(used, path, length)
-        within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
-        sentence = f"`{name}` may be {why}: then this has no value"
-        tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
-        clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
-        self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
-
-    def _asked(self, used: Used) -> frozenset[tuple[str, ...]]:
-        """The paths that some condition asks about; a condition is not asked by itself."""
-        if part_of(used.pointer) not in {"when", "$when"}:
-            return self.asked
-        return self.asked - {one.path for one in used.reads.references if not one.tested} | tested_in(self.values.lists.values())
-
-    def _kept(self, used: Used) -> None:
-        """Where ``orValue`` is to stand for what may be null, too: it gives the null on. Of a whole value its target says so, if any."""
-        given = _OR_ELSE.fullmatch(used.expression.text) and _NEEDED.get(part_of(used.pointer), "key") == "key"
-        for path in () if given else self._kept_nulls(used):
-            name = as_written(path)
-            hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
-            sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
-            self._doubt(used, path, "path.kept-null", sentence, hint)
-
-    def _doubt(self, used: Used, path: tuple[str, ...], code: str, sentence: str, hint: str) -> None:
-        """A warning about a path in an expression, for `Doubts` to tell."""
-        tell = partial(self.report.report, used.pointer, code, sentence, hint, "warning", within=place_of(used, path))
-        self.doubts.add((*used.pointer, as_written(path)), path[0], tell)
-
-    def _null_on_the_way(self, used: Used) -> None:
-        """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
-        asked = self.asked.union(one.path for one in used.reads.references)
-        for one in used.reads.references:
-            path, schema = one.path, self.values.named(one.path[0], used).schema
-            optional = not one.needed and not one.tested and f".?{path[-1]}" in used.expression.text
-            nulls = (path[:end] for end in range(2, len(path)) if "[]" not in path[:end] and leads_to_null(schema, path[1:end]))
-            place = next((found for found in nulls if optional and found not in asked), ())
-            if place:
-                name = as_written(place)
-                hint = f"ask first: `when: {name} != null`, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), {{}})"
-                self._doubt(used, place, "path.maybe-missing", f"`{name}` may be null: then this has no value", hint)
-
-    def _null_though_there(self, used: Used) -> None:
-        """What may be null, of which only `has` is asked, where a field of it is read, or what it is goes to what refuses null."""
-        for one in used.reads.references:
-            ends = range(2, len(one.path) + (one.bare and not one.tested))
-            if place := next((found for end in ends if self._there_as_null(found := one.path[:end], used)), ()):
-                name = as_written(place)
-                sentence = f"`{name}` may be null: then this has no value, and has(...) asks only whether it is there"
-                hint = f"ask `{name} != null`, too, or write default({as_written(place[:-1])}.?{place[-1]}.orValue(null), …)"
-                self._doubt(used, place, "path.maybe-missing", sentence, hint)
-
-    def _null_items(self, used: Used) -> None:
-        """Items of a list that may be null, of which each is read as if it were not."""
-        for one in used.reads.items:
-            read = [one.path[:end] for end in range(2, len(one.path) + one.bare) if one.path[end - 1] == "[]"]
-            if place := next((found for found in read if self._null_item(found, used)), ()):
-                name = as_written(place[:-1])
-                hint = f"leave those out: {name}.filter(x, x != null), or ask of each: x == null ? … : …"
-                self._doubt(used, place[:-1], "path.maybe-missing", f"an item of `{name}` may be null: then this has no value", hint)
-
-    def _no_item(self, used: Used) -> None:
-        """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
-        for one in used.reads.places:
-            known, name = self.values.named(one.path[0], used), as_written(one.path)
-            listed = schema_at(known.schema, one.path[1:])
-            of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
-            asked = one.path in self.asked or self._lack(used, one.path, self.asked)[0]  # that it may be missing is told
-            if of_contract and not asked and one.number >= listed.get("minItems", 0):
-                hint = f"ask first: `when: size({name}) > {one.number}`, or say `minItems: {one.number + 1}` in its contract"
-                self._doubt(used, one.path, "path.maybe-missing", f"`{name}` may have no item [{one.number}]: then this has no value", hint)
-
-    def _null_item(self, path: tuple[str, ...], used: Used) -> bool:
-        schema = self.values.named(path[0], used).schema
-        return path not in self.asked and leads_to_null(schema, path[1:]) and SIFTED not in schema_at(schema, path[1:])
-
-    def _there_as_null(self, path: tuple[str, ...], used: Used) -> bool:
-        """Whether what is at a path may be null, and is asked by nobody but `has`."""
-        if path not in self.asked or "[]" in path or not leads_to_null(self.values.named(path[0], used).schema, path[1:]):
-            return False
-        asking = [one for one in self.values.lists.values() if part_of(one.pointer) in {"when", "$when"}]
-        return asked_by_has(path, [used, *asking] if used.expression.in_cel else asking)
-
-    def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
-        paths = kept_nulls(used, self.values.lists.values())
-        return [path for path in paths if leads_to_null(self.values.named(path[0], used).schema, path[1:])]
-
-    def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
-        """What to write where a path may end after ``length`` pieces."""
-        listed, last = "[]" in path[:length], part_of(used.pointer)
-        asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
-        ask = f"ask first: {asked}, or make it mandatory in its contract"
-        if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
-            return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
-        if "[]" in path[length:]:  # an item of what may be missing has no optional form
-            return ask
-        kind = type_of(self.values.at(path, used).schema)
-        lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
-        optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
-        return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
+        return used.expression, NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
 
     def _unknown_fields(self, used: Used) -> None:
         for reference in used.reads.references:
@@ -347,7 +196,7 @@ class Paths:
         """Codes of a contract for which nothing is written out in the object that they pick from."""
         for one in used.reads.picks if not used.guarded else ():
             codes = self._choices(one.path, used)
-            if one.path in self._asked(used) or not (left := [code for code in codes if code not in one.keys]):
+            if one.path in self.missing.asked_of(used) or not (left := [code for code in codes if code not in one.keys]):
                 continue
             odd = sorted(one.keys.difference(codes))
             hint = suggestion(left[0], odd) and f"did you mean {left[0]}, where {nearest(left[0], odd)} is written?"
@@ -450,7 +299,7 @@ class Paths:
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
             if faults:
                 return False
-        needed = _NEEDED.get(part_of(used.pointer), "")
+        needed = NEEDED.get(part_of(used.pointer), "")
         return not needed or self._result(used, needed)
 
     def _exact(self, used: Used) -> bool:

@@ -168,7 +168,7 @@ class Target:
         used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
         if used is None:
             return value is None or (isinstance(value, dict) and "$when" in value)
-        return "null" in used.expression.text or self.paths.null(used)
+        return "null" in used.expression.text or self.paths.missing.null(used)
 
     def _told(self, value: Any, pointer: Pointer) -> Any:
         """The value of a literal; None of what is computed."""
@@ -180,7 +180,7 @@ class Target:
     def _never_null(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         """A field that is never null, fed by one that the contract lets be null."""
         used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
-        if used is not None and not used.guarded and self.paths.null(used) and not takes_null(schema, self.schema):
+        if used is not None and not used.guarded and self.paths.missing.null(used) and not takes_null(schema, self.schema):
             text = " ".join(used.expression.text.split())
             sentence = f"{self.name}: `{dotted(path)}` is never null, and {text} may be"
             hint = f"say what then: {{$value: {text}, $default: ...}}, or ask first: `when: {text} != null`"

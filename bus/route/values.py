@@ -27,6 +27,12 @@ _OF_NONE = "where the list has none"
 _AS_IT_IS = frozenset({"string", "integer", "boolean"})
 """Kinds whose values are of that kind when it runs, too: a number with decimals may be a whole one."""
 
+NEEDED = {
+    "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
+    "case": "key", "key": "key", "by": "date",
+}  # fmt: skip
+"""What the expression of a part must give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
