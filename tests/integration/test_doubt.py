@@ -133,10 +133,11 @@ def test_what_surely_did_not_arrive_is_prepared_for_the_day_on_which_it_does(hou
     message = send(house.start(ente))
     until(lambda: ente.tries >= 1, "it is tried", 60)
     house.clock.ahead = dt.timedelta(days=1)
+    before = house.clock.now()
     again = house.start(Ente([], ente.held))
     run_of(again, message, "done")
-    due = house.clock.now() + dt.timedelta(days=30)
-    assert str(again.message(message)["reply"]["scadenza"]) == due.date().isoformat()  # type: ignore[index, call-overload]
+    days = {(now + dt.timedelta(days=30)).date().isoformat() for now in (before, house.clock.now())}
+    assert str(again.message(message)["reply"]["scadenza"]) in days  # type: ignore[index, call-overload]
 
 
 @pytest.mark.parametrize("house", [3], indirect=True)
