@@ -12,6 +12,6 @@ GRANT CONNECT ON DATABASE snodo TO snodo;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO snodo_owner;
 GRANT USAGE ON SCHEMA public TO snodo;
--- A commit is durable whatever the server's default is, and a statement that hangs gives up.
+-- A commit is durable whatever the server's default is, and whoever stops in the midst of a transaction gives it up.
 ALTER ROLE snodo SET synchronous_commit = on;
 ALTER ROLE snodo SET idle_in_transaction_session_timeout = '30s';
