@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from adapters.database import REFUSALS, Database, DatabaseSettings, Row, parameters_of
 from adapters.shapes import Configured, ConfiguredOperation, Shape, faults_of, shape_of
 from bus.adapter import Call, Operation, Refused, Unreachable
+from bus.message import canonical
 
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
@@ -26,7 +28,8 @@ _COPY = re.compile(_COMMENTS + r"COPY\b", re.IGNORECASE | re.DOTALL)
 class SqlOperation(ConfiguredOperation):
     """One named operation: statements run in one transaction; the rows of the last one make the answer.
 
-    Parameters are ``:field`` of the request, and ``:call_key`` (our key). ``keyed`` is a promise of whoever writes it: the
+    Parameters are ``:field`` of the request, and ``:call_key`` (our key); an object, or a list of them, comes as JSON text
+    (``CAST(:field AS jsonb)``). ``keyed`` is a promise of whoever writes it: the
     statements leave one effect when they run twice (``INSERT ... ON CONFLICT (chiave) DO NOTHING``).
     """
 
@@ -72,13 +75,18 @@ class Sql(Configured):
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SqlOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
-        fields = {"call_key": ctx.key, **{name: getattr(request, name) for name in type(request).model_fields}}
+        fields = {"call_key": ctx.key, **{name: self._bound(value) for name, value in request.model_dump(mode="json").items()}}
         with self._database.transaction(ctx, operation_name, read=asked.effect == "read") as transaction:
             *before, last = asked.statements
             for statement in before:
                 transaction.run(operation_name, statement, fields)
             found = transaction.rows(operation_name, last, fields)
             return _answer_of(declared, asked, found)
+
+    def _bound(self, value: Any) -> Any:
+        """A field as the driver takes it: it has nothing for objects, and SQLite nothing for lists."""
+        lists = isinstance(value, list) and (self._database.is_sqlite or any(isinstance(one, dict) for one in value))
+        return canonical(value).decode() if lists or isinstance(value, dict) else value
 
 
 def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -> BaseModel:

@@ -249,6 +249,37 @@ def asked_one(url, statement, fields, request_, effect="keyed", **answer):
     return done
 
 
+def test_an_object_or_a_list_of_them_reaches_a_statement_as_json(url):
+    """The driver takes none, so that every call was refused; what comes out of a column of JSON could not go into one."""
+    thing = {"type": "object", "properties": {"via": {"type": "string"}}, "required": ["via"]}
+    fields = {"una": thing, "altra": {"type": "object"}, "molte": {"type": "array", "items": thing}}
+    one = {
+        "effect": "read", "statements": ["SELECT CAST(:una AS text) AS una, CAST(:altra AS text) AS altra, CAST(:molte AS text) AS molte"],
+        "request": {"type": "object", "properties": fields},
+        "answer": {"type": "object", "properties": {name: {"type": "string"} for name in fields}},
+    }  # fmt: skip
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"una": one}}))
+    answer, _ = call(streets, "una", {"una": {"via": "Pò"}, "altra": {"n": [1]}, "molte": [{"via": "Roma"}]})
+    streets.close()
+    assert answer.model_dump() == {"una": '{"via":"Pò"}', "altra": '{"n":[1]}', "molte": '[{"via":"Roma"}]'}
+
+
+def test_a_list_reaches_a_statement_as_its_database_takes_lists(url):
+    item = "value FROM json_each(:codici)" if url.startswith("sqlite") else "i AS value FROM unnest(CAST(:codici AS integer[])) AS i"
+    one = {
+        "effect": "read", "statements": [f"SELECT {item}"], "list_field": "righe",
+        "request": {"type": "object", "properties": {"codici": {"type": "array", "items": {"type": "integer"}}}},
+        "answer": {
+            "type": "object",
+            "properties": {"righe": {"type": "array", "items": {"type": "object", "properties": {"value": {"type": "integer"}}}}},
+        },
+    }  # fmt: skip
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"una": one}}))
+    answer, _ = call(streets, "una", {"codici": [3, 5]})
+    streets.close()
+    assert answer.model_dump() == {"righe": [{"value": 3}, {"value": 5}]}
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_ranges_come_as_the_database_writes_them_and_rows_as_lists(url):
     """They came as Python writes them: `[2026-01-01, None)`."""
