@@ -1,7 +1,7 @@
 """HTTP/1.1 for adapters: one deadline for each exchange, kept connections, and words for what failed.
 
 Requests and replies are written and read here, because that was two thirds of what a call cost: ``requests`` only finds the way. No hidden
-retries, no redirects, no proxies or netrc from the environment; a proxy that the settings name is `bus.network`'s.
+retries, no redirects, no cookies, no proxies or netrc from the environment; a proxy that the settings name is `bus.network`'s.
 
 `crossing`  one exchange's deadline, and whether a byte of it left: told, never guessed
 `message`   what goes over a connection that stands: a request written, a reply read within bounds
