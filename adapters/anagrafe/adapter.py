@@ -151,9 +151,12 @@ class Anagrafe(Adapter):
         names = {**request.model_dump(), "codice_fiscale": codice, "numero": self.settings.id_iniziale + ctx.number}
         found = dig(self._ask(question, names, ctx, effect="keyed"), question.risultato)
         content = dig(found, question.campi["file"])
-        if not isinstance(content, bytes):
+        if not isinstance(content, bytes) or not content:
             raise InDoubt("the registry answered yes but gave no file", answered=True)
-        if not _same_person(str(_trimmed(dig(found, question.campi["codice_fiscale"]))), codice):
+        whose = _trimmed(dig(found, question.campi["codice_fiscale"]))
+        if whose is None:
+            raise InDoubt("the registry answered yes but does not say whose certificate it is", answered=True)
+        if not _same_person(str(whose), codice):
             raise Refused("that operation id belongs to another person's certificate", outside_code="ID_GIA_USATO")
         numero = str(dig(found, question.campi["numero"]) or "")
         if not numero:

@@ -210,8 +210,16 @@ def test_what_a_dialect_takes_is_looked_for_in_the_contract(adapter: Anagrafe, c
     assert next(iter(adapter.check())).startswith(complaint)
 
 
-@pytest.mark.parametrize(("more", "why"), [({}, "no number"), ({"protocolloANPR": {"numeroProtocolloANPR": "7"}}, "day of issue")])
-def test_a_certificate_without_a_number_or_a_day_that_can_be_read_is_in_doubt(monkeypatch, more, why):
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, "no number"),
+        ({"protocolloANPR": {"numeroProtocolloANPR": "7"}}, "day of issue"),
+        ({"soggettoIntestatario": {}}, "does not say whose"),
+        ({"file": {"certificatoPdf": b""}}, "no file"),
+    ],
+)
+def test_a_certificate_of_which_something_is_not_said_is_in_doubt(monkeypatch, more, why):
     told = {"testataRisposta": {"dataOraRichiesta": "28.11.2026"}, "file": {"certificatoPdf": b"%PDF"}}
     issued = {"soggettoIntestatario": {"codiceFiscale": {"codFiscale": ADA}}, **told, **more}
     adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9"))
