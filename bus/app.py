@@ -45,7 +45,7 @@ from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, facts_of, gates, processes
-from bus.engine.projection import Entry, write, write_apart
+from bus.engine.projection import Entry, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, Conflict, StoreError
@@ -53,9 +53,8 @@ from bus.log import keys
 from bus.log.checkpoint import RECEIPTS
 from bus.log.keystore import unlock
 from bus.log.log import Owner
-from bus.log.receipt import Promises
-from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, new_id
+from bus.log.receipt import Promises, of_message
+from bus.message import JsonObject, JsonValue
 from bus.news import News
 from bus.route.plan import Plan
 from bus.rulefiles import Files
@@ -299,6 +298,11 @@ class App:
                 "reply": accesses.replied(shown["reply"], str(shown["type"]), self.catalog().types, looker),
             }
 
+    def receipt(self, identity: str) -> str:
+        """The receipt that was given for a message, as it was; empty when none was."""
+        with self.store.read() as tx:
+            return of_message(tx, identity)
+
     def case(self, key: str, *, sender: str | None = None, after: int = 0, most: int = inquiry.MOST_RECORDS) -> JsonObject:
         """See `bus.engine.inquiry.case`."""
         with self.store.read() as tx:
@@ -416,14 +420,7 @@ class App:
     def accessed(self, events: Sequence[reports.Access]) -> None:
         """Keep in the log who came in, went, or was refused."""
         now = self.clock.now()
-
-        def work(tx: Tx) -> None:
-            for event in events:
-                data = {"event": event.event, "role": event.role, "times": event.times}
-                record = Record(new_id(), "access", now, actor=event.name, data=data)
-                write_apart(tx, record, {"origin": {"address": event.address}})
-
-        self.store.write(work).result()
+        self.store.write(lambda tx: reports.keep(tx, now, events)).result()
 
     # -- the rules ---------------------------------------------------------------------------------------------------
 

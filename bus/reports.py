@@ -46,6 +46,13 @@ class Access:
     times: int = 1
 
 
+def keep(tx: Tx, now: dt.datetime, events: Iterable[Access]) -> None:
+    """Record who came in, went, or was refused; the address is sealed."""
+    for one in events:
+        record = Record(new_id(), "access", now, actor=one.name, data={"event": one.event, "role": one.role, "times": one.times})
+        write_apart(tx, record, {"origin": {"address": one.address}})
+
+
 class Journals:
     """The journals of the runs that a page of records is of, read together when the first of them is asked for."""
 

@@ -15,7 +15,6 @@ from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
 from bus.errors import Erased, NotFound, StoreError
 from bus.jsontext import pointer
-from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
@@ -186,8 +185,7 @@ async def receipt(call: Call) -> Answer:
 
     def work() -> str:
         _own(call, app.message(identity, said=False))
-        with app.store.read() as tx:
-            return of_message(tx, identity)
+        return app.receipt(identity)
 
     found = await call.house.run(work)
     if not found:
