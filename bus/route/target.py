@@ -98,29 +98,22 @@ class Target:
             self._fields(value, wanted, pointer, path)
 
     def _fields(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
-        fields = wanted.get("properties", {})
         found = len(self.report.findings)
+        fields = wanted.get("properties", {})
+        more = wanted.get("additionalProperties")
         meant = set[str]()
         for name, inner in value.items():
+            at, below = (*pointer, name), (*path, name)
             if name in fields:
-                before = len(self.report.findings)
-                self._value(inner, fields[name], (*pointer, name), (*path, name))
-                if len(self.report.findings) == before:
-                    self._never_null(inner, fields[name], (*pointer, name), (*path, name))
+                self._field(inner, fields[name], at, below)
             elif named := by_pattern(wanted, name):
-                self._value(inner, named[0], (*pointer, name), (*path, name))
-            elif isinstance(wanted.get("additionalProperties"), dict):
-                self._value(inner, wanted["additionalProperties"], (*pointer, name), (*path, name))
-            elif wanted.get("additionalProperties") is False:
+                self._value(inner, named[0], at, below)
+            elif isinstance(more, dict):
+                self._value(inner, more, at, below)
+            elif more is False:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)
-                named_so = [*wanted.get("patternProperties", ())]
-                known = [*sorted(fields), *(f"those whose name matches {pattern}" for pattern in named_so)]
-                hint = near or (f"it has {', '.join(known)}" if known else "")
-                if inner is None:
-                    hint = "a comma starts another field here: put the whole value in quotes, if it belongs to it"
-                place = dotted((*path, name))
-                self.report.report((*pointer, name), "target.unknown-field", f"{self.name} has no field `{place}`", hint, key=True)
+                self._unknown(inner, near, wanted, at, below)
         for name in wanted.get("required", ()):
             if name not in value and f"did you mean {name}?" not in meant:
                 place = dotted((*path, name))
@@ -128,6 +121,21 @@ class Target:
                 self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
         if ALTERNATIVES in wanted and len(self.report.findings) == found:
             self._alternatives(value, wanted, pointer, path)
+
+    def _field(self, value: Any, schema: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        before = len(self.report.findings)
+        self._value(value, schema, pointer, path)
+        if len(self.report.findings) == before:
+            self._never_null(value, schema, pointer, path)
+
+    def _unknown(self, value: Any, near: str, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        """A field that is none; ``near`` says which was meant, perhaps."""
+        known = sorted(wanted.get("properties", {}))
+        known += [f"those whose name matches {pattern}" for pattern in wanted.get("patternProperties", ())]
+        hint = near or (f"it has {', '.join(known)}" if known else "")
+        if value is None:
+            hint = "a comma starts another field here: put the whole value in quotes, if it belongs to it"
+        self.report.report(pointer, "target.unknown-field", f"{self.name} has no field `{dotted(path)}`", hint, key=True)
 
     def _alternatives(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         """Fields that are all known, and that no alternative of the contract takes together: what the nearest lacks, or takes not."""
