@@ -42,8 +42,6 @@ class Organization(_Section):
 
     name: Text = Field(description="Its name as citizens know it.")
     fiscal_code: str = Field(description="Its fiscal code, 11 digits.", pattern=r"^[0-9]{11}$")
-    ipa: str = Field(default="", description="Its code in the index of public administrations.")
-    istat: str = Field(default="", description="Its ISTAT code, 6 digits, quoted: it may begin with 0.", pattern=r"^([0-9]{6})?$")
 
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")

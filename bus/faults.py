@@ -34,7 +34,6 @@ _PATTERNS = {
     r"^[a-z][a-z0-9-]*$": "small letters, digits and hyphens, starting with a letter",
     r"^[a-z0-9]+(?:-[a-z0-9]+)*$": "small letters and digits, joined by hyphens",
     r"^[0-9]{11}$": "eleven digits",
-    r"^([0-9]{6})?$": "six digits",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
     r"^https://\S+$": "an address that starts with https://",
     r"^https?://": "an address that begins with http:// or https://",
