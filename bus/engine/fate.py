@@ -39,22 +39,29 @@ from bus.route import plan
 
 @dataclass(slots=True)
 class Tries:
-    """What is known of the tries of one call since the last redelivery; ``in_air``: nobody saw the end of the last one.
-
-    ``probes`` are those without an answer since the last try. ``prepared`` is the time for which the adapter prepared the request that may
-    have had its effect: as long as that is in doubt, the same request goes out again, also on the next day.
-    """
+    """What is known of the tries of one call since the last redelivery."""
 
     count: int = 0
     probes: int = 0
+    """Those without an answer since the last try."""
     asked: dt.datetime | None = None
+    """When the last try went out."""
     prepared: dt.datetime | None = None
+    """The time for which the adapter prepared the request that may have had its effect: as long as that is in doubt, the same request
+    goes out again, also on the next day.
+    """
     due: dt.datetime | None = None
+    """When the next one goes out."""
     in_air: bool = False
+    """Nobody saw the end of the last one."""
     doubt: bool = False
+    """One of them may have had its effect."""
     probe: bool = False
+    """What goes out next asks whether it had."""
     key: str | None = None
+    """The outgoing key that its intent on record names, from before a restart."""
     number: int | None = None
+    """The one that it has in an ordered lane."""
 
     def asks(self, now: dt.datetime) -> None:
         """A try goes out."""

@@ -61,38 +61,45 @@ class Surroundings:
 
 @dataclass
 class Live:
-    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``key`` seals all that is recorded of it; ``about``:
-    whom its message is about.
-
-    ``kept_back``: calls that do not go out yet, by path; but for those in line they ask again when they are due (``dues``). ``since``: when
-    it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in, whose owner
-    vanished before anything came. ``came_home``: a call did, here; ``unproven``: those that were to be made at the claim and did not come
-    home yet. ``known``: events that no ask has taken yet. ``turn``: the step for which it was parked until now, if nothing has happened
-    since.
-    """
+    """One claimed run. Calls, tries and waits are named by the path of their step in the walk."""
 
     id: str
     fence: int
+    """The token of our claim: a later claim voids it."""
     message: Message
     plan: Plan
     walk: Walk
     key: Key
+    """What seals all that is recorded of it."""
     keys: Keys
     around: Surroundings
     about: Callable[[], Sequence[str]] = tuple
+    """Whom its message is about."""
     tries: defaultdict[str, Tries] = field(default_factory=lambda: defaultdict(Tries))
     in_flight: set[str] = field(default_factory=set)
+    """Calls that are out."""
     decided: Decided = field(default_factory=Decided)
+    """What is to be written with the next transaction."""
     askings: list[Asking] = field(default_factory=list)
+    """Calls to make after it."""
     dues: dict[str, dt.datetime] = field(default_factory=dict)
+    """When what is pending asks again."""
     kept_back: dict[str, KeptBack] = field(default_factory=dict)
+    """Calls that do not go out yet; but for those in line they have a due time."""
     since: dt.datetime | None = None
+    """When it became ready."""
     began: float = 0.0
+    """When it became live here, in ticks."""
     strikes: int = 0
+    """Claims of this run, this one counted in, whose owner vanished before anything came."""
     came_home: bool = False
+    """Whether a call did, here."""
     unproven: set[str] = field(default_factory=set)
+    """Calls that were to be made at the claim and did not come home yet."""
     known: dict[str, deque[Event]] = field(default_factory=dict)
+    """Events that no ask has taken yet."""
     turn: str | None = None
+    """The step for which it was parked until now, if nothing has happened since."""
 
     @property
     def reply(self) -> JsonValue:

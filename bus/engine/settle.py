@@ -32,24 +32,29 @@ JUST_AFTER = dt.timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Settled:
-    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken, with its name;
-    ``freed``: lanes that nobody holds any more.
-
-    ``unwritten``: the store failed; nothing was written, all of it is still to be. ``well``: something came of the claim, so that its
-    strikes are forgotten.
-    """
+    """What the transaction brought for one run."""
 
     lost: bool = False
+    """Its claim is ours no more, or nobody knows whether it was written: nothing goes on here."""
     unwritten: bool = False
+    """The store failed; nothing was written, all of it is still to be."""
     woken: bool = False
+    """It can be claimed again."""
     ended: bool = False
     parked: bool = False
+    """It waits for messages, or until it is due."""
     well: bool = False
+    """Something came of the claim, so that its strikes are forgotten."""
     due: dt.datetime | None = None
+    """When one that is not held any more can be claimed again."""
     askings: list[Asking] = field(default_factory=list)
+    """Calls that got their number of an ordered lane, to be made now."""
     held_up: dict[str, str] = field(default_factory=dict)
+    """Paths whose lane is taken, with its name."""
     freed: list[str] = field(default_factory=list)
+    """Lanes that nobody holds any more."""
     rung: list[str] = field(default_factory=list)
+    """Runs to ring for."""
 
     @property
     def left(self) -> bool:

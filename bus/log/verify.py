@@ -51,25 +51,26 @@ class Trust(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
-
-    ``vouched``: the last size whose root somebody outside vouched for. ``keys``: none where the log's own word was taken for them;
-    ``tiles``: the open tiles of the tree, level by level; ``absent``: of each message the first payload that is gone, as a fault, unless a
-    record that comes says why (`GONE`); ``row``: the first row of a table that says something else than the records, as a fault; ``lost``:
-    keys that were lost, and sign nothing any more; ``traces``: how many searches must find of the records up to number ``traced``.
-    """
+    """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds."""
 
     origin: str
     size: int
     seq: int
     vouched: int
+    """The last size whose root somebody outside vouched for."""
     keys: tuple[str, ...]
+    """None where the log's own word was taken for them."""
     tiles: tuple[tuple[int, int, str, int], ...]
+    """The open tiles of the tree, level by level."""
     absent: Mapping[str, tuple[Any, ...]]
+    """Of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`)."""
     row: tuple[Any, ...] = ()
+    """The first row of a table that says something else than the records, as a fault."""
     lost: tuple[str, ...] = ()
+    """Keys that were lost, and sign nothing any more."""
     traced: int = 0
     traces: int = 0
+    """How many searches must find of the records up to number ``traced``."""
 
     def encode(self) -> bytes:
         return dumps({"snodo": "log verify", **self._asdict()})
@@ -89,30 +90,37 @@ class State(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found right. ``start``: where it began. The times that the database has of checkpoints nobody signed: none is told.
-
-    ``cosigned``, ``stamped``: of each witness and time-stamping authority its last size and time (POSIX). ``erased``: payloads that are
-    gone with a person; ``messages``, ``runs``: compared with their rows; ``waiting``: records that are not yet in the tree; ``own_word``:
-    no key was given. ``vouched``: the size that a witness saw or the auditor holds, the largest; ``ask``: witnesses of whom he holds
-    nothing as new as what the database says that they saw: whether they saw more, or another history, they alone know.
-    """
+    """What was found right. The times that the database has of checkpoints nobody signed: none is told."""
 
     origin: str
     size: int
     root: bytes
     start: int
+    """The size at which it began."""
     checkpoints: int
     held: int
+    """Checkpoints that the auditor holds."""
     cosigned: Mapping[str, tuple[int, int]]
+    """Of each witness its last size and time (POSIX)."""
     stamped: Mapping[str, tuple[int, int]]
+    """Of each time-stamping authority the same."""
     payloads: int
     messages: int
+    """Compared with their rows."""
     runs: int
+    """Compared with their rows."""
     erased: int
+    """Payloads that are gone with a person."""
     waiting: int
+    """Records that are not yet in the tree."""
     own_word: bool
+    """No key was given."""
     vouched: int
+    """The largest size that a witness saw or the auditor holds."""
     ask: tuple[str, ...]
+    """Witnesses of whom he holds nothing as new as what the database says that they saw: whether they saw more, or another history, they
+    alone know.
+    """
 
 
 class _Place(NamedTuple):
