@@ -46,6 +46,30 @@ class Waiting(NamedTuple):
     state: str
 
 
+class _Pair(NamedTuple):
+    """A message ``was`` under the plan ``before``, and what stands in its place, often itself, under the plan ``after``, from one entry."""
+
+    was: Message
+    now: Message
+    before: Plan | None
+    after: Plan | None
+    entry: str
+    memory: Memory
+    then: Memory | None = None
+    """What the edited rules are told, if it is something else than ``memory``."""
+
+
+class _Here(NamedTuple):
+    """The evidence in which one looks, and how many messages that send one another were followed to it."""
+
+    page: Evidence
+    depth: int = 0
+
+    def beyond(self, page: Evidence) -> _Here:
+        """One deeper, in other evidence."""
+        return _Here(page, self.depth + 1)
+
+
 _PLANNED = "planned "
 """How the id of a message begins that the log has not: then come that of the one behind it that the log has, and the paths between."""
 _NO_TYPE = "there is no message type {}"
@@ -124,14 +148,13 @@ class Course:
             outcome = "changed"
             if self._add(message.id, change):
                 self._meet(message, remember(openings, page))
-        for before, after, entry, lenders in self._walks(message, openings):
-            memory = remember(lenders, page)
+        for pair in self._pairs(message, openings, page):
             kept = False
-            for change in self._compare((message, message), before, after, entry, memory, page):
+            for change in self._compare(pair, _Here(page)):
                 kept |= self._add(message.id, change)
                 outcome = "changed"
             if kept:
-                self._meet(message, memory)
+                self._meet(message, pair.memory)
         return outcome
 
     def _known_by(self, message: Message) -> Iterator[Change]:
@@ -146,26 +169,22 @@ class Course:
         for _, was, now in changes(_key_of(old, message), _key_of(new, message)) if message.key is None else ():
             yield Change("run key changed", message.type, "", ("key",), was, now)
 
-    def _walks(self, message: Message, openings: Sequence[Opening]) -> Iterator[tuple[Plan | None, Plan | None, str, list[Opening]]]:
-        """What is to be walked: the plans of both rules, where they begin, and the runs that lend answers."""
+    def _pairs(self, message: Message, openings: Sequence[Opening], page: Evidence) -> Iterator[_Pair]:
+        """What is to be compared of a message: the routes that it starts, and the runs that it opened because it came late."""
         for route, both in self.routes.items():
             before, after = (plan if plan and plan.on == message.type else None for plan in both)
             if before or after:
-                yield before, after, "", _likest(openings, route)
+                yield _Pair(message, message, before, after, "", remember(_likest(openings, route), page))
         for late in openings:
             step, both = late.entry.partition(" ")[0], self.routes.get(_route_of(late), (None, None))
             before, after = (_taking_late(plan, step) for plan in both)
             if step and (before or after):
-                yield before, after, late.entry, sorted(openings, key=lambda one: one is not late)
+                lenders = sorted(openings, key=lambda one: one is not late)
+                yield _Pair(message, message, before, after, late.entry, remember(lenders, page))
 
-    def _compare(
-        self, messages: tuple[Message, Message], before: Plan | None, after: Plan | None, entry: str, memory: Memory, page: Evidence,
-        depth: int = 0, then: Memory | None = None,
-    ) -> Iterator[Change]:  # fmt: skip
-        """What becomes otherwise of a message, or of one in the place of the other; and of what it sends. ``then``: what the edited rules
-        are told, if it is something else.
-        """
-        was, now = messages
+    def _compare(self, pair: _Pair, here: _Here) -> Iterator[Change]:
+        """What becomes otherwise of a message, and of what it sends."""
+        was, now, before, after, entry, memory, then = pair
         old = self._walker.way(before, was, entry, memory) if before else NOTHING
         new = self._walker.way(after, now, entry, then or memory, old) if after else NOTHING
         if before is None and after is not None:
@@ -176,57 +195,52 @@ class Course:
             yield from _keys(before, after, was, now)
         name = (after or before).name  # type: ignore[union-attr]
         yield from differences(old, new, lambda step: f"{name}/{step}")
-        if before and after and old.taken.keys() != new.taken.keys() and depth < DEEPEST:
-            yield from self._tardy(was, (before, after), old, new, page, depth)
-        if old.sends != new.sends and depth < DEEPEST:
-            yield from self._follow(now, old, new, memory, page, depth)
+        if before and after and old.taken.keys() != new.taken.keys() and here.depth < DEEPEST:
+            yield from self._tardy(was, (before, after), old, new, here)
+        if old.sends != new.sends and here.depth < DEEPEST:
+            yield from self._follow(now, old, new, memory, here)
 
-    def _beyond(
-        self, messages: tuple[Message, Message], plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Evidence,
-        depth: int, then: Memory | None = None,
-    ) -> Iterator[Change]:  # fmt: skip
-        """As `_compare`, of other messages than the one at hand, one deeper; who is named there is not to be shown either."""
-        if made := list(self._compare(messages, *plans, entry, memory, near, depth + 1, then)):
-            for message in messages:
-                self._meet(message, memory)
+    def _beyond(self, pair: _Pair, here: _Here) -> Iterator[Change]:
+        """As `_compare`, of other messages than the one at hand; who is named there is not to be shown either."""
+        if made := list(self._compare(pair, here)):
+            for message in (pair.was, pair.now):
+                self._meet(message, pair.memory)
         yield from made
 
-    def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Evidence, depth: int) -> Iterator[Change]:
+    def _follow(self, message: Message, old: Way, new: Way, memory: Memory, here: _Here) -> Iterator[Change]:
         """What the messages that would be sent otherwise make otherwise in the routes that they start."""
         pairs, left = paired(old.sends, new.sends)
         for position, sent in enumerate(new.sends):
             was: Send | None = pairs.get(position)
             if was is None or was.body != sent.body:
-                yield from self._started(message._replace(time=new.moments.get(sent.path, message.time)), was, sent, memory, page, depth)
+                yield from self._started(message._replace(time=new.moments.get(sent.path, message.time)), was, sent, memory, here)
         for was in () if new.cut else left:
-            yield from self._started(message, was, None, memory, page, depth)
+            yield from self._started(message, was, None, memory, here)
 
-    def _started(
-        self, parent: Message, was: Send | None, now: Send | None, memory: Memory, page: Evidence, depth: int
-    ) -> Iterator[Change]:  # fmt: skip
+    def _started(self, parent: Message, was: Send | None, now: Send | None, memory: Memory, here: _Here) -> Iterator[Change]:
         said = now or was
         assert said is not None
         identity = _sent_as(memory, was)
-        near = self._near(page)
+        near = self._near(here.page)
         base = (near.message(identity) if identity else None) or _not_in_log(parent, said)
         both = base._replace(body=was.body if was else None), base._replace(body=now.body if now else None)
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
         afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
         openings = [one for one in near.openings if one.message == identity]
         for route in sorted({*befores, *afters}):
-            plans = befores.get(route), afters.get(route)
-            yield from self._beyond(both, plans, "", remember(_likest(openings, route), near), near, depth)
+            lent = remember(_likest(openings, route), near)
+            yield from self._beyond(_Pair(*both, befores.get(route), afters.get(route), "", lent), here.beyond(near))
         if identity:
             self._followed.add(identity)
-            yield from self._waited(identity, both, now is not None, page, depth)
-            yield from self._late(identity, both, now is not None, page, depth)
+            yield from self._waited(identity, both[1], now is not None, here)
+            yield from self._late(identity, both, now is not None, here)
         if now is not None and (not identity or self._given(both[0]) != self._given(both[1])):
-            yield from self._besides_in(both[1], identity, page, depth)
+            yield from self._besides_in(both[1], identity, here)
 
-    def _waited(self, identity: str, both: tuple[Message, Message], sent: bool, page: Evidence, depth: int) -> Iterator[Change]:
+    def _waited(self, identity: str, now: Message, sent: bool, here: _Here) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that waited for it, under the edited rules."""
-        near = self._awoken(page)
-        keys = self._given(both[1]) if sent else {}
+        near = self._awoken(here.page)
+        keys = self._given(now) if sent else {}
         for opening in near.openings:
             journal = near.journal(opening.run)
             path = next((one.path for one in journal if one.kind == "matched" and one.data["arrival"] == identity), None)
@@ -241,21 +255,23 @@ class Course:
                 asked = memory.by_path[path].question
                 name, value = parsed(asked) if asked else ("", "")
                 wakes = sent and (not asked or keys.get(name) == value)
-                then = instead(memory, path, both[1].body) if wakes else without(memory, path)
-                yield from self._beyond((waits, waits), (plan, plan), opening.entry, memory, near, depth, then)
+                then = instead(memory, path, now.body) if wakes else without(memory, path)
+                yield from self._beyond(_Pair(waits, waits, plan, plan, opening.entry, memory, then), here.beyond(near))
 
-    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Evidence, depth: int) -> Iterator[Change]:
+    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, here: _Here) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
-        near = self._near(page)
+        near = self._near(here.page)
         for opening in (one for one in near.openings if one.message == identity and one.entry):
             step, _, run = opening.entry.partition(" ")
             before, after = (_taking_late(_plan(rules, _route_of(opening)), step) for rules in (self.before, self.after))
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
-            yield from self._beyond(both, (before, after if wakes else None), opening.entry, remember([opening], near), near, depth)
+            pair = _Pair(*both, before, after if wakes else None, opening.entry, remember([opening], near))
+            yield from self._beyond(pair, here.beyond(near))
 
-    def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Evidence, depth: int) -> Iterator[Change]:
+    def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, here: _Here) -> Iterator[Change]:
         """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
-        runs = [one.run for one in page.openings if one.message == message.id and _route_of(one) == plans[1].route and not one.entry]
+        of_message = (one for one in here.page.openings if one.message == message.id and not one.entry)
+        runs = [one.run for one in of_message if _route_of(one) == plans[1].route]
         if not runs:
             return
         sooner = [identity for identity in new.taken if identity not in {*old.taken, *new.told}]
@@ -263,23 +279,17 @@ class Course:
         near = self.evidence([*sooner, *later])
         for opening in near.openings:
             if opening.message in sooner and opening.entry.rpartition(" ")[2] in runs:
-                memory = remember([opening], near)
-                yield from self._opened(opening.message, (plans[0], None), opening.entry, memory, near, depth)
+                late = _there(near, opening.message)
+                pair = _Pair(late, late, plans[0], None, opening.entry, remember([opening], near))
+                yield from self._beyond(pair, here.beyond(near))
         for identity in later:
             step = old.taken[identity].place.rpartition("/")[2]
             if step in new.closed:
-                yield from self._opened(identity, (None, plans[1]), f"{step} {runs[0]}", Memory({}, {}), near, depth)
+                late = _there(near, identity)
+                pair = _Pair(late, late, None, plans[1], f"{step} {runs[0]}", Memory({}, {}))
+                yield from self._beyond(pair, here.beyond(near))
 
-    def _opened(
-        self, identity: str, plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Evidence, depth: int
-    ) -> Iterator[Change]:  # fmt: skip
-        """What becomes of a message in the run that it opens late, under the rules in force or the edited ones."""
-        late = near.message(identity)
-        if late is None:
-            raise ErasedError
-        yield from self._beyond((late, late), plans, entry, memory, near, depth)
-
-    def _besides_in(self, sent: Message, identity: str, page: Evidence, depth: int) -> Iterator[Change]:
+    def _besides_in(self, sent: Message, identity: str, here: _Here) -> Iterator[Change]:
         """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""
         runs: dict[str, list[Waiting]] = {}
         for wait in self._waits_for(identity or sent.id, sent):
@@ -295,23 +305,23 @@ class Course:
                 memory = self._besides.get(opening.run) or remember([opening], near)
             except ErasedError:
                 continue
-            yield from self._taken(sent, opening, plan, runs[opening.run], memory, near, depth)
+            yield from self._taken(sent, opening, plan, runs[opening.run], memory, here.beyond(near))
 
     def _taken(
-        self, sent: Message, opening: Opening, plan: Plan, waits: Sequence[Waiting], memory: Memory, near: Evidence, depth: int
+        self, sent: Message, opening: Opening, plan: Plan, waits: Sequence[Waiting], memory: Memory, here: _Here
     ) -> Iterator[Change]:  # fmt: skip
         """What one run would do with a message that is sent besides; or the run that it would open, where it comes late."""
-        began = near.message(opening.message)
+        began = here.page.message(opening.message)
         late = next((wait.path for wait in waits if wait.path.endswith(_CLOSED)), "")
         path = vacant(memory, ((wait.path, wait.state) for wait in waits if not wait.path.endswith(_CLOSED)), sent.time)
         step = late.removesuffix(_CLOSED).rpartition("/")[2]
         if path and began is not None:
             then = self._besides[opening.run] = arriving(memory, path, sent)
-            if made := list(self._beyond((began, began), (plan, plan), opening.entry, memory, near, depth, then)):
+            if made := list(self._beyond(_Pair(began, began, plan, plan, opening.entry, memory, then), here)):
                 self._meet(sent, memory)
             yield from made
         elif late and _taking_late(plan, step):
-            yield from self._beyond((sent, sent), (None, plan), f"{step} {opening.run}", Memory({}, {}), near, depth)
+            yield from self._beyond(_Pair(sent, sent, None, plan, f"{step} {opening.run}", Memory({}, {})), here)
 
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
         """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
@@ -422,6 +432,14 @@ def _sent_as(memory: Memory, sent: Send | None) -> str:
 
 def _not_in_log(parent: Message, sent: Send) -> Message:
     return parent._replace(id=f"{_PLANNED}{parent.id.removeprefix(_PLANNED)} {sent.path}", type=sent.type)
+
+
+def _there(near: Evidence, identity: str) -> Message:
+    """A message of the log; raises `ErasedError` where nobody can read it any more."""
+    found = near.message(identity)
+    if found is None:
+        raise ErasedError
+    return found
 
 
 def _value_of(event: object) -> JsonValue:
