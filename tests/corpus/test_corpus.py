@@ -35,10 +35,15 @@ def _with_the_world() -> Earlier:
     return found
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of rules with the world in it."""
+    shutil.copytree(WORLD, tmp_path / "rules", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    return tmp_path / "rules"
+
+
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+def test_a_broken_file_gives_its_findings_and_no_other(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(path, folder / PLACES[path.parent.name])
     catalog, findings = examine(folder, OPERATIONS)
     assert expected(path) == [(f.code, f.line, f.column) for f in findings], [str(f) for f in findings]
@@ -89,10 +94,8 @@ fields:
 
 
 def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_place_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (folder / "mappings/altra.yaml").write_text(APPLIED, encoding="utf-8")
     for name in ("una", "due"):
         (folder / f"routes/{name}.yaml").write_text(APPLYING.replace("NAME", name), encoding="utf-8")
@@ -109,9 +112,7 @@ def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_
     assert findings == review(files_of(folder), OPERATIONS)
 
 
-def test_a_mapping_that_reads_a_key_which_the_case_of_a_route_has_not_is_told_at_its_step(tmp_path: Path) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+def test_a_mapping_that_reads_a_key_which_the_case_of_a_route_has_not_is_told_at_its_step(folder: Path) -> None:
     fields = "fields: {riferimento: case.istanza, oggetto: 'case.?istanza.orValue(\"\")'}"
     (folder / "mappings/altra.yaml").write_text(
         f"mapping: prova.altra\nfrom: prova.istanza\nto: sistema.registra\n{fields}\n", encoding="utf-8"
@@ -133,10 +134,8 @@ def test_a_mapping_that_reads_a_key_which_the_case_of_a_route_has_not_is_told_at
     ],
 )
 def test_a_mistake_in_a_mapping_is_one_finding_in_however_many_routes_it_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: str, code: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, applied: str, code: str
 ) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (folder / "mappings/altra.yaml").write_text(f"{applied}\nfields: {{riferimento: '\"r\"', oggetto: '\"o\"'}}\n", encoding="utf-8")
     for name in ("una", "due", "tre"):
         (folder / f"routes/{name}.yaml").write_text(APPLYING.replace("NAME", name), encoding="utf-8")
@@ -150,9 +149,7 @@ def test_a_mistake_in_a_mapping_is_one_finding_in_however_many_routes_it_shows(
     assert findings == review(files_of(folder), OPERATIONS)
 
 
-def test_what_is_doubtful_of_a_mapping_for_a_route_is_remembered_with_the_route(tmp_path: Path) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+def test_what_is_doubtful_of_a_mapping_for_a_route_is_remembered_with_the_route(folder: Path) -> None:
     text = APPLIED.replace("nomme", "nome").replace("persona.nome\n  ind", "12\n  ind")
     (folder / "mappings/altra.yaml").write_text(text, encoding="utf-8")
     (folder / "routes/una.yaml").write_text(APPLYING.replace("NAME", "una"), encoding="utf-8")
@@ -169,9 +166,7 @@ def test_what_is_doubtful_of_a_mapping_for_a_route_is_remembered_with_the_route(
 
 
 @pytest.mark.parametrize("path", sorted((HERE / "good").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_correct_route_against_a_contract_that_only_its_file_describes_gives_no_finding(path: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+def test_a_correct_route_against_a_contract_that_only_its_file_describes_gives_no_finding(path: Path, folder: Path) -> None:
     shutil.copy(path, folder / PLACES["route"])
     catalog, findings = examine(folder, OPERATIONS)
     assert [] == [str(one) for one in findings]
@@ -188,15 +183,13 @@ def test_the_corpus_is_large() -> None:
     assert len(BROKEN) >= 350
 
 
-def test_a_file_that_is_no_yaml_is_found_wrong_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mappings/registrazione.yaml", "mappings/types/istanza.yaml", "routes/buona.yaml"])
+def test_a_file_that_is_no_yaml_is_found_wrong_once(name: str, folder: Path) -> None:
     """Routes speak of the mapping, services of the route: the one who cut the file short is told so, once."""
-    for name in ("mappings/registrazione.yaml", "mappings/types/istanza.yaml", "routes/buona.yaml"):
-        folder = tmp_path / name.replace("/", "-")
-        shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-        text = (folder / name).read_text(encoding="utf-8")
-        (folder / name).write_text(text + "  - {oops: [\n", encoding="utf-8")
-        _, findings = examine(folder, OPERATIONS)
-        assert [(name, "yaml.syntax")] == [(f.file, f.code) for f in findings]
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(text + "  - {oops: [\n", encoding="utf-8")
+    _, findings = examine(folder, OPERATIONS)
+    assert [(name, "yaml.syntax")] == [(f.file, f.code) for f in findings]
 
 
 @pytest.mark.parametrize(
@@ -209,10 +202,8 @@ def test_a_file_that_is_no_yaml_is_found_wrong_once(tmp_path: Path) -> None:
         "mappings/tables/uffici.csv",
     ],
 )
-def test_a_broken_file_hides_nothing_of_the_others(name: str, tmp_path: Path) -> None:
+def test_a_broken_file_hides_nothing_of_the_others(name: str, folder: Path) -> None:
     """Whatever cannot be read, who mends another file in the same run is told of the key that no case has, and of tests of no route."""
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     shutil.copy(HERE / "route/case-key-in-expression.yaml", folder / PLACES["route"])
     (folder / "routes/altra.test.yaml").write_text("tests: []\n", encoding="utf-8")
     text = (folder / name).read_text(encoding="utf-8")
@@ -233,10 +224,8 @@ def test_a_broken_file_hides_nothing_of_the_others(name: str, tmp_path: Path) ->
         ("pagina: /orari", "modulo: prova.istanza"),
     ],
 )
-def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, folder: Path) -> None:
     """A route looks up the service whose entry is wrong: there is one cause, and it stands in the catalogue."""
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     route = (HERE / "route/unknown-table.yaml").read_text(encoding="utf-8")
     (folder / PLACES["route"]).write_text(route.replace('"ufici", "SUE"', '"servizi", "orari", "titolo"'), encoding="utf-8")
     assert [] == review(files_of(folder), OPERATIONS, _with_the_world())
@@ -247,10 +236,8 @@ def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, tm
 
 
 @pytest.mark.parametrize(("key", "found"), [("domanda", ["wait.no-key"]), ("istanza", []), ("protocollo", [])])
-def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: str, found: list[str], tmp_path: Path) -> None:
+def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: str, found: list[str], folder: Path) -> None:
     """A key that is called otherwise in the type than in the route joins nothing: every answer would be taken in and heard by nobody."""
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     answer = "type: prova.decisione\ncase: {%s: body.x}\nschema: {type: object, properties: {x: {type: string}}, required: [x]}\n"
     (folder / PLACES["type"]).write_text(answer % key, encoding="utf-8")
     head = "route: prova.rotta\nversion: 1\non: prova.istanza\ncase: {istanza: body.istanza}\n"
@@ -259,10 +246,8 @@ def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: st
     assert found == [one.code for one in findings if one.file == PLACES["route"]], [str(one) for one in findings]
 
 
-def test_a_wait_finds_a_further_message_of_the_type_with_which_its_route_begins(tmp_path: Path) -> None:
+def test_a_wait_finds_a_further_message_of_the_type_with_which_its_route_begins(folder: Path) -> None:
     """The first message gave the case its key, though nothing else carries one of that name."""
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     note = "type: prova.nota\ncase: {nota: body.x}\nschema: {type: object, properties: {x: {type: string}}, required: [x]}\n"
     (folder / PLACES["type"]).write_text(note, encoding="utf-8")
     steps = "steps:\n  - {id: a, wait: prova.nota, deadline: 2d}\n"
