@@ -418,6 +418,18 @@ def load(path: Path, *, secrets: bool | None = True) -> Config:
 
     Without ``secrets`` each of them is an empty text, or the default of a setting that can be none; with None those that are not there.
     """
+    try:
+        document = _read(path)
+    except OSError as error:
+        sentence, hint = f"{path} cannot be read: {error.strerror}", "let the user who runs this read the file and enter its folder"
+        raise ConfigError(sentence, code="config.unreadable", hint=hint) from None
+    if document.findings:
+        raise ConfigError(source.render(document.findings), code="config.malformed")
+    return parse(document.plain(), path, secrets=secrets, document=document)
+
+
+def _read(path: Path) -> source.Source:
+    """Raises `ConfigError` where there is no such file, OSError where this user may not read it."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder", code="config.unreadable", hint=f"name the file: {path / 'config.yaml'}")
     if path.exists() and not path.is_file():
@@ -427,10 +439,7 @@ def load(path: Path, *, secrets: bool | None = True) -> Config:
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
         hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"
         raise ConfigError(sentence, code="config.unreadable", hint=hint)
-    document = source.read_file(path)
-    if document.findings:
-        raise ConfigError(source.render(document.findings), code="config.malformed")
-    return parse(document.plain(), path, secrets=secrets, document=document)
+    return source.read_file(path)
 
 
 def parse(settings: Any, path: Path, *, secrets: bool | None = True, document: source.Source | None = None) -> Config:

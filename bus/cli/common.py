@@ -41,7 +41,8 @@ Store: TypeAlias = Annotated[
     str,
     typer.Option("--store", envvar="SNODO_STORE", help="The database to read, instead of store.url: for a user that may only read."),
 ]
-Settings: TypeAlias = Annotated[Path, typer.Option("--config", envvar="SNODO_CONFIG", help="The settings.")]
+Settings: TypeAlias = Annotated[Path, typer.Option("--config", envvar="SNODO_CONFIG", readable=False, help="The settings.")]
+"""Whether this user may read them is asked by whoever does, and told with the remedy (``readable``: typer would call it wrong usage)."""
 
 
 class Format(StrEnum):

@@ -147,9 +147,14 @@ def keys(at: Surroundings) -> Iterator[Verdict]:
 def rules(at: Surroundings) -> Iterator[Verdict]:
     # of an adapter whose settings are wrong there is only the class
     offering = {name: at.adapters.get(name) or class_of(at.settings, name) for name in at.settings.adapters}
-    catalog, findings = examine(at.settings.rules, operations_of(offering))
-    errors = sum(finding.severity == "error" for finding in findings)
     where = str(at.settings.rules)
+    try:
+        catalog, findings = examine(at.settings.rules, operations_of(offering))
+    except OSError as error:
+        next = "let the user of the bus read all files of rules, and enter their folders"
+        yield wrong("doctor.rules", f"cannot be read: {error.strerror}", error.filename or where, next=next)
+        return
+    errors = sum(finding.severity == "error" for finding in findings)
     if errors or catalog is None:
         yield wrong("doctor.rules", counted(errors, "error"), where)
         return

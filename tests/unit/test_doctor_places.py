@@ -96,6 +96,42 @@ def test_each_doubt_of_a_disk_says_its_own_reason_and_remedy(tmp_path, monkeypat
     assert (full.level, full.why, full.next) == ("warning", "a full disk refuses messages", "make room on it, or move to a larger one")
 
 
+def close(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """What is in the folders of this name is for another user alone; tests may run as root, who may read everything."""
+
+    def refusing(as_it_was: Any) -> Any:
+        def refuse(place: Path, *given: Any, **named: Any) -> Any:
+            if place.parent.name == folder:
+                raise PermissionError(13, "Permission denied", str(place))
+            return as_it_was(place, *given, **named)
+
+        return refuse
+
+    for name in ("exists", "is_dir", "is_file", "stat", "open", "read_bytes", "read_text"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+
+
+@pytest.mark.parametrize("folder", ["etc", "prove"])
+def test_settings_and_rules_that_only_root_may_read_are_told_with_the_remedy(tmp_path, monkeypatch, folder):
+    """As where root copied them under the umask 077."""
+    (tmp_path / "etc").mkdir()
+    path = write(tmp_path / "etc")
+    rules = tmp_path / "etc" / "routes" / "prove"
+    rules.mkdir(parents=True)
+    (rules / "una.yaml").write_text("route: una\n")
+    close(monkeypatch, folder)
+    found = examined(path)
+    assert "doctor.check" not in found
+    if folder == "etc":
+        [told] = found["doctor.settings"]
+        assert (told.what, told.why) == (f"{path} cannot be read: Permission denied", "config.unreadable")
+        assert told.next == "let the user who runs this read the file and enter its folder"
+    else:
+        [told] = found["doctor.rules"]
+        assert (told.level, told.what, told.where) == ("wrong", "cannot be read: Permission denied", str(rules / "una.yaml"))
+        assert told.next == "let the user of the bus read all files of rules, and enter their folders"
+
+
 def test_keys_in_a_folder_that_is_not_ours_are_told_as_that_by_the_doctor_and_at_the_start(tmp_path, monkeypatch):
     """As where root made the folder of the secrets: not even whether a file is there can be asked."""
     keys = {"log": {"key": "secrets/log.key", "receipt_key": "secrets/receipts.key"}, "keystore": {"master": "secrets/master.key"}}
@@ -103,18 +139,7 @@ def test_keys_in_a_folder_that_is_not_ours_are_told_as_that_by_the_doctor_and_at
     with running(tmp_path, **keys):
         path = tmp_path / "config.yaml"
 
-    def close(name: str) -> None:
-        as_it_was = getattr(Path, name)
-
-        def refuse(place: Path, *given: Any, **named: Any) -> Any:
-            if place.parent.name == "secrets":
-                raise PermissionError(13, "Permission denied", str(place))
-            return as_it_was(place, *given, **named)
-
-        monkeypatch.setattr(Path, name, refuse)
-
-    for name in ("exists", "stat", "open", "read_bytes", "read_text"):
-        close(name)
+    close(monkeypatch, "secrets")
     found = examined(path)
     assert "doctor.check" not in found
     assert {one.where for one in found["doctor.secrets"]} == {str(tmp_path / "secrets" / name) for name in ("log.key", "receipts.key")}
