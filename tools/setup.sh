@@ -32,12 +32,20 @@ fi
 python=$(find_python)
 echo "setup: installing the locked libraries into $venv (once)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+# Where the home cannot be written to (a user of a service, a container) nothing is kept for the next time; uv would give up instead.
+cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}
+if ! { mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null; then
+  export UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1
+fi
 pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 # uv installs the same lock many times faster than pip; where it cannot be had, or cannot reach the index, pip does it.
 if ! { pip --no-compile --require-hashes --only-binary :all: -r requirements-setup.lock \
   && timeout 300 "$venv/bin/uv" pip install --compile-bytecode --system-certs --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; }; then
   echo "setup: uv could not, pip does it (some minutes)"
-  pip --require-hashes --only-binary :all: -r requirements-dev.lock
+  pip --require-hashes --only-binary :all: -r requirements-dev.lock || {
+    echo "setup: the libraries could not be had, pip says above why; a proxy is named by HTTPS_PROXY, a mirror by PIP_INDEX_URL; then try again" >&2
+    exit 1
+  }
 fi
 pip --no-deps --no-build-isolation --editable .
 # A process of the bus starts in 40 % of the time when its bytecode is there, also where the environment forbids to write it on the way.
