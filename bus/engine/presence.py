@@ -76,6 +76,8 @@ class Presence:
     def end(self) -> None:
         """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
+        if self._thread.is_alive():  # in the midst of a look it could say after the good-bye that it is here
+            self._thread.join(SILENT.total_seconds())
         self._store.write(lambda tx: _leave(tx, self._id)).result()
         self._drop([self._id])
 

@@ -53,11 +53,14 @@ def test_a_process_is_shown_while_it_is_there_with_the_seconds_of_its_silence(st
 
 def test_a_process_that_vanished_is_forgotten_after_a_day(store: SqliteStore) -> None:
     clock = FixedClock(NOON)
-    Presence(store, clock, "gone", "web", "d1").begin()
+    lost, here = (Presence(store, clock, name, "web", "d1") for name in ("gone", "here"))
+    lost.begin()
     clock.move(dt.timedelta(days=1, seconds=1))
-    Presence(store, clock, "here", "web", "d1").begin()
+    here.begin()
     with store.read() as tx:
         assert [one["id"] for one in processes(tx, clock.now())] == ["here"]
+    for presence in (lost, here):
+        presence.end()
 
 
 def test_all_processes_must_keep_attachments_in_one_folder(store: SqliteStore, tmp_path: Path) -> None:

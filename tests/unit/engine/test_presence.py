@@ -101,7 +101,8 @@ def test_a_process_of_another_container_is_gone_when_the_kernel_dropped_its_lock
         process.stdout.readline()
         lines, clock = Lifelines(tmp_path), FixedClock(NOW)
         here = Presence(store, clock, "due@here.1.1", "worker", "d", lifelines=lines)
-        Presence(store, clock, "uno@elsewhere.1.1", "worker", "d").begin()
+        there = Presence(store, clock, "uno@elsewhere.1.1", "worker", "d")
+        there.begin()
         here.begin()
         add_runs(store, "a")
         claim(store, "a", owner="uno@elsewhere.1.1")
@@ -119,7 +120,8 @@ def test_a_process_of_another_container_is_gone_when_the_kernel_dropped_its_lock
         here.release_the_gone()
         assert ids(claim(store, "a")) == ["a"]
         assert not file.exists()
-        here.end()
+        for presence in (here, there):
+            presence.end()
         assert list((tmp_path / FOLDER).iterdir()) == []
 
 
@@ -188,6 +190,27 @@ def test_processes_tell_each_other_of_their_gates_until_they_end(store: SqliteSt
     first._say()
     with store.read() as tx:
         assert 1 == len(gates(tx, NOW))
+
+
+def test_who_has_said_good_bye_does_not_say_that_it_is_here(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was about to when it was told to end: the others waited for it until it had been silent for long enough."""
+    monkeypatch.setattr("bus.engine.presence.LOOK", 0.01)
+    monkeypatch.setattr("bus.engine.presence.EVERY", 0.01)
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> dict[str, object]:
+        looks.set()
+        goes_on.wait(60)
+        return {}
+
+    here = Presence(store, FixedClock(NOW), new_identity(), "worker", "d", gates=wait)
+    here.begin()
+    assert looks.wait(60)
+    threading.Timer(0.2, goes_on.set).start()
+    here.end()
+    here._thread.join(60)
+    with store.read() as tx:
+        assert tx.all("processes_seen") == []
 
 
 def test_a_store_that_is_closed_or_away_is_told_once(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
