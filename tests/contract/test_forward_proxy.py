@@ -14,6 +14,7 @@ from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
 from bus.doctor import systems
 from bus.network import Proxy
+from bus.testing.ports import free_port
 from tests.contract import scripted_peer
 from tests.contract.forward_proxy import ForwardProxy
 from tests.contract.tls_peer import peer, server_side, web
@@ -99,8 +100,7 @@ def test_a_proxy_that_refuses_leaves_no_doubt_and_is_named(certificate, answer, 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:9", "http://127.0.0.1:9"])
 def test_a_proxy_that_is_dead_leaves_no_doubt_and_is_named(url):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     error, _ = scripted_peer.send(url, "once", body={}, settings={"proxy": f"http://127.0.0.1:{port}"})
     assert type(error) is Unreachable
     assert error.sentence == f"POST /x: the proxy 127.0.0.1:{port}: Connection refused"

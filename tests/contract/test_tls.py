@@ -1,7 +1,6 @@
 """REST and mail over TLS: a peer with a certificate we trust is answered, one without is `Unreachable` before a byte of ours leaves."""
 
 import datetime as dt
-import socket
 import ssl
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from adapters.soap.adapter import Soap
 from adapters.soap.client import SoapClient
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt
+from bus.testing.ports import free_port
 from tests.contract.tls_peer import peer, server_side, web
 from tests.unit.soap_peer import ASKED, OURS
 
@@ -202,9 +202,7 @@ def test_a_key_of_another_certificate_is_told_in_words(certificate, tmp_path):
 
 
 def test_that_nobody_is_there_is_told_in_words():
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = free_port()
     with pytest.raises(Unreachable, match="the connection failed: Connection refused") as told:
         ask(port, None)
     assert told.value.cause == "the connection failed: Connection refused"

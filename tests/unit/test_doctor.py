@@ -30,6 +30,7 @@ from bus.log.note import read_signer
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
+from bus.testing.ports import free_port
 from tests.small_bus import Caller, Process, own_key, running, settings, wait_reply, write
 from tests.unit.examining import examined, levels
 from tests.unit.sources import PYTHON
@@ -404,8 +405,7 @@ def test_a_database_that_is_none_is_unreachable(tmp_path):
 
 
 def test_of_several_hosts_of_the_database_the_one_that_does_not_answer_is_named():
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as alive:
         other = alive.getsockname()[1]
         found = list(database._silent(f"postgresql://u:p@127.0.0.1:{port},127.0.0.1:{other}/x"))

@@ -15,6 +15,7 @@ import pytest
 
 from bus.cli import main
 from bus.doctor import systems
+from bus.testing.ports import free_port
 from tests.small_bus import running, write
 from tests.unit.examining import examined, levels
 
@@ -72,8 +73,7 @@ def test_who_is_asked_before_a_system_is_looked_for_too(tmp_path):
 
 
 def test_a_system_that_cannot_be_reached_is_a_doubt_not_an_error(tmp_path, capsys):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     path = write(tmp_path, adapters={"sito": sito(url=f"http://127.0.0.1:{port}")})
     assert main(["doctor", "--config", str(path)]) == 0
     assert f"sito cannot be reached: Connection refused at 127.0.0.1:{port}" in capsys.readouterr().out
