@@ -154,7 +154,7 @@ def _postgresql(url: str) -> Survey:
             ours = (refuse_without_keys, refuse_rewound, postgres_session.refuse_without_rights) if revision == REVISION else ()
             unsafe = [
                 *postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options),
-                *(_refusal(partial(look, raw)) for look in ours),
+                *(_refusal(partial(_unless_locked, raw, look)) for look in ours),
             ]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
@@ -172,6 +172,18 @@ def _postgresql(url: str) -> Survey:
         raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
     except psycopg.Error as error:
         raise postgres_session.unreachable(error) from error
+
+
+def _unless_locked(raw: Session, look: Callable[[Session], None]) -> None:
+    """What a table says that somebody keeps for himself is not known; who does, is told where its figures are looked at."""
+    from bus.store import obstacles
+
+    try:
+        with obstacles.looking(raw, ""):
+            look(raw)
+    except StoreError as error:
+        if error.code != "store.locked":
+            raise
 
 
 _FORM = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'"
