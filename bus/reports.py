@@ -253,7 +253,7 @@ def _value(tx: Tx, record: Record, role: str) -> JsonObject:
     """A payload that is an object; empty when there is none, it was erased, or the key store lacks its key."""
     identity = record.payload(role)
     if identity is not None:
-        with suppress(KeyError, *UNREADABLE):
+        with suppress(*UNREADABLE):
             value = log.json_payload(tx, identity)
             return value if isinstance(value, dict) else {"value": value}
     return {}

@@ -118,7 +118,7 @@ def _named(tx: Tx, what: str) -> tuple[str | None, str | None]:
 
 def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
     """What a message said, as far as somebody may see it: ``body``, ``subject``, ``correlationid``, ``attachments`` (of each file its
-    ``sha256``, ``name``, ``media_type`` and ``size``). Raises KeyError, `Erased`.
+    ``sha256``, ``name``, ``media_type`` and ``size``). Raises `Erased`.
     """
     message = log.message(tx, identity)[0]
     envelope, body = message["envelope"], message["body"]

@@ -78,7 +78,7 @@ def _failure(tx: Tx, record: Record, journal: list[Record]) -> Any:
     """What a dead run is told to have failed with; where nobody can open that any more, what the records say of it."""
     try:
         return log.json_payload(tx, str(record.payload("failure")))
-    except (KeyError, *UNOPENED):
+    except UNOPENED:
         asked = [one for one in journal if one.kind == "asked" and one.path == record.path] if record.data.get("doubt") else []
         detail = {"kind": "in_doubt", **{name: asked[-1].data[name] for name in ("effect", "operation")}} if asked else {}
         return {"code": record.data["code"], "sentence": "what was said of it cannot be opened any more", "detail": detail}

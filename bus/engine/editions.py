@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bus.clock import Clock
 from bus.engine.projection import write_apart
-from bus.errors import StoreError
+from bus.errors import UNOPENED, StoreError
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
@@ -128,11 +128,11 @@ def put(tx: Tx, draft: Draft, act: Act, clock: Clock, actor: str, reason: JsonOb
 
 
 def reason_of(tx: Tx, record: Record) -> JsonObject:
-    """``{text, as?}``; empty when it is not there any more."""
+    """``{text, as?}``; empty when it cannot be opened any more."""
     identity = record.payload("reason")
     try:
         found: JsonObject = log.json_payload(tx, identity) if identity else {}
-    except KeyError:
+    except UNOPENED:
         return {}
     return found
 

@@ -273,7 +273,7 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
     for row in rows:
         try:
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
-        except (KeyError, *UNREADABLE):
+        except UNREADABLE:
             continue
         data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
         if own is not None:

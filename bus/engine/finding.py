@@ -69,7 +69,7 @@ def _saying(tx: Tx, page: Page, text: str, types: Mapping[str, MessageType], loo
     for one in page.found:
         try:
             shown = _shown(tx, str(one["id"]), types, looker)
-        except (KeyError, *UNOPENED):
+        except UNOPENED:
             unreadable += 1
             continue
         if places := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:

@@ -13,7 +13,7 @@ from bus.engine.fate import GIVEN_UP, Tries
 from bus.log.record import Record
 
 Load = Callable[[str], Any]
-"""The JSON value of a payload id; raises KeyError when it has been erased."""
+"""The JSON value of a payload id; raises `Erased` when it is not there any more."""
 
 
 @dataclass(slots=True)

@@ -102,6 +102,6 @@ class Loading:
 
 def _opened(tx: Tx, message: str, known: Known, sealed: Mapping[str, Row]) -> tuple[Any, Key]:
     if message not in known:
-        return log.opened(tx, sealed[message])
+        return log.opened(tx, sealed.get(message))
     said, key = known[message]
     return as_kept(said), key

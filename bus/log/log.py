@@ -104,11 +104,15 @@ def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
 
 
 def json_payload(tx: Tx, identity: str) -> Any:
-    """The JSON value of a payload; raises KeyError when it is not there any more, `Erased` when nobody can open it."""
+    """The JSON value of a payload. Raises `Erased` when it is not there any more, or its key."""
     found = payload(tx, identity)
     if found is None:
-        raise KeyError(identity)
+        raise _gone()
     return parsed(found)
+
+
+def _gone() -> Erased:
+    return Erased("the text is not there any more", hint="it was erased, or somebody took it out: bus log verify says which")
 
 
 def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
@@ -117,8 +121,13 @@ def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
     return {row["id"]: row for row in tx.all("messages_among", messages=listed(wanted))} if wanted else {}
 
 
-def opened(tx: Tx, row: Row) -> tuple[Any, Key]:
-    """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it. Raises `Erased`."""
+def opened(tx: Tx, row: Row | None) -> tuple[Any, Key]:
+    """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it. Raises `Erased`.
+
+    None: the text is not there any more.
+    """
+    if row is None:
+        raise _gone()
     nonce, content = sealing.parts(row)
     return parsed(sealing.opened(nonce, content, tx.keys)), _key(tx, nonce)
 
@@ -130,8 +139,8 @@ def _key(tx: Tx, nonce: bytes) -> Key:
 
 
 def message(tx: Tx, identity: str) -> tuple[Any, Key]:
-    """One of `messages`, `opened`. Raises KeyError for an unknown message, `Erased`."""
-    return opened(tx, messages(tx, [identity])[identity])
+    """One of `messages`, `opened`."""
+    return opened(tx, messages(tx, [identity]).get(identity))
 
 
 def is_erased(tx: Tx, identity: str) -> bool:
@@ -156,7 +165,7 @@ def key_of(tx: Tx, identity: str | None) -> Key:
     """The key for what is still to be sealed about a message; one of its own where the message's cannot be had any more."""
     try:
         return tx.keys.fresh() if identity is None else message(tx, identity)[1]
-    except (KeyError, *UNOPENED):
+    except UNOPENED:
         return tx.keys.fresh()
 
 

@@ -238,6 +238,27 @@ def test_a_run_whose_message_or_key_was_changed_is_a_dead_letter_that_hides_no_o
         assert wait_reply(server.app, asleep[0], 60)["reply"] == {"svegliato": "Ada"}
 
 
+def test_of_a_message_whose_text_somebody_took_out_all_else_is_told(tmp_path: Path) -> None:
+    """Sender, auditor and case got a 500; `bus log verify` names the text."""
+    with running(tmp_path) as server:
+        asleep, done = sent(server, "prova.attesa", about("Ada")), sent(server, "prova.saluto", about("Bea"))
+        wait_reply(server.app, done, 60)
+        until(lambda: server.app.message(asleep)["state"] == "waiting", "it waits")
+    with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        [(reply,)] = raw.execute("SELECT reply FROM messages WHERE id = ?", (done,))
+    for payload in (reply, sealed(tmp_path, asleep)[0], sealed(tmp_path, done)[0]):
+        change(tmp_path / "var/snodo.db", "DELETE FROM payloads WHERE id = ?", payload)
+    with running(tmp_path) as server:
+        ask = Caller(server.port)
+        assert ask("GET", f"/messages/{asleep}").json["state"] == "waiting"
+        told = ask("GET", f"/messages/{done}")
+        assert (told.status, told.json["code"], "bus log verify" in told.json["hint"]) == (410, "payload.erased", True)
+        assert [ask("GET", f"/cases/istanza:{name}").json["state"] for name in ("Ada", "Bea")] == ["waiting", "done"]
+        sent(server, "prova.sveglia", {"nome": "Ada"})
+        until(lambda: server.app.message(asleep)["state"] == "dead", "a person must see it")
+        assert server.app.message(asleep)["runs"][0]["reason"] == "payload.erased"
+
+
 def test_a_person_whose_key_was_changed_can_be_erased(tmp_path: Path) -> None:
     with running(tmp_path, keys=two_sysadmins()) as server:
         message = sent(server, "prova.saluto", about("Ada"))
