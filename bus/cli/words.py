@@ -33,7 +33,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "polled": ("◌", "asked for news"),
     "rules": ("§", "rules {act} by {actor}"),
     "attached": ("▤", "a file of {size} bytes attached by {actor}"),
-    "read": ("◉", "a payload was read by {actor}"),
+    "read": ("◉", "opened by {actor}"),
     "exported": ("◉", "exported by {actor}"),
     "replayed": ("◉", "replayed by {actor}"),
     "erasure": ("○", "a person's data asked to be erased by {actor}"),
@@ -49,6 +49,7 @@ OF_OURS: Mapping[str, str] = {
     "call.given-up": "{operation} is not asked again: the run has failed elsewhere",
 }
 """Sentence for a try of which the bus itself says how it ended, by its code."""
+LOOKS = frozenset({"read", "exported", "replayed"})
 BAD = frozenset({"refused", "unanswered", "dead", "late", "expired"})
 GOOD = frozenset({"answered", "replied", "done", "matched"})
 DECISIONS = {"happened": "it had happened", "again": "send it again"}
@@ -82,6 +83,10 @@ def sentence(record: Mapping[str, Any], types: Mapping[str, str] | None = None) 
 
 
 def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+    if record["kind"] in LOOKS:
+        yield from (str(data[name]) for name in ("role", "scope", "report") if name in data)
+        if "manifest" in data:
+            yield "bundle"
     if record.get("attempt") and (record["attempt"] > 1 or data.get("again")):
         yield f"attempt {record['attempt']}"
     if data.get("outside_code"):

@@ -29,6 +29,10 @@ def test_words_ask_only_for_what_records_have():
 @pytest.mark.parametrize(
     ("record", "said"),
     [
+        ({"kind": "read", "actor": "dpo", "data": {"role": "search", "found": 0}}, "opened by dpo (search)"),
+        ({"kind": "exported", "actor": "dpo", "data": {"manifest": "ab", "records": 3}}, "exported by dpo (bundle)"),
+        ({"kind": "exported", "actor": "dpo", "data": {"report": "accesses", "from": TIME}}, "exported by dpo (accesses)"),
+        ({"kind": "replayed", "actor": "dpo", "data": {"scope": "case"}}, "replayed by dpo (case)"),
         (
             {"kind": "asked", "data": {"operation": "protocollo.registra", "effect": "queryable"}, "attempt": 1},
             "protocollo.registra asked (effect queryable)",
