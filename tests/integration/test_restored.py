@@ -259,6 +259,15 @@ def test_of_a_message_whose_text_somebody_took_out_all_else_is_told(tmp_path: Pa
         assert server.app.message(asleep)["runs"][0]["reason"] == "payload.erased"
 
 
+def test_the_history_of_rules_goes_on_without_a_reason_that_was_changed(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        history = Caller(server.port, "sistemista")("GET", "/rules/history").json
+    change(tmp_path / "var/snodo.db", "UPDATE payloads SET content = zeroblob(length(content))")
+    with running(tmp_path) as server:
+        told = Caller(server.port, "sistemista")("GET", "/rules/history")
+        assert (told.status, len(told.json["activations"])) == (200, len(history["activations"]))
+
+
 def test_a_person_whose_key_was_changed_can_be_erased(tmp_path: Path) -> None:
     with running(tmp_path, keys=two_sysadmins()) as server:
         message = sent(server, "prova.saluto", about("Ada"))
