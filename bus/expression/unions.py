@@ -17,8 +17,11 @@ SOMETIMES = "x-sometimes"
 """In a shape: fields that some alternatives make mandatory, and others not."""
 ALTERNATIVES = "x-alternatives"
 """In a shape: the shape of each alternative."""
+CONDITIONS = "x-conditions"
+"""In a shape: what its parts ask by ``if``, each with its ``then`` and ``else``."""
 NULL: Schema = {"type": "null"}
 _WORDS = ("allOf", "oneOf", "anyOf")
+_ASKING = ("if", "then", "else")
 _KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _SAID = {"title", "description", "default", "examples", "deprecated", "$comment", "$defs", "discriminator"}
 """What says nothing of a value."""
@@ -98,6 +101,8 @@ class _Laying:
         made = _met([_bare(part) for part in parts] + [_either(forms) for forms in choices])
         if len(choices) == 1 and len(choices[0]) > 1 and all(_object(form) for form in choices[0]):
             made[ALTERNATIVES] = [_met([*map(_bare, parts), form]) for form in choices[0]]
+        if asked := [one for part in parts for one in part.get(CONDITIONS) or [part][: "if" in part]]:
+            made[CONDITIONS] = [{word: one[word] for word in _ASKING if word in one} for one in asked]
         made |= {word: plain[word] for word in _SAID if word in plain}
         return {"anyOf": [made, NULL], **({"$defs": made.pop("$defs")} if "$defs" in made else {})} if null else made
 
@@ -206,7 +211,7 @@ def _met(parts: Sequence[Schema]) -> Schema:
                 made[word] = [one for one in made[word] if one in said]
             elif made[word] != said:
                 made[word] = None  # two limits of one kind: neither is told
-    made = {word: said for word, said in made.items() if said is not None and word != ALTERNATIVES}
+    made = {word: said for word, said in made.items() if said is not None and word not in (ALTERNATIVES, CONDITIONS, *_ASKING)}
     return _closing(made, parts)
 
 

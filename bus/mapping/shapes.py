@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from bus.expression.typing import resolved
-from bus.expression.unions import SOMETIMES
+from bus.expression.unions import CONDITIONS, SOMETIMES
 from bus.message import JsonValue
 
 CODES = "x-codes"
@@ -118,6 +118,24 @@ def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
     holder = schema_at(schema, path[:-1]) if path else {}
     inner = holder.get("items") if path[-1:] == ("[]",) else holder.get("properties", {}).get(path[-1]) if path else None
     return inner is not None and takes_null(inner, schema)
+
+
+def conditions_of(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What a schema asks by ``if``, each with its ``then`` and ``else``."""
+    told: Sequence[Mapping[str, Any]] = schema.get(CONDITIONS) or ([schema] if "if" in schema else [])
+    return told
+
+
+def decided(condition: Mapping[str, Any], there: Collection[str], literals: Mapping[str, JsonValue]) -> Mapping[str, Any]:
+    """The side of a condition that counts for an object with these fields; {} where this cannot be said of its ``literals`` alone."""
+    asked = condition["if"]
+    if not isinstance(asked, dict) or not asked.keys() <= {"properties", "required", "type"}:
+        return {}
+    if any(name in there and name not in literals for name in asked.get("properties", ())):
+        return {}
+    value = {**dict.fromkeys(set(there).intersection(asked.get("required", ()))), **literals}
+    side = condition.get("then" if jsonschema_rs.is_valid(asked, value) else "else", {})
+    return side if isinstance(side, dict) else {}
 
 
 def takes_null(schema: Any, root: Any) -> bool:

@@ -6,6 +6,7 @@ declared type does not fit, also within objects that an expression writes out. W
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from bus.adapter import schema_of, told_by
 from bus.expression.unions import ALTERNATIVES, choices_of, fits, is_closed, kind_of, kinds_of, laid
-from bus.mapping.shapes import by_pattern, outside, resolve, takes_null
+from bus.mapping.shapes import by_pattern, conditions_of, decided, outside, resolve, takes_null
 from bus.mapping.template import dotted
 from bus.route.known import type_of
 from bus.route.paths import Paths
@@ -119,6 +120,8 @@ class Target:
                 place = dotted((*path, name))
                 hint = str(resolve(fields.get(name, {}), self.schema).get("description", ""))
                 self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
+        for one in conditions_of(wanted):
+            self._condition(one, value, wanted, pointer, path)
         if ALTERNATIVES in wanted and len(self.report.findings) == found:
             self._alternatives(value, wanted, pointer, path)
 
@@ -137,9 +140,23 @@ class Target:
             hint = "a comma starts another field here: put the whole value in quotes, if it belongs to it"
         self.report.report(pointer, "target.unknown-field", f"{self.name} has no field `{dotted(path)}`", hint, key=True)
 
+    def _condition(
+        self, condition: Mapping[str, Any], value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]
+    ) -> None:
+        """Fields that the contract makes mandatory under a condition, which those that are written out fulfil."""
+        asked = condition["if"].get("properties", {}) if isinstance(condition["if"], dict) else {}
+        beside = next((f" beside `{dotted((*path, name))}`" for name in asked if name in value), "")
+        for name in decided(condition, value, self._literals(value, pointer)).get("required", ()):
+            if name not in value and name not in wanted.get("required", ()):
+                sentence = f"{self.name} needs the field `{dotted((*path, name))}`{beside}"
+                self.report.report(pointer, "target.missing-field", sentence, "the contract asks for it under this condition")
+
+    def _literals(self, value: dict[str, Any], pointer: Pointer) -> dict[str, Any]:
+        return {name: told for name, inner in value.items() if (told := self._told(inner, (*pointer, name))) is not None}
+
     def _alternatives(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         """Fields that are all known, and that no alternative of the contract takes together: what the nearest lacks, or takes not."""
-        literals = {name: told for name, inner in value.items() if (told := self._told(inner, (*pointer, name))) is not None}
+        literals = self._literals(value, pointer)
         perhaps = {name for name, inner in value.items() if self._may_be_left_out(inner, (*pointer, name))}
         judged = [(form, *self._judged(form, value, literals, perhaps)) for form in wanted[ALTERNATIVES]]
         if not all(missing or strange for _, missing, strange in judged):
