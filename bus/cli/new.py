@@ -292,9 +292,11 @@ def _body_of(type: str, catalog: Catalog) -> Any:
             if sent is not None and not catalog.validate(type, sent):
                 return sent
     made = example_of(catalog.types[type].shape, catalog.types[type].shape)
-    if catalog.validate(type, made):
-        hint = "begin with a type of your own, and change `on`"
-        raise Invalid(f"no body of {type!r} could be made up for a test", code="new.no-body", hint=hint)
+    if faults := catalog.validate(type, made):
+        hint = "say `examples: [...]` of that field in the schema of the type, or begin with a type of your own"
+        raise Invalid(
+            f"no body of {type!r} could be made up for a test: `{faults[0].pointer}` {faults[0].sentence}", code="new.no-body", hint=hint
+        )
     return made
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Since, Store, Until, Url, announced, family, show
+from bus.errors import RulesError
 
 app = family()
 OTHERWISE = 4
@@ -45,7 +46,13 @@ def plan(
         begin, end = (window.moment(text) if text else None for text in (since, until))
         messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
-        found = planned(reader, _folder(routes) or settings.rules, offered(settings), messages, examples, values=values)
+        folder = _folder(routes)
+        try:
+            found = planned(reader, folder or settings.rules, offered(settings), messages, examples, values=values)
+        except RulesError as error:
+            if folder and error.code == RulesError.default_code:
+                error.hint = f"run `bus validate {folder}`"
+            raise
         show(found.as_json(), json or form is Plain.json, lambda _: print(found.as_text()))
     raise typer.Exit(0 if found.empty else OTHERWISE)
 

@@ -192,6 +192,8 @@ def _wrong_word(word: str, value: Any, here: Pointer, root: Any) -> _Wrong | Non
     for words, kinds, said in _TAKES:
         if word in words and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
             return _Wrong(here, "schema.invalid", f"`{word}` takes {said}", _INSTEAD.get((word, type(value)), ""))
+    if (word == "multipleOf" and value <= 0) or (word in _COUNTS and value < 0):
+        return _Wrong(here, "schema.invalid", f"`{word}` is {'more than 0' if word == 'multipleOf' else '0 or more'}, not {value}")
     if word == "$ref" and not value.startswith("#"):
         hint = "put the schema under $defs and refer to #/$defs/..."
         return _Wrong(here, "schema.outside-reference", "a reference may not leave the file", hint)

@@ -280,6 +280,13 @@ def test_the_command_says_the_same_bytes_everywhere_and_has_an_exit_code_for_pro
     ]  # fmt: skip
 
 
+def test_edited_rules_with_errors_are_to_be_validated_in_their_own_folder(worked, edited):
+    edit(edited, "body.numero >= 10", "body.numero >=")
+    refused = bus("--config", str(worked / "config.yaml"), "--routes", str(edited))
+    assert refused.returncode == 1
+    assert f"run `bus validate {edited}`" in refused.stderr
+
+
 TALKATIVE = """
 import socket
 from tests.integration.planning import Ufficio as Office

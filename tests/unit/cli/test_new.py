@@ -110,6 +110,25 @@ def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsy
     good(capsys, "routes/prova")
 
 
+@pytest.mark.parametrize("project", ["fresh"], indirect=True)
+def test_the_field_of_which_no_example_can_be_made_up_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "routes").mkdir()
+    (project / "mappings/types").mkdir(parents=True)
+    (written := project / "mappings/types/targa.yaml").write_text(
+        """type: prova.targa
+case: {targa: body.targa}
+schema: {type: object, required: [targa], properties: {targa: {type: string, pattern: "^[A-Z]{2}[0-9]{3}[A-Z]{2}$"}}}
+""",
+        "utf-8",
+    )
+    assert 2 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"])
+    said = capsys.readouterr().err
+    assert "no body of 'prova.targa' could be made up for a test: `/targa`" in said
+    assert "say `examples: [...]` of that field" in said
+    written.write_text(written.read_text("utf-8").replace("type: string,", 'type: string, examples: ["AB123CD"],'), "utf-8")
+    assert 0 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"]), capsys.readouterr().err
+
+
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
 def test_a_new_type_that_is_nearly_one_that_is_there_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["new", "route", "prova.nuova", "--on", "edilizia.pratica.presentat"])
