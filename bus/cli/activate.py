@@ -239,7 +239,8 @@ def _print_status(found: dict[str, Any]) -> None:
     else:
         print("the files are what runs")
     for one in found["earlier"]:
-        print(f"  {counted(one['runs'], 'run')} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
+        runs = counted(one["runs"], "run") + (f" ({one['dead']} dead: `bus dead list`)" if one.get("dead") else "")
+        print(f"  {runs} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
     for name in found["carried"]:
         print(f"  {name} is taken for runs of earlier rules alone, till a later activation finds that they have ended")
     for name in found["restart"]:

@@ -138,6 +138,8 @@ def reason_of(tx: Tx, record: Record) -> JsonObject:
 
 
 def in_flight(tx: Tx, known: Iterable[str]) -> list[JsonObject]:
-    """Runs that have not ended, counted by route, version and digest, without those under plans that are ``known``."""
+    """Runs that have not ended, counted by route, version and digest, and how many of them are dead; without those under plans that are
+    ``known``.
+    """
     without = set(known)
-    return [dict(row) for row in tx.all("runs_by_plan") if row["digest"] not in without]
+    return [{**row, "dead": int(row["dead"])} for row in tx.all("runs_by_plan") if row["digest"] not in without]

@@ -125,9 +125,9 @@ SELECT digest, content FROM rules WHERE digest IN :list(digests)
 SELECT content FROM records WHERE kind = 'rules' ORDER BY seq DESC LIMIT :most
 
 -- name: runs_by_plan
-SELECT route, version, digest, count(*) AS runs FROM (
-  SELECT route, version, digest FROM runs WHERE state IN ('ready', 'dead')
-  UNION ALL SELECT route, version, digest FROM runs WHERE state = 'waiting' AND state IN ('waiting', 'cancelled')) AS unended
+SELECT route, version, digest, count(*) AS runs, sum(CASE WHEN state = 'dead' THEN 1 ELSE 0 END) AS dead FROM (
+  SELECT route, version, digest, state FROM runs WHERE state IN ('ready', 'dead')
+  UNION ALL SELECT route, version, digest, state FROM runs WHERE state = 'waiting' AND state IN ('waiting', 'cancelled')) AS unended
 GROUP BY route, version, digest ORDER BY route, version
 
 -- name: late_wait_for

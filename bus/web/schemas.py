@@ -309,8 +309,8 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "parts": {**ANYTHING, "description": "Fingerprints of routes, mappings, types, tables and services, by name."},
         "files": {**TEXTS, "description": "SHA-256 of each file."},
         "earlier": _array(
-            _object({"route": TEXT, "version": NUMBER, "digest": TEXT, "runs": NUMBER}),
-            "Runs that have not ended and go on under earlier rules.",
+            _object({"route": TEXT, "version": NUMBER, "digest": TEXT, "runs": NUMBER, "dead": NUMBER}),
+            "Runs that have not ended and go on under earlier rules; the `dead` among them when a person moves them.",
         ),
         "carried": _array(TEXT, "Types that only runs of earlier rules still need."),
         "processes": _array(ANYTHING),

@@ -51,6 +51,22 @@ def test_a_run_that_waits_finishes_under_its_rules_also_after_a_restart(bus: Bus
     assert [] == bus.rules()["earlier"]
 
 
+def test_the_status_says_how_many_runs_of_earlier_rules_are_dead(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bus.edit(SALUTA, "steps:\n", "steps:\n  - {id: basta, fail: prova.basta}\n")
+    bus.activate()
+    bus.send("prova.saluto", "Berto")
+    until(lambda: bus.call("GET", "/dead", name="sistemista").json["dead"])
+    bus.edit(SALUTA, "  - {id: basta, fail: prova.basta}\n", "")
+    bus.activate()
+    [earlier] = bus.rules()["earlier"]
+    assert (1, 1) == (earlier["runs"], earlier["dead"])
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["status"])
+    assert "1 run (1 dead: `bus dead list`) of prova.saluta@1" in capsys.readouterr().out
+
+
 def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
