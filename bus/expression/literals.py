@@ -55,6 +55,7 @@ _WORDS = {
 """Sentences in place of those of CEL, and what to do."""
 
 _TO_MATCH = "write both with a point, or both without one: orValue(0.0) * 1.1; int(...) or double(...) makes them the same type"
+_TO_JOIN = "text(...) makes text of a number, number(...) a number of text"
 _FROM_ZERO = frozenset({"_[_]", "substring", "charAt"})
 
 
@@ -66,8 +67,9 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
     for number in _THOUSANDS.finditer(expression.text) if ".000" in expression.text else ():
         if said := number[1]:
             yield f"{said} is {said.partition('.')[0]}: a point stands before decimals", f"write {said.replace('.', '')}", number.start(1)
-    for offset in expression.reads.mixed:
-        yield "what stands in the place of a missing value is of another type than the other side", _TO_MATCH, offset
+    for offset, numbers in expression.reads.mixed.items():
+        sentence = "what stands in the place of a missing value is of another type than the other side"
+        yield sentence, _TO_MATCH if numbers else _TO_JOIN, offset
     for one in expression.reads.literals:
         if (found := misfit(one.function, one.operand, one.value)) is not None:
             yield *found, one.offset

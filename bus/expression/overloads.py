@@ -115,8 +115,8 @@ def no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "days_between(start, end) counts the days between dates; number(...) makes a number of text"
     elif "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
         hint = "a number is written without quotes; number(...) makes one of a text"
-    elif "string" in types and "int" in types:
-        hint = "text(...) makes text of a number"
+    elif "string" in types and ("int" in types or "double" in types):
+        hint = "text(...) makes text of a number, number(...) a number of text"
     elif function in {"_==_", "_!=_"} and "null" in types:
         hint = "where this is one side of a choice, put the choice in brackets: (x == null ? … : …)"
     elif function in {"_==_", "_!=_"} and "snodo." in types:

@@ -193,6 +193,8 @@ class Reading:
     """What it picks by a path out of what is written out."""
     arguments: list[Argument] = field(default_factory=list)
     """The paths whose values some functions and operators take as they are."""
+    numbers: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
+    """What is reckoned with what `number` makes: its path, () of one with decimals that is written out; and where the operator stands."""
     converted: list[Converted] = field(default_factory=list)
     """The texts of which it makes numbers."""
     literals: list[Literal] = field(default_factory=list)
@@ -201,8 +203,8 @@ class Reading:
     """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
     texts: frozenset[str] = frozenset()
     """The texts, all of them written out, of which it gives one; empty where it may give anything else."""
-    mixed: list[int] = field(default_factory=list)
-    """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
+    mixed: dict[int, bool] = field(default_factory=dict)
+    """Offsets of operators between a value and one of another type, where only what `orValue` gives tells; and whether both are numbers."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
     sifted: tuple[tuple[str, ...], ...] = ()

@@ -231,8 +231,12 @@ class _Walker:
         if function in COMPARISONS:
             left, right = (path_of(one, bound) or _form(one) for one in args)
             self.reading.pairs += [Pair(left, right, function, self.positions[node.id])] if left and right else []
-        elif function in RECKONING and len({_basic(one) for one in args} - {""}) > 1:
-            self.reading.mixed.append(self.positions[node.id])
+        elif function in RECKONING and len(kinds := {_basic(one) for one in args} - {""}) > 1:
+            self.reading.mixed[self.positions[node.id]] = kinds == {"int64_value", "double_value"}
+        if function in RECKONING and len(args) == 2:
+            beside = [other for one, other in (args, args[::-1]) if calls(one, "number")]
+            paths = [() if _basic(one) == "double_value" else path_of(one, bound) for one in beside]
+            self.reading.numbers += [(path, self.positions[node.id]) for path in paths if path is not None]
 
     def _note_pick(self, call: Any, bound: Bound) -> None:
         if call.function != "_[_]" or kind_of(call.args[0]) != "struct" or self.behind:

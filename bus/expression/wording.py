@@ -16,6 +16,8 @@ from bus.source import line_and_column, nearest, suggestion
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _SPOKEN = re.compile(r"\b(not|non)[ \t]+$|(<>|->|\?\?)$", re.IGNORECASE)
 """What stands before the place where CEL notices."""
+_DURATION = re.compile(r"(?<![\w.\"'])[1-9][0-9]*(s|m|h|d|wd|w|M|y)\b")
+"""A duration without quotes."""
 
 _STANDARD = (
     "size", "has", "string", "int", "double", "bool", "timestamp", "duration", "matches", "startsWith", "endsWith", "contains", "map",
@@ -174,6 +176,8 @@ def _plainly(sentence: str, text: str) -> str:
         return "an apostrophe ends a text in '…': put that text in \"…\""
     if time := re.search(r"([+-])\s*(\d+(?:wd|[smhdwMy]))\b", text):
         return f'a time is added so: date_add(date_of(now), "{time[1].strip("+")}{time[2]}")'
+    if (duration := _DURATION.search(text)) and sentence == f"unexpected `{duration[1]}`":
+        return f'a duration is a text, and has quotes of its own: "{duration[0]}"'
     if re.search(r"\d,\d", text):
         return "decimals are written with a point"
     return f"a text has quotes of its own: '\"{text.strip()}\"'" if re.fullmatch(r"\s*\d[\w/:.]*\s*", text) else ""

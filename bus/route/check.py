@@ -338,7 +338,7 @@ class _Checker:
             if name in self.later:
                 step, place = self.later[name]
                 own = used.pointer[: len(place) - 1] == place[:-1]
-                hint = given_here(used) if own else f"it is defined in step `{step}`, which has not run here"
+                hint = given_here(used, scope.names) if own else f"it is defined in step `{step}`, which has not run here"
             each = self._within(name)
             if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
                 hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"

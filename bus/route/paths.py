@@ -18,7 +18,7 @@ from bus.mapping.compile import place_of
 from bus.mapping.shapes import CODES, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of
 from bus.route.doubts import Doubts
-from bus.route.known import SCALARS, type_of
+from bus.route.known import SCALARS, Known, type_of
 from bus.route.missing import Missing
 from bus.route.values import NEEDED, Values
 from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
@@ -96,11 +96,12 @@ class Paths:
         self._unknown_fields(used)
         self._no_object(used)
         self._comparisons(used)
-        self._misfits(used)
+        told = self._misfits(used)
         strange = len(self.report.findings) > before
-        told = self._arguments(used)
+        told |= self._arguments(used)
         self._keys(used)
         self._converted(used)
+        self._numbers(used)
         self._picks(used)
         self._dates(used)
         return self._types(used, told, mixed=not strange) and not strange and not told
@@ -227,10 +228,12 @@ class Paths:
     def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
         return side if isinstance(side, str) else str(self.values.at(side, used).schema.get("format", ""))
 
-    def _misfits(self, used: Used) -> None:
-        """Literals with which the expression fails on every message."""
-        for sentence, hint, offset in misfits(used.expression):
+    def _misfits(self, used: Used) -> set[tuple[int, int]]:
+        """Literals with which the expression fails on every message. Gives their places."""
+        found = list(misfits(used.expression))
+        for sentence, hint, offset in found:
             self._tell(used, offset, "expression.literal", sentence, hint)
+        return {line_and_column(used.expression.text, offset) for _, _, offset in found}
 
     def _converted(self, used: Used) -> None:
         """Cells of a table that are none of which a number is made: it would fail on each message that leads to such a row."""
@@ -247,6 +250,15 @@ class Paths:
                 self._tell(
                     used, one.offset, "table.no-number", sentence, f"correct it in mappings/tables/{table}.csv, or ask first", "warning"
                 )
+
+    def _numbers(self, used: Used) -> None:
+        """What `number` makes, which is a whole number of some texts, reckoned with what surely has decimals."""
+        for path, offset in used.reads.numbers:
+            if not path or (type_of(self.values.at(path, used).schema) == "number" and self._of_contract(path[0], used)):
+                sentence = (
+                    "number(...) makes a whole number of a text such as 12, and none is reckoned with decimals: then this has no value"
+                )
+                self._tell(used, offset, "expression.wrong-type", sentence, "write double(number(...))", "warning")
 
     def _table_of(self, path: tuple[str, ...], used: Used) -> str:
         """The table of which a path reads a column of any row; empty where it reads something else, or one row that is written out."""
@@ -306,8 +318,13 @@ class Paths:
         """Whether its numbers with decimals have them when it runs: `number` makes a whole one of some texts, also for a `set`."""
         if _NUMBER.search(used.expression.text):
             return False
-        given = (self.values.named(name, used).schema for name in used.expression.names if name not in _OF_A_CONTRACT)
+        given = (self.values.named(name, used).schema for name in used.expression.names if not self._of_contract(name, used))
         return not any(one == SCALARS["number"] for schema in given for one in shapes_within(schema))
+
+    def _of_contract(self, name: str, used: Used) -> bool:
+        """Whether a name holds what its contract says: it is one of `_OF_A_CONTRACT`, or a part of the message."""
+        body = self.values.names.get("body", Known()).typed
+        return name in _OF_A_CONTRACT or (body != ANYTHING and self.values.named(name, used).typed.startswith(f"{body}."))
 
     def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
@@ -361,9 +378,12 @@ def read_keys(used: Used) -> set[str]:
     return {one.path[1] for one in reads if one.path[0] == "case" and len(one.path) > 1 and one.needed and not one.tested}
 
 
-def given_here(used: Used) -> str:
-    """What to write where a step reads the name that it gives itself, at its end."""
-    meanwhile = {"match": "what came is `arrival` here", "until": "those gathered so far are `items` here"}
+def given_here(used: Used, names: Container[str]) -> str:
+    """What to write where a step reads the name that it gives itself, at its end; ``names`` are those that are seen there."""
+    gathered = "those gathered so far are `items` here"
+    if "on_deadline" in used.pointer:
+        return gathered if "items" in names else "nothing has come where `on_deadline` runs, so this is not there"
+    meanwhile = {"match": "what came is `arrival` here", "until": gathered}
     return meanwhile.get(part_of(used.pointer), "this very step gives it: let one before do so")
 
 

@@ -144,6 +144,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("body.nome ?? 'a'", 1, 11, "unexpected `??`", "default(x, other)"),
         ("body->nome", 1, 5, "unexpected `->`", "a point between names"),
         ("body.nome between 1 and 3", 1, 11, "unexpected `between`", ">="),
+        ("date_add(body.nata, 30d)", 1, 23, "unexpected `d`", 'a duration is a text, and has quotes of its own: "30d"'),
         ("Domanda non accolta", 1, 9, "unexpected `non`", "quotes of its own"),
         ("join(['a'], ',')", 1, 1, "no function `join`", "x.join("),
         ("len(body.nome)", 1, 1, "no function `len`", "size(x)"),

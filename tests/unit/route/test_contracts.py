@@ -104,3 +104,21 @@ def test_what_may_be_missing_before_an_item_of_a_list_is_to_be_asked_for(operati
     _, findings = examine({"mappings/types/prova.d.yaml": json.dumps(asked).encode(), "routes/prova/r.yaml": route.encode()}, operations)
     [found] = [one for one in findings if one.code == "path.maybe-missing"]
     assert found.hint == "ask first: `has(body.casa)`, or make it mandatory in its contract"
+
+
+@pytest.mark.parametrize(
+    ("step", "hint"),
+    [
+        ("{id: a, wait: prova.domanda, deadline: 1d, as: r, on_deadline: [{id: b, when: r == null, reply: {}}]}", "nothing has come where"),
+        (
+            "{id: a, gather: prova.domanda, deadline: 1d, as: r, on_deadline: [{id: b, reply: {n: size(r)}}]}",
+            "those gathered so far are `items`",
+        ),
+        ("{id: a, reply: {n: 'body.?nome.orValue(1.5) + \", \"'}}", "text(...) makes text of a number, number(...) a number of text"),
+        ("{id: a, reply: {n: '\"n. \" + size(body.cf)'}}", "text(...) makes text of a number, number(...) a number of text"),
+    ],
+)
+def test_a_mistake_is_told_once_with_what_helps(step: str, hint: str, operations: dict[str, Any]) -> None:
+    _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": f"{HEAD}  - {step}\n".encode()}, operations)
+    [found] = [one for one in findings if one.severity == "error"]
+    assert found.hint.startswith(hint), str(found)
