@@ -32,6 +32,18 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
     store.close()
 
 
+def test_a_line_that_grows_long_later_is_learnt_within_ten_looks(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Lines] = []
+    monkeypatch.setattr(suspects, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
+    looks = looking(store, 200)
+    looks.look(LATER, 1000, quiet=True, free=False)
+    add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)))
+    settle(store, claim(store, "morta")[0], state="dead")
+    for _ in range(10):
+        looks.look(LATER, 1000, quiet=True, free=False)
+    assert (asked[0], asked[-1]) == (Lines(), Lines(("lunga",), ("dietro-000",)))
+
+
 def looking(
     store: SqliteStore, page: int, whose: suspects.Suspects | None = None, ticks: Callable[[], float] = lambda: 0.0
 ) -> sweeper.Sweeper:
