@@ -92,6 +92,8 @@ def no_condition(kind: str) -> tuple[str, str]:
 def no_overload(function: str, types: str) -> tuple[str, str]:
     if function == "_?_:_":
         return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
+    if function in RECKONING and set(_operands(types.strip("()"))) == {"int", "double"}:
+        return of_two_kinds(function)
     hint = ""
     if function == "date_add" and "int" in types:
         hint = 'a duration is a text with its unit: "30d"; of a number of days text(...) + "d"'

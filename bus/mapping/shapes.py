@@ -75,7 +75,7 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     here = resolve(schema, schema)
     for piece in path:
         here = resolve(here.get("items", {}) if piece == "[]" else _field_of(here, piece), schema)
-    return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
+    return {**here, **({"$defs": schema["$defs"]} if here and "$defs" in schema else {})}
 
 
 def _field_of(schema: Mapping[str, Any], name: str) -> Any:
