@@ -5,6 +5,7 @@ no byte of the request left             `Unreachable` (refused, DNS, TLS, connec
 left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
 403 that says when                      as above: so Azure API Management tells of a quota that is used up
+401, to a voucher that was kept         `Unreachable`: it may be over, and the next try has another
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
 ======================================= ==========================================================================================
@@ -19,6 +20,7 @@ import codecs
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -226,7 +228,7 @@ class RestClient:
 
         ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name.
         """
-        content = b"" if body is None else canonical(body)
+        content, begun = b"" if body is None else canonical(body), time.monotonic()
         wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
         if idempotent:
             wanted["Idempotency-Key"] = ctx.key
@@ -239,8 +241,9 @@ class RestClient:
         asked = Wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
-        if reply.status == 401 and self._vouchers is not None:
-            self._vouchers.forget(wanted["Authorization"])
+        if reply.status == 401 and self._vouchers is not None and self._vouchers.forget(wanted["Authorization"], begun):
+            sentence = f"{line}: HTTP 401: our voucher is not taken any more; the next try has another"
+            raise Unreachable(sentence, outside_code="HTTP_401", answered=True)
         if reply.status not in expect:
             raise _ended_badly(reply, ctx, refusals or {}, line)
         return reply

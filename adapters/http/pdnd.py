@@ -63,7 +63,8 @@ class Pdnd(Settings):
 class _Voucher:
     token: str = ""
     until: float = 0.0
-    """Monotonic."""
+    """Monotonic, as ``since``, when it was asked for."""
+    since: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,11 +86,17 @@ class Vouchers:
                 kept = self._kept
         return {"Authorization": f"Bearer {kept.token}"}
 
-    def forget(self, header: str) -> None:
-        """The e-service does not take this one: the next call asks for another."""
+    def forget(self, header: str, begun: float) -> bool:
+        """The e-service does not take this one: the next call asks for another.
+
+        Whether that may help: this one was there before the call had ``begun`` (monotonic), so that it may be over.
+        """
         with self._lock:
-            if header == f"Bearer {self._kept.token}":
-                self._kept = _Voucher()
+            if header != f"Bearer {self._kept.token}":  # another call was told before
+                return True
+            was_there = self._kept.since < begun
+            self._kept = _Voucher()
+            return was_there
 
     @contextmanager
     def _alone(self, timeout: float) -> Iterator[None]:
@@ -122,7 +129,7 @@ class Vouchers:
             raise Unreachable("PDND gives no voucher: its answer holds none that goes as Bearer", answered=True)
         lasts = said.get("expires_in")
         seconds = float(lasts) if isinstance(lasts, int) and not isinstance(lasts, bool) else 0.0
-        return _Voucher(token, begun + seconds - min(EARLY, seconds / 10))
+        return _Voucher(token, begun + seconds - min(EARLY, seconds / 10), begun)
 
     def _exchange(self, content: bytes, asked: Wire, ctx: Call) -> Reply:
         """``asked`` is kept as evidence where a byte left."""

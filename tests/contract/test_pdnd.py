@@ -19,6 +19,7 @@ from bus.adapter import Call, Caution, Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 from bus.testing.ports import free_port
 from bus.testing.simulators import start
+from tests.contract.scripted_peer import http, peer
 from tests.contract.test_esterni import IGNOTA, IRREGOLARE, REGOLARE
 from tests.contract.test_esterni import TestEsterni as Eservice
 
@@ -59,11 +60,18 @@ class TestEserviceBehindPdnd(Eservice):
             call(adapter, "verifica-regolarita", DOMANDA)
         assert len(simulator.ledger("voucher")) == before + 1
         adapter._client._vouchers._kept = pdnd._Voucher("revocato", float("inf"))
-        with pytest.raises(Refused) as refused:
-            call(adapter, "verifica-regolarita", DOMANDA)
-        assert (refused.value.outside_code, refused.value.locked_out) == ("HTTP_401", True)
+        over = attempt(adapter, "verifica-regolarita", DOMANDA).error
+        assert (type(over), over.outside_code, over.locked_out) == (Unreachable, "HTTP_401", False)
         call(adapter, "verifica-regolarita", DOMANDA)
         assert len(simulator.ledger("voucher")) == before + 2
+
+    def test_a_new_voucher_that_is_not_taken_is_told_to_the_sysadmin(self, simulator):
+        """Not that one only is over: there is no right to the e-service, and another voucher would not help."""
+        with peer(http(401)) as (url, _):
+            adapter = Esterni("esterni", Esterni.Settings.model_validate({"url": url, "pdnd": asked_of(simulator.url)}))
+            refused = attempt(adapter, "verifica-regolarita", DOMANDA).error
+            adapter.close()
+        assert (type(refused), refused.outside_code, refused.locked_out) == (Refused, "HTTP_401", True)
 
     def test_an_assertion_says_who_asks_and_for_what(self, adapter, simulator):
         call(adapter, "verifica-regolarita", DOMANDA)
