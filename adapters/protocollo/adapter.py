@@ -166,9 +166,12 @@ class Protocollo(Adapter):
     def _put(self, content: bytes, visit: _Visit) -> int:
         said = self._ask(self._dialect.inserimento, {"contenuto": content}, visit)
         try:
-            return int(said[self._dialect.documento])
+            document = int(said[self._dialect.documento])
         except (KeyError, TypeError, ValueError):  # of a register whose replies are not held to its contract
-            raise Unreachable("the register names no document that it took in; nothing was registered", answered=True) from None
+            document = 0
+        if document <= 0:
+            raise Unreachable("the register names no document that it took in; nothing was registered", answered=True)
+        return document
 
     def _files(self, request: Registrazione, ctx: Call) -> list[tuple[str, bytes]]:
         """Names and bytes, the main document first; a text summary when nothing is attached."""

@@ -103,3 +103,11 @@ def test_a_new_token_that_is_refused_too_is_tried_again_later():
     assert isinstance(ends[0].error, Unreachable)
     assert (ends[0].error.outside_code, ends[0].error.answered) == ("GETTONE_RIFIUTATO", True)
     assert ends[1].answer.numero == "0000012"
+
+
+def test_a_document_that_the_register_says_it_took_in_under_no_id_is_not_registered():
+    """It answers without an error and with 0: the registration would have been one without its document."""
+    ends, steps = played(LOGIN, said("inserimento", FIELDS["inserimento"].format(0)), LOGIN, INSERT, REGISTER, tries=2)
+    assert (type(ends[0].error), ends[0].error.answered) == (Unreachable, True)
+    assert ends[1].answer.numero == "0000012"
+    assert steps == ["login", "inserimento", "login", "inserimento", "protocollazione"]
