@@ -406,30 +406,40 @@ class _Reader:
 
     def _check(self) -> None:
         world = self._world()
-        known = {beside_of(path) for path in self.known}
-        beside = self._documents(lambda path: is_beside(path) and path not in known and self.is_own(path))
-        tests = {source.file: (source, document) for source, document in beside}
+        self._check_types(world)
+        self._check_mappings(world)
+        self._check_routes(world)
+        if self.recalled:
+            drafts = [draft for draft in self.drafts.values() if draft.compiled.sound]
+            sound = [(draft.source.file, draft.outline, draft.found_elsewhere()) for draft in drafts]
+            self.kept = [*self.recalled.worth(sound, self.findings(), world)]
+
+    def _check_types(self, world: World) -> None:
         for name, source in self.type_sources.items():
             if self.is_own(source.file):
                 check_forms(self.types[name], self.types, world.broken, self.tables, source)
                 check_senders(self.types[name], world.systems, source)
                 check_type(self.types[name], world, source)
+
+    def _check_mappings(self, world: World) -> None:
         for mapping, source in (one for one in self.halves if self.is_own(one[1].file)):
             check_mapping(mapping, world, source)
         for mapping, source in (one for one in self.mappings.values() if self.is_own(one[1].file)):
             check_mapping(mapping, world, source)
             if found := check_mapping_tests(mapping, world, source):
                 self.tested[mapping.name] = _tested(mapping, source, found)
+
+    def _check_routes(self, world: World) -> None:
+        """Each with its tests; those in a file beside it may be of no route that there is."""
+        known = {beside_of(path) for path in self.known}
+        documents = self._documents(lambda path: is_beside(path) and path not in known and self.is_own(path))
+        beside = {source.file: (source, document) for source, document in documents}
         for draft in self.drafts.values():
             check_route(draft.compiled, world, draft.source, partial(self._applied, draft))
-            document = tests.pop(beside_of(draft.source.file), None)
-            draft.beside = document[0] if document else None
-            draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
-        if self.recalled:
-            drafts = [draft for draft in self.drafts.values() if draft.compiled.sound]
-            sound = [(draft.source.file, draft.outline, draft.found_elsewhere()) for draft in drafts]
-            self.kept = [*self.recalled.worth(sound, self.findings(), world)]
-        for alone, _ in tests.values():
+            source, document = beside.pop(beside_of(draft.source.file), (None, {}))
+            draft.beside = source
+            draft.tests = check_tests(draft.parsed, world, draft.source, (document, source) if source else None)
+        for alone, _ in beside.values():
             if (route := route_of(alone.file)) not in self.files:
                 sentence = f"there is no route in {route}, whose tests these could be"
                 alone.at(1, 1, "test.no-route", sentence, "name the file after its route's")
