@@ -153,16 +153,16 @@ class App:
         self.sequencer = self._sequencer()
         ways = Ways(self.send, self.message, lambda content, media, name: self.attachments.save(io.BytesIO(content), media, name))
         self.anchoring = Anchoring(config.anchors, self.store, self.clock, self.leases, ways)
-        self._presence = (
-            Presence(
-                self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside, self._gates,
-                Lifelines(config.attachments.folder), self.hear_failure,
-            )
-            if config.store.shared
-            else None
+        self._presence = self._present() if config.store.shared else None
+
+    def _present(self) -> Presence:
+        lifelines = Lifelines(self.config.attachments.folder)
+        presence = Presence(
+            self.store, self.clock, self.engine.owner, self.role, self.catalog().digest, self.engine.works_beside, self._gates, lifelines,
+            self.hear_failure,
         )  # fmt: skip
-        if self._presence is not None:
-            self.rules.on_swap(self._presence.works_under)
+        self.rules.on_swap(presence.works_under)
+        return presence
 
     def catalog(self) -> Catalog:
         """The rules in force."""
