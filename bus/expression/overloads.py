@@ -90,44 +90,48 @@ def no_condition(kind: str) -> tuple[str, str]:
 
 
 def no_overload(function: str, types: str) -> tuple[str, str]:
+    """(sentence, hint) for a function or operator that does not take operands of these types, as CEL writes them."""
     if function == "_?_:_":
         return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
     if function in RECKONING and set(_operands(types.strip("()"))) == {"int", "double"}:
         return of_two_kinds(function)
-    hint = ""
+    applied = FUNCTIONS[function].signature if function in FUNCTIONS else f"`{_operator(function)}`"
+    return f"{applied} cannot be applied to {types}", _remedy(function, types)
+
+
+def _remedy(function: str, types: str) -> str:
+    """What to write instead, where that can be told; the first that fits."""
     if function == "date_add" and "int" in types:
-        hint = 'a duration is a text with its unit: "30d"; of a number of days text(...) + "d"'
-    elif "double" in types and function == "_%_":
-        hint = _OF_WHOLE_ONES
-    elif "double" in types and "int" in types:
-        hint = "int(...) or double(...) makes them the same type"
-    elif "bool" in types and "string" in types and function in COMPARISONS:
-        hint = "true and false are written without quotes"
-    elif function == "@in" and types.rstrip(")").endswith("string"):
-        hint = 'for a part of a text write x.contains("…")'
-    elif function == "contains" and types.removeprefix("(").startswith("list"):
-        hint = "whether a list has an item: x in list"
-    elif function == "_+_" and "list" in types:
-        hint = "a list is joined to a list, as in list + [x]; size(…) counts its items"
-    elif "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
-        hint = "size(…) counts the items of a list"
-    elif "optional" in types:
-        hint = 'end the optional with .orValue("")'
-    elif function == "_-_" and "string" in types and set(_operands(types.strip("()"))) <= _TEXTS | {"dyn"}:
-        hint = "days_between(start, end) counts the days between dates; number(...) makes a number of text"
-    elif "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
-        hint = "a number is written without quotes; number(...) makes one of a text"
-    elif "string" in types and ("int" in types or "double" in types):
-        hint = "text(...) makes text of a number, number(...) a number of text"
-    elif function in {"_==_", "_!=_"} and "null" in types:
-        hint = "where this is one side of a choice, put the choice in brackets: (x == null ? … : …)"
-    elif function in {"_==_", "_!=_"} and "snodo." in types:
-        hint = "name the field of it that is compared"
-    elif function in {"_&&_", "_||_", "!_"}:
-        hint = "it takes true or false; default(x, other) gives the other for what is null"
-    if function in FUNCTIONS:
-        return f"{FUNCTIONS[function].signature} cannot be applied to {types}", hint
-    return f"`{_operator(function)}` cannot be applied to {types}", hint
+        return 'a duration is a text with its unit: "30d"; of a number of days text(...) + "d"'
+    if "double" in types and function == "_%_":
+        return _OF_WHOLE_ONES
+    if "double" in types and "int" in types:
+        return "int(...) or double(...) makes them the same type"
+    if "bool" in types and "string" in types and function in COMPARISONS:
+        return "true and false are written without quotes"
+    if function == "@in" and types.rstrip(")").endswith("string"):
+        return 'for a part of a text write x.contains("…")'
+    if function == "contains" and types.removeprefix("(").startswith("list"):
+        return "whether a list has an item: x in list"
+    if function == "_+_" and "list" in types:
+        return "a list is joined to a list, as in list + [x]; size(…) counts its items"
+    if "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
+        return "size(…) counts the items of a list"
+    if "optional" in types:
+        return 'end the optional with .orValue("")'
+    if function == "_-_" and "string" in types and set(_operands(types.strip("()"))) <= _TEXTS | {"dyn"}:
+        return "days_between(start, end) counts the days between dates; number(...) makes a number of text"
+    if "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
+        return "a number is written without quotes; number(...) makes one of a text"
+    if "string" in types and ("int" in types or "double" in types):
+        return "text(...) makes text of a number, number(...) a number of text"
+    if function in {"_==_", "_!=_"} and "null" in types:
+        return "where this is one side of a choice, put the choice in brackets: (x == null ? … : …)"
+    if function in {"_==_", "_!=_"} and "snodo." in types:
+        return "name the field of it that is compared"
+    if function in {"_&&_", "_||_", "!_"}:
+        return "it takes true or false; default(x, other) gives the other for what is null"
+    return ""
 
 
 def _types(match: re.Match[str]) -> str:
