@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from adapters.soap.envelope import MEDIA_TYPES, Opened, SoapFault, fault_bytes, open_envelope
 from adapters.soap.wsdl import SoapOperation, load
-from adapters.soap.xml import as_said, serialize
+from adapters.soap.xml import as_said, begun, serialize
 from bus.errors import Invalid, Malformed
 
 __all__ = ["Handler", "OnError", "OnInvalid", "SoapFault", "SoapReply", "SoapService"]
@@ -59,7 +59,7 @@ class SoapService:
     def handle(self, body: bytes, *, soap_action: str = "", media_type: str = "") -> SoapReply:
         """Answer one request; never raises for anything the caller sent. ``media_type`` may say its encoding."""
         try:
-            opened = open_envelope(as_said(body, media_type), max_bytes=self._max_bytes)
+            opened = open_envelope(as_said(begun(body), media_type), max_bytes=self._max_bytes)
         except Malformed as error:
             return self._invalid(self._wsdl.envelope, self._by_action(soap_action), [error.sentence])
         if opened.version != self._wsdl.envelope:

@@ -101,8 +101,8 @@ def test_a_second_element_in_the_body_is_not_passed_over():
     assert fault_of(service().handle(asked)).endswith("Client")
 
 
-def test_a_request_with_a_byte_order_mark_is_served():
-    assert service().handle(b"\xef\xbb\xbf" + request_bytes()).status == 200
+def test_a_request_with_a_byte_order_mark_or_a_line_end_before_it_is_served():
+    assert [service().handle(before + request_bytes()).status for before in (b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf\r\n")] == [200] * 3
 
 
 def test_a_handler_that_breaks_answers_with_a_fault_that_tells_nothing():
