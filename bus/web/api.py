@@ -35,9 +35,9 @@ _PAGE = (
     _query("after", "`next` of the page before.", {"type": "integer", "minimum": 0}),
     _query("limit", "At most so many records.", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": MOST_RECORDS}),
 )
-
-
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Whoever sent it needs none.")
+_MESSAGE = _path("id", "Id of the message, from the answer that accepted it.", _ID)
+_DEAD = _path("run", "Id of the run.", _ID)
 _TAKEN = ("Location", "Idempotency-Status", "Snodo-Receipt", "Preference-Applied")
 _FILE = ("Content-Disposition",)
 
@@ -57,20 +57,16 @@ MESSAGES = (
     Served(
         "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",
         EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, {404, 410},
-        (_path("id", "Id of the message, from the answer that accepted it.", _ID), _PURPOSE),
+        (_MESSAGE, _PURPOSE),
     ),
     Served(
         "get-receipt", "GET", "/messages/{id}/receipt", messages.receipt, "The signed promise that came with the 202, to be kept",
-        EVERYBODY, {200: ("The receipt.", "", "text/plain")}, {404},
-        (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
+        EVERYBODY, {200: ("The receipt.", "", "text/plain")}, {404}, (_MESSAGE,),
     ),
     Served(
         "get-case", "GET", "/cases/{key}", matters.case, "A case with all that happened in it", EVERYBODY,
         {200: ("The case.", "Case", JSON)}, {404},
-        (
-            _path("key", "A key of the case, as value or name:value; percent-encode a slash."),
-            *_PAGE,
-        ), tag="cases",
+        (_path("key", "A key of the case, as value or name:value; percent-encode a slash."), *_PAGE), tag="cases",
     ),
 )  # fmt: skip
 FILES = (
@@ -167,17 +163,17 @@ OPERATION = (
     ),
     _operation(
         "get-dead", "GET", "/dead/{run}", dead.letter, "Why a run is dead", READERS,
-        {200: ("The dead letter.", "DeadLetter", JSON)}, {404, 410}, (_path("run", "Id of the run.", _ID), _PURPOSE),
+        {200: ("The dead letter.", "DeadLetter", JSON)}, {404, 410}, (_DEAD, _PURPOSE),
     ),
     _operation(
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
         READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410},
-        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
+        (_DEAD, _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
     ),
     *(
         _operation(
             f"{verb}-dead", "POST", f"/dead/{{run}}/{verb}", handler, summary, OPERATORS,
-            {200: ("The run as it is now.", "Run", JSON)}, {404, 410}, (_path("run", "Id of the run.", _ID),), body={JSON: schema},
+            {200: ("The run as it is now.", "Run", JSON)}, {404, 410}, (_DEAD,), body={JSON: schema},
         )
         for verb, handler, summary, schema in (
             ("redeliver", dead.redeliver, "Make a dead run ready again", "Redeliver"),
