@@ -16,7 +16,8 @@ from bus.errors import visible
 from bus.log.record import Record
 
 _STYLE = (
-    "body{font:14px sans-serif;margin:2em;color:#1d2433}h1{margin:0 0 .7em}table{border-collapse:collapse;margin-bottom:1.5em}"
+    "body{font:14px sans-serif;margin:2em;color:#1d2433;background:#fff}h1{margin:0 0 .7em}"
+    "table{border-collapse:collapse;margin-bottom:1.5em}"
     "caption{text-align:left;font-weight:bold;padding:.3em 0}th[scope=row]+td{overflow-wrap:anywhere}"
     "td,th{border:1px solid #c8ccd4;padding:.3em .6em;text-align:left;vertical-align:top;font-size:12px}th{background:#f2f3f5}"
     "tr{break-inside:avoid}thead th{position:sticky;top:0}tbody tr:nth-child(even){background:#fafbfc}"

@@ -42,7 +42,7 @@ def schema(
         (folder / f"{one}.json").write_text(_text(document), "utf-8")
         print(f"{folder / one}.json  for {FILES[one][0]}")
     print("An editor finds them by .vscode/settings.json (docs/sysadmin/editor.md), or by a file's first line:")
-    print(f"# yaml-language-server: $schema={folder.resolve() / 'route.json'}")
+    print(f"# yaml-language-server: $schema={(folder.resolve() / 'route.json').as_uri()}")  # a path ends there at its first blank
 
 
 def _folder(folder: Path) -> None:

@@ -554,7 +554,9 @@ def test_the_summary_says_each_kind_of_record_in_italian_too(exported):
 
 
 def test_the_summary_is_read_by_a_screen_reader_and_on_a_telephone(exported):
-    """WCAG 2.1 AA: names of tables (1.3.1), columns and rows, a title that says which (2.4.2), languages (3.1.1, 3.1.2), reflow (1.4.10)."""
+    """WCAG 2.1 AA: names of tables (1.3.1), columns and rows, a title that says which (2.4.2), languages (3.1.1, 3.1.2), reflow (1.4.10),
+    and a background where the ink is said (1.4.3): that of the reader may be dark.
+    """
     page = verify.unpacked(exported[0])["summary.html"].decode()
     whole = ET.fromstring(re.sub(r"<meta [^>]*>", "", page.removeprefix("<!doctype html>\n")))
     assert whole.findtext("head/title") == "Fascicolo, caso: istanza:Bo"
@@ -562,6 +564,7 @@ def test_the_summary_is_read_by_a_screen_reader_and_on_a_telephone(exported):
     assert {th.get("scope") for th in whole.iter("th")} == {"row", "col"}
     assert {one.get("lang") for one in whole.iter("span")} == {"en"}
     assert '<meta name="viewport" content="width=device-width">' in page
+    assert "color:#1d2433;background:#fff}" in page
 
 
 def test_the_summary_writes_out_what_nobody_sees(tmp_path):

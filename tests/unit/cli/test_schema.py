@@ -239,11 +239,12 @@ def test_names_of_the_house_come_with_what_they_are(ours: dict[str, jsonschema_r
 
 
 def test_the_command_writes_them_and_prints_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert 0 == main(["schema", "--config", str(PROJECT / "config.yaml"), "--folder", str(tmp_path)])
-    assert sorted(f"{name}.json" for name in FILES) == sorted(path.name for path in tmp_path.iterdir())
-    assert "# yaml-language-server: $schema=" in capsys.readouterr().out
+    folder = tmp_path / "città mia"
+    assert 0 == main(["schema", "--config", str(PROJECT / "config.yaml"), "--folder", str(folder)])
+    assert sorted(f"{name}.json" for name in FILES) == sorted(path.name for path in folder.iterdir())
+    assert f"# yaml-language-server: $schema=file://{tmp_path}/citt%C3%A0%20mia/route.json\n" in capsys.readouterr().out
     assert 0 == main(["schema", "route", "--config", str(PROJECT / "config.yaml")])
-    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "route.json").read_text("utf-8"))
+    assert json.loads(capsys.readouterr().out) == json.loads((folder / "route.json").read_text("utf-8"))
     assert 0 != main(["schema", "rout", "--config", str(PROJECT / "config.yaml")])
 
 
