@@ -58,7 +58,7 @@ def _told(answer: dict[str, Any]) -> None:
     from bus.cli.timeline import console, print_json
 
     out = console()
-    repeated = "  taken before under this idempotency key: nothing new was begun" if answer.get("repeated") else ""
+    repeated = "  taken before: nothing new was begun" if answer.get("repeated") else ""
     out.print(f"accepted {answer['id']}{repeated}")
     if "reply" in answer:
         print_json(out, answer["reply"])

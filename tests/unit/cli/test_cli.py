@@ -163,7 +163,7 @@ def test_send_says_that_a_message_was_taken_before(bus, tmp_path):
     first = sent(bus, tmp_path, "prova.saluto", "Bice", *again)
     assert sent(bus, tmp_path, "prova.saluto", "Bice", *again) == {**first, "repeated": True}
     code, out, _ = bus("send", "prova.saluto", '{"nome": "Bice"}', *again)
-    assert (code, out.splitlines()[0]) == (0, f"accepted {first['id']}  taken before under this idempotency key: nothing new was begun")
+    assert (code, out.splitlines()[0]) == (0, f"accepted {first['id']}  taken before: nothing new was begun")
 
 
 def test_send_of_a_wrong_body_says_what_why_and_next(bus, tmp_path):
