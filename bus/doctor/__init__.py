@@ -41,7 +41,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads")),
     ("log keys", needs_settings(keystore.signers)),
     ("authority", needs_settings(keystore.authority)),
-    ("log's own key", needs_store(keystore.signs)),
+    ("log's own key", needs_figures(keystore.signs, "doctor.secrets", "ends_of_log")),
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),
     ("same attachments", needs_figures(work.same_attachments, "doctor.attachments-same", "folder_of_attachments")),

@@ -455,13 +455,17 @@ def test_a_table_that_somebody_keeps_for_himself_is_told_with_who_does_and_holds
 
 
 def test_a_log_that_somebody_keeps_for_himself_keeps_nobody_from_the_rest(tmp_path, postgresql_url):
-    """Where its numbers go on could not be looked at, and so nothing was: the database could not be opened, it said."""
+    """Where its numbers go on could not be looked at, and so nothing was: the database could not be opened, it said. Whose key signs
+    it was waited for, a minute.
+    """
     open_store(postgresql_url).close()
     with psycopg.connect(postgresql_url) as holder:
         holder.execute("LOCK TABLE records")
         found = examined(write(tmp_path, store={"url": postgresql_url}))
     assert [one.what.partition(" by ")[0] for one in found["doctor.store-locks"]] == ["the table records is locked"]
     assert [levels(found, f"doctor.{code}") for code in ("store-settings", "backlog")] == [["ok"], ["ok"]]
+    assert [one.what.partition(" by ")[0] for one in found["doctor.secrets"]] == ["not looked at: the table records is locked"]
+    assert "doctor.check" not in found
 
 
 def test_a_figure_that_cannot_be_had_is_told_once(tmp_path, postgresql_url):
