@@ -232,9 +232,10 @@ def connect(url: str, settings: dict[str, str]) -> Session:
         refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
             session.adapters.register_dumper(kind, dumper)
-        if not is_pooled(session):
+        pooled = is_pooled(session)
+        if not pooled:
             _set(session, settings)
-        session.prepare_threshold = 0
+        session.prepare_threshold = None if pooled else 0  # under its name another client's statement may stand there, and would be run
         session.prepared_max = 500
     except BaseException:
         session.close()

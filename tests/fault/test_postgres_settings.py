@@ -13,7 +13,7 @@ import pytest
 
 from bus.errors import StoreError
 from bus.store import Store, migrate, schema, survey
-from bus.store.postgres import PostgresStore
+from bus.store.postgres import PostgresLook, PostgresStore
 from bus.store.postgres_session import SAFE
 from bus.testing.patience import until
 from tests.contract.proxy import Pooler
@@ -122,6 +122,19 @@ def test_a_session_that_a_pooler_lends_is_given_back_as_it_was(postgresql: Postg
         assert [one.code for one in survey.survey(url).unsafe] == ["store.pooled"]
     assert pooler.said.count(b"pg_backend_pid() <>") == 2
     assert [word for word in (b"enable_seqscan", b"SET default_transaction", b"SET lock_timeout") if word in pooler.said] == []
+
+
+def test_who_looks_prepares_nothing_in_a_session_that_a_pooler_lends(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    """`bus log verify` said that the database went away: the names it gave to statements were another's there."""
+    PostgresStore(postgresql_url).close()
+    with Pooler(postgresql.port) as pooler:
+        look = PostgresLook(postgresql_url.replace(f":{postgresql.port}/", f":{pooler.port}/"))
+        for _ in range(2):
+            with look.read() as tx:
+                assert tx.all("records_after", after=0, most=1) == []
+        look.close()
+    assert b"FROM records" in pooler.said
+    assert b"_pg3_" not in pooler.said
 
 
 _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s"
