@@ -429,8 +429,7 @@ class Bundle:
             id, nonce, sealed, own = line["id"], unbase64(line["nonce"]), unbase64(line["sealed"]), unbase64(line["key"])
             text = unbase64(line["base64"]) if "base64" in line else line["text"].encode()
             content = sealed or text
-            bound = hashlib.sha256(b"snodo.text/1" + own + text).digest()
-            opened = sealed[-32:] == bound if sealed or len(nonce) == 33 else not own
+            opened = sealed[-32:] == hashlib.sha256(b"snodo.text/1" + own + text).digest() if sealed or len(nonce) == 33 else not own
             # the commitment is over nonce and content, one behind the other: their lengths say where they are parted
             parted = (len(nonce), len(content)) == ((33, len(text) + 48) if sealed else (32, len(text)))
             digest = digest_of(nonce + content)
