@@ -209,6 +209,7 @@ def _near(code: str, table: Table) -> str:
 
 def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> list[Fault]:
     """What a validator says of a body, in our words; a mandatory field that is misspelt is one fault, not two."""
+    errors = [nearer for one in errors for nearer in _of_the_nearest(one)]
     missing = {(*one.instance_path, one.kind.property) for one in errors if one.kind.name == "required"}
     strange = [(tuple(one.instance_path), name) for one in errors if one.kind.name in _STRANGE for name in one.kind.unexpected[:_MOST]]
     meant = {(*place, name): _meant(name, place, body, shape, missing) for place, name in strange}
@@ -226,6 +227,23 @@ def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> li
         elif (*place, error.kind.property) in missing:
             found.append(Fault(pointer(place), f"the field `{error.kind.property}` is missing"))
     return found
+
+
+def _of_the_nearest(error: Any) -> Sequence[Any]:
+    """Of a value that is of no alternative what keeps it from the one that is surely meant: the only one but null, or the only one
+    whose codes it has. The error itself of others.
+    """
+    sides = getattr(error.kind, "context", ()) if error.kind.name in ("oneOf", "anyOf") else ()
+    meant = [side for side in sides if not any(one.kind.name == "type" and one.message.endswith('"null"') for one in side)]
+    if len(meant) != 1:
+        own = list(error.instance_path)
+        meant = [side for side in sides if not any(_is_of_another(one, own) for one in side)]
+    return [nearer for one in meant[0] for nearer in _of_the_nearest(one)] if len(meant) == 1 else [error]
+
+
+def _is_of_another(error: Any, own: list[str | int]) -> bool:
+    """Whether an error of the value at a place tells that another alternative is meant: by a code, or by what the value is."""
+    return error.kind.name in ("const", "enum") or (error.kind.name == "type" and list(error.instance_path) == own)
 
 
 _SMALL, _MOST = 5_000, 100

@@ -194,9 +194,10 @@ class _Checker:
             elif name == "messages":
                 self._messages(said, place)
             else:
-                self._operation(name, place)
+                told = self._operation(name, place)
                 if "." not in name:  # no operation is called so
                     self.lost = True
+                if told:
                     continue
                 turns: list[Any] = said if isinstance(said, list) else [said]
                 for turn, one in enumerate(turns):
@@ -210,13 +211,16 @@ class _Checker:
         for name, body in said.items():
             self._body(name, body, (*place, name), (*place, name), key=True)
 
-    def _operation(self, name: str, place: Pointer) -> None:
+    def _operation(self, name: str, place: Pointer) -> bool:
+        """Look for an operation, and for a step that asks it; whether what is said of it is part of a mistake that is told."""
         if name not in self.world.operations:
             hint = suggestion(name, [*self.world.operations, "clock", "messages"])
             self.report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
         elif name not in self.asked and self.parsed.complete and self.asked <= self.world.operations.keys():
             hint = "it asks " + ", ".join(sorted(self.asked)) if self.asked else ""
             self.report.report(place, "test.not-asked", f"the route never asks `{name}`", hint, key=True)
+            return True
+        return "." not in name
 
     def _conduct(self, written: Any, place: Pointer, name: str) -> None:
         conduct = validated(written, Conduct, self.report, place)

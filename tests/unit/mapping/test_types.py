@@ -34,6 +34,33 @@ def test_faults_come_all_at_once_with_pointers_and_without_values() -> None:
     assert not any("12345" in f.sentence or "50100" in f.sentence for f in faults)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"chi": {"tipo": "PF", "cff": "X"}}, ("/chi/cff", "there is no field `cff` here")),
+        ({"chi": {"tipo": "PF", "cf": "RSSMRA80"}}, ("/chi/cf", "the value is longer than 3 characters")),
+        ({"chi": {"tipo": "PG"}}, ("/chi", "the field `nome` is missing")),
+        ({"anno": "2026"}, ("/anno", 'the value is not of type "integer"')),
+    ],
+)
+def test_a_value_of_no_alternative_is_told_what_keeps_it_from_the_one_that_is_meant(body: JsonValue, told: tuple[str, str]) -> None:
+    person = {"tipo": {"const": "PF"}, "cf": {"type": "string", "maxLength": 3}}
+    firm = {"tipo": {"const": "PG"}, "nome": {"type": "string"}}
+    forms = [{"type": "object", "additionalProperties": False, "required": [*one], "properties": one} for one in (person, firm)]
+    year = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    kind, _ = compiled(schema={"type": "object", "properties": {"chi": {"oneOf": forms}, "anno": year}})
+    assert kind is not None
+    [fault] = kind.validate(body)
+    assert told[0] == fault.pointer
+    assert fault.sentence.startswith(told[1])
+
+
+def test_what_nobody_can_say_of_alternatives_is_not_guessed() -> None:
+    kind, _ = compiled(schema={"type": "object", "properties": {"chi": {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}}})
+    assert kind is not None
+    assert ["/chi"] == [one.pointer for one in kind.validate({"chi": {}})]
+
+
 def test_a_misspelt_field_is_one_fault_that_says_which_was_meant() -> None:
     schema = {
         "type": "object",
