@@ -11,7 +11,7 @@ not is left to the run: here only what cannot be right is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,14 +116,22 @@ class Types:
         lead = "".join(f"cel.bind({name}, {known.get(name, ANYTHING)}, " for name in sorted(bound))
         whole = f"{lead}\n{text}\n{')' * len(bound)}"
         if (whole, texts) not in self._checked:
-            self._checked[whole, texts] = self._compiled(whole, text, texts)
+            self._checked[whole, texts] = self._compiled(whole, text, texts, bound)
         return self._checked[whole, texts]
 
-    def _compiled(self, whole: str, text: str, texts: bool) -> Checked:
+    def _compiled(self, whole: str, text: str, texts: bool, names: Iterable[str]) -> Checked:
         try:
             return Checked(shape_named(self._environment(texts, needs_extensions(text)).compile(whole).return_type().name()))
         except RuntimeError as error:
-            return Checked(faults=wording.type_errors(str(error), text), mixed=wording.mixed_numbers(str(error), text))
+            faults = wording.type_errors(str(error), text)
+            return Checked({} if faults else self._untyped(text, names), faults, wording.mixed_numbers(str(error), text))
+
+    def _untyped(self, text: str, names: Iterable[str]) -> dict[str, Any]:
+        """What an expression gives whatever its names hold: a comparison is true or false, also of numbers of two kinds."""
+        try:
+            return shape_named(self.tables.environment(frozenset(names), text).compile(text).return_type().name())
+        except RuntimeError:
+            return {}
 
     # --- schemas as messages -----------------------------------------------------------------------------------------
 
