@@ -364,7 +364,10 @@ class _Checker:
         """A plain path through a name that is null on some way, where no condition before it can tell that way from the others."""
         fields, taken = _needs_fields(used, name), _refuses_null(used, name)
         if (fields or taken) and (null := self.nulls.why(name, known, used.pointer)):
-            hint = f"ask `when: {name} != null`, or write {'{$value: ..., $default: ...}' if fields else f'default({name}, …)'}"
+            instead = "{$value: ..., $default: ...}" if fields else f"default({name}, …)"
+            if f"{name}.?" in used.expression.text:
+                instead = f"default({name}, {{}}).?…: a question mark passes over what is missing, and not over null"
+            hint = f"ask `when: {name} != null`, or write {instead}"
             sentence = f"`{name}` {null}, and {'has no fields then' if fields else 'then this has no value'}"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
 
@@ -543,7 +546,8 @@ def _as_a_name(text: str) -> str:
 
 def _needs_fields(used: Used, name: str) -> bool:
     """Whether it reads a field of a name whatever the rest of it says, and nothing else is provided."""
-    return not used.guarded and any(one.path[0] == name and len(one.path) > 1 and one.needed for one in used.reads.references)
+    read = (one for one in used.reads.references if one.path[0] == name and len(one.path) > 1)
+    return not used.guarded and any(one.needed or one.free for one in read)
 
 
 def _refuses_null(used: Used, name: str) -> bool:

@@ -135,7 +135,7 @@ def test_runs_are_shown_by_the_id_of_their_message_and_by_the_key_of_their_case(
 
 def test_the_log_of_what_nobody_knows_or_of_two_things_is_refused(bus, reach):
     code, error = failed(bus("log", "show", "mai-visto", "--json", *reach))
-    assert (code, error["status"]) == (1, 404)
+    assert (code, error["status"]) == (2, 404)
     assert bus("log", "show", "x", "--run", "y", *reach)[0] == 2
     assert failed(bus("log", "show", "x", "--json", "--url", reach[1], "--key", "sbagliata"))[1]["status"] == 401
 
