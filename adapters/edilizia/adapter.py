@@ -6,6 +6,7 @@ answer are written in ``snodo_operazioni`` together with the rows they speak of.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -238,11 +239,11 @@ class _Work:
         return Fascicolo(
             **same,
             richiedente=RichiedenteLetto.model_validate(applicants[0]) if applicants else None,
-            protocollo=ProtocolloLetto(numero=found["numero"], anno=found["anno"], data=found["data_protocollo"]),
+            protocollo=ProtocolloLetto(numero=found["numero"], anno=found["anno"], data=_day(found["data_protocollo"])),
             mappali=[MappaleLetto.model_validate({**row, "primario": bool(row["primario"])}) for row in parcels],
             oneri=[_onere_read(row) for row in fees],
             documenti=[Documento.model_validate(row) for row in documents],
-            movimenti=[Movimento.model_validate(row) for row in history],
+            movimenti=[Movimento.model_validate({**row, "data": _day(row["data"])}) for row in history],
         )
 
     def _istanza_of(self, pratica: str) -> Row:
@@ -311,14 +312,23 @@ def _onere(causale: str, importo: int, rata: int) -> Row:
 
 def _onere_read(row: Row) -> OnereLetto:
     return OnereLetto(
-        causale=row["causale"], importo=cents_of(row["prezzo"]), pagato=row["data"] is not None, data=row["data"], iuv=row["iuv"]
+        causale=row["causale"], importo=cents_of(row["prezzo"]), pagato=row["data"] is not None, data=_day(row["data"]), iuv=row["iuv"]
     )
+
+
+def _day(said: str | None) -> dt.date | None:
+    """The day in Rome that a column says, which in many offices is one of moments; None where no calendar has it."""
+    try:
+        moment = dt.datetime.fromisoformat(said or "")
+        return (moment.astimezone(ROME) if moment.tzinfo else moment).date()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _same_payment(paid: list[Row], asked: Pagamento) -> None:
     """The payment recorded under this IUV must be the one asked for."""
     total = sum(cents_of(o["prezzo"] if o["pagato"] is None else o["pagato"]) for o in paid)  # the office may note the date alone
-    if total != asked.importo or {o["data"] for o in paid} != {asked.data.isoformat()}:
+    if total != asked.importo or {_day(o["data"]) for o in paid} != {asked.data}:
         raise Refused("registra-pagamento: this IUV was recorded with another amount or date", outside_code="CONTENUTO_DIVERSO")
 
 

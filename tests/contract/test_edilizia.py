@@ -338,13 +338,35 @@ def test_a_cancelled_practice_takes_no_payment_and_is_cancelled_once(office):
     assert refused.outside_code == "PRATICA_ANNULLATA"
 
 
-def test_columns_of_fixed_length_hold_the_same_texts_without_their_blanks(shared_postgres):
-    schema = f"fissa{unique()}"
-    base = Database(DatabaseSettings(url=shared_postgres))
-    base.script(f"CREATE SCHEMA {schema}", f"SET LOCAL search_path TO {schema}", SCHEMA.read_text().replace("varchar(", "char("))
+def office_with(postgres, theirs, instead):
+    """An office whose columns of one type are of another."""
+    schema = f"altra{unique()}"
+    base = Database(DatabaseSettings(url=postgres))
+    base.script(f"CREATE SCHEMA {schema}", f"SET LOCAL search_path TO {schema}", SCHEMA.read_text().replace(theirs, instead))
     base.close()
-    url = f"{shared_postgres}?options=-csearch_path%3D{schema}"
-    office = Edilizia("edilizia", Edilizia.Settings(url=url, comune=f"T{unique()}"))
+    return Edilizia("edilizia", Edilizia.Settings(url=f"{postgres}?options=-csearch_path%3D{schema}", comune=f"T{unique()}"))
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_columns_of_moments_say_the_same_days(shared_postgres, kind):
+    """A payment that came again under another key was one of another day, and a practice with an hour in it could not be read."""
+    office = office_with(shared_postgres, " date", f" {kind}")
+    answer, _ = call(office, "apri-pratica", fresh(RICHIESTA))
+    paid = payment(answer.pratica)
+    first, again = (call(office, "registra-pagamento", paid)[0] for _ in range(2))
+    assert first == again
+    at_ten = Database(office.settings)
+    execute(
+        at_ten, """UPDATE movimenti SET "DATA" = "DATA" + CAST('10 hours' AS interval) WHERE "IDCOMUNE" = :c""", c=office.settings.comune
+    )
+    at_ten.close()
+    read, _ = call(office, "leggi-pratica", {"pratica": answer.pratica})
+    office.close()
+    assert (read.protocollo.data.isoformat(), read.oneri[0].data.isoformat()) == (RICHIESTA["protocollo"]["data"], paid["data"])
+
+
+def test_columns_of_fixed_length_hold_the_same_texts_without_their_blanks(shared_postgres):
+    office = office_with(shared_postgres, "varchar(", "char(")
     request, key = fresh(RICHIESTA), a_key()
     answer, _ = call(office, "apri-pratica", request, key=key)
     assert call(office, "apri-pratica", request, key=key)[0] == answer
