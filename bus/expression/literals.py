@@ -82,6 +82,11 @@ _THOUSANDS = re.compile(r"""\"[^\"]*\"|'[^']*'|(?<![\w.])([1-9]\d{0,2}\.000)(?![
 _DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}\s*")
 
 
+def unmoved(what: str, date: str, by: str) -> tuple[str, str]:
+    """(sentence, hint) for a duration that is joined to ``what``; ``date`` is how the date of that is written."""
+    return f"+ joins texts, and does not move {what} by {by}", f'write date_add({date}, "{by}")'
+
+
 def is_bare_date(expression: Expression) -> bool:
     """Whether it is a date without quotes, which subtracts numbers."""
     return expression.in_cel and _DATE.fullmatch(expression.text) is not None
@@ -93,7 +98,7 @@ def misfit(function: str, operand: int, value: str | int) -> tuple[str, str] | N
     if function in _FROM_ZERO and operand and isinstance(value, int) and value < 0:
         return "places count from 0, and there is none before it", "the last one is [size(x) - 1]" if function == "_[_]" else ""
     if function == TO_A_DATE and isinstance(value, str) and DAYS.fullmatch(value):
-        return f"+ joins texts, and does not move a date by {value}", f'write date_add(…, "{value}")'
+        return unmoved("a date", "…", value)
     tried = _TRIED.get((function, operand))
     if tried is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from bus import calendar
 from bus.expression import Lookup
-from bus.expression.literals import DAYS, misfit, misfits
+from bus.expression.literals import DAYS, misfit, misfits, unmoved
 from bus.expression.overloads import field_of, of_two_kinds
 from bus.expression.reading import OF_DATES, RECKONING, as_written
 from bus.expression.typing import ANYTHING
@@ -284,7 +284,7 @@ class Paths:
                 hint = f"where {path} is there, it is {WORDS[holds]}"
             elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
                 day = path if schema["format"] == "date" else f"date_of({path})"
-                sentence, hint = f"+ joins texts, and does not move {path} by {by}", f'write date_add({day}, "{by}")'
+                sentence, hint = unmoved(path, day, by)
             elif one.beside == "double_value" and one.function in RECKONING and type_of(schema) == "integer":
                 sentence, hint = of_two_kinds(one.function, path)  # also of what `set` made, whose types CEL is not told
             else:
