@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bus.witness.settings import Settings
 
 app = family("Witness logs: remember the last checkpoint of each, demand that the next one only adds to it, cosign it.")
-Config = Annotated[Path, typer.Option("--config", envvar="SNODO_WITNESS_CONFIG", help="The settings of the witness.")]
+Config = Annotated[Path, typer.Option("--config", envvar="SNODO_WITNESS_CONFIG", readable=False, help="The settings of the witness.")]
 CONFIG = Path("witness.yaml")
 
 

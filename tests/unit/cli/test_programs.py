@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from bus import source
 from bus.cli import demo, main, watch
 from bus.client import Client, ClientError
 from bus.errors import ConfigError, counted
@@ -180,6 +181,21 @@ def test_wrong_usage_is_one_object(bus):
 def test_settings_that_are_not_there_are_one_object(bus, tmp_path):
     code, error = failed(bus("validate", "--json", "--config", tmp_path / "no.yaml"))
     assert (code, error["code"]) == (2, "config.unreadable")
+
+
+@pytest.mark.parametrize(("command", "code"), [("validate", "config.unreadable"), ("witness show", "cli.file")])
+def test_settings_that_are_not_ours_to_read_are_no_wrong_usage(bus, tmp_path, monkeypatch, command, code):
+    path = tmp_path / "config.yaml"
+    path.write_text("organization: {name: Comune}\n")
+
+    def closed(place):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr("os.access", lambda place, mode: str(place) != str(path))  # root may read everything
+    monkeypatch.setattr(source, "read_file", closed)
+    exit_code, error = failed(bus(*command.split(), "--json", "--config", path))
+    assert (exit_code, error["code"]) == (2, code)
+    assert "Permission denied" in error["detail"]
 
 
 def test_settings_that_are_looked_for_here_say_where_that_is(bus, tmp_path, monkeypatch):
