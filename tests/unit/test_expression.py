@@ -82,7 +82,7 @@ def test_an_expression_gives_plain_json(text: str, expected: object) -> None:
         ("body.figli.startsWith('x')", "`.startsWith(…)` cannot be applied to list", ""),
         ("soggetto.nome", "soggetto has no value", ""),
         ("soggetto.nome + ''", "soggetto has no value", ""),
-        ("body.quota + 1", "`+` cannot be applied to (double, int)", "double(...)"),
+        ("body.quota + 1", "`+` cannot be applied to a whole number and a number with decimals", "double(...)"),
         ("body.figli[5]", "item 5", ""),
         ("body.figli ? 1 : 2", "the condition is something else, not true or false", "compare"),
         ("body.figli.filter(f, f)", "the condition is something else, not true or false", "compare"),

@@ -155,7 +155,7 @@ def test_an_answer_that_says_no_is_one_object(bus, reach, tmp_path):
 def test_a_name_with_odd_characters_is_one_that_there_is_not(bus, reach, command, name):
     code, _, err = bus(*command.split(), name, *reach, "--json")
     told = json.loads(err)
-    assert (code, told["status"], told["code"] != "input.not-found") == (1, 404, True), "the name was one part of the address"
+    assert (code, told["status"], told["code"] != "input.not-found") == (2, 404, True), "the name was one part of the address"
 
 
 @pytest.mark.parametrize("command", ["dead show", "runs list --state", "services show", "case show", "message", "tail --once --case"])
