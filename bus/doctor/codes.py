@@ -80,7 +80,8 @@ CODES: dict[str, Code] = {
         "The database's version: PostgreSQL 15, SQLite 3.35, or later.", "an older one lacks what the bus is built on", "upgrade it"
     ),
     "doctor.store-settings": Code(
-        "Settings of the database that decide whether a commit survives a power cut; a warning without TLS to another machine.",
+        "Settings of the database that decide whether a commit survives a power cut, and whether its triggers work; a warning without TLS "
+        "to another machine.",
         "it can lose what was accepted, and the bus refuses to start; or others can read it on its way",
         "PostgreSQL: as docs/sysadmin/production.md says, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),

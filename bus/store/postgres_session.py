@@ -279,14 +279,18 @@ SAFE = {
     "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
     # What could not be written is written again, as if it were still there; a damaged page is taken for an empty one, or for a sound one.
     "data_sync_retry": "off", "zero_damaged_pages": "off", "ignore_checksum_failure": "off",
+    "session_replication_role": "origin",  # else no trigger works, and those are ours that let nobody change a record
 }  # fmt: skip
-"""Settings of the server under which what was accepted is kept."""
+"""Settings of the server under which what was accepted is kept, as it was written."""
+_UNSAFE = {("off", "on"), ("on", "off"), ("replica", "origin")}
+"""What a setting is, and what it must be."""
 FACTS = """
 SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
   current_setting('data_sync_retry') AS data_sync_retry, current_setting('zero_damaged_pages') AS zero_damaged_pages,
   current_setting('ignore_checksum_failure') AS ignore_checksum_failure,
+  current_setting('session_replication_role') AS session_replication_role,
   (SELECT jsonb_object_agg(name, jsonb_build_array(source, sourcefile)) FROM pg_settings
    WHERE sourcefile IS NOT NULL OR source = 'command line') AS sources,
   (SELECT jsonb_object_agg(name, said) FROM (
@@ -393,9 +397,9 @@ def refuse_without_rights(session: Session) -> None:
 
 def refuse_unsafe(name: str, value: str, undoing: str = "") -> None:
     """Raises `StoreError` where a setting is as it must not be (`SAFE`); ``undoing``: how to take it back, if that is known."""
-    if (value, SAFE[name]) in (("off", "on"), ("on", "off")):
+    if (value, SAFE[name]) in _UNSAFE:
         raise StoreError(
-            f"the server runs with {name}={value}, which can lose what was accepted", code="store.unsafe",
+            f"the server runs with {name}={value}, which can lose or change what was accepted", code="store.unsafe",
             hint=undoing
             or f"set {name} = {SAFE[name]} in postgresql.conf, or ALTER SYSTEM RESET {name} where that said it; {_heeded(name)}",
         )  # fmt: skip

@@ -30,10 +30,11 @@ from tests.servers import PostgreSQL
         ("data_sync_retry", "take data_sync_retry from the command line"),
         ("zero_damaged_pages", "take zero_damaged_pages from the command line"),
         ("ignore_checksum_failure", "take ignore_checksum_failure from the command line"),
+        ("session_replication_role", "take session_replication_role from the command line"),  # no trigger keeps records from being changed
     ],
 )
 def test_a_server_that_could_lose_commits_is_refused_with_the_remedy(setting: str, remedy: str) -> None:
-    unsafe = {"on": "off", "off": "on"}[SAFE[setting]]
+    unsafe = {"on": "off", "off": "on", "origin": "replica"}[SAFE[setting]]
     with PostgreSQL({setting: unsafe}) as server, pytest.raises(StoreError, match=rf"{setting}={unsafe}.*{remedy}"):
         PostgresStore(server.new_database())
 

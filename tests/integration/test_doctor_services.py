@@ -150,6 +150,11 @@ def test_a_database_that_writes_dates_in_the_italian_way_is_looked_at_as_any_oth
             "store.unsafe",
             "zero_damaged_pages=on",
         ),  # to save another table, and forgotten
+        (
+            "ALTER DATABASE ours SET session_replication_role = replica",
+            "store.unsafe",
+            "session_replication_role=replica",
+        ),  # to load a dump, and forgotten
         ("ALTER DATABASE ours SET search_path = nessuno", "store.schema", "no schema of this database is ours"),
         ("ALTER TABLE payloads SET UNLOGGED", "store.unsafe", "UNLOGGED: payloads"),  # to restore faster, and forgotten
     ],
@@ -318,6 +323,7 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "data_sync_retry": "off",
         "zero_damaged_pages": "off",
         "ignore_checksum_failure": "off",
+        "session_replication_role": "origin",
         "sources": {"fsync": ["command line", None]},
         "altered": None,
         "closed": None,
