@@ -29,6 +29,8 @@ LOOK = 1.0
 SILENT = dt.timedelta(seconds=3 * EVERY)
 """A process of which nothing was heard for so long does not count as one that works."""
 FORGOTTEN = dt.timedelta(days=1)
+LAST = 5.0
+"""Seconds that the good-bye waits for a look that is under way: it asks the disk of the attachments, too, which may hang."""
 
 
 def facts_of(identity: str, role: str, rules: str, started: dt.datetime) -> dict[str, str | int]:
@@ -77,7 +79,7 @@ class Presence:
         """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
         if self._thread.is_alive():  # in the midst of a look it could say after the good-bye that it is here
-            self._thread.join(SILENT.total_seconds())
+            self._thread.join(LAST)
         self._store.write(lambda tx: _leave(tx, self._id)).result()
         self._drop([self._id])
 

@@ -20,9 +20,10 @@ from bus.engine import lifeline
 from bus.engine.identity import gone, new_identity
 from bus.engine.leases import Leases
 from bus.engine.lifeline import FOLDER, Lifelines
-from bus.engine.presence import Presence, gates
+from bus.engine.presence import LAST, Presence, gates
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
+from bus.worker import LEAVING
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids
 
 LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"
@@ -211,6 +212,28 @@ def test_who_has_said_good_bye_does_not_say_that_it_is_here(store: SqliteStore, 
     here._thread.join(60)
     with store.read() as tx:
         assert tx.all("processes_seen") == []
+
+
+def test_a_look_that_hangs_keeps_nobody_from_saying_good_bye(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a disk that hangs it outlasted the time that a process has to end: it ended without a word."""
+    assert LAST < LEAVING
+    monkeypatch.setattr("bus.engine.presence.LOOK", 0.01)
+    monkeypatch.setattr("bus.engine.presence.LAST", 0.01)
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> dict[str, object]:
+        looks.set()
+        goes_on.wait()
+        return {}
+
+    here = Presence(store, FixedClock(NOW), new_identity(), "worker", "d", gates=hang)
+    here.begin()
+    assert looks.wait(60)
+    here.end()
+    with store.read() as tx:
+        assert tx.all("processes_seen") == []
+    goes_on.set()
+    here._thread.join(60)
 
 
 def test_a_store_that_is_closed_or_away_is_told_once(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
