@@ -15,7 +15,7 @@ from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.names import holder
 from bus.engine.projection import Entry, entry, write, write_apart
-from bus.errors import UNOPENED, UNREADABLE, Conflict, Forbidden, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Forbidden, Invalid, NotFound
 from bus.log import log, requests
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, new_id, parsed
@@ -267,21 +267,22 @@ def _latest(times: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> list[int]:
-    """A file that stays is told anew, without the name that the erased upload may have given it; returns the keys of the old word."""
-    keys, rows = list[int](), tx.all("attachments_of_file", file=file)
+    """A file that stays is told anew, without the name that the erased upload may have given it; returns the keys of the old word.
+
+    A word that nobody can open now is not told anew. Its key is among them: a backup may bring the name back.
+    """
+    rows = tx.all("attachments_of_file", file=file)
     numbers = log.keys_of(tx, (row["payload"] for row in rows))
     for row in rows:
         try:
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
-        except UNREADABLE:
+        except UNOPENED:
             continue
         data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
         if own is not None:
             data["key"] = own
         write_apart(tx, Record(new_id(), "attached", clock.now(), actor=actor, data=data), {"attachment": told})
-        if (number := numbers.get(row["payload"])) is not None:
-            keys.append(number)
-    return keys
+    return [number for number in numbers.values() if number is not None]
 
 
 def _texts_of(tx: Tx, found: Reach) -> list[str]:

@@ -128,7 +128,7 @@ def _readable(values: Values, role: str) -> Any:
     """A payload's value; None when there is none, or nobody can open it any more."""
     try:
         return values.get(role)
-    except (Erased, KeyError):
+    except Erased:
         return None
 
 

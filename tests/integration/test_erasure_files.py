@@ -7,6 +7,8 @@ import datetime as dt
 import hashlib
 import io
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from bus.log import log, stream
 from bus.log.payload import key_number
 from bus.store.sqlite import SqliteConnection
 from tests.files import put
+from tests.integration.auditing import change
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins, uploaded
 from tests.small_bus import Caller, key_of, running, wait_reply
 
@@ -54,6 +57,23 @@ def test_a_file_of_two_persons_stays_with_the_second_and_forgets_the_name_that_t
         done = confirmed(server, asked(server, OTHER).json["id"])
         assert (done.status, done.json["files"]) == (200, 1)
         assert call("GET", f"/attachments/{file}").status == 404
+
+
+def test_a_person_is_erased_although_what_was_told_of_a_shared_file_is_damaged_and_a_backup_does_not_bring_its_name_back(tmp_path):
+    database = tmp_path / "var/snodo.db"
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        file = uploaded(server, "Quaranta.txt", b"una delibera che molti allegano")
+        greet(server, NAME, WHO, attachments=[file])
+        greet(server, "Mario", OTHER, attachments=[file])
+    with closing(sqlite3.connect(database)) as raw:
+        [(word, content)] = raw.execute("SELECT id, content FROM payloads WHERE id IN (SELECT payload FROM attachments)").fetchall()
+    change(database, "UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", word)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        done = confirmed(server, asked(server).json["id"])
+        assert (done.status, done.json["files"]) == (200, 0)
+    change(database, "UPDATE payloads SET content = ? WHERE id = ?", content, word)
+    with running(tmp_path, keys=two_sysadmins()) as server, server.app.store.read() as tx, pytest.raises(Erased):
+        log.payload(tx, word)
 
 
 RELEASES = """
