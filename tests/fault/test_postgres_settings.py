@@ -114,6 +114,19 @@ def test_a_database_whose_runs_would_go_on_before_those_that_are_there_is_refuse
     PostgresStore(postgresql_url).close()
 
 
+@pytest.mark.parametrize(("table", "column"), [("records", "seq"), ("runs", "turn")])
+def test_a_database_that_gives_a_session_many_numbers_at_once_is_refused(postgresql_url: str, table: str, column: str) -> None:
+    """What the second of two processes wrote was behind what the first wrote after it: sealed by nobody, or worked in the wrong order."""
+    PostgresStore(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET CACHE 20".encode())
+        with pytest.raises(StoreError, match=f"each session takes 20 numbers of {table} at once") as told:
+            PostgresStore(postgresql_url)
+        assert [one.sentence for one in survey.survey(postgresql_url).unsafe] == [told.value.sentence]
+        admin.execute(told.value.hint.partition("as the owner: ")[2].encode())
+    PostgresStore(postgresql_url).close()
+
+
 def test_a_session_that_a_pooler_lends_is_given_back_as_it_was(postgresql: PostgreSQL, postgresql_url: str) -> None:
     """Whoever had it next could not write, after `bus doctor`, and had plans without hash joins after a start."""
     with Pooler(postgresql.port) as pooler:

@@ -47,8 +47,8 @@ def _everything(kind: Literal["sqlite", "postgres"]) -> str:
 
 
 _SEQUENCE = """
-SELECT s.name, coalesce(has_sequence_privilege(s.name, 'SELECT'), false) AS readable
-FROM (SELECT pg_get_serial_sequence(%s, %s) AS name) s
+SELECT s.name, coalesce(has_sequence_privilege(s.name, 'SELECT'), false) AS readable, coalesce(q.seqcache, 1) AS at_once
+FROM (SELECT pg_get_serial_sequence(%s, %s) AS name) s LEFT JOIN pg_sequence q ON q.seqrelid = s.name::regclass
 """
 _LAST_RECORD = "SELECT coalesce(max(seq), 0) FROM records"
 # No index is in the order of acceptance alone. Ids are in that of time, so the last ones are about the last ones.
@@ -104,11 +104,15 @@ def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
 
 def numbering(session: psycopg.Connection[Any]) -> str:
     """Columns for `refuse_back`: the number of the next record, ``next``, and of the last, ``last``. Empty where our user may not know."""
-    return _going_on(session, "records", "seq", _LAST_RECORD)
+    return _going_on(_sequence(session, "records", "seq"), _LAST_RECORD)
 
 
-def _going_on(session: psycopg.Connection[Any], table: str, column: str, last: str) -> str:
+def _sequence(session: psycopg.Connection[Any], table: str, column: str) -> Mapping[str, Any]:
     [found] = session.execute(_SEQUENCE, [table, column]).fetchall()
+    return dict(found)
+
+
+def _going_on(found: Mapping[str, Any], last: str) -> str:
     return f"(SELECT last_value + is_called::int FROM {found['name']}) AS next, ({last}) AS last" if found["readable"] else ""
 
 
@@ -121,10 +125,15 @@ def refuse_back(row: Mapping[str, Any], what: str = "record") -> None:
 
 def refuse_rewound(session: psycopg.Connection[Any]) -> None:
     """`refuse_back`, of records: one would fail, or, in a gap among those that are sealed, never be sealed. And of runs, which would come
-    before those of their case. A logical replica, or a restore in part, has the rows and not where their numbers go on.
+    before those of their case. A logical replica, or a restore in part, has the rows and not where their numbers go on; and where each
+    session takes many numbers at once, those of one go on behind those of another.
     """
-    for what, columns in (("record", numbering(session)), ("run", _going_on(session, "runs", "turn", _LAST_RUN))):
-        if columns:
+    for what, table, column, last in (("record", "records", "seq", _LAST_RECORD), ("run", "runs", "turn", _LAST_RUN)):
+        found = _sequence(session, table, column)
+        if found["at_once"] > 1:
+            said = f"each session takes {found['at_once']:,} numbers of {table} at once: they would not be in the order of the commits"
+            raise StoreError(said, code="store.unsafe", hint=f"as the owner: ALTER TABLE {table} ALTER COLUMN {column} SET CACHE 1")
+        if columns := _going_on(found, last):
             refuse_back(session.execute(f"SELECT {columns}".encode()).fetchall()[0], what)
 
 
