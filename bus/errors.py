@@ -120,7 +120,7 @@ class NotFound(InputError):
 
 
 class Erased(InputError):
-    """The text was there, and the key that opens it was destroyed: nobody can read it any more."""
+    """The text was there, and it or the key that opens it was destroyed: nobody can read it any more."""
 
     default_code = "payload.erased"
     status = 410
