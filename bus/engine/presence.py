@@ -78,7 +78,7 @@ class Presence:
     def end(self) -> None:
         """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
-        if self._thread.is_alive():  # in the midst of a look it could say after the good-bye that it is here
+        if self._thread.is_alive():  # in the midst of a look it would meet a store that is closed
             self._thread.join(LAST)
         self._store.write(lambda tx: _leave(tx, self._id)).result()
         self._drop([self._id])
@@ -134,14 +134,18 @@ class Presence:
             tx.do("forget_gates")
             tx.do("see_process", seen=text_of(now), **self._facts)
 
-        self._store.write(work).result()
+        self._write(work)
 
     def _say_gates(self) -> None:
         """What has changed since the last time."""
         said = canonical(self._gates())
         if said != self._said:
-            self._store.write(lambda tx: tx.do("say_gates", id=self._id, value=said.decode())).result()
+            self._write(lambda tx: tx.do("say_gates", id=self._id, value=said.decode()))
             self._said = said
+
+    def _write(self, work: Callable[[Tx], None]) -> None:
+        """Say something of this process, unless it has said good-bye by then."""
+        self._store.write(lambda tx: None if self._over.is_set() else work(tx)).result()
 
 
 def _release(tx: Tx, lost: list[str]) -> None:

@@ -215,16 +215,17 @@ def test_who_has_said_good_bye_does_not_say_that_it_is_here(store: SqliteStore, 
 
 
 def test_a_look_that_hangs_keeps_nobody_from_saying_good_bye(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a disk that hangs it outlasted the time that a process has to end: it ended without a word."""
+    """At a disk that hangs it outlasted the time that a process has to end: it ended without a word. What it meant to say is not said."""
     assert LAST < LEAVING
     monkeypatch.setattr("bus.engine.presence.LOOK", 0.01)
+    monkeypatch.setattr("bus.engine.presence.EVERY", 0.01)
     monkeypatch.setattr("bus.engine.presence.LAST", 0.01)
     looks, goes_on = threading.Event(), threading.Event()
 
     def hang() -> dict[str, object]:
         looks.set()
         goes_on.wait()
-        return {}
+        return {"sistema": {}}
 
     here = Presence(store, FixedClock(NOW), new_identity(), "worker", "d", gates=hang)
     here.begin()
@@ -234,6 +235,8 @@ def test_a_look_that_hangs_keeps_nobody_from_saying_good_bye(store: SqliteStore,
         assert tx.all("processes_seen") == []
     goes_on.set()
     here._thread.join(60)
+    with store.read() as tx:
+        assert (tx.all("processes_seen"), gates(tx, NOW)) == ([], [])
 
 
 def test_a_store_that_is_closed_or_away_is_told_once(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
