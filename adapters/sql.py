@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -75,7 +75,8 @@ class Sql(Configured):
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SqlOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
-        fields = {"call_key": ctx.key, **{name: self._bound(value) for name, value in request.model_dump(mode="json").items()}}
+        said, shapes = request.model_dump(mode="json"), asked.request.get("properties", {})
+        fields = {"call_key": ctx.key, **{name: self._bound(value, shapes[name]) for name, value in said.items()}}
         with self._database.transaction(ctx, operation_name, read=asked.effect == "read") as transaction:
             *before, last = asked.statements
             for statement in before:
@@ -83,10 +84,12 @@ class Sql(Configured):
             found = transaction.rows(operation_name, last, fields)
             return _answer_of(declared, asked, found)
 
-    def _bound(self, value: Any) -> Any:
-        """A field as the driver takes it: it has nothing for objects, and SQLite nothing for lists."""
-        lists = isinstance(value, list) and (self._database.is_sqlite or any(isinstance(one, dict) for one in value))
-        return canonical(value).decode() if lists or isinstance(value, dict) else value
+    def _bound(self, value: Any, shape: Mapping[str, Any]) -> Any:
+        """A field as the driver takes it: it has nothing for objects, and SQLite nothing for lists. An empty one is what its shape says."""
+        if isinstance(value, list):
+            objects = "object" in shape.get("items", {}).get("type", ()) or any(isinstance(one, dict) for one in value)
+            return canonical(value).decode() if objects or self._database.is_sqlite else value
+        return canonical(value).decode() if isinstance(value, dict) else value
 
 
 def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -> BaseModel:

@@ -260,8 +260,10 @@ def test_an_object_or_a_list_of_them_reaches_a_statement_as_json(url):
     }  # fmt: skip
     streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"una": one}}))
     answer, _ = call(streets, "una", {"una": {"via": "Pò"}, "altra": {"n": [1]}, "molte": [{"via": "Roma"}]})
+    none, _ = call(streets, "una", {"una": {"via": "Pò"}, "altra": {}, "molte": []})
     streets.close()
     assert answer.model_dump() == {"una": '{"via":"Pò"}', "altra": '{"n":[1]}', "molte": '[{"via":"Roma"}]'}
+    assert (none.altra, none.molte) == ("{}", "[]")
 
 
 def test_a_list_reaches_a_statement_as_its_database_takes_lists(url):
