@@ -234,7 +234,7 @@ class Anagrafe(Adapter):
             raise _unknown()
         home = {name.partition(".")[2]: str(said.pop(name) or "") for name in _PERSON if name.startswith("residenza.")}
         death, marks = said["deceduto"], self._dialect.deceduto
-        gone = _as_written(death) in marks if marks else death not in (None, False) and not is_no_date(death)
+        gone = _as_written(death) in marks if marks else _says_so(death)
         try:
             born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else ""
         except (ValueError, OverflowError):
@@ -276,6 +276,11 @@ def _raise_in_band(question: Question, values: Mapping[str, Any]) -> None:
             continue
         code = _as_written(dig(error, question.codice))
         raise Refused(str(dig(error, question.testo) or code), outside_code=question.codici.get(code, code), evidence={"codice": code})
+
+
+def _says_so(death: Any) -> bool:
+    """Whether a mark or a date means that somebody has died: any does, but for false, 0 and a date that is none."""
+    return death is not None and str(death).lower() not in ("false", "0") and not is_no_date(death)
 
 
 def _as_written(value: Any) -> str:

@@ -21,7 +21,7 @@ from bus.clock import ROME
 _AS_TODAY = 1996
 """Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes earlier midnights an hour early."""
 _NO_DATE = re.compile(r"(?:0000.00.00|00.00.0000|00000000|0001.01.01|01.01.0001)(?:[T ][0:.]+)?")
-_ZEROS = re.compile(r"(?<![0-9])00(?![0-9])")
+_PARTS = re.compile("%(.)")
 
 
 class Question(Contract):
@@ -172,9 +172,16 @@ def day_of(value: Any, written: str) -> str:
     try:
         return dt.datetime.strptime(str(value), written).date().isoformat()  # noqa: DTZ007 - only the day is kept
     except ValueError:
-        if _ZEROS.search(str(value)):
+        if _is_half_known(str(value), written):
             return ""
         raise
+
+
+def _is_half_known(text: str, written: str) -> bool:
+    """Whether a date that is written so has zeros for its day or its month."""
+    shape = _PARTS.sub(lambda part: "([0-9]{2})" if part[1] in "dm" else r"[0-9]+", re.escape(written))
+    found = re.fullmatch(shape, text)
+    return found is not None and "00" in found.groups()
 
 
 def is_no_date(value: Any) -> bool:

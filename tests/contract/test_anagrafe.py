@@ -274,15 +274,22 @@ def test_a_day_of_birth_that_nobody_knows_is_that_of_the_codice_fiscale(monkeypa
     assert call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})[0].data_nascita == "1945-09-09"
 
 
-def test_a_day_of_birth_in_another_form_than_the_settings_say_is_told(monkeypatch):
-    adapter = vendor({"DataNascita": "1945-09-09"}, monkeypatch)
+def test_zeros_are_known_as_a_day_or_a_month_however_dates_are_written(monkeypatch):
+    adapter = vendor({"DataNascita": "19450000 00:00"}, monkeypatch, formato_data="%Y%m%d %H:%M")
+    assert call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})[0].data_nascita == "1945-09-09"
+
+
+@pytest.mark.parametrize("said", ["1945-09-09", "09/09/1945 00:00:00", "1945-00-09"])
+def test_a_day_of_birth_in_another_form_than_the_settings_say_is_told(monkeypatch, said):
+    """A midnight is no day that nobody knows."""
+    adapter = vendor({"DataNascita": said}, monkeypatch)
     assert "is not written as the settings say" in attempt(adapter, "cerca-soggetto", {"codice_fiscale": DEAD}).error.sentence
 
 
 @pytest.mark.parametrize(
     ("said", "dead"),
     [
-        (None, False), (False, False), (True, True), (dt.datetime(1, 1, 1), False), ("0001-01-01T00:00:00", False), ("00/00/0000", False), ("0000-00-00 00:00:00", False),
+        (None, False), (False, False), ("false", False), (0, False), ("0", False), (True, True), (1, True), (dt.datetime(1, 1, 1), False), ("0001-01-01T00:00:00", False), ("00/00/0000", False), ("0000-00-00 00:00:00", False),
         (dt.datetime(2020, 1, 1), True), ("00/00/2020", True), ("31/12/2020", True),
     ],
 )  # fmt: skip
