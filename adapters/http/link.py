@@ -76,7 +76,7 @@ class Link:
                 never_block(connection.sock)
             send(connection.sock, request)
             reading = Reading(connection.sock, limit)
-            reply = _unless_shut_out(lambda: passed_on(reading.reply(method)))
+            reply = _unless_shut_out(lambda: passed_on(reading.reply(method), plain=scheme == "http"))
             if forwards is not None and reply.status == 407:  # only a proxy says so, and has passed nothing on (RFC 9110 §15.5.8)
                 current().left = False
                 raise forwards.refusal(407)

@@ -56,14 +56,17 @@ class NotLetIn(NotPassedOn):
     """Nor will it, without a certificate of ours that it takes."""
 
 
-def passed_on(reply: Reply) -> Reply:
-    """The reply; raises `NotPassedOn` for one that is none of the system, since a web server before it has kept the request."""
+def passed_on(reply: Reply, *, plain: bool) -> Reply:
+    """The reply; raises `NotPassedOn` for one that is none of the system, since a web server before it has kept the request.
+
+    ``plain``: we asked over http; over https a system may tell so of another one, which it asks itself.
+    """
     if reply.status != 400:
         return reply
     why = next((why for page, why in _NGINX.items() if page in reply.body), "")
     if why:
         raise NotLetIn(why)
-    if any(page in reply.body for page in _ONLY_TLS):
+    if plain and any(page in reply.body for page in _ONLY_TLS):
         raise NotPassedOn("its web server speaks https alone, and the address in the settings says http")
     return reply
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.anagrafe.adapter import Anagrafe
 from adapters.http.client import RestClient, RestSettings
+from adapters.http.message import Reply
+from adapters.http.outcome import NotPassedOn, passed_on
 from adapters.notifiche.adapter import Notifiche
 from adapters.pagopa.inbound import CONTRATTO as PAGOPA
 from adapters.protocollo.adapter import Protocollo
@@ -260,6 +262,15 @@ def test_a_server_that_speaks_https_alone_leaves_no_doubt(page):
     assert (told.value.locked_out, told.value.cause, ctx.exchanges) == (False, why, [])
     with peer(gate(page)) as port, pytest.raises(Unreachable, match=why):
         SoapClient(PAGOPA, f"http://127.0.0.1:{port}/x").call("paVerifyPaymentNotice", VERIFY, ctx)
+
+
+def test_a_system_that_tells_so_of_another_has_had_the_request():
+    """Over https the page is not about how we asked: what the system did before it asked another one nobody knows."""
+    page = b"<title>400 The plain HTTP request was sent to HTTPS port</title>"
+    reply = Reply(400, {}, page)
+    assert passed_on(reply, plain=False) is reply
+    with pytest.raises(NotPassedOn):
+        passed_on(reply, plain=True)
 
 
 def test_another_page_of_nginx_is_what_it_was():
