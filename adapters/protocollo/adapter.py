@@ -9,7 +9,7 @@ protocollazione: an error number    `Refused`: the register said no, no number w
 any step: token expired             said by an error number, so no number was given: log in once more and do all three again; `Unreachable`
                                     when the new token is refused too, as where another process logs in with the same user meanwhile
 any step: a fault, or a 401 or 403  as here for its step; it may be about the token, so the next try logs in anew
-protocollazione: turned away unread `Unreachable` (`adapters.soap.client.NOT_TAKEN`)
+protocollazione: turned away unread `Unreachable` (`adapters.soap.client.TURNED_AWAY`)
 protocollazione: anything else      `InDoubt`: a number may have been given. Never repeated before the probe has looked for it
 =================================== =========================================================================================
 """

@@ -9,7 +9,7 @@ Cheap to import: zeep, lxml and requests come at the first call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BAD_REQUEST = "RICHIESTA_NON_VALIDA"
 """`Refused.outside_code` when our own request does not fit the contract: nothing left."""
-NOT_TAKEN = frozenset({401, 404, 405, 411, 413, 414, 415, 429, 431})
+TURNED_AWAY = frozenset({401, 404, 405, 411, 413, 414, 415, 429, 431})
 """Statuses by which a web server turns a request away unread, where no envelope comes with them: who it is from, its address, its size, or
 how many there are. Not 403, 500 or 503, which some write when the work is done.
 """
@@ -51,9 +51,9 @@ class _Asked:
     effect: Effect
     refusals: Mapping[str, str]
 
-    def failed(self, why: str, **detail: Any) -> OutsideError:
-        """For raising: there is no answer. ``detail``: see `OutsideError`."""
-        return no_answer(self.effect, f"{self.operation.name}: {why}", **detail)
+    def failed(self, why: str, *, unread: bool = False, **detail: Any) -> OutsideError:
+        """For raising: there is no answer; where the request is ``unread``, it had no effect either. ``detail``: see `OutsideError`."""
+        return no_answer("read" if unread else self.effect, f"{self.operation.name}: {why}", **detail)
 
     def refuse(self, why: str, *codes: str, locked_out: bool) -> None:
         """Raises `Refused` with the first of these codes that is a refusal."""
@@ -182,9 +182,8 @@ class SoapClient:
             coded = f" coded in {coding[:100]}, which nobody asked for" if why and coding else ""
             answered = not (wrong or is_page(reply.headers))
             sentence = f"status {reply.status} and no SOAP reply{coded}{why}"
-            if reply.status in NOT_TAKEN:
-                asked = replace(asked, effect="read")
-            raise asked.failed(sentence, outside_code=wrong, answered=answered, locked_out=kept_out) from None
+            unread = reply.status in TURNED_AWAY
+            raise asked.failed(sentence, unread=unread, outside_code=wrong, answered=answered, locked_out=kept_out) from None
         fault = fault_in(opened)
         if fault is not None:
             codes = (fault.subcode, fault.code, fault.detail)
