@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from bus.expression.typing import resolved
-from bus.expression.unions import CONDITIONS, SOMETIMES
+from bus.expression.unions import CONDITIONS, SOMETIMES, shapes_within
 from bus.message import JsonValue
 
 CODES = "x-codes"
@@ -130,6 +130,8 @@ def decided(condition: Mapping[str, Any], there: Collection[str], literals: Mapp
     """The side of a condition that counts for an object with these fields; {} where this cannot be said of its ``literals`` alone."""
     asked = condition["if"]
     if not isinstance(asked, dict) or not asked.keys() <= {"properties", "required", "type"}:
+        return {}
+    if any("$ref" in one for one in shapes_within(asked)):  # it leads out of the condition
         return {}
     if any(name in there and name not in literals for name in asked.get("properties", ())):
         return {}
