@@ -270,8 +270,8 @@ class _Walker:
         if kind_of(node) == "ident" and self._is_type(node) and node.ident.name not in bound:  # `string`, which is no name of the scope
             return True
         tested = kind_of(node) == "select" and node.select.test_only
-        free = not tested and not self.behind
-        needed = free and not self.perhaps and node.id not in self.optional
+        free = not self.behind
+        needed = free and not tested and not self.perhaps and node.id not in self.optional
         if path:
             bare, kept, same = (node.id in ids for ids in (self.bare, self.kept, self.same))
             self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, same, free))

@@ -44,10 +44,10 @@ class Nulls:
         return after.having({name: replace(after.names[name], null="") for name in told}) if after is not None and told else after
 
     def _tell(self, conditions: Iterable[Used], name: str) -> bool:
-        """Whether one of some conditions may tell whether a name is null: who asks for a field of it has read it."""
+        """Whether one of some conditions may tell whether a name is null: who asks for a field of it, also with has, has read it."""
         made = {"case", *self._made_of(name)}
         read = (reference for one in conditions for reference in one.reads.references)
-        return any(one.path[0] in made and (one.path[0] != name or len(one.path) == 1 or one.tested) for one in read)
+        return any(one.path[0] in made and (one.path[0] != name or len(one.path) == 1) for one in read)
 
     def _alike(self, name: str, place: Pointer) -> bool:
         """Whether conditions that lead to a place ask about what those asked about that lead to a step which gives the name."""
