@@ -557,6 +557,4 @@ def _refuses_null(used: Used, name: str) -> bool:
 
 def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
     """Whether a mapping reads fields of a name as if they were surely there."""
-    if any(path[0] == name for path in asked_in(mapping.used)):
-        return False
-    return any(_needs_fields(one, name) for one in mapping.used)
+    return (name,) not in asked_in(mapping.used) and any(_needs_fields(one, name) for one in mapping.used)
