@@ -44,7 +44,9 @@ class Dialect(Contract):
     contratto: str = Field(default="", description="WSDL beside this file; empty when the settings must name it")
     porta: str = Field(default="", description="port of the WSDL; empty takes the first")
     formato_data: str = Field(default="%Y-%m-%d", description="how dates are written where the contract types them as text")
-    deceduto: tuple[str, ...] = Field(default=(), description="texts that mean deceased; empty: any value does")
+    deceduto: tuple[str, ...] = Field(
+        default=(), description="texts that mean deceased; empty: any value but false, 0 and a date that is none"
+    )
     cerca: Question = Field(description="looks for a person")
     certificato: Question | None = Field(default=None, description="issues one; none: this registry issues no certificates")
 
