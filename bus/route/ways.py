@@ -223,8 +223,8 @@ def _sides(schema: Schema, compared: Sequence[Compared]) -> list[Any] | None:
         return None
     points = sorted({*told, *(schema[word] for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if word in schema)})
     near = {*points, *(one + step for one in points for step in (-1, 1)), *((a + b) / 2 for a, b in itertools.pairwise(points))}
-    whole = (int(one) for one in near if one == int(one))
-    return [one for one in sorted(whole if kind == "integer" else near) if _within(one, schema)]
+    whole = {side(one) for one in near for side in (math.floor, math.ceil)}
+    return [one for one in sorted(whole if kind == "integer" else near) if _within(one, schema)] or None
 
 
 def _within(number: float, schema: Mapping[str, Any]) -> bool:
