@@ -75,8 +75,8 @@ class Sql(Configured):
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SqlOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
-        said, shapes = request.model_dump(mode="json"), asked.request.get("properties", {})
-        fields = {"call_key": ctx.key, **{name: self._bound(value, shapes[name]) for name, value in said.items()}}
+        said, shapes = request.model_dump(mode="json", exclude_unset=True), asked.request.get("properties", {})
+        fields = {"call_key": ctx.key, **{name: self._bound(said.get(name), shape) for name, shape in shapes.items()}}
         with self._database.transaction(ctx, operation_name, read=asked.effect == "read") as transaction:
             *before, last = asked.statements
             for statement in before:

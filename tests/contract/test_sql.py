@@ -251,7 +251,7 @@ def asked_one(url, statement, fields, request_, effect="keyed", **answer):
 
 def test_an_object_or_a_list_of_them_reaches_a_statement_as_json(url):
     """The driver takes none, so that every call was refused; what comes out of a column of JSON could not go into one."""
-    thing = {"type": "object", "properties": {"via": {"type": "string"}}, "required": ["via"]}
+    thing = {"type": "object", "properties": {"via": {"type": "string"}, "cap": {"type": "string"}}, "required": ["via"]}
     fields = {"una": thing, "altra": {"type": "object"}, "molte": {"type": "array", "items": thing}}
     one = {
         "effect": "read", "statements": ["SELECT CAST(:una AS text) AS una, CAST(:altra AS text) AS altra, CAST(:molte AS text) AS molte"],
