@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bus.config import Role
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
-from bus.expression.unions import laid
+from bus.expression.unions import ALTERNATIVES, choices_of, laid
 from bus.jsontext import pointer
 from bus.mapping import protected as fields
 from bus.mapping.model import NAME
@@ -209,7 +209,7 @@ def _near(code: str, table: Table) -> str:
 
 def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> list[Fault]:
     """What a validator says of a body, in our words; a mandatory field that is misspelt is one fault, not two."""
-    errors = [nearer for one in errors for nearer in _of_the_nearest(one)]
+    errors = [nearer for one in errors for nearer in _of_the_nearest(one, shape)]
     missing = {(*one.instance_path, one.kind.property) for one in errors if one.kind.name == "required"}
     strange = [(tuple(one.instance_path), name) for one in errors if one.kind.name in _STRANGE for name in one.kind.unexpected[:_MOST]]
     meant = {(*place, name): _meant(name, place, body, shape, missing) for place, name in strange}
@@ -229,21 +229,32 @@ def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> li
     return found
 
 
-def _of_the_nearest(error: Any) -> Sequence[Any]:
-    """Of a value that is of no alternative what keeps it from the one that is surely meant: the only one but null, or the only one
-    whose codes it has. The error itself of others.
+def _of_the_nearest(error: Any, shape: dict[str, Any]) -> Sequence[Any]:
+    """Of a value that is of no alternative what keeps it from the one that is surely meant: the only one but null, or the only one that
+    neither its kind nor its codes rule out. The error itself of others.
     """
     sides = getattr(error.kind, "context", ()) if error.kind.name in ("oneOf", "anyOf") else ()
     meant = [side for side in sides if not any(one.kind.name == "type" and one.message.endswith('"null"') for one in side)]
-    if len(meant) != 1:
-        own = list(error.instance_path)
-        meant = [side for side in sides if not any(_is_of_another(one, own) for one in side)]
-    return [nearer for one in meant[0] for nearer in _of_the_nearest(one)] if len(meant) == 1 else [error]
+    if len(meant) > 1:
+        meant = _not_ruled_out(meant, tuple(error.instance_path), shape)
+    return [nearer for one in meant[0] for nearer in _of_the_nearest(one, shape)] if len(meant) == 1 else [error]
 
 
-def _is_of_another(error: Any, own: list[str | int]) -> bool:
-    """Whether an error of the value at a place tells that another alternative is meant: by a code, or by what the value is."""
-    return error.kind.name in ("const", "enum") or (error.kind.name == "type" and list(error.instance_path) == own)
+def _not_ruled_out(sides: Sequence[Any], own: Pointer, shape: dict[str, Any]) -> list[Any]:
+    """The alternatives of which the value at a place is, by its kind, and of which it has no code that is one of another alternative."""
+    forms = schema_at(shape, _as_path(own)).get(ALTERNATIVES, ())
+    forms = [{**form, "$defs": shape.get("$defs", {})} for form in forms] if len(forms) == len(sides) else []
+    codes = [{tuple(one.instance_path) for one in side if one.kind.name in ("const", "enum")} for side in sides]
+    others = [any(one.kind.name == "type" and tuple(one.instance_path) == own for one in side) for side in sides]
+    for form, wrong in zip(forms, codes, strict=False):  # a code that this alternative has, and takes, is one of its own
+        for number, these in enumerate(codes):
+            others[number] |= any(choices_of(schema_at(form, _as_path(place[len(own) :]))) for place in these - wrong)
+    return [side for side, other in zip(sides, others, strict=True) if not other]
+
+
+def _as_path(place: Pointer) -> list[str]:
+    """The path of a place, for `schema_at`."""
+    return ["[]" if isinstance(piece, int) else piece for piece in place]
 
 
 _SMALL, _MOST = 5_000, 100
@@ -257,7 +268,7 @@ def _meant(
     given: Any = body
     for piece in place:
         given = given[piece]
-    fields = schema_at(shape, ["[]" if isinstance(piece, int) else piece for piece in place]).get("properties", {})
+    fields = schema_at(shape, _as_path(place)).get("properties", {})
     free = fields.keys() - given.keys()
     return nearest(name, [one for one in free if (*place, one) in missing]) or nearest(name, free)
 

@@ -40,6 +40,7 @@ def test_faults_come_all_at_once_with_pointers_and_without_values() -> None:
         ({"chi": {"tipo": "PF", "cff": "X"}}, ("/chi/cff", "there is no field `cff` here")),
         ({"chi": {"tipo": "PF", "cf": "RSSMRA80"}}, ("/chi/cf", "the value is longer than 3 characters")),
         ({"chi": {"tipo": "PG"}}, ("/chi", "the field `nome` is missing")),
+        ({"chi": {"tipo": "PF", "cf": "RSS", "sesso": "X"}}, ("/chi/sesso", 'the value is not one of "F" or "M"')),
         ({"anno": "2026"}, ("/anno", 'the value is not of type "integer"')),
     ],
 )
@@ -47,6 +48,7 @@ def test_a_value_of_no_alternative_is_told_what_keeps_it_from_the_one_that_is_me
     person = {"tipo": {"const": "PF"}, "cf": {"type": "string", "maxLength": 3}}
     firm = {"tipo": {"const": "PG"}, "nome": {"type": "string"}}
     forms = [{"type": "object", "additionalProperties": False, "required": [*one], "properties": one} for one in (person, firm)]
+    person["sesso"] = {"enum": ["F", "M"]}
     year = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
     kind, _ = compiled(schema={"type": "object", "properties": {"chi": {"oneOf": forms}, "anno": year}})
     assert kind is not None
@@ -55,10 +57,17 @@ def test_a_value_of_no_alternative_is_told_what_keeps_it_from_the_one_that_is_me
     assert fault.sentence.startswith(told[1])
 
 
-def test_what_nobody_can_say_of_alternatives_is_not_guessed() -> None:
-    kind, _ = compiled(schema={"type": "object", "properties": {"chi": {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}}})
+@pytest.mark.parametrize("body", [{}, {"a": "X"}, {"tipo": "ALTRO"}])
+def test_what_nobody_can_say_of_alternatives_is_not_guessed(body: JsonValue) -> None:
+    """A code that is wrong in one alternative does not mean the other, which has no codes."""
+    forms = [
+        {"type": "object", "required": ["a"], "properties": {"a": {"enum": ["F", "M"]}, "tipo": {"const": "PF"}}},
+        {"type": "object", "required": ["b"], "properties": {"b": {"type": "string"}, "tipo": {"const": "PG"}}},
+    ]
+    kind, _ = compiled(schema={"type": "object", "properties": {"chi": {"oneOf": forms}}})
     assert kind is not None
-    assert ["/chi"] == [one.pointer for one in kind.validate({"chi": {}})]
+    [fault] = kind.validate({"chi": body})
+    assert ("/chi", True) == (fault.pointer, "not valid under any" in fault.sentence)
 
 
 def test_a_misspelt_field_is_one_fault_that_says_which_was_meant() -> None:
