@@ -223,7 +223,7 @@ def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> li
                 sentence = f"there is no field `{name}` here" + (f": did you mean {near}?" if near else "")
                 found.append(Fault(pointer((*place, name)), sentence, strange=True))
         elif error.kind.name != "required":
-            found.append(Fault(pointer(place), str(error.message)))
+            found.append(Fault(pointer(place), _WORDS.get(error.kind.name, str(error.message))))
         elif (*place, error.kind.property) in missing:
             found.append(Fault(pointer(place), f"the field `{error.kind.property}` is missing"))
     return found
@@ -257,6 +257,12 @@ def _as_path(place: Pointer) -> list[str]:
     return ["[]" if isinstance(piece, int) else piece for piece in place]
 
 
+_WORDS = {
+    "oneOf": "the value is not of exactly one of the alternatives", "anyOf": "the value is of none of the alternatives",
+    "not": "the value is one that may not be here", "falseSchema": "there may be nothing here",
+    "contains": "none of the items is one that must be among them", "uniqueItems": "an item is there twice",
+}  # fmt: skip
+"""Faults that the library tells in words of JSON Schema."""
 _SMALL, _MOST = 5_000, 100
 _STRANGE = frozenset({"additionalProperties", "unevaluatedProperties"})
 
