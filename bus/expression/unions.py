@@ -123,9 +123,10 @@ def _null(form: Schema) -> bool:
     return form == NULL or NULL in form.get("anyOf", ()) or "null" in kinds_of(form)
 
 
-def _bare(form: Schema) -> Schema:
-    """A shape without its null."""
-    return next((one for one in form["anyOf"] if one != NULL), {}) if "anyOf" in form else form
+def _bare(form: Any) -> Schema:
+    """A shape without its null; {} of one that is true or false, which says nothing of a value."""
+    said = next((one for one in form["anyOf"] if one != NULL), {}) if isinstance(form, dict) and "anyOf" in form else form
+    return said if isinstance(said, dict) else {}
 
 
 def kinds_of(form: Schema) -> list[str]:

@@ -15,6 +15,7 @@ NAMES = ["a", "b", "c"]
 PLAIN = st.sampled_from([
     {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": ["string", "null"]}, {"const": "A"}, {"enum": ["A", "B"]},
     {"type": "integer", "minimum": 1}, {"type": "null"}, {"$ref": "#/$defs/d"}, {"type": "array", "items": {"type": "integer"}}, {},
+    True, False,
 ])  # fmt: skip
 
 
@@ -32,10 +33,11 @@ def united(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         closed(inner), st.builds(lambda word, forms: {word: forms}, st.sampled_from(["allOf", "oneOf", "anyOf"]), several),
         st.builds(lambda one, forms: {**one, "anyOf": forms}, closed(inner), needed),
         st.builds(lambda one, form: {"allOf": [one, form]}, closed(inner), inner), st.builds(lambda one: {"anyOf": [one, {"type": "null"}]}, inner),
+        st.builds(lambda one, *said: {**one, **dict(zip(("if", "then", "else"), said, strict=True))}, closed(inner), inner, inner, inner),
     )  # fmt: skip
 
 
-SCHEMAS = st.recursive(PLAIN, united, max_leaves=8)
+SCHEMAS = st.recursive(PLAIN, united, max_leaves=8).filter(lambda one: isinstance(one, dict))
 LEAVES = st.sampled_from(["A", "B", "x", 0, 1, 1.5, None, [1], ["x"]])
 VALUES = st.one_of(LEAVES, st.dictionaries(st.sampled_from(NAMES), st.one_of(LEAVES, st.dictionaries(st.sampled_from(NAMES), LEAVES))))
 
