@@ -403,7 +403,7 @@ def _spares(call: Any, bound: Bound) -> bool:
 def _alike(node: Any, other: Any) -> bool:
     """Whether what ``orValue`` gives for none is, as null, no value of those, all written out, that it is compared with."""
     others = other.list.elements if kind_of(other) == "list" else (other,)
-    if not calls(node, "orValue") or not _basic(node.call.args[0]) or not all(_basic(one, of_none=False) for one in others):
+    if not calls(node, "orValue") or not all(_basic(one, of_none=False) for one in (node.call.args[0], *others)):
         return False
     return _written_value(node.call.args[0]) not in map(_written_value, others)
 
