@@ -110,10 +110,14 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``list[2]`` whose value something needs, or ``first(list)`` of which it needs a field: the path of the list, and the place."""
+    """``list[2]`` whose value something needs, or ``first(list)`` of which it needs a field: the path of the list, and the place.
+
+    ``or_none``: an empty list stands for one that is not there.
+    """
 
     path: tuple[str, ...]
     number: int
+    or_none: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,8 +290,10 @@ class _Walker:
         found, fields = _fields(node, ("first",))
         if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
             self.reading.references.append(Reference((*path, "[]", *fields), self.positions[node.id], needed=False))
-            whole = path_of(found.call.args[0], bound)  # no filter, which leaves out what it likes
-            self.reading.places += [Place(whole, 0)] if whole and not self.behind and not self.perhaps else []
+            listed = or_none(found.call.args[0])
+            whole = path_of(listed, bound)  # no filter, which leaves out what it likes
+            place = [Place(whole, 0, listed is not found.call.args[0])] if whole else []
+            self.reading.places += place if not self.behind and not self.perhaps else []
 
     def _walk_comprehension(self, node: Any, bound: Bound) -> None:
         self.walk(node.iter_range, bound)
@@ -409,9 +411,9 @@ def _alike(node: Any, other: Any) -> bool:
 
 
 def _basic(node: Any, *, of_none: bool = True) -> str:
-    """The kind of a value that is written out, or (``of_none``) of the one that `orValue` gives for none; empty where nobody knows."""
-    if of_none and calls(node, "orValue"):
-        node = node.call.args[0]
+    """The kind of a value that is written out, or (``of_none``) of what `orValue` or `default` gives for none; empty where nobody knows."""
+    if of_none and calls(node, "orValue", "default"):
+        node = node.call.args[-1]
     words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
 

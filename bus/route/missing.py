@@ -151,9 +151,12 @@ class Missing:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])
             of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
-            asked = one.path in self.asked or self._lack(used, one.path, self.asked)  # that it may be missing is told
-            if of_contract and not asked and one.number >= listed.get("minItems", 0):
+            lacks = self._lack(used, one.path, self.asked)
+            asked = one.path in self.asked or (lacks and not one.or_none)  # that it may be missing is told
+            if of_contract and not asked and (lacks or one.number >= listed.get("minItems", 0)):
                 hint = f"ask first: `when: size({name}) > {one.number}`, or say `minItems: {one.number + 1}` in its contract"
+                if lacks:
+                    hint = f"ask first: `when: size(default({'.?'.join(one.path)}.orValue(null), [])) > {one.number}`"
                 self._doubt(used, one.path, "path.maybe-missing", f"`{name}` may have no item [{one.number}]: then this has no value", hint)
 
     def _null_item(self, path: tuple[str, ...], used: Used) -> bool:
