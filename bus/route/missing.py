@@ -12,7 +12,7 @@ from bus.expression.reading import as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import SIFTED, lacks, leads_to_null, schema_at
-from bus.mapping.template import Used, part_of, tested_in
+from bus.mapping.template import Used, asked_in, part_of, tested_in
 from bus.route.doubts import Doubts, asked_by_has, kept_nulls
 from bus.route.known import type_of
 from bus.route.values import NEEDED, Values
@@ -147,15 +147,18 @@ class Missing:
 
     def _no_item(self, used: Used) -> None:
         """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
+        asking = self.asked
+        if part_of(used.pointer) in {"when", "$when"}:  # it is not asked by itself
+            asking = asked_in(one for one in self.values.lists.values() if one is not used)
         for one in used.reads.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])
             of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
-            lacks = self._lack(used, one.path, self.asked)
-            asked = one.path in self.asked or (lacks and not one.or_none)  # that it may be missing is told
-            if of_contract and not asked and (lacks or one.number >= listed.get("minItems", 0)):
+            lack = self._lack(used, one.path, asking)
+            asked = one.path in asking or (lack and not one.or_none)  # that it may be missing is told
+            if of_contract and not asked and (lack or one.number >= listed.get("minItems", 0)):
                 hint = f"ask first: `when: size({name}) > {one.number}`, or say `minItems: {one.number + 1}` in its contract"
-                if lacks:
+                if lack:
                     hint = f"ask first: `when: size(default({'.?'.join(one.path)}.orValue(null), [])) > {one.number}`"
                 self._doubt(used, one.path, "path.maybe-missing", f"`{name}` may have no item [{one.number}]: then this has no value", hint)
 
