@@ -286,14 +286,19 @@ class _Walker:
         return True
 
     def _note_first(self, node: Any, bound: Bound) -> None:
-        """A field of ``first(list)``, or of some items of a list. Where there is none, the field may be: it is not needed."""
-        found, fields = _fields(node, ("first",))
-        if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
+        """``first(list)`` of which a field is read, or ``list[2]`` where the list is no path, but one or none, or what a filter keeps.
+
+        Where there is no such item, its field may be there all the same: it is not needed.
+        """
+        found, fields = _fields(node, ("first", "_[_]"))
+        whole, *index = found.call.args if found is not None else (None,)
+        if whole is None or (index and _basic(index[0], of_none=False) != "int64_value"):
+            return
+        if fields and (path := path_of(listed_in(whole), bound)):
             self.reading.references.append(Reference((*path, "[]", *fields), self.positions[node.id], needed=False))
-            listed = or_none(found.call.args[0])
-            whole = path_of(listed, bound)  # no filter, which leaves out what it likes
-            place = [Place(whole, 0, listed is not found.call.args[0])] if whole else []
-            self.reading.places += place if not self.behind and not self.perhaps else []
+        path = path_of(or_none(whole), bound)  # no filter, which leaves out what it likes
+        if path and bool(fields) != bool(index) and not self.behind and not self.perhaps:
+            self.reading.places.append(Place(path, index[0].const.int64_value if index else 0, or_none(whole) is not whole))
 
     def _walk_comprehension(self, node: Any, bound: Bound) -> None:
         self.walk(node.iter_range, bound)

@@ -153,7 +153,7 @@ class Missing:
         for one in used.reads.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])
-            of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and listed.get("type") == "array"
+            of_contract = known.typed != ANYTHING and len(one.path) > 1 and "[]" not in one.path and type_of(listed) == "array"
             lack = self._lack(used, one.path, asking)
             asked = one.path in asking or (lack and not one.or_none)  # that it may be missing is told
             if of_contract and not asked and (lack or one.number >= listed.get("minItems", 0)):
