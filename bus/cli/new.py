@@ -293,10 +293,9 @@ def _body_of(type: str, catalog: Catalog) -> Any:
                 return sent
     made = example_of(catalog.types[type].shape, catalog.types[type].shape)
     if faults := catalog.validate(type, made):
-        hint = "say `examples: [...]` of that field in the schema of the type, or begin with a type of your own"
-        raise Invalid(
-            f"no body of {type!r} could be made up for a test: `{faults[0].pointer}` {faults[0].sentence}", code="new.no-body", hint=hint
-        )
+        where, of = (f"`{faults[0].pointer}`: ", "that field") if faults[0].pointer else ("", "the whole")
+        hint = f"say `examples: [...]` of {of} in the schema of the type, or begin with a type of your own"
+        raise Invalid(f"no body of {type!r} could be made up for a test: {where}{faults[0].sentence}", code="new.no-body", hint=hint)
     return made
 
 

@@ -123,10 +123,31 @@ schema: {type: object, required: [targa], properties: {targa: {type: string, pat
     )
     assert 2 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"])
     said = capsys.readouterr().err
-    assert "no body of 'prova.targa' could be made up for a test: `/targa`" in said
+    assert "no body of 'prova.targa' could be made up for a test: `/targa`: the value does not match" in said
     assert "say `examples: [...]` of that field" in said
     written.write_text(written.read_text("utf-8").replace("type: string,", 'type: string, examples: ["AB123CD"],'), "utf-8")
     assert 0 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"]), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("project", ["fresh"], indirect=True)
+def test_a_body_of_which_no_example_can_be_made_up_is_told_where_no_field_is_to_blame(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "routes").mkdir()
+    (project / "mappings/types").mkdir(parents=True)
+    (written := project / "mappings/types/recapito.yaml").write_text(
+        """type: prova.recapito
+case: {recapito: body.?tel.orValue(body.?mail.orValue(""))}
+schema: {type: object, minProperties: 1, properties: {tel: {type: string}, mail: {type: string}}}
+""",
+        "utf-8",
+    )
+    assert 2 == main(["new", "route", "prova.contatto", "--on", "prova.recapito"])
+    said = capsys.readouterr().err
+    assert "could be made up for a test: the value has less than 1 property" in said
+    assert "say `examples: [...]` of the whole in the schema" in said
+    written.write_text(written.read_text("utf-8").replace("{type: object,", '{type: object, examples: [{tel: "1"}],'), "utf-8")
+    assert 0 == main(["new", "route", "prova.contatto", "--on", "prova.recapito"]), capsys.readouterr().err
 
 
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
