@@ -8,6 +8,7 @@ import hashlib
 import io
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bus.cli import main
 from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
+from bus.log.keyring import BLOCK
 from bus.log.payload import key_number
 from bus.store.sqlite import SqliteConnection
 from tests.files import put
@@ -59,19 +61,34 @@ def test_a_file_of_two_persons_stays_with_the_second_and_forgets_the_name_that_t
         assert call("GET", f"/attachments/{file}").status == 404
 
 
-def test_a_person_is_erased_although_what_was_told_of_a_shared_file_is_damaged_and_a_backup_does_not_bring_its_name_back(tmp_path):
-    database = tmp_path / "var/snodo.db"
+def spoil_text(folder: Path, word: str, nonce: bytes) -> Callable[[], object]:
+    """Change a text; returns what undoes it."""
+    with closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [(content,)] = raw.execute("SELECT content FROM payloads WHERE id = ?", (word,)).fetchall()
+    change(folder / "var/snodo.db", "UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", word)
+    return lambda: change(folder / "var/snodo.db", "UPDATE payloads SET content = ? WHERE id = ?", content, word)
+
+
+def lose_key(folder: Path, word: str, nonce: bytes) -> Callable[[], object]:
+    """Take away the key of a text, with those that were made beside it; returns what undoes it."""
+    block = folder / f"var/keys/1/{(key_number(nonce) or 0) // BLOCK}.keys"
+    block.rename(folder / block.name)
+    return lambda: (folder / block.name).rename(block)
+
+
+@pytest.mark.parametrize("spoil", [spoil_text, lose_key])
+def test_a_person_is_erased_although_nobody_can_open_what_was_told_of_a_shared_file_and_a_backup_does_not_bring_it_back(tmp_path, spoil):
     with running(tmp_path, keys=two_sysadmins()) as server:
         file = uploaded(server, "Quaranta.txt", b"una delibera che molti allegano")
         greet(server, NAME, WHO, attachments=[file])
         greet(server, "Mario", OTHER, attachments=[file])
-    with closing(sqlite3.connect(database)) as raw:
-        [(word, content)] = raw.execute("SELECT id, content FROM payloads WHERE id IN (SELECT payload FROM attachments)").fetchall()
-    change(database, "UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", word)
+    with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        [(word, nonce)] = raw.execute("SELECT id, nonce FROM payloads WHERE id IN (SELECT payload FROM attachments)").fetchall()
+    restore = spoil(tmp_path, word, nonce)
     with running(tmp_path, keys=two_sysadmins()) as server:
         done = confirmed(server, asked(server).json["id"])
         assert (done.status, done.json["files"]) == (200, 0)
-    change(database, "UPDATE payloads SET content = ? WHERE id = ?", content, word)
+    restore()
     with running(tmp_path, keys=two_sysadmins()) as server, server.app.store.read() as tx, pytest.raises(Erased):
         log.payload(tx, word)
 
