@@ -41,6 +41,8 @@ _PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
 _MOMENT = re.compile(
     r"(?:-?[0-9]{4,}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9.]+)?)?|[0-9]{2}:[0-9]{2}:[0-9.]+)(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_BLANKS = " \t\r\n"
+"""Of XML; Python knows others."""
 _BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]+(?=<\?xml)")
 _SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?|<\?xml[^>]*\sencoding\s*=")
 
@@ -252,8 +254,9 @@ def _collapse_moments(element: Element) -> bool:
     found = False
     for one in element.iter(_lxml.Element):
         text = one.text or ""
-        if not len(one) and text != text.strip() and _MOMENT.fullmatch(text.strip()):
-            one.text, found = text.strip(), True
+        bare = text.strip(_BLANKS)
+        if not len(one) and text != bare and _MOMENT.fullmatch(bare):
+            one.text, found = bare, True
     return found
 
 
