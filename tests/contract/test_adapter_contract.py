@@ -198,7 +198,7 @@ def test_chance_is_repeatable():
 
 
 def test_a_lost_reply_has_its_effect_and_a_late_one_has_it_later(echo):
-    told(echo, {"fault": "lose_reply", "times": 1}, {"fault": "late", "seconds": 1.0, "times": 1})
+    told(echo, {"fault": "lose_reply", "times": 1}, {"fault": "late", "seconds": 4.0, "times": 1})
     assert echo.serve(Request("POST", "/1", {}, {}, b"")) is None
     assert echo.serve(Request("POST", "/2", {}, {}, b"")) is None
     assert [one["key"] for one in echo.ledger.effects()] == ["/1"]
