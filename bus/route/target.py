@@ -22,6 +22,7 @@ from bus.route.paths import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"
+_NUMBERS = frozenset({"integer", "number"})
 _FORMS = {"date": "date", "date-time": "moment"}
 _TO_FORM = {"date": "date_of(...) makes a date of a moment", "date-time": ""}
 
@@ -235,12 +236,13 @@ class Target:
         """A value whose schema is known, against the schema it must have, as deep as both go."""
         null = takes_null(wanted, self.schema)
         given, wanted = resolve(given, root), resolve(wanted, self.schema)
-        kind, asked = type_of(given), type_of(wanted)
-        if kind and asked and kind != asked and {kind, asked} != {"integer", "number"}:
+        kind, asked, kinds = type_of(given), type_of(wanted), kinds_of(wanted)
+        numbers = kind in _NUMBERS and not _NUMBERS.isdisjoint(kinds)
+        if kind and kinds and kind not in kinds and not numbers:
             if kind == "null" and null:
                 return
-            sentence = f"{self._label(path)} is {asked}, {text} is {kind}"
-            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
+            sentence = f"{self._label(path)} is {_either(kinds)}, {text} is {kind}"
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0], computed=True))
         elif {given.get("format"), wanted.get("format")} == {"date", "date-time"}:
             sentence = f"{self.name}: `{dotted(path)}` is a {_FORMS[wanted['format']]}, {text} is a {_FORMS[given['format']]}"
             self.report.report(pointer, "target.wrong-type", sentence, _TO_FORM[wanted["format"]])
@@ -283,7 +285,7 @@ class Target:
         kind = kind_of(value)
         kinds = kinds_of(wanted)
         if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
-            sentence = f"{self.name}: `{dotted(path)}` is {' or '.join(kinds)}, not {kind}"
+            sentence = f"{self.name}: `{dotted(path)}` is {_either(kinds)}, not {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0]), within=within)
         elif choices and value not in choices:
             hint = suggestion(str(value), map(str, choices)) or "one of " + ", ".join(map(str, choices))
@@ -296,11 +298,15 @@ class Target:
         return f"{self.name}: `{dotted(path)}`" if path else self.name
 
     def _is(self, wanted: dict[str, Any], kind: str, pointer: Pointer, path: tuple[str, ...]) -> bool:
-        allowed = wanted.get("type", kind)
-        if allowed == kind or (isinstance(allowed, list) and kind in allowed):
-            return True
-        self.report.report(pointer, "target.wrong-type", f"{self._label(path)} is {allowed}, not {kind}")
-        return False
+        kinds = kinds_of(wanted) or [kind]
+        if kind not in kinds:
+            self.report.report(pointer, "target.wrong-type", f"{self._label(path)} is {_either(kinds)}, not {kind}")
+        return kind in kinds
+
+
+def _either(kinds: list[str]) -> str:
+    """The types of JSON that a value may have; that it may be null is told where it is."""
+    return " or ".join(one for one in kinds if one != "null" or len(kinds) == 1)
 
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:
