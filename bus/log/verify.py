@@ -175,7 +175,8 @@ class _Walk:
         self._own_word, self._keys = not given, given or keys.begun_with(first)
         self._origin = _origin(self._newest, self._keys, first)
         if wrong := [key for key in trust.keys if key.name == self._origin + RECEIPTS]:
-            raise EvidenceError(f"{wrong[0]} signs receipts, not the log", hint="bus log key show shows both: --key takes that of the log")
+            sentence = f"{wrong[0].name} ({wrong[0].key_id.hex()}) signs receipts, not the log"
+            raise EvidenceError(sentence, hint="bus log key show shows both: --key takes that of the log")
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
         self._lost: set[Verifier] = set()

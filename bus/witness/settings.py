@@ -38,8 +38,8 @@ class Log(Exact):
 
     @model_validator(mode="after")
     def _sign_the_log(self) -> Self:
-        if wrong := [key for key in self.keys if note.verifier(key).name == self.origin + RECEIPTS]:
-            raise ValueError(f"{wrong[0]} signs receipts, not the log: `bus log key show` shows both")
+        if wrong := [key for key in map(note.verifier, self.keys) if key.name == self.origin + RECEIPTS]:
+            raise ValueError(f"{wrong[0].name} ({wrong[0].key_id.hex()}) signs receipts, not the log: `bus log key show` shows both")
         return self
 
 

@@ -353,5 +353,5 @@ def test_the_key_of_receipts_is_not_taken_for_that_of_the_log(tmp_path):
     receipts = Signer.new(f"{ORIGIN}/receipts").verifier
     path = tmp_path / "witness.yaml"
     path.write_text(f"key: k\nmemory: m\nlogs:\n  - origin: {ORIGIN}\n    keys: ['{receipts}']\n", "utf-8")
-    with pytest.raises(ConfigError, match=f"{re.escape(str(receipts))} signs receipts, not the log"):
+    with pytest.raises(ConfigError, match=rf"{re.escape(receipts.name)} \({receipts.key_id.hex()}\) signs receipts, not the log"):
         load(path)
