@@ -35,6 +35,9 @@ _LEFT_OUT: Any = object()
 _NONE: Locals = {}
 
 
+_CONDITIONS = frozenset({"when", "$when"})
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """An expression at its place. ``local`` are names that only this place has, each with the pointer of the list it is an item of
@@ -51,11 +54,15 @@ class Used:
         """What the expression refers to."""
         return self.expression.reads
 
+    @property
+    def is_condition(self) -> bool:
+        """Whether it decides if its place counts at all: it is a ``when``, or a ``$when``."""
+        return part_of(self.pointer) in _CONDITIONS
+
 
 def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     """The paths that conditions ask about: whoever asks knows that a value may not be there."""
-    conditions = (one for one in used if part_of(one.pointer) in {"when", "$when"})
-    asked = {reference.path for one in conditions for reference in one.reads.references}
+    asked = {reference.path for one in used if one.is_condition for reference in one.reads.references}
     return tested_in(used) | asked
 
 
@@ -120,7 +127,7 @@ class Workshop:
         return expression
 
     def _spoil(self, pointer: Pointer, text: str) -> None:
-        if part_of(pointer) in {"when", "$when"}:
+        if part_of(pointer) in _CONDITIONS:
             self.spoilt.add(pointer)
             self.unasked.update(re.findall(r"\w+", text))
 

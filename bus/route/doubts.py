@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bus.mapping.template import Used, part_of
+from bus.mapping.template import Used
 from bus.source import Pointer
 
 
@@ -17,7 +17,7 @@ def conditions_above(place: Pointer) -> Iterator[Pointer]:
 def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]]:
     """The paths whose null ``orValue`` would give on, where neither the expression nor a condition of ``others`` asks in another way."""
     for path in dict.fromkeys(one.path for one in used.reads.references if one.kept):
-        asking = (used, *(one for one in others if part_of(one.pointer) in {"when", "$when"}))
+        asking = (used, *(one for one in others if one.is_condition))
         if all(one.path != path or one.kept or one.same or one.tested for asked in asking for one in asked.reads.references):
             yield path
 

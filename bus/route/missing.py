@@ -95,7 +95,7 @@ class Missing:
 
     def asked_of(self, used: Used) -> frozenset[tuple[str, ...]]:
         """The paths that some condition asks about; a condition is not asked by itself."""
-        if part_of(used.pointer) not in {"when", "$when"}:
+        if not used.is_condition:
             return self.asked
         return self.asked - {one.path for one in used.reads.references if not one.tested} | tested_in(self.values.lists.values())
 
@@ -148,7 +148,7 @@ class Missing:
     def _no_item(self, used: Used) -> None:
         """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
         asking = self.asked
-        if part_of(used.pointer) in {"when", "$when"}:  # it is not asked by itself
+        if used.is_condition:  # it is not asked by itself
             asking = asked_in(one for one in self.values.lists.values() if one is not used)
         for one in used.reads.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
@@ -170,7 +170,7 @@ class Missing:
         """Whether what is at a path may be null, and is asked by nobody but `has`."""
         if path not in self.asked or "[]" in path or not leads_to_null(self.values.named(path[0], used).schema, path[1:]):
             return False
-        asking = [one for one in self.values.lists.values() if part_of(one.pointer) in {"when", "$when"}]
+        asking = [one for one in self.values.lists.values() if one.is_condition]
         return asked_by_has(path, [used, *asking] if used.expression.in_cel else asking)
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:

@@ -142,7 +142,7 @@ class Paths:
             if known.schema and (left := unknown_field(known.schema, path)) is not None:
                 position, fields = left
                 wrong = path[position]
-                if reference.tested or part_of(used.pointer) in {"when", "$when"}:
+                if reference.tested or used.is_condition:
                     self.doubts.misread.add(name)
                 sentence = f"{as_written((name, *path[:position]))} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")

@@ -111,43 +111,40 @@ def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsy
 
 
 @pytest.mark.parametrize("project", ["fresh"], indirect=True)
-def test_the_field_of_which_no_example_can_be_made_up_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "routes").mkdir()
-    (project / "mappings/types").mkdir(parents=True)
-    (written := project / "mappings/types/targa.yaml").write_text(
-        """type: prova.targa
-case: {targa: body.targa}
-schema: {type: object, required: [targa], properties: {targa: {type: string, pattern: "^[A-Z]{2}[0-9]{3}[A-Z]{2}$"}}}
-""",
-        "utf-8",
-    )
-    assert 2 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"])
-    said = capsys.readouterr().err
-    assert "no body of 'prova.targa' could be made up for a test: `/targa`: the value does not match" in said
-    assert "say `examples: [...]` of that field" in said
-    written.write_text(written.read_text("utf-8").replace("type: string,", 'type: string, examples: ["AB123CD"],'), "utf-8")
-    assert 0 == main(["new", "route", "prova.veicolo", "--on", "prova.targa"]), capsys.readouterr().err
-
-
-@pytest.mark.parametrize("project", ["fresh"], indirect=True)
-def test_a_body_of_which_no_example_can_be_made_up_is_told_where_no_field_is_to_blame(
-    project: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("case", "schema", "what", "where", "said_of", "says"),
+    [
+        (
+            "body.targa",
+            'required: [targa], properties: {targa: {type: string, pattern: "^[A-Z]{2}[0-9]{3}[A-Z]{2}$"}}',
+            "no body of 'prova.esempio' could be made up for a test: `/targa`: the value does not match",
+            "that field",
+            "type: string,",
+            'type: string, examples: ["AB123CD"],',
+        ),
+        (
+            'body.?tel.orValue(body.?mail.orValue(""))',
+            "minProperties: 1, properties: {tel: {type: string}, mail: {type: string}}",
+            "could be made up for a test: the value has less than 1 property",
+            "the whole in the schema",
+            "{type: object,",
+            '{type: object, examples: [{tel: "1"}],',
+        ),
+    ],
+)
+def test_what_keeps_an_example_of_a_body_from_being_made_up_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str], case: str, schema: str, what: str, where: str, said_of: str, says: str
 ) -> None:
     (project / "routes").mkdir()
     (project / "mappings/types").mkdir(parents=True)
-    (written := project / "mappings/types/recapito.yaml").write_text(
-        """type: prova.recapito
-case: {recapito: body.?tel.orValue(body.?mail.orValue(""))}
-schema: {type: object, minProperties: 1, properties: {tel: {type: string}, mail: {type: string}}}
-""",
-        "utf-8",
-    )
-    assert 2 == main(["new", "route", "prova.contatto", "--on", "prova.recapito"])
+    written = project / "mappings/types/esempio.yaml"
+    written.write_text(f"type: prova.esempio\ncase: {{chiave: {case}}}\nschema: {{type: object, {schema}}}\n", "utf-8")
+    assert 2 == main(["new", "route", "prova.nuova", "--on", "prova.esempio"])
     said = capsys.readouterr().err
-    assert "could be made up for a test: the value has less than 1 property" in said
-    assert "say `examples: [...]` of the whole in the schema" in said
-    written.write_text(written.read_text("utf-8").replace("{type: object,", '{type: object, examples: [{tel: "1"}],'), "utf-8")
-    assert 0 == main(["new", "route", "prova.contatto", "--on", "prova.recapito"]), capsys.readouterr().err
+    assert what in said
+    assert f"say `examples: [...]` of {where}" in said
+    written.write_text(written.read_text("utf-8").replace(said_of, says), "utf-8")
+    assert 0 == main(["new", "route", "prova.nuova", "--on", "prova.esempio"]), capsys.readouterr().err
 
 
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
