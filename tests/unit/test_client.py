@@ -56,12 +56,12 @@ def test_what_is_copied_to_other_machines_runs_under_python_3_9(path):
 
 
 def test_sending_asking_and_following(client):
-    accepted = client.send("prova.saluto", {"nome": "Ada"}, key="ada")
-    assert client.send("prova.saluto", {"nome": "Ada"}, key="ada") == {**accepted, "repeated": True}
+    accepted = client.send("prova.saluto", {"nome": "Ida"}, key="ida")
+    assert client.send("prova.saluto", {"nome": "Ida"}, key="ida") == {**accepted, "repeated": True}
     assert "repeated" not in accepted
     assert client.ask("prova.saluto", {"nome": "Bea"}) == {"saluto": "ciao Bea"}
     assert client.wait_for(accepted["id"], timeout=60)["state"] == "done"
-    assert client.case("istanza:Ada")["messages"][0]["id"] == accepted["id"]
+    assert client.case("istanza:Ida")["messages"][0]["id"] == accepted["id"]
 
 
 def test_a_case_is_read_page_by_page_and_told_as_one(server, client, monkeypatch, capsys):
