@@ -13,7 +13,7 @@ from starlette.types import Message, Receive
 
 from bus.errors import Malformed, TooLarge
 from bus.web.exchange import Exchange
-from bus.web.problems import Slow, cut_short
+from bus.web.problems import Slow, WrongMedia, cut_short
 
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 PATIENCE = 20.0
@@ -35,9 +35,12 @@ def refuse_large(headers: Mapping[bytes, bytes], limit: int, **told: str) -> Non
 
 
 def refuse_compressed(headers: Mapping[bytes, bytes]) -> None:
-    """Nobody here undoes a content coding; a file kept in one would be given back as if it were in none."""
+    """Nobody here undoes a content coding; a file kept in one would be given back as if it were in none. 415 says so with
+    ``Accept-Encoding`` (RFC 9110 §12.5.3).
+    """
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Malformed("the body is compressed", code="input.encoding", hint="send it as it is, without Content-Encoding")
+        hint = "send it as it is, without Content-Encoding"
+        raise WrongMedia("the body is compressed", code="input.encoding", hint=hint, accept_encoding="identity")
 
 
 def inflated(content: bytes, headers: Mapping[bytes, bytes], limit: int) -> tuple[bytes, Mapping[bytes, bytes]]:

@@ -53,7 +53,7 @@ class Slow(InputError):
 
 
 class WrongMedia(InputError):
-    """The body is in a media type that this address does not take."""
+    """The body is in a media type, or in a content coding, that this address does not take."""
 
     default_code = "input.media-type"
     status = 415
@@ -132,6 +132,8 @@ def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
         headers += retry_later(error)
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
+    if "accept_encoding" in detail:
+        headers.append((b"accept-encoding", detail["accept_encoding"].encode()))
     # What was refused is read on and thrown away: whoever is still sending would not see the answer, and a proxy take us for broken.
     if status in (408, 417, 431):
         headers.append((b"connection", b"close"))

@@ -20,7 +20,7 @@ PROBLEMS: Mapping[int, str] = {
     408: "The request did not come in time.",
     410: "It was erased: nobody can read it any more.",
     413: "Larger than the limit.",
-    415: "A media type that is not taken.",
+    415: "A media type, or a content coding, that is not taken.",
     417: "Expect asks for something that nobody here does.",
     422: "Well-formed, but not valid; or in conflict with what was sent before.",
     429: "This key asks for too much at once.",
@@ -29,6 +29,7 @@ PROBLEMS: Mapping[int, str] = {
     503: "The bus takes no more for now.",
 }
 HEADERS: Mapping[str, str] = {
+    "Accept-Encoding": "identity: of a body in a content coding, the one that is taken.",
     "Content-Disposition": "attachment; with the name of the file, where it has one.",
     "ETag": "Of the file: its address, in quotes.",
     "Idempotency-Status": "repeated: this message was taken before. Only then.",
@@ -40,9 +41,14 @@ HEADERS: Mapping[str, str] = {
     "WWW-Authenticate": "How to say who asks.",
 }
 """Headers of answers, beside those that every answer has (`bus.web.answer.STANDING`) and those of HTTP itself."""
-SOMETIMES = frozenset({"Idempotency-Status", "Preference-Applied", "Snodo-Receipt"})
+SOMETIMES = frozenset({"Accept-Encoding", "Idempotency-Status", "Preference-Applied", "Snodo-Receipt"})
 """Those that are there under a condition."""
-OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 ALWAYS = frozenset({400, 417, 422, 431, 500, 503})
 """Problems that every address can answer with."""
 BODY = frozenset({408, 413, 415})

@@ -198,7 +198,7 @@ REFUSALS = [
         415,
         "input.media-type",
     ),
-    ("compressed", "POST", "/messages", b"{}", {**J, "Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
+    ("compressed", "POST", "/messages", b"{}", {**J, "Content-Encoding": "gzip"}, "portale", 415, "input.encoding"),
     ("unknown attribute", "POST", "/messages", saluto("X", colore="blu"), J, "portale", 422, "envelope.invalid"),
     ("no type", "POST", "/messages", {"data": {}}, J, "portale", 422, "envelope.invalid"),
     ("type is a number", "POST", "/messages", {"type": 7, "data": {}}, J, "portale", 422, "envelope.invalid"),
@@ -348,7 +348,7 @@ REFUSALS = [
             {"Repr-Digest": "sha-512=:AAAA:, SHA-256=abc"},
         )
     ),
-    ("compressed file", "POST", "/attachments?name=x", b"x", {"Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
+    ("compressed file", "POST", "/attachments?name=x", b"x", {"Content-Encoding": "gzip"}, "portale", 415, "input.encoding"),
     ("a piece of a file", "POST", "/attachments?name=x", b"x", {"Content-Range": "bytes 0-0/9"}, "portale", 400, "attachment.piece"),
     ("wrong method", "DELETE", "/messages", None, {}, "portale", 405, "input.method"),
     ("wrong method on an endpoint", "GET", "/in/eco", None, {}, None, 405, "input.method"),
@@ -374,6 +374,7 @@ def test_every_refusal_is_a_problem_with_a_documented_code(call, method, path, b
     assert status in PROBLEMS or status == 405
     assert (status == 401) == ("www-authenticate" in reply.headers)
     assert (status == 405) == ("allow" in reply.headers)
+    assert reply.headers.get("accept-encoding") == ("identity" if (status, code) == (415, "input.encoding") else None)
 
 
 def test_faults_of_a_body_are_all_listed_without_its_values(call):

@@ -9,6 +9,7 @@ import pytest
 
 from bus.errors import Malformed, TooLarge
 from bus.web import bodies
+from bus.web.problems import WrongMedia
 
 MOST = 10
 
@@ -43,7 +44,7 @@ def test_a_body_that_breaks_off_is_no_body(pieces: tuple[bytes | None, ...]) -> 
 
 
 def test_a_compressed_body_is_refused() -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(WrongMedia) as refused:
         taken(b"{}", headers={b"content-encoding": b"gzip"})
     assert refused.value.code == "input.encoding"
 

@@ -225,8 +225,9 @@ def more(bus, told):
         "bundle": ("export", call("POST", "/exports", {"message": first.json["id"], "purpose": "prova"})),
         "nobody": ("list-runs", nobody("GET", "/runs")), "nothing": ("get-run", call("GET", "/runs/nulla")),
         "wrong": ("send-message", call("POST", "/messages", {**body, "data": {}})),
+        "packed": ("send-message", call("POST", "/messages", body, {"Content-Encoding": "gzip"})),
     }  # fmt: skip
-    assert [reply.status for _, reply in answers.values()] == [202, 202, 200, 304, 200, 401, 404, 422]
+    assert [reply.status for _, reply in answers.values()] == [202, 202, 200, 304, 200, 401, 404, 422, 415]
     return [*((name, reply) for (name, _), reply in told.items()), *answers.values()]
 
 
