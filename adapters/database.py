@@ -285,7 +285,11 @@ class Transaction:
             raise Refused(
                 f"{name}: the last statement answers no rows: write RETURNING, or a SELECT behind it", outside_code="NON_ESEGUIBILE"
             )
-        found = [{name: _plain(value) for name, value in row.items()} for row in answered.mappings()]
+        columns = list(answered.keys())
+        if len(set(columns)) < len(columns):  # a row has one value for a name
+            twice = next(column for column in columns if columns.count(column) > 1)
+            raise Refused(f"{name}: two columns are called {twice!r}: give one of them another name with AS", outside_code="NON_ESEGUIBILE")
+        found = [{column: _plain(value) for column, value in row.items()} for row in answered.mappings()]
         _keep(self.ctx, "in", {"rows": found}, name)
         return found
 

@@ -488,6 +488,17 @@ def test_a_last_statement_without_rows_is_refused_and_leaves_nothing(url, street
     assert answer.nome == "Via Roma"
 
 
+def test_two_columns_of_one_name_are_refused_as_a_row_would_lose_one(url):
+    statement = "SELECT a.nome, b.nome FROM strade a JOIN strade b ON b.codice = 2 WHERE a.codice = :codice"
+    done = asked_one(url, statement, {"codice": "integer"}, {"codice": 1}, nome="string")
+    assert (type(done.error), done.error.outside_code) == (Refused, "NON_ESEGUIBILE")
+    assert "two columns are called 'nome'" in done.error.sentence
+    named = asked_one(
+        url, statement.replace("b.nome", "b.nome AS altro"), {"codice": "integer"}, {"codice": 1}, nome="string", altro="string"
+    )
+    assert named.answer.model_dump() == {"nome": "Via Roma", "altro": "Via Pò"}
+
+
 def test_a_read_cannot_write(url):
     declared = {**OPERATIONS["altra-forma"], "effect": "read"}
     streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"finta": declared}}))
