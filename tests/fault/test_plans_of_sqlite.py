@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from bus.store import queries
@@ -16,7 +17,7 @@ def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> 
     path = tmp_path / "s.db"
     SqliteStore(path).close()
     asked = {name: text for name, text in queries.load(*FILES, in_list=IN_LIST).items() if "'ready'" in text and "INSERT" not in text}
-    with sqlite3.connect(path) as raw:
+    with closing(sqlite3.connect(path)) as raw, raw:
         walks = {name: [said for said in _plan(raw, text) if RUNS.match(said)] for name, text in asked.items()}
     raw.close()
     assert {name: said for name, said in walks.items() if said} == {}
@@ -36,7 +37,7 @@ def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_
     path = tmp_path / "s.db"
     SqliteStore(path).close()
     asked = queries.load(*FILES, in_list=IN_LIST)
-    with sqlite3.connect(path) as raw:
+    with closing(sqlite3.connect(path)) as raw, raw:
         plans = {name: _plan(raw, asked[name]) for name in ("runs_waiting_or_cancelled", "runs_by_plan")}
     raw.close()
     assert {name: [said for said in plan if "INDEX runs_waiting" in said] for name, plan in plans.items() if plan} == {

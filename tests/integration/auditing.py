@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 
 from bus.cli import main
 from tests.tamper.logs import WITNESS
@@ -29,7 +30,7 @@ class Auditor:
 
 def change(file, statement, *values):
     """One statement on a SQLite file, without the triggers that would refuse it."""
-    with sqlite3.connect(file) as raw:
+    with closing(sqlite3.connect(file)) as raw, raw:
         for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             raw.execute(f"DROP TRIGGER {name}")
         raw.execute(statement, values)

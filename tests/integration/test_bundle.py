@@ -15,6 +15,7 @@ import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -497,7 +498,7 @@ def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_
         whole = verify.Bundle((tmp_path / "f.zip").read_bytes())
         assert (whole.found, whole.unruled, capsys.readouterr().err) == ([], [], "")
         gone = [name for name in whole.files if name.startswith(("rules/route/", "rules/file/"))][:2]
-        with sqlite3.connect(tmp_path / "var/snodo.db") as database:
+        with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as database, database:
             for digest in (name.removesuffix(".json").rpartition("/")[2] for name in gone):
                 assert database.execute("DELETE FROM rules WHERE digest = ?", (digest,)).rowcount == 1
         (tmp_path / "f.zip").unlink()
@@ -581,7 +582,7 @@ def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_pat
         ask, app = Caller(server.port), server.app
         wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
-        with sqlite3.connect(tmp_path / "var/snodo.db") as database:
+        with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as database, database:
             database.execute("DROP TRIGGER checkpoints_are_never_changed")
             database.execute("UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
         raw = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore").content

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_record_before_all_others_is_named_and_has_no_place(auditor, file, sma
     """Nobody hashes it, lists would show it: no trigger must be dropped to write it."""
     resume = tmp_path / "verify.json"
     assert auditor.says("--resume", resume)[0] == 0
-    with sqlite3.connect(file) as raw:
+    with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute("INSERT INTO records SELECT 0, 'x', 'refused', time, message, run, content FROM records WHERE seq = 9")
     raw.close()
     for options in ((), ("--resume", resume), ("--from-checkpoint", held(tmp_path, small.checkpoints[2]))):
@@ -328,7 +329,7 @@ def test_a_case_and_a_key_of_one_that_stand_twice_are_found_though_the_rows_are_
 
 
 def _columns(file, table) -> list[str]:
-    with sqlite3.connect(file) as raw:
+    with closing(sqlite3.connect(file)) as raw, raw:
         return [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
 
 

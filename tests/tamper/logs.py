@@ -7,7 +7,7 @@ import hashlib
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ def make(folder: Path, rng: random.Random, size: int) -> Small:
     """A log as a file, read into memory."""
     path = folder / f"{rng.random()}.db"
     small = write_log(f"sqlite:///{path}", rng, size)
-    with sqlite3.connect(path) as raw:
+    with closing(sqlite3.connect(path)) as raw, raw:
         raw.executemany("DELETE FROM payloads WHERE message = ?", [(message,) for message in small.erased])
         raw.executemany("DELETE FROM payloads WHERE id = ?", [(one,) for one in small.disposed.payloads] if small.disposed else [])
         raw.commit()
