@@ -115,10 +115,10 @@ def test_a_question_gets_its_reply(call):
 def test_a_reply_of_the_same_process_is_not_read_back(server, call, monkeypatch):
     monkeypatch.setattr("bus.web.messages.FIRST_LOOK", 10.0)
     monkeypatch.setattr(server.app, "message", lambda identity: pytest.fail("read"))
-    reply = call("POST", "/messages", saluto("Lea"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
-    assert (reply.status, reply.json["reply"]) == (200, {"saluto": "ciao Lea"})
+    reply = call("POST", "/messages", saluto("Lena"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
+    assert (reply.status, reply.json["reply"]) == (200, {"saluto": "ciao Lena"})
     monkeypatch.undo()
-    again = call("POST", "/messages", saluto("Lea"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
+    again = call("POST", "/messages", saluto("Lena"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
     assert (again.status, again.json, again.headers["idempotency-status"]) == (200, reply.json, "repeated")
     assert call("GET", f"/messages/{reply.json['id']}").json["reply"] == reply.json["reply"]
 
