@@ -11,7 +11,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -357,9 +356,11 @@ def _compressed(name: str, content: bytes, how: int) -> bytes:
         return out.getvalue()
 
 
-def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported):
+def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported, monkeypatch):
     """Each costs some milliseconds: twenty thousand of them took minutes."""
     raw, key = exported
+    judged, checked = verify.ed25519, list[bytes]()
+    monkeypatch.setattr(verify, "ed25519", lambda *given: checked.append(given[0]) or judged(*given))
     files = verify.unpacked(raw)
     head, _, lines = files["checkpoint"].decode().rpartition("\n\n")
     *_, value = lines.split()
@@ -374,10 +375,10 @@ def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported):
         {"manifest.json": json.dumps({**manifest, "keys": manifest["keys"] * 20_000}).encode()},
         {"manifest.json": json.dumps({**manifest, "keys": [str(note.Signer.new("x").verifier) for _ in range(1_000)]}).encode()},
     ):
-        began = time.process_time()
+        checked.clear()
         for keys in (key, ""):
             assert verdict(rewritten(raw, changed), keys)
-        assert time.process_time() - began < 5
+        assert len(checked) < 20
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "checkpoint"])
