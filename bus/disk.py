@@ -20,6 +20,11 @@ IN_MEMORY = {"tmpfs": "in memory", "ramfs": "in memory"}
 """File systems that keep nothing, each with where it is."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where there is no more room."""
+READ_ONLY = (
+    "its disk is mounted read-only, as one that fails becomes: look at dmesg, mend it, mount it again, start again; "
+    "or the systemd unit that starts us does not name the folder in ReadWritePaths"
+)
+"""What to do where the system says EROFS."""
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\(\d{3})")
 """How it writes blanks and the like: by three octal digits."""
@@ -109,4 +114,4 @@ def kept(sentence: str, *, code: str, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{sentence}: {error.strerror}", code=code, hint=hint) from error
+        raise StoreError(f"{sentence}: {error.strerror}", code=code, hint=READ_ONLY if error.errno == errno.EROFS else hint) from error

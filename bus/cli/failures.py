@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bus.disk import FULL
+from bus.disk import FULL, READ_ONLY
 from bus.errors import RulesError, SnodoError, StoreError, Unproven, without_persons
 from bus.jsontext import dumps
 
@@ -32,6 +32,7 @@ NOT_THERE = 404
 """What the words name is not there: wrong usage, as where a command looks into the database or the files by itself."""
 _FILES = {
     errno.EEXIST: "it stays as it is: choose another name",
+    errno.EROFS: READ_ONLY,
     **dict.fromkeys(FULL, "its disk is full: make room, or choose another place"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "there is no file descriptor left: raise LimitNOFILE (ulimit -n)"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bus.clock import moment_of, text_of
 from bus.config import file_of
-from bus.disk import filesystem, is_read_only
+from bus.disk import READ_ONLY, filesystem, is_read_only
 from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
@@ -19,7 +19,6 @@ from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.schema import WHOLE
-from bus.store.sqlite_file import READ_ONLY
 from bus.store.survey import of_late, survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"

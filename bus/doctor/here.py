@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.config import file_of
-from bus.disk import IN_MEMORY, filesystem
+from bus.disk import IN_MEMORY, READ_ONLY, filesystem, is_read_only
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError, counted
 from bus.examine import examine
@@ -170,8 +170,11 @@ def attachments(at: Surroundings) -> Iterator[Verdict]:
     if folder.exists() and not folder.is_dir():
         yield wrong("doctor.attachments", "this is no folder", str(folder))
         return
+    above = next(place for place in (folder, *folder.parents) if place.is_dir())
+    if is_read_only(above):
+        yield wrong("doctor.attachments", "the disk takes no writes", str(folder), next=READ_ONLY)
+        return
     if not folder.is_dir():
-        above = next(parent for parent in folder.parents if parent.is_dir())
         if os.access(above, os.W_OK):
             yield warning(
                 "doctor.attachments", "the folder is not there; the first start makes it", str(folder), why="its disk was not tried"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from bus.config import file_of
+from bus.disk import READ_ONLY, is_read_only
 from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -33,7 +34,9 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     except OSError as error:
         yield wrong(CODE, f"cannot be read: {error.strerror}", str(folder))
         return
-    if not found:
+    if is_read_only(next(place for place in (folder, *folder.parents) if place.is_dir())):
+        yield wrong(CODE, "the disk takes no writes", str(folder), next=READ_ONLY)
+    elif not found:
         yield warning(CODE, "there is no key store yet; the first start makes it", str(folder), next="back it up then")
     elif not os.access(folder, os.W_OK):
         yield wrong(CODE, "the folder is not ours to write", str(folder))

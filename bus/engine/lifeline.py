@@ -7,13 +7,14 @@ keeps all locks: for the same boot of the same machine, in a folder on a local f
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from bus.diagnostics import logger
-from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, filesystem
+from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, READ_ONLY, filesystem
 
 FOLDER = ".snodo-processes"
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
@@ -38,7 +39,8 @@ class Lifelines:
             fcntl.flock(self._held, fcntl.LOCK_EX)
             os.write(self._held, _mark(self._held))
         except OSError as error:
-            logger("snodo.presence").warning("process.no-lifeline", error=repr(error))
+            hint = READ_ONLY if error.errno == errno.EROFS else "may the user of the bus write in the folder of attachments?"
+            logger("snodo.presence").warning("process.no-lifeline", error=str(error), hint=hint)
 
     def is_cut(self, identity: str) -> bool:
         """Whether the process of that name surely is no more."""

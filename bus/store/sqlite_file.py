@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from bus.disk import FULL, is_read_only
+from bus.disk import FULL, READ_ONLY, is_read_only
 from bus.errors import Changed, StoreError
 
 LOCAL_DISK = "put the file on a local disk that supports WAL"
@@ -21,7 +21,6 @@ MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError,
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 CHANGED = "keep it as it is: who dropped a table, or a column? compare with a backup"
 """What to do where the revision is ours, and a table is not there."""
-READ_ONLY = "its disk is mounted read-only, as one that fails becomes: look at dmesg, mend it, mount it again, start again"
 MENDING = "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
 """What to do with a damaged file."""
 

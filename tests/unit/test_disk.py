@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from bus.disk import filesystem, is_read_only, make_folder, save, whole
+from bus.disk import READ_ONLY, filesystem, is_read_only, kept, make_folder, save, whole
+from bus.errors import StoreError
 
 
 def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tmp_path: Path) -> None:
@@ -95,3 +97,12 @@ def test_a_disk_that_failed_takes_no_writes_also_where_linux_still_calls_it_writ
     mounts.write_text(f"1 0 8:1 / / rw,relatime - ext4 /dev/sda1 {options}\n", "utf-8")
     monkeypatch.setattr("bus.disk.MOUNTS", mounts)
     assert is_read_only(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("number", "hint"), [(errno.EROFS, READ_ONLY), (errno.EACCES, "look at it")])
+def test_a_folder_that_systemd_lets_nobody_write_is_told_as_that(number: int, hint: str) -> None:
+    """`ReadWritePaths` of the units names one folder; whoever had another one read about disks, space and rights, of which none was wrong."""
+    with pytest.raises(StoreError) as told, kept("it fails", code="keys.failed", hint="look at it"):
+        raise OSError(number, os.strerror(number))
+    assert told.value.hint == hint
+    assert "ReadWritePaths" in READ_ONLY

@@ -9,7 +9,8 @@ import pytest
 
 from bus import config
 from bus.app import App
-from bus.doctor import here
+from bus.disk import READ_ONLY
+from bus.doctor import here, keystore
 from bus.errors import ConfigError, StoreError
 from bus.store.opening import doubts
 from tests.small_bus import running, write
@@ -65,6 +66,21 @@ def test_keys_and_attachments_that_do_not_outlive_a_restart_are_told(tmp_path, m
     monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "keys" else "nfs4")
     [told] = examined(write(tmp_path))["doctor.places"]
     assert (told.level, "keys" in told.what) == ("ok" if kind == "ext4" else "warning", True)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_folders_that_take_no_writes_are_told_before_the_first_start_and_after_it(tmp_path, monkeypatch, started):
+    """Outside what the unit names in ReadWritePaths: "make the folder", which was there, or "the first start makes it"."""
+    if started:
+        with running(tmp_path):
+            pass
+    path = write(tmp_path)
+    for room in (here, keystore):
+        monkeypatch.setattr(room, "is_read_only", lambda place: True)
+    found = examined(path)
+    for check in ("doctor.attachments", "doctor.keystore") if started else ("doctor.attachments",):
+        [told] = found[check]
+        assert (told.level, told.what, told.next) == ("wrong", "the disk takes no writes", READ_ONLY)
 
 
 def test_a_secret_that_everybody_can_read_is_wrong(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import yaml
 from bus import source
 from bus.cli import demo, main, watch
 from bus.client import Client, ClientError
+from bus.disk import READ_ONLY
 from bus.errors import ConfigError, counted
 from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import key_of as town_key
@@ -196,6 +198,18 @@ def test_settings_that_are_not_ours_to_read_are_no_wrong_usage(bus, tmp_path, mo
     exit_code, error = failed(bus(*command.split(), "--json", "--config", path))
     assert (exit_code, error["code"]) == (2, code)
     assert "Permission denied" in error["detail"]
+
+
+def test_a_place_that_takes_no_writes_is_no_matter_of_rights(bus, tmp_path, monkeypatch):
+    """systemd lets a unit write in its ReadWritePaths alone: the start said "is it there, and yours to read and write?", which it was."""
+
+    def mounted_so(place):
+        raise OSError(errno.EROFS, "Read-only file system", str(place))
+
+    (tmp_path / "witness.yaml").touch()
+    monkeypatch.setattr(source, "read_file", mounted_so)
+    _, error = failed(bus("witness", "show", "--json", "--config", tmp_path / "witness.yaml"))
+    assert (error["code"], error["hint"]) == ("cli.file", READ_ONLY)
 
 
 def test_settings_that_are_looked_for_here_say_where_that_is(bus, tmp_path, monkeypatch):

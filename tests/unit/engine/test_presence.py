@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import itertools
 import shutil
 import signal
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from bus.clock import FixedClock
+from bus.disk import READ_ONLY
 from bus.engine import lifeline
 from bus.engine.identity import gone, new_identity
 from bus.engine.leases import Leases
@@ -140,6 +142,18 @@ def test_without_a_local_folder_there_are_no_lifelines_and_the_process_works(tmp
     tmp_path.chmod(0o500)
     Lifelines(tmp_path / "nowhere").hold("uno@elsewhere.1.1")
     tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_takes_no_lifeline_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(lifeline, "logger", lambda name: SimpleNamespace(warning=lambda event, **more: said.append(more)))
+
+    def refuses(path: object, flags: int, mode: int = 0) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(lifeline.os, "open", refuses)
+    Lifelines(tmp_path).hold("uno@elsewhere.1.1")
+    assert said == [{"error": "[Errno 30] Read-only file system", "hint": READ_ONLY}]
 
 
 def test_where_proc_shows_the_processes_of_another_namespace_nobody_is_ever_taken_for_gone() -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import apsw
 import pytest
 
+from bus.disk import READ_ONLY
 from bus.errors import StoreError
 from bus.store import Tx, writer
 from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
-from bus.store.sqlite_file import READ_ONLY, unreadable
+from bus.store.sqlite_file import unreadable
 from bus.store.survey import survey
 from tests.contract.store_contract import names, put
 from tests.fault.disk import Disk
