@@ -27,6 +27,7 @@ from tests.small_bus import write
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
+PRODUCTION = PROJECT / "docs/sysadmin/production.md"
 UNITS = sorted(DEPLOY.glob("systemd/*.service"))
 PROGRAM = "/opt/snodo/bin/bus"
 PLACES = (("attachments", "folder"), ("keystore", "folder"), ("keystore", "master"), ("log", "key"), ("log", "receipt_key"))
@@ -109,13 +110,29 @@ def test_whoever_sets_up_makes_those_folders_for_the_bus_alone():
     """The page and the image make them; systemd's umask and the example's volumes keep them so."""
     made = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
     folders = {str(place.parent if place.suffix == ".key" else place) for place in places(made)}
-    for text in ((PROJECT / "docs/sysadmin/production.md").read_text("utf-8"), (DEPLOY / "container/Containerfile").read_text("utf-8")):
+    for text in (PRODUCTION.read_text("utf-8"), (DEPLOY / "container/Containerfile").read_text("utf-8")):
         assert set(re.search(r"install -d -o snodo -g snodo -m 0700 (.+)", text)[1].split()) == folders
     assert {unit_of(path)["Service"]["UMask"] for path in UNITS} == {"0077"}
     for service in compose()["services"].values():
         if service["image"] == "snodo":
             assert folders <= {volume.split(":")[1] for volume in service["volumes"]}
     assert folders == {f"/var/lib/snodo/{name}" for name in compose()["volumes"] if name != "db"}
+
+
+def test_a_command_by_hand_has_what_the_units_have_and_no_secret_among_its_words():
+    """The journal keeps the words of each command: it had the password of the tables' owner. And the doctor could write where no unit may."""
+    [block] = [
+        one for one in re.findall(r"^```sh\n(.*?)^```", PRODUCTION.read_text("utf-8"), re.DOTALL | re.MULTILINE) if "as_bus()" in one
+    ]
+    function, commands = block.split("}\n")
+    given = {"User": re.search(r"--uid=(\w+)", function)[1], **dict(re.findall(r"--property=(\w+)=(\S+)", function))}
+    [environment] = re.findall(r"--setenv=(\S+)", function)
+    for path in UNITS:
+        service = dict(unit_of(path)["Service"])
+        assert given.items() <= service.items()
+        assert environment in service["Environment"].split()
+    assert {"EnvironmentFile", "ProtectSystem", "ReadWritePaths", "UMask"} <= set(given)
+    assert "$" not in commands
 
 
 @pytest.mark.parametrize("page", ["production", "upgrading"])
@@ -150,7 +167,7 @@ def test_a_process_that_is_ended_leaves_no_memory_on_the_disk(path):
 
 
 def test_a_unit_names_a_page_that_is_where_the_page_puts_it():
-    [source] = re.findall(r"^git clone \S+ (\S+)$", (PROJECT / "docs/sysadmin/production.md").read_text("utf-8"), re.MULTILINE)
+    [source] = re.findall(r"^git clone \S+ (\S+)$", PRODUCTION.read_text("utf-8"), re.MULTILINE)
     for path in (*UNITS, DEPLOY / "systemd/snodo.target", DEPLOY / "witness/snodo-witness.service"):
         page = unit_of(path)["Unit"]["Documentation"].removeprefix(f"file://{source}/")
         assert (PROJECT / page).is_file(), page
