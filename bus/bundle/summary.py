@@ -1,7 +1,7 @@
 """The page of a bundle that a person reads: what happened, line by line, in Italian and English. No script, nothing from outside.
 
-Whoever reads it with a screen reader or on a telephone reads as much (WCAG 2.1 AA): each table and column has its name, and English words
-are marked as such. What nobody sees in a text is written out.
+Whoever reads it with a screen reader or on a telephone reads as much (WCAG 2.1 AA): each table, column and row has its name, letters are as
+large as the reader sets them, and English words are marked as such. What nobody sees in a text is written out.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from bus.errors import visible
 from bus.log.record import Record
 
 _STYLE = (
-    "body{font:14px sans-serif;margin:2em;color:#1d2433;background:#fff}h1{margin:0 0 .7em}"
+    "body{font:.875rem sans-serif;margin:2em;color:#1d2433;background:#fff}h1{margin:0 0 .7em}"
     "table{border-collapse:collapse;margin-bottom:1.5em}"
-    "caption{text-align:left;font-weight:bold;padding:.3em 0}th[scope=row]+td{overflow-wrap:anywhere}"
-    "td,th{border:1px solid #c8ccd4;padding:.3em .6em;text-align:left;vertical-align:top;font-size:12px}th{background:#f2f3f5}"
-    "tr{break-inside:avoid}thead th{position:sticky;top:0}tbody tr:nth-child(even){background:#fafbfc}"
-    "thead+tbody td:nth-child(2){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:10px monospace}"
+    "caption{text-align:left;font-weight:bold;padding:.3em 0}tbody th+td{overflow-wrap:anywhere}"
+    "td,th{border:1px solid #c8ccd4;padding:.3em .6em;text-align:left;vertical-align:top;font-size:.75rem}th{background:#f2f3f5}"
+    "tr{break-inside:avoid}thead th{position:sticky;top:0}tbody tr:nth-child(even) td{background:#fafbfc}"
+    "thead+tbody td:nth-child(2){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:.6875rem monospace}"
     "@page{size:A4 landscape;margin:1cm}"
-    "@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere;white-space:normal!important}thead th{position:static}}"
+    "@media print{body{margin:0}td,th,td:nth-child(n){font-size:7pt}thead th{position:static}"
+    "thead+tbody td:nth-child(n+3):not(:nth-child(7)):not(:nth-child(8)){overflow-wrap:anywhere}}"
 )
 _TITLES = (
-    ("n.", ""), ("ora UTC", "time UTC"), ("fatto", "kind"), ("passo", "place"), ("cammino", "path"), ("chi", "actor"),
+    ("n.", ""), ("ora UTC", "time UTC"), ("fatto", "kind"), ("passo o tipo", "place or type"), ("cammino", "path"), ("chi", "actor"),
     ("messaggio", "message"), ("esecuzione", "run"), ("esito", "outcome"),
 )  # fmt: skip
 ITALIAN: Mapping[str, str] = {
@@ -95,8 +96,8 @@ def _both(italian: str, english: str) -> str:
 def _row(index: int, record: Record) -> str:
     place = record.place or record.data.get("type")
     told = (place, record.path, record.actor, record.message, record.run)
-    cells = (str(index), text_of(record.time), _fact(record), *map(_text, told), _outcome(record))
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
+    cells = (text_of(record.time), _fact(record), *map(_text, told), _outcome(record))
+    return f'<tr><th scope="row">{index}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
 
 
 def _outcome(record: Record) -> str:

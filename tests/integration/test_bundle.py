@@ -564,9 +564,21 @@ def test_the_summary_is_read_by_a_screen_reader_and_on_a_telephone(exported):
     assert whole.findtext("head/title") == "Fascicolo, caso: istanza:Bo"
     assert [len(list(table.iter("caption"))) for table in whole.iter("table")] == [1, 1]
     assert {th.get("scope") for th in whole.iter("th")} == {"row", "col"}
+    assert {row[0].get("scope") for body in whole.iter("tbody") for row in body} == {"row"}
     assert {one.get("lang") for one in whole.iter("span")} == {"en"}
     assert '<meta name="viewport" content="width=device-width">' in page
     assert "color:#1d2433;background:#fff}" in page
+
+
+def test_letters_of_the_summary_follow_the_size_that_the_reader_set_and_ids_on_paper_are_no_larger_than_the_rest(exported):
+    """Sizes in pixels would overrule the reader's (WCAG 1.4.4). What broke every word on paper left no number of two figures whole."""
+    page = verify.unpacked(exported[0])["summary.html"].decode()
+    _, style, _ = re.split("</?style>", page)
+    screen, paper = style.split("@media print")
+    assert not re.search(r"font[^;}]*px", style)
+    assert "td:nth-child(8){font:" in screen
+    assert "td:nth-child(n){font-size:" in paper, "as specific as the rule of the screen, and after it"
+    assert "td:nth-child(n+3)" in paper
 
 
 def test_the_summary_writes_out_what_nobody_sees(tmp_path):
