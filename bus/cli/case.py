@@ -13,7 +13,7 @@ app = family("Show a case: everything that happened, as one timeline.", other="s
 
 @app.command("show")
 def show_case(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A key of the case: a value, or name:value (protocollo:2026/0000123).")],
+    key: Annotated[str, typer.Argument(help="A key of the case: a value, or name:value (protocollo:2026/0000123).")],
     limit: Annotated[int | None, typer.Option(min=1, max=1000, help="At most so many records; without it all of the case.")] = None,
     after: Annotated[int, typer.Option(min=0, help="Go on behind an earlier page: its `next`.")] = 0,
     url: Url = "",

@@ -63,17 +63,22 @@ class Plain(StrEnum):
 
 LOCAL = "http://127.0.0.1:8080"
 CONFIG = Path("config.yaml")
+WHOLE = 1000
+"""Letters that no sentence about a command has."""
 
 
 def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
     """A family of commands; without ``help`` the only one that it has, with that one's help.
 
     ``bare``: the command for when none is said (``bus runs --json`` is ``bus runs list --json``); ``other``: the one for what is no command
-    but the name of something (``bus runs ID`` is ``bus runs show ID``).
+    but the name of something (``bus runs ID`` is ``bus runs show ID``). Help has no frames: a screen reader would read each of their lines.
     """
 
     class Family(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if not args and not bare:
+                print(ctx.get_help(), end="\n\n", file=sys.stderr)
+                ctx.fail("say what to do")
             first = args[0] if args else "-"
             if first == "--help" or first in self.commands:
                 return super().parse_args(ctx, args)
@@ -82,7 +87,13 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
             meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
             return super().parse_args(ctx, args if meant or not other else [other, *args])
 
-    made = typer.Typer(help=help, cls=Family, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not bare)
+        def format_commands(self, ctx: Any, formatter: Any) -> None:
+            """Each with its first sentence, whole."""
+            told = [(name, command.get_short_help_str(WHOLE)) for name, command in self.commands.items()]
+            with formatter.section("Commands"):
+                formatter.write_dl(told)
+
+    made = typer.Typer(help=help, cls=Family, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     if help:
         made.callback()(lambda: None)  # or typer would take a family of one command for that command
     return made

@@ -50,7 +50,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     as_json = wants_json(arguments)
     try:
         command = typer.main.get_command(app)
-        _flags_take_no_value(command)
+        _say_what_is_taken(command)
         code = command(args=list(arguments), prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -84,13 +84,19 @@ def unwritten(error: BaseException, name: str) -> int:
     return 0
 
 
-def _flags_take_no_value(command: Any) -> None:
-    """In the help of a command and of those below it: typer would show ``--json <bool>``, and ``--json true`` is refused."""
-    for one in command.get_params(typer.Context(command)):
+def _say_what_is_taken(command: Any) -> None:
+    """In the help of a command and of those below it, what each option takes.
+
+    typer would show ``--json <bool>``, and ``--json true`` is refused; and ``--key <list[str]>`` where one is taken each time.
+    """
+    context = typer.Context(command)
+    for one in command.get_params(context):
         if getattr(one, "is_flag", False):
             one.metavar = ""
+        elif "list[" in (label := one.display_type(context)):
+            one.display_type = lambda _, each=label.replace("list[", "").replace("]", "").lower(): each
     for below in getattr(command, "commands", {}).values():
-        _flags_take_no_value(below)
+        _say_what_is_taken(below)
 
 
 def let_output_go() -> None:

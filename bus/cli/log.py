@@ -25,7 +25,7 @@ app.add_typer(evidence.keys, name="key")
 
 @app.command("show")
 def show_log(
-    id: Annotated[str | None, typer.Argument(metavar="ID", help="Id of a message or of a run, or a key of a case.")] = None,
+    id: Annotated[str | None, typer.Argument(help="Id of a message or of a run, or a key of a case.")] = None,
     run: Annotated[str | None, typer.Option(help="Id of a run.")] = None,
     message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
     case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,

@@ -27,7 +27,7 @@ def code_of(result: str) -> int:
 
 @app.command()
 def replay(
-    what: Annotated[str, typer.Argument(metavar="RUN|MESSAGE|CASE", help="Id of a run or a message, or a key of a case.")] = "",
+    what: Annotated[str, typer.Argument(metavar="run|message|case", help="Id of a run or a message, or a key of a case.")] = "",
     since: Since = "",
     until: Until = "",
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,

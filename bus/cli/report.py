@@ -27,7 +27,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which; without it all are listed.")] = "",
+    name: Annotated[str, typer.Argument(help="Which; without it all are listed.")] = "",
     since: Annotated[str, typer.Option("--from", help="From then on: a day, or a moment with its offset.")] = "",
     until: Annotated[str, typer.Option("--to", help="Before then; the next day if --from is a day.")] = "",
     purpose: Annotated[str, typer.Option(help="What it is for; the log keeps it.")] = "",

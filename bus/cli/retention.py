@@ -17,7 +17,7 @@ HELD = {
 }  # fmt: skip
 
 app = family("What is older than it may be: look at it, or destroy it.", bare="look")
-Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is what is done when nothing else is said.")]
+Dry = Annotated[bool, typer.Option("--dry-run", show_default=False, help="Change nothing; that is what is done when nothing else is said.")]
 
 
 @app.command()

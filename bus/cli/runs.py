@@ -30,7 +30,7 @@ def list_runs(
 
 @app.command("show")
 def show_run(
-    id: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, of a message that started one or more, or a key of a case.")],
+    id: Annotated[str, typer.Argument(metavar="run", help="Id of a run, of a message that started one or more, or a key of a case.")],
     url: Url = "",
     key: Key = "",
     json: Json = False,

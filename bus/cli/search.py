@@ -20,7 +20,7 @@ PERSON = "what names a person does not belong on a command line, which others se
 
 
 def search_log(
-    find: Annotated[str, typer.Argument(metavar="WHAT", help="records, messages, runs or cases.")] = "",
+    find: Annotated[str, typer.Argument(metavar="what", help="records, messages, runs or cases.")] = "",
     case: Annotated[str, typer.Option(help="Only what is known by this key of a case: value or name:value.")] = "",
     type: Annotated[str, typer.Option(help="Only messages of this type, and what concerns them.")] = "",
     route: Annotated[str, typer.Option(help="Only what tells of this route, or of route@version.")] = "",

@@ -258,7 +258,10 @@ def test_json_after_the_end_of_options_is_no_option(bus):
 
 
 def test_a_family_that_is_told_nothing_says_so(bus):
-    assert "error: say what to do\n" in bus("case")[2]
+    code, out, error = bus("case")
+    assert (code, out) == (2, "")
+    assert error.startswith("Usage: bus case [OPTIONS] COMMAND [ARGS]...\n")
+    assert error.endswith("error: say what to do\n  code: cli.usage\n  next: bus case --help\n")
 
 
 def test_serve_announces_itself_as_json(tmp_path):
