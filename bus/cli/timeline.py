@@ -121,15 +121,21 @@ def print_table(table: Table, *, whole: bool = False) -> None:
 
 
 def print_timeline(records: Sequence[Mapping[str, Any]], types: Mapping[str, str] | None = None) -> None:
-    """As wide as it is. In a narrower terminal a route is named where it is another one than above, and the step stands below it."""
+    """As wide as it is. In a narrower terminal a route is named where it is another one than above, and the step stands below it; in one
+    that has no room for their names beside what happened, they stand below that.
+    """
     table, out = timeline(records, types), console()
-    if out.is_terminal and out.measure(table, options=out.options.update(max_width=WIDEST)).maximum > out.width:
-        table = timeline(records, types, narrow=True)
+    if out.is_terminal:
+        room = out.options.update(max_width=WIDEST)
+        if out.measure(table, options=room).maximum > out.width:
+            table = timeline(records, types, narrow=True)
+        if out.measure(table, options=room).minimum > out.width:
+            table = timeline(records, types, narrow=True, below=True)
     print_table(table)
 
 
-def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False) -> Table:
-    """One line for each record; a new day has a line of its own."""
+def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False, below: bool = False) -> Table:
+    """One line for each record; a new day has a line of its own. ``below``: a place stands in a line of its own, not beside what happened."""
     known = dict(types or {})
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("time", style="dim", no_wrap=True)
@@ -149,7 +155,9 @@ def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | No
         if narrow and step:
             place = f"/{step}" if route == above else f"{route}\n/{step}"
         above = route or above
-        table.add_row(clock_of(record["time"]), Text(sign(record["kind"]), style), Text(sentence(record, known), style), place)
+        told = Text(sentence(record, known), style)
+        beside = (told.append(f"\n{place}", "dim"),) if below and place else (told, place)
+        table.add_row(clock_of(record["time"]), Text(sign(record["kind"]), style), *beside)
     return table
 
 

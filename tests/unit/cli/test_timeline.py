@@ -21,10 +21,11 @@ def test_a_timeline_says_of_which_item_of_an_each_a_record_tells(capsys):
     [
         (200, ["{0}/apri", "{0}/registra-pagamento", "{1}/apri", "{1}"]),
         (80, ["{0}", "/apri", "/registra-pagamento", "{1}", "/apri", "{1}"]),
+        (60, ["{0}", "/apri", "/registra-pagamento", "{1}", "/apri", "{1}"]),
     ],
 )
 def test_a_narrow_terminal_breaks_no_name_in_a_timeline(monkeypatch, capsys, width, shown):
-    """Eighty columns are what most terminals have: a route is named where it is another one than above."""
+    """Eighty columns are what most terminals have: a route is named where it is another one than above. Sixty are what large letters leave."""
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=width, highlight=False, color_system=None))
     routes = "edilizia.presenta-pratica@1", "pagamenti.ricevuta@1"
     one = {"kind": "answered", "time": "2026-11-29T01:05:29Z", "data": {"operation": "edilizia.registra-pagamento"}}
