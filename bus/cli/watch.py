@@ -18,6 +18,7 @@ from bus.jsontext import dumps
 
 WAIT = 5
 """Seconds that one question waits at the door."""
+AWAY = "the bus cannot be reached; still trying"
 app = family()
 now = family()
 Once = Annotated[bool, typer.Option("--once", help="Show what there is, and end.")]
@@ -65,7 +66,7 @@ def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[st
         if error.status not in (0, 503):
             raise
         if "away" not in before:
-            print("the bus cannot be reached; still trying", file=sys.stderr)
+            print(AWAY, file=sys.stderr)
         time.sleep(1)
         return {**before, "records": [], "away": True}
 
@@ -88,9 +89,13 @@ def top(
     every: Annotated[float, typer.Option("--every", min=0.2, max=3600, help="Seconds between two looks.")] = 1.0,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """Show how busy routes and systems were in the last minute, until you stop it; one look with --json, --once or without a terminal."""
+    """Show how busy routes and systems were in the last minute, until you stop it; one look with --json or --once, or where no terminal
+    draws pictures.
+    """
+    from bus.cli.timeline import console
+
     with client(url, key) as bus:
-        if once or json or not sys.stdout.isatty():
+        if once or json or not console().is_terminal or console().is_dumb_terminal:
             show(bus.get("/top"), json, _print)
         else:
             _live(bus, every)
@@ -120,12 +125,13 @@ def _picture(shown: dict[str, Any]) -> Any:
     from rich.console import Group
 
     processes = ", ".join(f"{one['role']} {one['host']}/{one['pid']}" for one in shown["processes"])
+    away = [AWAY] if shown.get("away") else []
     head = f"{clock_of(shown['time'])}  {shown['received']:g} messages/s  rules {shown['rules'][:12]}  {processes}"
     routes = _table(["route", "ended/s", "half", "95 %", "due", "dead", "failed"], shown["routes"], _route)
     systems = _table(
         ["system", "calls/s", "half", "95 %", "out", "in line", "circuit", "refused", "unanswered"], shown["adapters"], _system
     )
-    return Group(head, routes, systems, f"of the last {shown['seconds']:g} s")
+    return Group(*away, head, routes, systems, f"of the last {shown['seconds']:g} s")
 
 
 def _route(one: dict[str, Any]) -> list[str]:

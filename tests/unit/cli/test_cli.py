@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bus.cli import COMMANDS, explain, main
+from bus.cli import COMMANDS, explain, main, watch
 from bus.cli.trial import _untried
 from bus.client import Client, ClientError
 from bus.testing.patience import until
@@ -570,3 +570,26 @@ def test_no_dead_letter_is_said_as_that(tmp_path, bus):
 def test_without_a_terminal_one_look_at_what_is_busy_is_printed(bus):
     code, out, _ = bus("top")
     assert (code, "of the last 60 s" in out) == (0, True)
+
+
+def test_a_dumb_terminal_is_shown_one_look_too(bus, monkeypatch):
+    """A live picture moves the cursor, which such a terminal (of an editor, of a screen reader) cannot: it would stay empty."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=80, highlight=False, color_system=None))
+    monkeypatch.setattr(watch, "_live", lambda *_: pytest.fail("a live picture"))
+    code, out, _ = bus("top")
+    assert (code, "of the last 60 s" in out) == (0, True)
+
+
+def test_a_live_picture_says_that_it_is_old_while_the_bus_cannot_be_reached(bus, monkeypatch):
+    """What is said on standard error is drawn over."""
+    monkeypatch.setattr(watch.time, "sleep", lambda _: None)
+
+    def away():
+        raise ClientError(0, {"detail": "no answer"})
+
+    shown = json.loads(bus("top", "--json")[1])
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(watch._picture(watch._again(away, shown)))
+    console.print(watch._picture(shown))
+    assert console.export_text().splitlines().count(watch.AWAY) == 1
