@@ -167,20 +167,28 @@ _SHAPES = {"choose": ("{{", "}}"), "wait": ("([", "])"), "gather": ("([", "])"),
 
 def as_mermaid(route: Mapping[str, Any]) -> str:
     """A flowchart; GitHub, GitLab and many editors draw it. Its title is what a screen reader says of the picture."""
-    lines = ["flowchart TD", f"  accTitle: {route['route']}@{route['version']}", f"  start(({_quoted(str(route['on']))}))"]
+    lines = ["flowchart TD", f"  accTitle: {route['route']}@{route['version']}", f"  start([{_quoted(str(route['on']))}])"]
     ends = list(_drawn(outline(route), [("start", "")], lines))
     lines += [f"  {name} -->{_edge(label)} done((done))" for name, label in ends]
     return "\n".join(lines)
 
 
 def _drawn(cards: Sequence[Card], sources: list[tuple[str, str]], lines: list[str]) -> list[tuple[str, str]]:
-    """Draw cards one after the other; returns where the next one is led to from: (node, label of the edge)."""
+    """Draw cards one after the other; returns where the next one is led to from: (node, label of the edge).
+
+    A step with a condition is asked for first: one way past it, however many lead to it.
+    """
     for card in cards:
-        name = "s_" + re.sub(r"\W", "_", card.id)
+        id = re.sub(r"\W", "_", card.id)
+        name, passed = f"s_{id}", list[tuple[str, str]]()
+        if card.when:
+            asked = f"if_{id}"
+            lines.append(f"  {asked}{{{{{_quoted(f'if {card.when}')}}}}}")
+            lines += [f"  {source} -->{_edge(label)} {asked}" for source, label in sources]
+            sources, passed = [(asked, "yes")], [(asked, "no")]
         opened, closed = _SHAPES.get(card.kind, ("[", "]"))
         lines.append(f"  {name}{opened}{_quoted(f'{card.id}: {card.kind} {card.says}')}{closed}")
         lines += [f"  {source} -->{_edge(label)} {name}" for source, label in sources]
-        passed = [(source, f"not {card.when}") for source, _ in sources] if card.when else []
         sources = [*_ways_drawn(card, name, lines), *passed]
     return sources
 

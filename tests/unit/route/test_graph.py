@@ -147,6 +147,19 @@ def test_what_is_written_cannot_break_a_picture() -> None:
     ET.fromstring(route_svg({"route": "a.b", "version": 1, "on": "<x>&", "purpose": '"<', "steps": [step]}))
 
 
+def test_a_condition_is_drawn_once_in_mermaid_however_many_ways_lead_to_it() -> None:
+    """One arrow past each of several steps in a row from each way before them made a route of a page unreadable."""
+    when = "posizione != null && ricevuta == null"
+    steps: list[dict[str, Any]] = [{"id": "a", "call": "a.b", "on_error": [{"steps": [{"id": "b", "set": {"n": "1"}}]}]}]
+    steps += [{"id": f"c-{n}", "when": when, "set": {"n": "1"}} for n in range(5)]
+    mermaid = as_mermaid({"route": "a.b", "version": 1, "on": "c.d", "steps": steps})
+    assert mermaid.count(when) == 5
+    assert f'  if_c_0{{{{"if {when}"}}}}\n  s_a --> if_c_0\n  s_b --> if_c_0\n' in mermaid
+    assert '  if_c_0 -->|"yes"| s_c_0\n' in mermaid
+    assert '  s_c_0 --> if_c_1\n  if_c_0 -->|"no"| if_c_1\n' in mermaid
+    assert mermaid.count("-->") == 2 + 3 * 5 + 2
+
+
 def test_what_mermaid_reads_as_a_sign_of_its_own_is_shown_as_it_is_written() -> None:
     clause = {"when": 'body.x == "#quot;"', "steps": [{"id": "b", "set": {"n": "1"}}]}
     mermaid = as_mermaid({"route": "a.b", "version": 1, "on": "c.d", "steps": [{"id": "a", "choose": [clause]}]})
