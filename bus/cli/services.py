@@ -36,12 +36,20 @@ def show_service(
 
 def _listed(shown: dict[str, Any]) -> None:
     for one in shown["servizi"]:
-        fee = f"{one['tariffa']['importo'] / 100:.2f} €" if "tariffa" in one else ""
+        fee = _euro(one["tariffa"]["importo"]) if "tariffa" in one else ""
         print(f"{one['codice']:<44} {one['tipo']:<12} {one['ufficio']:<16} {fee:>10}  {one['titolo']}")
     print(counted(len(shown["servizi"]), "service"))
 
 
 def _one(shown: dict[str, Any]) -> None:
     for name, value in shown.items():
-        words = ", ".join(f"{part} {said}" for part, said in value.items() if said != "") if isinstance(value, dict) else value
+        words = ", ".join(_part(*part) for part in value.items() if part[1] != "") if isinstance(value, dict) else value
         print(f"{name:<12} {words}")
+
+
+def _part(name: str, said: Any) -> str:
+    return f"{name} {_euro(said) if name == 'importo' else said}"
+
+
+def _euro(cents: int) -> str:
+    return f"{cents / 100:.2f} €"

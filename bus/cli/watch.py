@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Url, client, family, given, show
-from bus.cli.words import clock_of, sentence, sign
+from bus.cli.words import clock_of, sentence, sign, when
 from bus.client import Client, ClientError
 from bus.jsontext import dumps
 
@@ -79,7 +79,7 @@ def _tell(records: list[dict[str, Any]], json: bool) -> None:
             where = record.get("place") or ", ".join(
                 run["route"] for run in record.get("data", {}).get("runs", []) if isinstance(run, dict)
             )
-            print(f"{clock_of(record['time'])} {sign(record['kind'])} {where or '-':<44} {sentence(record)}")
+            print(f"{when(record['time'])} {sign(record['kind'])} {where or '-':<44} {sentence(record)}")
     sys.stdout.flush()
 
 

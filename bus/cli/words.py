@@ -98,7 +98,8 @@ def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
     if data.get("doubt"):
         yield "in doubt"
     if data.get("again"):
-        yield f"again at {clock_of(data['again'])}"
+        same_day = day_of(data["again"]) == day_of(record["time"])
+        yield f"again at {(clock_of if same_day else when)(data['again'])}"
     if data.get("deadline"):
         yield f"until {when(data['deadline'])}"
     if data.get("effect") in ("once", "queryable") and record["kind"] == "asked":

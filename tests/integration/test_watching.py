@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ def test_both_on_the_command_line_without_anybodys_data(
     told = capsys.readouterr().out
     assert 2 == len(told.splitlines())
     assert "eco.scrivi answered" in told
+    assert re.match(r"\d\d/\d\d/\d{4} \d\d:", told), "a quiet log is followed over days"
     assert 0 == cli.main(["tail", "--once", "--json", "--last", "10"])
     lines = capsys.readouterr().out
     told_of_the_run = [kind for kind in (json.loads(line)["kind"] for line in lines.splitlines()) if kind not in ("access", "keys")]

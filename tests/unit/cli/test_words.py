@@ -4,6 +4,7 @@ import string
 
 import pytest
 
+from bus.cli import services
 from bus.cli.words import SOMETHING, WORDS, clock_of, sentence, when
 from bus.log.record import KINDS
 
@@ -40,6 +41,7 @@ def test_words_ask_only_for_what_records_have():
         (
             {
                 "kind": "unanswered",
+                "time": TIME,
                 "data": {"operation": "protocollo.registra", "kind": "in_doubt", "code": "outside.in-doubt", "doubt": True, "again": TIME},
                 "attempt": 2,
             },
@@ -54,8 +56,12 @@ def test_words_ask_only_for_what_records_have():
             "o.o gave no usable answer (outside.unreachable; no connection in time)",
         ),
         (
-            {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.not-applied", "again": TIME}, "attempt": 2},
+            {"kind": "unanswered", "time": TIME, "data": {"operation": "o.o", "code": "call.not-applied", "again": TIME}, "attempt": 2},
             "o.o had not happened: the system has no trace of it (attempt 2; call.not-applied; again at 12:00:00 CEST)",
+        ),
+        (
+            {"kind": "unanswered", "time": "2026-06-30T21:00:00Z", "data": {"operation": "o.o", "again": TIME}, "attempt": 2},
+            "o.o gave no usable answer (attempt 2; again at 01/07/2026 12:00:00 CEST)",
         ),
         (
             {"kind": "unanswered", "data": {"operation": "o.o", "code": "call.interrupted", "doubt": True}, "attempt": 1},
@@ -93,3 +99,8 @@ def test_times_are_those_of_rome_and_say_their_zone():
 
 def test_something_is_said_where_a_record_is_silent():
     assert SOMETHING in sentence({"kind": "asked"})
+
+
+def test_a_fee_is_told_in_euro(capsys):
+    services._one({"codice": "certificato", "tariffa": {"importo": 1652, "causale": "Bollo"}})
+    assert capsys.readouterr().out == "codice       certificato\ntariffa      importo 16.52 €, causale Bollo\n"
