@@ -408,9 +408,7 @@ class App:
         """Write in the log that somebody recomputes runs: ``what``, ``bundle``, or a time. Raises `Invalid`."""
         return self.store.write(lambda tx: accesses.announce_replay(tx, actor, purpose, scope, self.clock)).result()
 
-    def report(
-        self, name: str, since: dt.datetime, until: dt.datetime, looker: Looker, after: int = 0
-    ) -> tuple[list[reports.Line], int | None]:
+    def report(self, name: str, since: dt.datetime, until: dt.datetime, looker: Looker, after: int = 0) -> reports.Page:
         """A page of a report; that it was given is recorded first. Raises `NotFound`, `Invalid`."""
         report = reports.named(self.reports, name)
         self.store.write(lambda tx: reports.export(tx, self.clock.now(), report, since, until, looker)).result()

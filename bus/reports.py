@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from bus import clock
 from bus.adapter import Adapter, Exchange, Report
 from bus.engine import search
 from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import write_apart
-from bus.errors import UNREADABLE, NotFound
+from bus.errors import Damaged, Erased, KeyMissing, NotFound, StoreError
 from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonObject, new_id
@@ -53,18 +52,47 @@ def keep(tx: Tx, now: dt.datetime, events: Iterable[Access]) -> None:
         write_apart(tx, record, {"origin": {"address": one.address}})
 
 
-class Journals:
-    """The journals of the runs that a page of records is of, read together when the first of them is asked for."""
+class Page(NamedTuple):
+    """Lines, where the next page goes on, or None; and which texts cannot be opened, though nobody erased them: their fields are empty."""
+
+    lines: list[Line]
+    next: int | None
+    unopened: list[Line]
+
+
+class Source:
+    """What a page of records is made of: the texts that they commit to, and the journals of their runs, read together when the first of
+    them is asked for. ``unopened``: each text that cannot be opened, though nobody erased it.
+    """
 
     def __init__(self, tx: Tx, records: Sequence[Record]) -> None:
         self._tx, self._runs = tx, {record.run for record in records if record.run is not None}
+        self.unopened: dict[str, Line] = {}
 
     @cached_property
     def _known(self) -> Mapping[str, Sequence[Record]]:
         return log.of_runs(self._tx, sorted(self._runs))
 
-    def of(self, run: str | None) -> Sequence[Record]:
+    def journal(self, run: str | None) -> Sequence[Record]:
         return self._known.get(run or "", ())
+
+    def value(self, record: Record, role: str) -> JsonObject:
+        """A payload that is an object; empty when there is none, or nobody can open it."""
+        identity = record.payload(role)
+        if identity is None:
+            return {}
+        why: StoreError | None = None
+        try:
+            value = log.json_payload(self._tx, identity)
+            return value if isinstance(value, dict) else {"value": value}
+        except (KeyMissing, Damaged) as error:
+            why = error
+        except Erased:
+            if record.kind == "served":  # rows of what systems asked go for their age (`disposed`)
+                return {}
+        for told in log.untold(self._tx, {identity: why}).values():
+            self.unopened[identity] = {"record": record.id, "message": record.message, "role": role, "why": told.sentence}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +104,7 @@ class Kept:
     source: str
     fields: Mapping[str, str]
     kinds: frozenset[str]
-    lines: Callable[[Tx, Record, Journals], Iterable[Line]]
+    lines: Callable[[Record, Source], Iterable[Line]]
     ours: bool = False
 
 
@@ -103,19 +131,19 @@ def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt
     write_apart(tx, record, {"purpose": {"text": purpose}})
 
 
-def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:
-    """The lines of records from ``since`` on and before ``until``, and where the next page goes on, or None."""
+def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> Page:
+    """The lines of records from ``since`` on and before ``until``."""
     found = log.of_kinds(tx, report.kinds, after or search.before_any(tx, report.kinds, since, until), PAGE)
     wanted = [record for _, record in found if since <= record.time < until]
-    journals = Journals(tx, wanted)
-    lines = [line for record in wanted for line in report.lines(tx, record, journals)]
-    return lines, search.page_end(tx, report.kinds, since, until, found, PAGE)
+    source = Source(tx, wanted)
+    lines = [line for record in wanted for line in report.lines(record, source)]
+    return Page(lines, search.page_end(tx, report.kinds, since, until, found, PAGE), list(source.unopened.values()))
 
 
 # -- ours ------------------------------------------------------------------------------------------------------------------
 
 
-def _access(tx: Tx, record: Record, _journals: Journals) -> Iterator[Line]:
+def _access(record: Record, source: Source) -> Iterator[Line]:
     """Accesses, and what persons did."""
     data = record.data
     if record.kind != "access" and record.actor == "bus":
@@ -124,14 +152,14 @@ def _access(tx: Tx, record: Record, _journals: Journals) -> Iterator[Line]:
     yield {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
         "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
-        "from": _value(tx, record, "origin").get("address", ""), "times": data.get("times", 1), "what": what or "",
+        "from": source.value(record, "origin").get("address", ""), "times": data.get("times", 1), "what": what or "",
         "message": record.message or "", "run": record.run or "", "record": record.id,
     }  # fmt: skip
 
 
-def _opening(tx: Tx, record: Record, _journals: Journals) -> Iterator[Line]:
+def _opening(record: Record, source: Source) -> Iterator[Line]:
     """Who opened whose data, and for what."""
-    told = next((value for role in ("purpose", "export", "reason") if (value := _value(tx, record, role))), {})
+    told = next((value for role in ("purpose", "export", "reason") if (value := source.value(record, role))), {})
     about: Any = {**told, **record.data, **(scope if isinstance(scope := told.get("scope"), dict) else {})}
     case = about.get("case") or (about.get("what") if record.data.get("scope") == "case" else "")
     yield {
@@ -189,8 +217,8 @@ PURPOSES = Kept(
 def _declared(adapter: str, report: Report) -> Kept:
     """A report of an adapter: its lines for each exchange that it began or was asked for."""
 
-    def lines(tx: Tx, record: Record, journals: Journals) -> Iterator[Line]:
-        exchange = exchange_of(tx, adapter, record, journals)
+    def lines(record: Record, source: Source) -> Iterator[Line]:
+        exchange = exchange_of(adapter, record, source)
         if exchange is not None:
             yield from ({**dict.fromkeys(report.fields, ""), **made} for made in report.lines(exchange))
 
@@ -198,13 +226,13 @@ def _declared(adapter: str, report: Report) -> Kept:
     return Kept(report.name, report.title, report.source, report.fields, kinds, lines)
 
 
-def exchange_of(tx: Tx, adapter: str, record: Record, journals: Journals) -> Exchange | None:
+def exchange_of(adapter: str, record: Record, source: Source) -> Exchange | None:
     """The exchange that begins with a record: our intent, a reading that ended, or a question that we answered."""
     data = record.data
     if record.kind == "served":
         if data["adapter"] != adapter:
             return None
-        request, answer = _value(tx, record, "request"), _value(tx, record, "answer")
+        request, answer = source.value(record, "request"), source.value(record, "answer")
         return Exchange(
             data["operation"], True, record.time, record.time, data["outcome"], data.get("code", ""), request, answer, record.id
         )
@@ -213,21 +241,21 @@ def exchange_of(tx: Tx, adapter: str, record: Record, journals: Journals) -> Exc
         return None
     end: Record | None = record
     if record.kind == "asked":
-        end = _end(journals.of(record.run), record)
-    elif data.get("by") == "probe" or _follows_intent(journals, record):
+        end = _end(source.journal(record.run), record)
+    elif data.get("by") == "probe" or _follows_intent(source, record):
         return None
-    return _ours(tx, name.partition(".")[2], record, end)
+    return _ours(source, name.partition(".")[2], record, end)
 
 
-def _ours(tx: Tx, operation: str, began: Record, end: Record | None) -> Exchange:
+def _ours(source: Source, operation: str, began: Record, end: Record | None) -> Exchange:
     outcome, code = ("open", "") if end is None else (str(end.data.get("kind", end.kind)), str(end.data.get("code", "")))
     if end is not None and end.kind == "decided":  # "again": a person knows that nothing was done
         outcome = "answered" if end.data["decision"] == "happened" else "unreachable"
     elif end is not None and end.data.get("doubt"):  # of an earlier try, whatever this one met
         outcome = "in_doubt"
-    answer = {} if end is None else _value(tx, end, "answer") or _value(tx, end, "error")
+    answer = {} if end is None else source.value(end, "answer") or source.value(end, "error")
     ended = None if end is None else end.time
-    return Exchange(operation, False, began.time, ended, outcome, code, _value(tx, began, "request"), answer, began.id)
+    return Exchange(operation, False, began.time, ended, outcome, code, source.value(began, "request"), answer, began.id)
 
 
 def _end(journal: Iterable[Record], asked: Record) -> Record | None:
@@ -244,16 +272,6 @@ def _end(journal: Iterable[Record], asked: Record) -> Record | None:
     return end
 
 
-def _follows_intent(journals: Journals, record: Record) -> bool:
+def _follows_intent(source: Source, record: Record) -> bool:
     """Whether a call had an intent before it: then the intent made the line."""
-    return any(one.kind == "asked" and one.path == record.path for one in journals.of(record.run))
-
-
-def _value(tx: Tx, record: Record, role: str) -> JsonObject:
-    """A payload that is an object; empty when there is none, it was erased, or the key store lacks its key."""
-    identity = record.payload(role)
-    if identity is not None:
-        with suppress(*UNREADABLE):
-            value = log.json_payload(tx, identity)
-            return value if isinstance(value, dict) else {"value": value}
-    return {}
+    return any(one.kind == "asked" and one.path == record.path for one in source.journal(record.run))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
-from bus.errors import UNREADABLE, Conflict, Invalid, StoreError
+from bus.errors import Conflict, Damaged, Erased, Invalid, KeyMissing, StoreError
 from bus.log import keys, log, note, payload
 from bus.log.note import in_base64
 from bus.log.record import Record, record_of
@@ -27,14 +26,15 @@ FAR = 100_000
 class Gathered:
     """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name.
 
-    ``opened``: the payloads that are in it with their text. ``unruled``: files of rules that these records name, and that the database
-    has not.
+    ``opened``: the payloads that are in it with their text; ``damaged``: how many are not, since nobody can open them, though no record
+    says that they were erased. ``unruled``: files of rules that these records name, and that the database has not.
     """
 
     leaves: Sequence[tuple[int, bytes, Record]]
     checkpoint: StoredCheckpoint
     keys: Sequence[str]
     opened: Sequence[str]
+    damaged: int
     unruled: Sequence[str]
     files: Mapping[str, bytes]
 
@@ -66,12 +66,13 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
         raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
     leaves = [(places[seq], rows[seq], record_of(rows[seq])) for seq in sorted(rows)]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
-    opened = _openings(tx, [record for _, _, record in leaves]) if payloads else {}
+    opened, damaged = _openings(tx, [record for _, _, record in leaves]) if payloads else ({}, {})
     named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for _, _, record in leaves)
     types = sorted({str(record.data["type"]) for _, _, record in leaves if record.kind == "received"})
     files = {
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
         "payloads.jsonl": b"".join(opened.values()),
+        **({verify.DAMAGED: b"".join(damaged.values())} if damaged else {}),
         **vouched,
         **_apart(tx, stored, [index for index, _, record in leaves if record.message], checkpoint.size),
         **_rules(tx, named),
@@ -79,7 +80,7 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     }
     signing = keys.history(tx, "checkpoints")
     said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
-    return Gathered(leaves, checkpoint, said, list(opened), verify.unruled(named, files), files)
+    return Gathered(leaves, checkpoint, said, list(opened), len(damaged), verify.unruled(named, files), files)
 
 
 def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoint, dict[str, bytes]]:
@@ -126,15 +127,27 @@ def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
     return canonical({"index": index, "record": content.decode(), "proof": proof}) + b"\n"
 
 
-def _openings(tx: Tx, records: Iterable[Record]) -> dict[str, bytes]:
-    """Each payload with what shows that its record committed to it; those that nobody can open are left out."""
-    wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
-    lines = {}
-    for some in pages_of(wanted):
+def _openings(tx: Tx, records: Iterable[Record]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Each payload with what shows that its record committed to it; and those that nobody can open, with why, though nobody erased them."""
+    wanted = {held.id: held.role for record in records for held in record.payloads}
+    lines = dict[str, bytes]()
+    rows_go = {identity for identity, role in wanted.items() if role.startswith("wire")}  # for their age, while their keys stay
+    closed: dict[str, StoreError | None] = dict.fromkeys(wanted.keys() - rows_go)
+    for some in pages_of(list(wanted)):
         for row in tx.all("sealed_payloads_among", payloads=listed(some)):
-            with contextlib.suppress(*UNREADABLE):
+            try:
                 lines[row["id"]] = _opened(tx, row)
-    return {identity: lines[identity] for identity in wanted if identity in lines}
+            except (KeyMissing, Damaged) as error:
+                closed[row["id"]] = error
+            except Erased:
+                closed[row["id"]] = None
+    lost = log.untold(tx, {one: why for one, why in closed.items() if one not in lines})
+    damaged = {one: canonical({"id": one, "why": why.sentence}) + b"\n" for one, why in lost.items()}
+    return _in_order(wanted, lines), _in_order(wanted, damaged)
+
+
+def _in_order(names: Iterable[str], found: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: found[name] for name in names if name in found}
 
 
 def still_readable(tx: Tx, opened: Sequence[str]) -> None:
@@ -148,7 +161,7 @@ def still_readable(tx: Tx, opened: Sequence[str]) -> None:
 
 
 def _opened(tx: Tx, row: Row) -> bytes:
-    """One payload with the key that opens it and no other; raises one of `UNREADABLE`."""
+    """One payload with the key that opens it and no other; raises one of `UNOPENED`."""
     nonce, content = payload.parts(row)
     number = payload.key_number(nonce)
     if number is None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from html import escape
 
+from bus.bundle import verify
 from bus.bundle.gather import Gathered
 from bus.clock import text_of
 from bus.errors import visible
@@ -63,14 +64,15 @@ not as it is written in here.
 def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     """The page; the same bytes for the same bundle."""
     kinds = sorted(Counter(record.kind for record in gathered.records).items())
-    named = {held.id for record in gathered.records for held in record.payloads}
+    absent = len({held.id for record in gathered.records for held in record.payloads}) - gathered.payloads - gathered.damaged
     wanted = ", ".join(f"{_SCOPES[name]}: {value}" for name, value in scope.items())
     counted = ", ".join(f"{_both(ITALIAN[kind], kind)} {count}" for kind, count in kinds)
     facts = (
         ("Registro", "log", _text(origin)), ("Ambito", "scope", _text(wanted)),
         ("Sigillo", "checkpoint", f"{gathered.checkpoint.size} {_both('annotazioni del registro', 'records of the log')}"),
         ("Annotazioni", "records", f"{len(gathered.leaves)} ({counted})"), ("Contenuti", "payloads", str(gathered.payloads)),
-        ("Assenti", "absent", f"{len(named) - gathered.payloads} ({_both('cancellati, o non esportati', 'erased, or not exported')})"),
+        ("Assenti", "absent", f"{absent} ({_both('cancellati, o non esportati', 'erased, or not exported')})"),
+        *([("Danneggiati", "damaged", f"{gathered.damaged} ({_text(verify.DAMAGED)})")] if gathered.damaged else []),
         *([("Regole assenti", "rules absent", _text(", ".join(gathered.unruled)))] if gathered.unruled else []),
     )  # fmt: skip
     head = "".join(f'<tr><th scope="row">{_both(italian, english)}</th><td>{said}</td></tr>\n' for italian, english, said in facts)

@@ -27,12 +27,14 @@ from typing import Any
 
 APART = {"manifest.json", "seal.json"}
 """Files that the manifest does not list: itself, and the proof that the log knows it."""
+DAMAGED = "damaged.jsonl"
+"""Only where something is: payloads that nobody could open when the bundle was made, though no record said that they were erased."""
 SAYS = {
     "manifest.json": {"v", "origin", "keys", "size", "scope", "records", "payloads", "files"},
     "seal.json": {"checkpoint", "consistency", "index", "proof", "record"},
     "records.jsonl": {"index", "proof", "record"},
-    "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"},
-}
+    "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"}, DAMAGED: {"id", "why"},
+}  # fmt: skip
 """What is said there, and nothing else: what nobody compares with anything could be anything."""
 REGISTERED = {"message", "giorno", "reply", "sha256"}
 ANCHOR = re.compile(r"(anchors/(?:([1-9][0-9]{0,18})/)?)(?:(timestamp|register)-[0-9]+|checkpoint|consistency)")
@@ -53,6 +55,8 @@ WORDS = {
                 "WARNING: the key is the one in the bundle; compare it with the published one (--key): {what}"),
     "absent": ("Contenuti indicati dalle annotazioni e assenti (cancellati, o non esportati): {what}.",
                "Payloads that records name and that are not here (erased, or not exported): {what}."),
+    "damaged": ("DANNEGGIATO, non cancellato, {nth} di {count}: contenuto {payload} ({role} di {kind} {id}, messaggio {message}): {why}",
+                "DAMAGED, not erased, {nth} of {count}: payload {payload} ({role} of {kind} {id}, message {message}): {why}"),
     "unruled": ("Regole indicate dalle annotazioni e assenti: {what}", "Rules that records name and that are not here: {what}"),
     "witnessed": ("Testimoni: {what}", "Witnesses: {what}"),
     "unverified": ("Firme sul sigillo NON verificate, manca la loro chiave (--witness, --key): {what}",
@@ -99,11 +103,8 @@ class Malformed(Exception):
     """A file is not of the form that it should have."""
 
 
-# -- the container: one way to write it, so that every byte is accounted for -----------------------------------------
-
-
 def packed(files: Mapping[str, bytes]) -> bytes:
-    """The ZIP of these files: sorted by name, stored, all of one time, so that the same files are the same bytes."""
+    """The ZIP of these files: sorted by name, stored, all of one time: written in one way, so that every byte is accounted for."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
@@ -156,8 +157,7 @@ def _point(raw: bytes) -> Any:
         x = x * I % P
     if (x * x - square) % P or (x == 0 and sign):
         return None
-    if x & 1 != sign:
-        x = P - x
+    x = x if x & 1 == sign else P - x
     return (x, y, 1, x * y % P)
 
 
@@ -301,21 +301,14 @@ def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[str
     return _roots(at, last, node, proof) == (old, new)
 
 
-# -- the bundle ------------------------------------------------------------------------------------------------------
-
-
 class Bundle:
     """A bundle that is being verified; ``found`` are the findings, as (word, values), in the order of the story."""
 
     def __init__(self, raw: bytes, keys: Sequence[Key] = (), witnesses: Sequence[Key] = ()) -> None:
         self.keys, self.witnesses = list(keys), list(witnesses)
-        self.found: list[Any] = []
-        self.records: list[Any] = []
-        self.indexes: list[int] = []
-        self.own_keys: list[str] = []
-        self.witnessed: list[str] = []
-        self.unruled: list[str] = []
-        self.anchored: list[Any] = []
+        none: list[Any] = []
+        self.found, self.records, self.indexes, self.own_keys = ([*none] for _ in range(4))
+        self.witnessed, self.unruled, self.damaged, self.anchored = ([*none] for _ in range(4))
         self.payloads = self.absent = 0
         try:
             self.files = unpacked(raw)
@@ -440,6 +433,11 @@ class Bundle:
             if not one:
                 self.say("stranger", id=id)
             self.payloads += 1
+        for line in self.lines(DAMAGED) if DAMAGED in self.files else ():
+            one, record = named.pop(line["id"], ({}, {}))
+            self.damaged.append({"payload": line["id"], "role": one.get("role", "-"), "why": line["why"], **names_of(record)})
+            if not one:
+                self.say("stranger", id=line["id"])
         self.absent = len(named)
 
     def _rules(self) -> None:
@@ -571,6 +569,7 @@ def report(bundle: Bundle, language: str) -> str:
     unverified = sorted({f"{name}+{id.hex()}" for name, id, _ in bundle.checkpoint.signatures} - known)
     told = {"own-key": bundle.own_keys, "unruled": bundle.unruled, "witnessed": bundle.witnessed, "unverified": unverified}
     said = [tell(word, what=", ".join(what)) for word, what in told.items() if what]
+    said += [tell("damaged", nth=nth, count=len(bundle.damaged), **values) for nth, values in enumerate(bundle.damaged[:50], 1)]
     said += [tell("absent", what=bundle.absent)] * bool(bundle.absent) + [tell("unwitnessed")] * (not bundle.witnessed)
     for kind, values in bundle.anchored:
         said += [tell(word, **values, records=len(bundle.records)) for word in (kind, f"apart-{kind}")]

@@ -12,6 +12,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
 from bus.cli.databases import reading
+from bus.cli.failures import NOT_VERIFIED
 from bus.disk import whole
 from bus.errors import EvidenceError, counted
 
@@ -30,7 +31,10 @@ def export(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us."""
+    """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us.
+
+    Exit code 5: it is written, without texts that cannot be opened though nobody erased them; it names them, and so does its verification.
+    """
     from bus.bundle import verify
     from bus.message import parsed
 
@@ -44,6 +48,10 @@ def export(
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
               *missing, sep="\n  ", file=sys.stderr)  # fmt: skip
     print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
+    if lost := [parsed(line) for line in files.get(verify.DAMAGED, b"").split(b"\n") if line]:
+        said = f"{counted(len(lost), 'text')} cannot be opened, though no record says that it was erased: restore what a backup has of"
+        print(f"{said} payloads and keys. Not in the bundle:", *(f"{one['id']}: {one['why']}" for one in lost), sep="\n  ", file=sys.stderr)
+        raise typer.Exit(NOT_VERIFIED)
 
 
 def verifier() -> None:

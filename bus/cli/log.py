@@ -8,6 +8,7 @@ import typer
 
 from bus.cli import evidence
 from bus.cli.common import Json, Key, Url, client, family, pages, show
+from bus.cli.failures import NOT_THERE
 from bus.cli.search import search_log
 from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
@@ -47,7 +48,7 @@ def _of(bus: Client, id: str) -> dict[str, Any]:
         try:
             found = _whole(bus, **{kind: id})
         except ClientError as error:
-            if error.status != 404:
+            if error.status != NOT_THERE:
                 raise
         else:
             if found["records"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Since, Store, Until, Url, client, family, given, show
+from bus.cli.failures import NOT_VERIFIED
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -22,6 +23,10 @@ UNAVAILABLE = 4
 
 def code_of(result: str) -> int:
     """The exit code of the whole."""
+    from bus.replay.report import DAMAGED
+
+    if result == DAMAGED:
+        return NOT_VERIFIED
     return 0 if result == "equal" else UNAVAILABLE if result.startswith("unavailable") else 1
 
 
@@ -46,7 +51,7 @@ def replay(
     """Recompute runs from the log under the rules they had, and compare; without any effect.
 
     Exit code 0: all equal; 1: a run is different, or lacks an answer in the log; 4: at worst something is unavailable, such as erased data;
-    5: a false bundle.
+    5: a false bundle, or what was said cannot be opened though nobody erased it.
     """
     from bus.cli.rules import offline, proven, recomputing, still_offered
 

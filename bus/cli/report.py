@@ -15,9 +15,10 @@ from typing import IO, Annotated, Any
 import typer
 
 from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
+from bus.cli.failures import NOT_VERIFIED
 from bus.client import Client
 from bus.disk import whole
-from bus.errors import NotFound
+from bus.errors import NotFound, counted
 from bus.jsontext import dumps
 
 app = family()
@@ -36,7 +37,10 @@ def report(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Write a report. That you were given it is recorded in the same log."""
+    """Write a report. That you were given it is recorded in the same log.
+
+    Exit code 5: it is written, and fields are empty since texts cannot be opened, though nobody erased them; which is said.
+    """
     with client(url, key) as bus:
         there = bus.get("/reports")
         if not name:
@@ -49,11 +53,16 @@ def report(
         asked = {"from": since, "to": until or _next_day(since), "purpose": purpose}
         # opened before the bus is asked, which keeps each page in its log
         with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
-            lines = _lines(bus, name, asked)
+            unopened: list[dict[str, Any]] = []
+            lines = _lines(bus, name, asked, unopened)
             first = next(lines, None)  # a refusal comes before a line is written
             fields = next(list(one["fields"]) for one in there["reports"] if one["name"] == name)
             _write(file, fields, lines if first is None else chain([first], lines), json)
             file.flush()
+    if unopened:
+        said = f"{counted(len(unopened), 'text')} cannot be opened, though no record says that it was erased; its fields are empty:"
+        print(said, *(f"{one['role']} of record {one['record']}: {one['why']}" for one in unopened), sep="\n  ", file=sys.stderr)
+        raise typer.Exit(NOT_VERIFIED)
 
 
 @contextlib.contextmanager
@@ -63,9 +72,10 @@ def _anew(path: Path) -> Iterator[IO[str]]:
         yield text
 
 
-def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _lines(bus: Client, name: str, asked: dict[str, Any], unopened: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for page in pages(lambda after: bus.post(f"/reports/{escaped(name)}", {**asked, "after": after}), 0):
         yield from page["lines"]
+        unopened += page.get("unopened", ())
 
 
 def _write(file: IO[str], fields: list[str], lines: Iterable[dict[str, Any]], json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Url, client, escaped, family, show
+from bus.cli.failures import NOT_THERE
 from bus.client import Client, ClientError
 
 app = family("List runs, or show one with its journal.", bare="list", other="show")
@@ -48,7 +49,7 @@ def _found(bus: Client, id: str) -> list[Any]:
     try:
         return [_run(bus, id)]
     except ClientError as error:
-        if error.status != 404 or not (runs := _runs_of(bus, id)):
+        if error.status != NOT_THERE or not (runs := _runs_of(bus, id)):
             raise
     return [_run(bus, one) for one in runs]
 
@@ -69,6 +70,6 @@ def _runs_of(bus: Client, id: str) -> list[str]:
         try:
             return [str(one["id"]) for one in kind(id)["runs"]]
         except ClientError as error:
-            if error.status != 404:
+            if error.status != NOT_THERE:
                 raise
     return []

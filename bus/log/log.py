@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from bus import clock
-from bus.errors import UNOPENED, UNREADABLE, Damaged, Erased, KeyMissing
+from bus.errors import UNOPENED, UNREADABLE, Damaged, Erased, KeyMissing, StoreError
 from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
@@ -87,14 +87,34 @@ def payload(tx: Tx, identity: str) -> bytes | None:
     return None if row is None else sealing.opened(*sealing.parts(row), tx.keys)
 
 
-def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
-    """The contents of many payloads by id; those that cannot be opened any more are left out."""
-    rows = tx.all("payloads_among", payloads=listed(identities))
+def payloads(tx: Tx, identities: Iterable[str]) -> tuple[dict[str, bytes], dict[str, StoreError]]:
+    """The contents of many payloads by id; and why others cannot be opened, of which no record says that they were destroyed."""
+    closed: dict[str, StoreError | None] = dict.fromkeys(identities)
     found: dict[str, bytes] = {}
-    for row in rows:
-        with contextlib.suppress(*UNREADABLE):
+    for row in tx.all("payloads_among", payloads=listed(closed)):
+        try:
             found[row["id"]] = sealing.opened(*sealing.parts(row), tx.keys)
-    return found
+        except (KeyMissing, Damaged) as error:
+            closed[row["id"]] = error
+        except Erased:
+            continue
+    return found, untold(tx, {one: why for one, why in closed.items() if one not in found})
+
+
+def untold(tx: Tx, closed: Mapping[str, StoreError | None]) -> dict[str, StoreError]:
+    """Of payloads that cannot be opened those of which no record says that they were destroyed, each with why.
+
+    None: it is gone, or its key. Of one from before there were keys nobody knows then what went with it.
+    """
+    numbers = {one: sealing.number_in(one) for one in closed if sealing.is_numbered(one)}
+    destroyed = {number for number in set(numbers.values()) if tx.one("is_erased", key=number)}
+    left = {one: why for one, why in closed.items() if numbers.get(one) not in destroyed}
+    return {one: why or _taken_out() for one, why in left.items() if why is not None or one in numbers}
+
+
+def _taken_out() -> Damaged:
+    sentence = "it, or its key, is not there any more, and no record says that it was erased"
+    return Damaged(sentence, code="payload.swapped", hint="bus log verify says which; restore it from a backup")
 
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:

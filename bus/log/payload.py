@@ -103,6 +103,11 @@ def beginning(number: int) -> str:
     return number.to_bytes(8, "big").hex()
 
 
+def is_numbered(identity: str) -> bool:
+    """Whether the id of a payload begins with the number of its key: earlier ones do not."""
+    return len(identity) > _DIGEST
+
+
 def number_in(identity: str) -> int:
     """The number of the key in the id of a payload that is sealed."""
     return int(identity[:-_DIGEST], 16)

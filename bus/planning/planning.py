@@ -92,6 +92,7 @@ def _take(found: Planned, course: Course, messages: Iterable[Sequence[tuple[str,
         concerned = [identity for identity, type in some if type in types]
         for page in pages(reader, [concerned] if concerned else [], book):
             course.take(page, concerned)
+            found.unopened += len(page.unopened)
 
 
 def _woken(reader: Reader, messages: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bus.errors import counted
 from bus.planning.course import Course, Group
 from bus.planning.edits import Edit
 from bus.planning.masks import Masks
@@ -35,7 +36,7 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 class Planned:
     """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended, and
     ``types``: those that the edits change and that such runs may wait for. ``before`` and ``after`` are the files of both rules.
-    ``values``: examples show what was said.
+    ``values``: examples show what was said. ``unopened``: texts of these messages that nobody erased and nobody can open.
     """
 
     rules: str
@@ -48,6 +49,7 @@ class Planned:
     before: Files = field(default_factory=dict)
     after: Files = field(default_factory=dict)
     values: bool = False
+    unopened: int = 0
     _places: dict[tuple[str, bool], Places] = field(default_factory=dict)
 
     @property
@@ -91,7 +93,7 @@ class Planned:
             "rules": self.rules, "edited": self.edited, "empty": self.empty,
             "messages": {
                 "looked_at": self.messages, "concerned": counts.get("concerned", 0), "same": counts.get("same", 0),
-                "changed": counts.get("changed", 0), "erased": counts.get("erased", 0),
+                "changed": counts.get("changed", 0), "erased": counts.get("erased", 0), "unopened": self.unopened,
             },
             "routes": self._routes(),
             "edits": [{"at": one.place, "what": one.what} for one in self.edits],
@@ -150,6 +152,9 @@ class Planned:
             counts = self.course.counts
             yield f"Messages   {self.messages:,} looked at, {counts['concerned']:,} concerned by the edits:"
             yield f"           {counts['changed']:,} otherwise, {counts['same']:,} the same, {counts['erased']:,} erased"
+        if self.unopened:
+            closed = f"{counted(self.unopened, 'text')} cannot be opened, though no record says that it was erased (bus log verify)"
+            yield f"           {closed}; a message that needs one counts as erased"
 
     def _changes(self) -> Iterator[str]:
         masks = self._masks()

@@ -1,7 +1,8 @@
 """Evidence out of a bundle (`bus log export`): a run exported from production is replayed offline, where there is no database.
 
-Only what a recount needs is read: ``records.jsonl``, ``payloads.jsonl``, ``rules/route/`` and ``rules/text/``. Whether the bundle proves
-itself must be known before (`bus.bundle.verify`): replay says whether what it holds was done as the rules say, as good forgeries are.
+Only what a recount needs is read: ``records.jsonl``, ``payloads.jsonl``, ``damaged.jsonl``, ``rules/route/`` and ``rules/text/``. Whether
+the bundle proves itself must be known before (`bus.bundle.verify`): replay says whether what it holds was done as the rules say, as good
+forgeries are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bus.errors import Invalid
+from bus.errors import Damaged, Invalid
 from bus.log.record import record_of
 from bus.message import parsed
 from bus.replay.evidence import Rulebook, gathered
@@ -25,7 +26,9 @@ class Bundle:
         try:
             payloads = {str(line["id"]): _content(line) for line in self._lines("payloads.jsonl")}
             records = [record_of(str(line["record"]).encode()) for line in self._lines("records.jsonl")]
-            self.evidence = gathered(records, payloads.get, Rulebook(self._rules), "unavailable: absent")
+            told = self._lines("damaged.jsonl") if "damaged.jsonl" in files else ()
+            lost = {str(line["id"]): Damaged(str(line["why"]), code="payload.swapped") for line in told}
+            self.evidence = gathered(records, payloads.get, Rulebook(self._rules), "unavailable: absent", lost)
         except (KeyError, ValueError) as error:
             raise Invalid(f"this is no bundle: {error!r}", code="replay.bundle", hint="bus log export makes them") from error
 

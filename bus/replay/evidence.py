@@ -7,10 +7,10 @@ messages at a time, and only looks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bus.errors import EvidenceError, RulesError, visible
+from bus.errors import EvidenceError, RulesError, StoreError, visible
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import Message, message_of, parsed
@@ -87,8 +87,10 @@ class Evidence:
     messages: Mapping[str, str]
     """The payload of each message."""
     content: Callable[[str], bytes | None]
-    """That of a payload; None: erased."""
+    """That of a payload; None: erased, or one of ``unopened``."""
     missing: Missing = "unavailable: erased"
+    unopened: Mapping[str, StoreError] = field(default_factory=dict)
+    """Why payloads cannot be opened that nobody erased."""
 
     def journal(self, run: str) -> Sequence[Record]:
         """The records of a run, in log order."""
@@ -110,8 +112,9 @@ class Evidence:
 
 
 def gathered(
-    records: Iterable[Record], content: Callable[[str], bytes | None], book: Rulebook, missing: Missing = "unavailable: erased"
-) -> Evidence:
+    records: Iterable[Record], content: Callable[[str], bytes | None], book: Rulebook, missing: Missing = "unavailable: erased",
+    unopened: Mapping[str, StoreError] | None = None,
+) -> Evidence:  # fmt: skip
     """Evidence of all runs that these records, in log order, tell of."""
     openings, journals, messages = list[Opening](), dict[str, list[Record]](), dict[str, str]()
     for record in records:
@@ -122,7 +125,7 @@ def gathered(
             openings.append(_opened(record.data["opens"], record.data["arrival"]))
         if record.run is not None:
             journals.setdefault(record.run, []).append(record)
-    return Evidence(book, openings, journals, messages, content, missing)
+    return Evidence(book, openings, journals, messages, content, missing, unopened or {})
 
 
 def _opened(run: Mapping[str, Any], message: str) -> Opening:
@@ -155,4 +158,5 @@ def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Evidence:
     named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
     payloads = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=listed({*messages, *named}))}
     wanted = [held.id for record in records for held in record.payloads if held.role not in _UNREAD]
-    return Evidence(book, openings, journals, payloads, log.payloads(tx, [*payloads.values(), *wanted]).get)
+    texts, unopened = log.payloads(tx, [*payloads.values(), *wanted])
+    return Evidence(book, openings, journals, payloads, texts.get, unopened=unopened)

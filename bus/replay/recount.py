@@ -22,13 +22,15 @@ from bus.engine import journal
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Failed, Failure, Join, Reply, Send
 from bus.engine.interpreter import Walk, Watch
 from bus.engine.recorded import LAST, Told, follow
-from bus.errors import EvidenceError, ExpressionError, NotFound, RulesError
+from bus.errors import Damaged, EvidenceError, ExpressionError, NotFound, RulesError
 from bus.log.record import Record
 from bus.message import JsonValue, canonical, parsed, without_nulls
 from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import changes
 
-Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable: erased", "unavailable: absent", "unavailable: undeclared"]
+Result: TypeAlias = Literal[
+    "equal", "different", "unknown call", "unavailable: damaged", "unavailable: erased", "unavailable: absent", "unavailable: undeclared"
+]
 RESULTS: tuple[Result, ...] = get_args(Result)
 """What a recount says, the worst behind ``equal`` first."""
 
@@ -56,11 +58,12 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
 
 
-class _Erased:
-    """Stands where a value was, in an event."""
+class _Unread(NamedTuple):
+    """Stands in an event for the value of a payload that nobody can open."""
+
+    payload: str
 
 
-ERASED: Any = _Erased()
 _KINDS: Mapping[type, frozenset[str]] = {
     Call: frozenset({"asked", "answered", "refused", "unanswered"}),
     Await: frozenset({"waiting", "matched", "expired"}),
@@ -108,13 +111,17 @@ class Retrace(NamedTuple):
 def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
     """Walk the last life of a run again; ``watch`` is told every condition.
 
-    Raises `RulesError`, `EvidenceError` for a beginning that its rules do not have, `NotFound` when its message is erased.
+    Raises `RulesError`, `EvidenceError` for a beginning that its rules do not have, `NotFound` when its message is erased, `Damaged` when
+    it cannot be opened though nobody erased it.
     """
     records = evidence.journal(opening.run)
     start = max((place for place, record in enumerate(records) if record.kind in _NEW_LIFE), default=0)
     life = _Life(opening, records, start, evidence, {}, watch=watch)
     walked = life.walk_again()
     if walked is None:
+        if (why := evidence.unopened.get(evidence.messages.get(opening.message, ""))) is not None:
+            sentence = f"the message {opening.message} of this run cannot be opened: {why.sentence}"
+            raise Damaged(sentence, code=why.code, hint=why.hint)
         hint = f"its journal is still there: bus runs show {opening.run}"
         raise NotFound("the message of this run has been erased", code="why.erased", hint=hint)
     died = next((str(record.data["code"]) for record in reversed(records) if record.kind == "dead"), "")
@@ -152,7 +159,7 @@ class _Life:
             self._say(self.evidence.missing if absent else "different", f"cannot be recomputed: {error.sentence}", self.opening.name)
             return 0
         if walked is None:
-            self._say(self.evidence.missing, "the message", self.opening.name)
+            self._say_closed("the message", self.evidence.messages.get(self.opening.message, ""), self.opening.name)
             return 0
         walk, asked = walked
         self._judge(walk, asked)
@@ -196,7 +203,7 @@ class _Life:
         known = journal.fold(self.records, self._value, self._body)
         told: dict[str, Told] = {}
         for turn, (path, event) in enumerate(known.events):
-            if path not in told and not self._is_erased(event, path):
+            if path not in told and not self._is_unread(event, path):
                 told[path] = Told(turn, event)
         end = self.end
         if end is not None and end.path is not None and end.data.get("code") == "send.invalid" and end.path not in told:
@@ -211,18 +218,20 @@ class _Life:
 
     def _value(self, payload: str) -> Any:
         content = self.evidence.content(payload)
-        return ERASED if content is None else parsed(content)
+        return _Unread(payload) if content is None else parsed(content)
 
     def _body(self, message: str) -> Any:
         found = self.evidence.message(message)
-        return ERASED if found is None else found.body
+        return _Unread(self.evidence.messages.get(message, "")) if found is None else found.body
 
-    def _is_erased(self, event: Event, path: str) -> bool:
+    def _is_unread(self, event: Event, path: str) -> bool:
         match event:
-            case Answered(answer=value) | Failed(error=value) | Arrived(body=value) if value is ERASED:
-                what = "the message that came" if isinstance(event, Arrived) else "the answer"
-                self._say(self.evidence.missing, what, self._place_at(path), path)
-                return True
+            case Answered(answer=said) | Failed(error=said) | Arrived(body=said):
+                value: Any = said
+                if isinstance(value, _Unread):
+                    what = "the message that came" if isinstance(event, Arrived) else "the answer"
+                    self._say_closed(what, value.payload, self._place_at(path), path)
+                    return True
         return False
 
     def _failure(self, end: Record) -> Failure:
@@ -276,9 +285,11 @@ class _Life:
         if failure is None:
             self._say("different", f"the run died of {end.data.get('code')}, recomputed it is done", end.place or "", end.path or "")
             return
-        recorded = self._failure(end)
+        recorded, failed = self._failure(end), str(end.payload("failure"))
+        if failed in self.evidence.unopened:
+            self._say_closed("the failure", failed, end.place or "", end.path or "")
         unlike_parts = [name for name in ("code", "place", "path", "sentence") if getattr(recorded, name) != getattr(failure, name)]
-        if self.evidence.content(str(end.payload("failure"))) is None:
+        if self.evidence.content(failed) is None:
             unlike_parts = [name for name in unlike_parts if name != "sentence"]
         if unlike_parts:
             sentence = f"the run died of {recorded.code} at {recorded.place}, recomputed of {failure.code}"
@@ -309,9 +320,11 @@ class _Life:
             case Await():
                 self._compare_wait(ask, record)
             case Send():
-                sent = self.evidence.message(record.data.get("stands", record.data["sent"]))
+                sent = str(record.data.get("stands", record.data["sent"]))
+                said = self.evidence.message(sent)
                 self._compare_data(ask, record, type=ask.type)
-                self._compare_value(ask, "message", None if sent is None else canonical(sent.body), ask.body)
+                payload = self.evidence.messages.get(sent, "")
+                self._compare_value(ask, "message", payload, None if said is None else canonical(said.body), ask.body)
             case Reply():
                 self._compare_payload(ask, record, "reply", ask.body)
             case Join():
@@ -327,19 +340,19 @@ class _Life:
             self._say("different", "our key of the call", ask.place, ask.path)
         identity = record.payload("request")
         if identity is not None:
-            self._compare_request(ask, self.evidence.content(identity))
+            self._compare_request(ask, identity, self.evidence.content(identity))
 
     def _keys_before(self, path: str) -> Iterator[str]:
         """Under new rules a call keeps the key it first went out with."""
         return (record.data["key"] for record in self.records[: self.start] if record.kind == "asked" and record.path == path)
 
-    def _compare_request(self, ask: Call, recorded: bytes | None) -> None:
+    def _compare_request(self, ask: Call, payload: str, recorded: bytes | None) -> None:
         if recorded is None or recorded == canonical(ask.request):
-            self._compare_value(ask, "request", recorded, ask.request)
+            self._compare_value(ask, "request", payload, recorded, ask.request)
         elif recorded != canonical(without_nulls(ask.request)):
-            self._compare_taken(ask, parsed(recorded))
+            self._compare_taken(ask, payload, parsed(recorded))
 
-    def _compare_taken(self, ask: Call, recorded: JsonValue) -> None:
+    def _compare_taken(self, ask: Call, payload: str, recorded: JsonValue) -> None:
         """By what the adapter of today makes of both: it says what the rules leave to it, and need not be the one that was made then."""
         operation = self.operations.get(ask.operation)
         if operation is None:
@@ -358,7 +371,7 @@ class _Life:
         # where the adapter prepares a request, it adds what only it knows: numbers, days; what the rules said must be there
         lay = _laid_over if operation.prepare is not None else _alone
         if not any(canonical(lay(known, made)) == canonical(known) for known in (recorded, then)):
-            self._compare_value(ask, "request", canonical(then), lay(then, made))
+            self._compare_value(ask, "request", payload, canonical(then), lay(then, made))
 
     def _compare_wait(self, ask: Await, record: Record) -> None:
         if "type" in record.data:
@@ -388,14 +401,24 @@ class _Life:
             if made is not None:
                 self._say("different", f"{role}: none was recorded", ask.place, ask.path, role)
             return
-        self._compare_value(ask, role, self.evidence.content(identity), made)
+        self._compare_value(ask, role, identity, self.evidence.content(identity), made)
 
-    def _compare_value(self, ask: Ask, role: str, recorded: bytes | None, made: JsonValue) -> None:
+    def _compare_value(self, ask: Ask, role: str, payload: str, recorded: bytes | None, made: JsonValue) -> None:
         if recorded is None:
-            self._say(self.evidence.missing, f"the {role}", ask.place, ask.path)
+            self._say_closed(f"the {role}", payload, ask.place, ask.path)
         elif canonical(made) != recorded:
             fields = (field for field, _, _ in changes(parsed(recorded), made, role))
             self._say("different", f"the {role}", ask.place, ask.path, *fields)
+
+    def _say_closed(self, what: str, payload: str, place: str, path: str = "") -> None:
+        """Of a payload without which something cannot be told: why nobody can open it, and whose it is."""
+        why = self.evidence.unopened.get(payload)
+        if why is None:
+            self._say(self.evidence.missing, what, place, path)
+            return
+        owner = next((f"of record {one.id}" for one in self.records if payload in {held.id for held in one.payloads}), "")
+        owner = owner or next((message for message, held in self.evidence.messages.items() if held == payload), "")
+        self._say("unavailable: damaged", f"{what} {owner}: {why.sentence}", place, path)
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))

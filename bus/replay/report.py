@@ -9,7 +9,9 @@ from typing import Any
 
 from bus.errors import counted
 from bus.replay.evidence import Rulebook
-from bus.replay.recount import RESULTS, Verdict
+from bus.replay.recount import RESULTS, Result, Verdict
+
+DAMAGED: Result = "unavailable: damaged"
 
 
 @dataclass
@@ -44,7 +46,14 @@ class Report:
     def as_text(self) -> str:
         lines = [line for one in self.kept for line in _lines(*one)]
         counts = ", ".join(f"{self.counts[name]:,} {name}" for name in RESULTS if self.counts[name] or name == "equal")
-        return "\n".join([*lines, f"{counted(self.counts.total(), 'run')}, {counted(self.steps, 'step')} recomputed: {counts}"])
+        said = f"{counted(self.counts.total(), 'run')}, {counted(self.steps, 'step')} recomputed: {counts}"
+        return "\n".join([*lines, *self._damaged(), said])
+
+    def _damaged(self) -> Iterator[str]:
+        texts = {one.sentence for verdict, _ in self.kept for one in verdict.differences if one.result == DAMAGED}
+        if texts:
+            remedy = "bus log verify says more; with the text and its key restored from a backup it can"
+            yield f"{counted(len(texts), 'text')} cannot be opened, though no record says that it was erased: {remedy}"
 
 
 def _verdict(verdict: Verdict, places: list[str]) -> dict[str, Any]:

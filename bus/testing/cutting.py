@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from bus.adapter import Operation
 from bus.catalog import Catalog
 from bus.clock import moment_of, text_of
-from bus.errors import Invalid, NotFound, SnodoError
+from bus.errors import Damaged, Invalid, NotFound, SnodoError
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, Message, parsed, without_nulls
 from bus.replay.evidence import Evidence, Opening
@@ -143,17 +143,20 @@ class _Cutting:
     def _message(self, identity: str) -> Message:
         found = self.evidence.message(identity)
         if found is None:
-            raise self._gone("a message")
+            raise self._gone("a message", self.evidence.messages.get(identity, ""))
         return found
 
     def _value(self, record: Record, role: str) -> Any:
-        content = self.evidence.content(str(record.payload(role)))
+        payload = str(record.payload(role))
+        content = self.evidence.content(payload)
         if content is None:
-            raise self._gone("an answer")
+            raise self._gone("an answer", payload)
         return parsed(content)
 
-    def _gone(self, what: str) -> NotFound:
+    def _gone(self, what: str, payload: str) -> SnodoError:
         """Why there is no text of something: a bundle may hold less than the log."""
+        if (why := self.evidence.unopened.get(payload)) is not None:
+            return Damaged(f"{what} of this run cannot be opened: {why.sentence}", code=why.code, hint=why.hint)
         if self.evidence.missing == "unavailable: absent":
             hint = "export the case, with payloads, for what a run waited for is another message; or take another message"
             return NotFound(f"the bundle does not hold {what} of this run: it was erased, or not exported", code="test.erased", hint=hint)

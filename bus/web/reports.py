@@ -18,7 +18,10 @@ async def known(call: Call) -> Answer:
 
 
 async def page(call: Call) -> Answer:
-    """One page of a report's lines; ``next`` is what to send as ``after`` for the page that follows, or null."""
+    """One page of a report's lines; ``next`` is what to send as ``after`` for the page that follows, or null.
+
+    ``unopened``, where there are any: the texts that cannot be opened though nobody erased them; their fields are empty.
+    """
     given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
     named(call.house.app.reports, call.path["name"])
     if missing := {"from", "to"} - set(given):
@@ -28,7 +31,6 @@ async def page(call: Call) -> Answer:
     if since >= until:
         raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")
     app, name = call.house.app, call.path["name"]
-    lines, after = await call.house.run(
-        lambda: app.report(name, since, until, call.caller.looks(given.get("purpose", "")), given.get("after", 0))
-    )
-    return json_answer({"lines": lines, "next": after})
+    found = await call.house.run(lambda: app.report(name, since, until, call.caller.looks(given.get("purpose", "")), given.get("after", 0)))
+    unopened = {"unopened": found.unopened} if found.unopened else {}
+    return json_answer({"lines": found.lines, "next": found.next, **unopened})

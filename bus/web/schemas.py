@@ -201,7 +201,13 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Catalog": {"servizi": _list("Service")},
     "Reports": {"reports": _list("Report")},
     "Report": {"name": TEXT, "title": TEXT, "source": TEXT, "fields": TEXTS},
-    "ReportPage": {"lines": _array(ANYTHING), "next": {**NUMBER, "nullable": True}},
+    "ReportPage": {"lines": _array(ANYTHING), "next": {**NUMBER, "nullable": True}, "unopened?": _list("Unopened")},
+    "Unopened": {
+        "record": UUID,
+        "message": {**UUID, "nullable": True},
+        "role": TEXT,
+        "why": _text("Why this text cannot be opened, though nobody erased it: the fields that it tells are empty."),
+    },
     "ReportAsked": {
         "from": _text("A day (its beginning in Rome), or a moment with its offset."),
         "to": _text("The first moment that is not in the report any more."),

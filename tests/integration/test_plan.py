@@ -274,7 +274,7 @@ def test_the_command_says_the_same_bytes_everywhere_and_has_an_exit_code_for_pro
     assert here.returncode == there.returncode == 4, here.stderr
     assert here.stdout == there.stdout
     told = json.loads(here.stdout)
-    assert told["messages"] == {"looked_at": 21, "concerned": 20, "same": 16, "changed": 4, "erased": 0}
+    assert told["messages"] == {"looked_at": 21, "concerned": 20, "same": 16, "changed": 4, "erased": 0, "unopened": 0}
     assert [(one["kind"], one["at"]) for one in told["changes"]] == [
         ("branch", "routes/pratica.yaml:19:9"), ("call removed", "routes/pratica.yaml:22:22"),
     ]  # fmt: skip

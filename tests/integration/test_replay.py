@@ -24,7 +24,7 @@ from bus.clock import text_of
 from bus.errors import EvidenceError, Invalid, NotFound
 from bus.examine import load
 from bus.log import log
-from bus.log.payload import key_number, sealed_again
+from bus.log.payload import key_number, number_in, sealed_again
 from bus.message import canonical
 from bus.replay import window
 from bus.replay.bundle import Bundle
@@ -137,6 +137,7 @@ def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_
         "equal": 15,
         "different": 0,
         "unknown call": 0,
+        "unavailable: damaged": 0,
         "unavailable: erased": 0,
         "unavailable: absent": 0,
         "unavailable: undeclared": 0,
@@ -179,20 +180,52 @@ def test_a_step_that_was_changed_is_told_at_its_place_in_the_rules(tampered):
 
 def test_what_was_erased_is_unavailable_and_has_an_exit_code_of_its_own(tampered):
     folder, waited = tampered
-    change(folder, "DELETE FROM payloads WHERE id = ?", payload_of(folder, waited, "received", "message"))
+    payload = payload_of(folder, waited, "received", "message")
+    change(folder, "INSERT INTO erased_keys (key) VALUES (?)", number_in(payload))
+    change(folder, "DELETE FROM payloads WHERE id = ?", payload)
     report = told(folder)
     assert "unavailable: erased at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: the message" in report.as_text()
     assert report.as_text().endswith("14 equal, 1 unavailable: erased")
     assert code_of(report.worst) == 4
 
 
-@pytest.mark.parametrize("made", ["CAST(content AS TEXT)", "substr(content, 2)"])
-def test_a_payload_that_is_not_what_was_sealed_stops_it_and_is_told(tampered, made):
-    """Also where SQLite keeps its bytes as a text."""
+SWAPPED = "a payload is not what was sealed"
+TAKEN = "it, or its key, is not there any more, and no record says that it was erased"
+DAMAGES = {
+    "UPDATE payloads SET content = CAST(content AS TEXT) WHERE id = ?": SWAPPED,  # SQLite keeps its bytes as a text
+    "UPDATE payloads SET content = substr(content, 2) WHERE id = ?": SWAPPED,
+    "DELETE FROM payloads WHERE id = ?": TAKEN,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_text_that_is_damaged_is_named_and_keeps_none_of_the_other_runs_from_being_recomputed(tampered, damage):
+    """One ended the whole window, and was not named."""
     folder, message = tampered
-    change(folder, f"UPDATE payloads SET content = {made} WHERE id = ?", payload_of(folder, message, "received", "message"))
-    done = bus("replay", message, "--config", str(folder / "config.yaml"))
-    assert (done.returncode, "payload.swapped" in done.stderr, "Traceback" in done.stderr) == (3, True, False), done.stderr
+    change(folder, damage, payload_of(folder, message, "received", "message"))
+    done = bus("replay", "--from", "2026-01-01", "--config", str(folder / "config.yaml"))
+    assert (done.returncode, done.stderr) == (5, "")
+    assert (
+        f"unavailable: damaged at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: the message {message}: {DAMAGES[damage]}\n" in done.stdout
+    )
+    [said, counts] = done.stdout.splitlines()[-2:]
+    assert said.startswith("1 text cannot be opened, though no record says that it was erased: bus log verify says more")
+    assert counts.endswith("14 equal, 1 unavailable: damaged")
+    why = bus("why", message, "--config", str(folder / "config.yaml"))
+    assert (why.returncode, f"the message {message} of this run cannot be opened" in why.stderr) == (3, True), why.stderr
+
+
+@pytest.mark.parametrize(("kind", "role", "what"), [("replied", "reply", "the reply"), ("matched", "", "the message that came")])
+def test_of_what_is_damaged_behind_the_beginning_the_record_or_the_message_is_named(tampered, kind, role, what):
+    folder, waited = tampered
+    with looking(folder) as reader, reader.read() as tx:
+        record = next(one for one in log.of_message(tx, waited) if one.kind == kind)
+    payload = record.payload(role) if role else payload_of(folder, str(record.data["arrival"]), "received", "message")
+    change(folder, "UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", payload)
+    report = told(folder, waited)
+    owner = f"of record {record.id}" if role else record.data["arrival"]
+    assert f": {what} {owner}: {SWAPPED}\n" in report.as_text()
+    assert (report.worst, code_of(report.worst)) == ("unavailable: damaged", 5)
 
 
 @pytest.mark.parametrize("column", ["id", "route", "version", "entry"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections import Counter
 from contextlib import closing
 
@@ -14,6 +15,7 @@ from bus import reports
 from bus.adapter import Exchange, Report
 from bus.engine import search
 from bus.log import log
+from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
@@ -54,7 +56,7 @@ def test_a_page_reads_the_journals_of_its_runs_once(tmp_path):
         store.write(lambda tx: [log.append(tx, record) for record in records]).result()
         with store.read() as tx:
             view = Counting(tx)
-            lines, after = reports.page(view, kept, NOW, NOW + dt.timedelta(days=1))
+            lines, after, _ = reports.page(view, kept, NOW, NOW + dt.timedelta(days=1))
     assert after is None
     assert Counter(line["outcome"] for line in lines) == {"answered": 80, "refused": 40, "open": 1}
     assert view.asked["records_among_runs"] == 1
@@ -81,9 +83,31 @@ def _ids(store, since, until):
     found, after = [], 0
     while after is not None:
         with store.read() as tx:
-            lines, after = reports.page(tx, reports.ACCESSES, since, until, after)
+            lines, after, _ = reports.page(tx, reports.ACCESSES, since, until, after)
         found += [line["record"] for line in lines]
     return found
+
+
+def test_a_text_that_is_damaged_leaves_its_field_empty_and_is_told(tmp_path):
+    """It ended the whole report."""
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        store.keys = Keyring.in_memory()
+        events = [reports.Access("entered", name, "sysadmin", "10.0.0.1") for name in ("Ada", "Bea", "Cleo")]
+        store.write(lambda tx: reports.keep(tx, NOW, events)).result()
+        with store.read() as tx:
+            changed, taken, _ = (record for _, record in log.of_kinds(tx, {"access"}, 0, 10))
+        with closing(sqlite3.connect(tmp_path / "prova.db")) as raw, raw:
+            raw.execute("UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", (changed.payload("origin"),))
+            raw.execute("DELETE FROM payloads WHERE id = ?", (taken.payload("origin"),))
+        with store.read() as tx:
+            lines, _, unopened = reports.page(tx, reports.ACCESSES, NOW, NOW + dt.timedelta(days=1))
+    assert [(line["who"], line["from"]) for line in lines] == [("Ada", ""), ("Bea", ""), ("Cleo", "10.0.0.1")]
+    told = {"message": None, "role": "origin"}
+    gone = "it, or its key, is not there any more, and no record says that it was erased"
+    assert unopened == [
+        {"record": changed.id, **told, "why": "a payload is not what was sealed"},
+        {"record": taken.id, **told, "why": gone},
+    ]
 
 
 class Telling:
@@ -120,7 +144,7 @@ def test_a_line_says_of_a_try_what_is_known_of_its_effect(tmp_path, kind, data, 
         records = [asked, doubt._replace(data={"kind": "in_doubt", "doubt": True}), end._replace(data=end.data | data)]
         store.write(lambda tx: [log.append(tx, record) for record in records]).result()
         with store.read() as tx:
-            lines, _ = reports.page(tx, kept, NOW, NOW + dt.timedelta(days=1))
+            lines, *_ = reports.page(tx, kept, NOW, NOW + dt.timedelta(days=1))
     assert [line["outcome"] for line in lines] == [outcome]
 
 

@@ -55,7 +55,7 @@ class _Kept(Simulation):
 def log_of(world: World) -> Log:
     with world.store.read() as tx:
         records = [record for _, record in log.everything(tx)]
-        payloads = log.payloads(tx, [row["id"] for row in tx.all("payloads_after", after="", most=100_000)])
+        payloads, _ = log.payloads(tx, [row["id"] for row in tx.all("payloads_after", after="", most=100_000)])
         rules = {row["digest"]: parsed(row["content"]) for row in tx.all("rules_after", after="", most=1000) if row["kind"] == "route"}
     return Log(records, payloads, rules)
 
