@@ -48,7 +48,7 @@ from bus.engine.presence import Presence, facts_of, gates, processes
 from bus.engine.projection import Entry, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
-from bus.errors import ConfigError, Conflict, StoreError
+from bus.errors import UNOPENED, ConfigError, Conflict, StoreError
 from bus.log import keys
 from bus.log.checkpoint import RECEIPTS
 from bus.log.keystore import unlock
@@ -288,15 +288,20 @@ class App:
             return inquiry.message(tx, identity, self._now(), said=said)
 
     def open_message(self, identity: str, looker: Looker) -> JsonObject:
-        """A message with its body and its reply as somebody may see them; that it was opened is recorded first."""
+        """A message with its body and its reply as somebody may see them; that it was opened is recorded first.
+
+        A reply that nobody can open hides nothing else: ``unopened`` says why.
+        """
         self.store.write(lambda tx: accesses.look(tx, looker, "message", self.clock, message=identity)).result()
+        types = self.catalog().types
         with self.store.read() as tx:
-            shown = inquiry.message(tx, identity, self._now())
-            return {
-                **shown,
-                **accesses.said(tx, identity, self.catalog().types, looker),
-                "reply": accesses.replied(shown["reply"], str(shown["type"]), self.catalog().types, looker),
-            }
+            shown, row = inquiry.message(tx, identity, self._now(), said=False), tx.one("message", id=identity)
+            said = accesses.said(tx, identity, types, looker)
+            try:
+                reply = inquiry.reply(tx, row["reply"] if row else None)
+            except UNOPENED as error:
+                return {**shown, **said, "unopened": {"reply": error.sentence}}
+            return {**shown, **said, "reply": accesses.replied(reply, str(shown["type"]), types, looker)}
 
     def receipt(self, identity: str) -> str:
         """The receipt that was given for a message, as it was; empty when none was."""

@@ -91,6 +91,8 @@ def print_message(shown: Mapping[str, Any]) -> None:
         if shown.get(name) is not None:
             out.print(f"  {name:<13}", end=" ")
             print_json(out, shown[name])
+    for name, why in shown.get("unopened", {}).items():
+        out.print(f"  {name:<13} cannot be opened: {why}")
     for file in shown.get("attachments") or ():
         out.print(Text(f"  attachment    {file['sha256']}  {file['media_type']}  {file['name']}"), soft_wrap=True)
     if shown.get("withheld"):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from bus.errors import UNOPENED, Conflict, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
-from bus.message import JsonObject
+from bus.message import JsonObject, JsonValue
 from bus.store import Row, Tx, listed
 
 MOST_RECORDS = 1000
@@ -41,7 +41,10 @@ def known_run(tx: Tx, identity: str) -> Row:
 
 
 def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
-    """State of a message: its runs; what was said is opened only if asked for (the reply if there is one). Raises `NotFound`."""
+    """State of a message: its runs; what was said is opened only if asked for (the reply if there is one).
+
+    Raises `NotFound`, and of a reply that nobody can open `Erased` or `StoreError`.
+    """
     row = tx.one("message", id=identity)
     if row is None:
         raise unknown_message()
@@ -52,9 +55,22 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
     }  # fmt: skip
     if not runs:
         answer["woke"] = [woken["id"] for woken in tx.all("runs_woken_by", message=identity)]
-    if said and row["reply"] is not None:
-        answer["reply"] = log.json_payload(tx, row["reply"])
+    if said:
+        answer["reply"] = reply(tx, row["reply"])
     return answer
+
+
+def reply(tx: Tx, payload: str | None) -> JsonValue:
+    """What was replied to a message, if anything was. Raises `StoreError`, and `Erased` only for what a record says is erased:
+    whoever waits for it must not be told that it is gone for good.
+    """
+    if payload is None:
+        return None
+    try:
+        found: JsonValue = log.json_payload(tx, payload)
+    except Erased as erased:
+        raise log.untold(tx, {payload: None}).get(payload, erased) from None
+    return found
 
 
 def _correlation(tx: Tx, identity: str) -> str | None:

@@ -174,6 +174,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "withheld?": {**TRUTH, "description": "What was said is not shown: you are not its sender, and gave no purpose."},
         "body?": {"nullable": True, "description": "What the message said; to sysadmins and auditors for a purpose."},
         "subject?": {**MAYBE, "description": "Whom it is about; as `body`."},
+        "unopened?": {**TEXTS, "description": "Why the reply cannot be opened, where it cannot; as `body`."},
         "attachments?": _array(ANYTHING, "The files that came with it: sha256, name, media_type and size of each; as `body`."),
     },
     "RunLine": _RUN,

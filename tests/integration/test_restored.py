@@ -252,7 +252,7 @@ def test_of_a_message_whose_text_somebody_took_out_all_else_is_told(tmp_path: Pa
         ask = Caller(server.port)
         assert ask("GET", f"/messages/{asleep}").json["state"] == "waiting"
         told = ask("GET", f"/messages/{done}")
-        assert (told.status, told.json["code"], "bus log verify" in told.json["hint"]) == (410, "payload.erased", True)
+        assert (told.status, told.json["code"], "bus log verify" in told.json["hint"]) == (503, "payload.swapped", True)
         assert [ask("GET", f"/cases/istanza:{name}").json["state"] for name in ("Ada", "Bea")] == ["waiting", "done"]
         sent(server, "prova.sveglia", {"nome": "Ada"})
         until(lambda: server.app.message(asleep)["state"] == "dead", "a person must see it")
