@@ -38,7 +38,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store standby", needs_store(database.standby)),
     ("rolled back", needs_figures(database.rolled_back, "doctor.rolled-back", "rolled_back")),
     ("clock", needs_store(database.clock)),
-    ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads")),
+    ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads", "sealed")),
     ("log keys", needs_settings(keystore.signers)),
     ("authority", needs_settings(keystore.authority)),
     ("log's own key", needs_figures(keystore.signs, "doctor.secrets", "ends_of_log")),

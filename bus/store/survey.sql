@@ -61,6 +61,11 @@ FROM (SELECT size, last FROM checkpoints ORDER BY size DESC LIMIT 1) AS newest
 -- name: anchored
 SELECT count(*) AS anchors FROM (SELECT 1 FROM anchors LIMIT 1) AS a
 
+-- Whether what the key store is compared with can be looked at, as `anchored`.
+-- name: sealed
+SELECT (SELECT count(*) FROM (SELECT 1 FROM payloads LIMIT 1) AS p) AS payloads,
+  (SELECT count(*) FROM (SELECT 1 FROM erased_keys LIMIT 1) AS k) AS destroyed
+
 -- name: count_pending
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead')) AS ready,
   (SELECT count(*) FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead')) AS dead

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import psycopg
+import pytest
 
 from bus.store.opening import open_store
 from bus.testing.patience import until
-from tests.small_bus import write
+from tests.small_bus import running, write
 from tests.unit.examining import examined, levels
 
 
@@ -65,3 +66,14 @@ def test_who_waits_for_a_table_for_himself_is_told_with_those_before_him(tmp_pat
         thread.join(20)
     assert f"the table schema_revision is wanted, behind process {before}, by process {pid}" in told.what
     assert f"pg_terminate_backend({before})" in told.next
+
+
+@pytest.mark.parametrize("table", ["payloads", "erased_keys"])
+def test_what_the_key_store_is_compared_with_is_not_waited_for_a_minute(tmp_path, postgresql_url, table):
+    settings = {"store": {"url": postgresql_url}}
+    with running(tmp_path, **settings), psycopg.connect(postgresql_url) as holder:
+        holder.execute(f"LOCK TABLE {table}")
+        found = examined(tmp_path / "config.yaml")
+    assert [one.what.partition(" by ")[0] for one in found["doctor.store-locks"]] == [f"the table {table} is locked"]
+    assert [one.what.partition(" by ")[0] for one in found["doctor.keystore"]] == [f"not looked at: the table {table} is locked"]
+    assert "doctor.check" not in found
