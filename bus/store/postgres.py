@@ -151,7 +151,7 @@ class PostgresConnection(_Asking):
         """A record of the last transaction that was committed."""
         self._life: str | None = None
         self._numbering = ""
-        """Columns that tell which numbers the next record and the last one have, see `schema.numbering`."""
+        """Columns that tell which numbers the next record and run have, and the last ones: see `schema.numbering`."""
         self._warned = False
         self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
@@ -213,8 +213,7 @@ class PostgresConnection(_Asking):
         assert facts is not None
         for name in ("fsync", "full_page_writes"):
             refuse_unsafe(name, facts[name])
-        if self._numbering:
-            schema.refuse_back(facts)
+        schema.refuse_back(facts)
         self._number = facts["number"]
 
     def _write(self, insert: Insert | Update, rows: Rows) -> None:
@@ -243,10 +242,9 @@ class PostgresConnection(_Asking):
                 else:
                     schema.refuse_emptied(session)
                     self._look_back(session)
-                schema.refuse_rewound(session)
-                columns = schema.numbering(session)
-                self._numbering = f", {columns} " if columns else ""
                 refuse_without_rights(session)
+                schema.refuse_rewound(session)
+                self._numbering = f", {schema.numbering(session)} "
                 self._life = _life_of(session)
         except BaseException:
             session.close()

@@ -114,6 +114,52 @@ def test_a_database_whose_runs_would_go_on_before_those_that_are_there_is_refuse
     PostgresStore(postgresql_url).close()
 
 
+def test_numbers_of_runs_that_are_set_back_while_the_bus_works_are_refused(postgresql_url: str) -> None:
+    """They were seen by the next session only: until then new runs came before those of their case."""
+    store = PostgresStore(postgresql_url)
+    row = dict.fromkeys(("message", "route", "digest", "entry", "case_id", "place", "time"), "x")
+
+    def run(name: str) -> None:
+        store.write(lambda tx: tx.do("add_run", id=name, version=1, ordered=1, **row)).result(30)
+
+    for number in range(10, 30):
+        run(str(number))
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute("SELECT setval(pg_get_serial_sequence('runs', 'turn'), 1)")
+        for name in ("30", "31"):
+            with pytest.raises(StoreError, match=r"the next run would be number \d, and number 20 is there") as told:
+                run(name)
+        assert isinstance(told.value.hint, str)
+        admin.execute(told.value.hint.partition("as the owner: ")[2].encode())
+        run("32")
+        assert admin.execute("SELECT id FROM runs ORDER BY turn DESC LIMIT 2").fetchall() == [("32",), ("29",)]
+    store.close()
+
+
+def test_who_may_not_see_whether_numbers_are_set_back_does_not_work_on_without_it(postgresql_url: str) -> None:
+    """The guard was off, without a word, from the next session on."""
+    PostgresStore(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        rights = ("ON ALL TABLES IN SCHEMA public", "USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public")
+        admin.execute("CREATE ROLE operaio LOGIN")
+        try:
+            admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE {rights[0]} TO operaio; GRANT {rights[1]} TO operaio".encode())
+            store = PostgresStore(postgresql_url.replace("snodo@", "operaio@"))
+            store.write(lambda tx: add(tx, "one")).result(30)
+            admin.execute("REVOKE SELECT ON SEQUENCE records_seq_seq FROM operaio")
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'operaio'")
+            with pytest.raises(StoreError, match=r"store\.rights.*records_seq_seq"):
+                store.write(lambda tx: add(tx, "two")).result(30)
+            assert [one.sentence for one in survey.survey(postgresql_url.replace("snodo@", "operaio@")).unsafe] == [
+                "the user of the bus lacks rights to: records_seq_seq"
+            ]
+            admin.execute("GRANT SELECT ON SEQUENCE records_seq_seq TO operaio")
+            store.write(lambda tx: add(tx, "three")).result(30)
+            store.close()
+        finally:
+            admin.execute("DROP OWNED BY operaio; DROP ROLE operaio")
+
+
 @pytest.mark.parametrize(("table", "column"), [("records", "seq"), ("runs", "turn")])
 def test_a_database_that_gives_a_session_many_numbers_at_once_is_refused(postgresql_url: str, table: str, column: str) -> None:
     """What the second of two processes wrote was behind what the first wrote after it: sealed by nobody, or worked in the wrong order."""

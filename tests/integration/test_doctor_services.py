@@ -238,7 +238,7 @@ def user_of(raw, name):
     try:
         raw.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
         raw.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
-        raw.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}")
+        raw.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}")
         yield
     finally:
         raw.execute(f"DROP OWNED BY {name}")

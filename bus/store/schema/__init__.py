@@ -52,7 +52,9 @@ FROM (SELECT pg_get_serial_sequence(%s, %s) AS name) s LEFT JOIN pg_sequence q O
 """
 _LAST_RECORD = "SELECT coalesce(max(seq), 0) FROM records"
 # No index is in the order of acceptance alone. Ids are in that of time, so the last ones are about the last ones.
-_LAST_RUN = "SELECT coalesce(max(turn), 0) FROM (SELECT turn FROM runs ORDER BY id DESC LIMIT 100) newest"
+_LAST_RUN = "SELECT coalesce(max(turn), 0) FROM (SELECT turn FROM runs ORDER BY id DESC LIMIT {newest}) newest"
+_NUMBERED = {"record": ("records", "seq", _LAST_RECORD), "run": ("runs", "turn", _LAST_RUN)}
+"""Whose numbers are in the order of acceptance: table, column, and what tells the last one."""
 _REWOUND = (
     "was it a logical replica, or restored in part? as the owner: SELECT setval(pg_get_serial_sequence('records', 'seq'), "
     "(SELECT max(seq) FROM records)), setval(pg_get_serial_sequence('runs', 'turn'), (SELECT max(turn) FROM runs)), "
@@ -102,9 +104,16 @@ def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
         raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE["PostgreSQL"])
 
 
-def numbering(session: psycopg.Connection[Any]) -> str:
-    """Columns for `refuse_back`: the number of the next record, ``next``, and of the last, ``last``. Empty where our user may not know."""
-    return _going_on(_sequence(session, "records", "seq"), _LAST_RECORD)
+def numbering(session: psycopg.Connection[Any], newest: int = 8) -> str:
+    """Columns for `refuse_back`: of records and of runs the number of the next and of the last one. The last run is looked for among the
+    ``newest``. What our user may not know is left out.
+    """
+    found = {what: (_sequence(session, table, column), last) for what, (table, column, last) in _NUMBERED.items()}
+    return ", ".join(
+        f"(SELECT last_value + is_called::int FROM {sequence['name']}) AS next_{what}, ({last.format(newest=newest)}) AS last_{what}"
+        for what, (sequence, last) in found.items()
+        if sequence["readable"]
+    )
 
 
 def _sequence(session: psycopg.Connection[Any], table: str, column: str) -> Mapping[str, Any]:
@@ -112,29 +121,25 @@ def _sequence(session: psycopg.Connection[Any], table: str, column: str) -> Mapp
     return dict(found)
 
 
-def _going_on(found: Mapping[str, Any], last: str) -> str:
-    return f"(SELECT last_value + is_called::int FROM {found['name']}) AS next, ({last}) AS last" if found["readable"] else ""
-
-
-def refuse_back(row: Mapping[str, Any], what: str = "record") -> None:
-    """Raises `StoreError` where the next one would have a number that was given out before."""
-    if row["next"] <= row["last"]:
-        said = f"the next {what} would be number {row['next']:,}, and number {row['last']:,} is there"
-        raise StoreError(said, code="store.unsafe", hint=_REWOUND)
+def refuse_back(row: Mapping[str, Any]) -> None:
+    """Raises `StoreError` where the next record or run would have a number that was given out before."""
+    for what in _NUMBERED:
+        next, last = row.get(f"next_{what}"), row.get(f"last_{what}")
+        if next is not None and next <= last:
+            said = f"the next {what} would be number {next:,}, and number {last:,} is there"
+            raise StoreError(said, code="store.unsafe", hint=_REWOUND)
 
 
 def refuse_rewound(session: psycopg.Connection[Any]) -> None:
-    """`refuse_back`, of records: one would fail, or, in a gap among those that are sealed, never be sealed. And of runs, which would come
-    before those of their case. A logical replica, or a restore in part, has the rows and not where their numbers go on; and where each
-    session takes many numbers at once, those of one go on behind those of another.
+    """`refuse_back`: a record would fail, or, in a gap among those that are sealed, never be sealed; a run would come before those of its
+    case. A logical replica, or a restore in part, has the rows and not where their numbers go on; and where each session takes many
+    numbers at once, those of one go on behind those of another.
     """
-    for what, table, column, last in (("record", "records", "seq", _LAST_RECORD), ("run", "runs", "turn", _LAST_RUN)):
-        found = _sequence(session, table, column)
-        if found["at_once"] > 1:
-            said = f"each session takes {found['at_once']:,} numbers of {table} at once: they would not be in the order of the commits"
+    for table, column, _ in _NUMBERED.values():
+        if (at_once := _sequence(session, table, column)["at_once"]) > 1:
+            said = f"each session takes {at_once:,} numbers of {table} at once: they would not be in the order of the commits"
             raise StoreError(said, code="store.unsafe", hint=f"as the owner: ALTER TABLE {table} ALTER COLUMN {column} SET CACHE 1")
-        if columns := _going_on(found, last):
-            refuse_back(session.execute(f"SELECT {columns}".encode()).fetchall()[0], what)
+    refuse_back(session.execute(f"SELECT {numbering(session, newest=100)}".encode()).fetchall()[0])
 
 
 @cache
