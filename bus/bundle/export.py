@@ -35,8 +35,9 @@ class Wanted(NamedTuple):
 
 
 def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
-    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``. Raises `Invalid`, `NotFound`.
+    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``; of more than a bundle takes, so many that it is refused.
 
+    Raises `Invalid`, `NotFound`.
     What is asked for is kept by the log and stands in the bundle when a person is erased, so it says no codice fiscale.
     """
     for said in scope.values():
@@ -46,7 +47,12 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
     if not scope or not set(scope) <= {"from", "to"}:
         raise Invalid("say what: a case, a message, or a time", code="export.scope", hint="one of case, message, or from and to")
     since, until = (window.moment(scope[name]) if name in scope else None for name in ("from", "to"))
-    return [message for page in window.between(store, since, until) for message, _ in page]
+    found: list[str] = []
+    for page in window.between(store, since, until):
+        found += [message for message, _ in page]
+        if len(found) > gather.MOST:
+            break
+    return found
 
 
 def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> bytes:

@@ -51,7 +51,8 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
     """The number of the last record that concerns these messages; raises `Invalid` when they are too many or none."""
     if not 0 < len(messages) <= MOST:
         hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
-        raise Invalid(f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint=hint)
+        said = f"a bundle takes 1 to {MOST:,} messages, these are {'more' if messages else 'none'}"
+        raise Invalid(said, code="export.size", hint=hint)
     return max(int(row["seq"]) for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
 
 

@@ -116,6 +116,19 @@ def test_a_time_in_which_nothing_was_accepted_is_told_as_that():
     assert (told.value.code, told.value.hint) == ("export.size", "choose another time: no message was accepted in this one")
 
 
+def test_of_a_time_with_more_messages_than_a_bundle_takes_only_so_many_are_read(tmp_path, monkeypatch):
+    """Nobody waits, and no door reads, for years of messages before it is said that they are too many."""
+    monkeypatch.setattr(gather, "MOST", 2)
+    monkeypatch.setattr(export.window, "PAGE", 2)
+    with running(tmp_path) as server:
+        for name in ("Ada", "Bo", "Cleo", "Dora", "Eva", "Fosca", "Gemma"):
+            greet(server, name, WHO)
+        assert len(export.messages_of(server.app.store, {"from": "2020-01-01"})) == 4
+        refused = Caller(server.port, "revisore")("POST", "/exports", {"from": "2020-01-01", "purpose": "prova"})
+    assert (refused.status, refused.json["code"]) == (422, "export.size")
+    assert refused.json["detail"].startswith("a bundle takes 1 to 2 messages, these are more")
+
+
 def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(exported, tmp_path):
     raw, key = exported
     (tmp_path / "altrove").mkdir()
