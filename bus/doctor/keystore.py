@@ -11,7 +11,7 @@ from bus.disk import READ_ONLY, is_read_only
 from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
-from bus.log import keys, payload, timestamp
+from bus.log import keys, log, payload, timestamp
 from bus.log.checkpoint import RECEIPTS
 from bus.log.keyring import BLOCK
 from bus.log.keystore import blocks, left, look, refuse_used
@@ -42,7 +42,7 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         yield wrong(CODE, "the folder is not ours to write", str(folder))
     elif closed := [part for part in folder.rglob("*") if not os.access(part, os.R_OK | os.W_OK)]:
         yield wrong(CODE, f"not ours to read and write: {len(closed):,} of its files", str(closed[0]), next=OURS)
-    elif again := left(folder, _destroyed(at)):
+    elif again := _destroyed_and_there(at):
         why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
         yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
     elif lacking := _lacking(at):
@@ -58,11 +58,11 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
 
 
-def _destroyed(at: Surroundings) -> list[int]:
+def _destroyed_and_there(at: Surroundings) -> int:
     if not at.readable:
-        return []
+        return 0
     with at.reading() as tx:
-        return [row["key"] for row in tx.all("erased_keys")]
+        return sum(left(at.settings.keystore.folder, page) for page in log.erased_keys(tx))
 
 
 def _lacking(at: Surroundings) -> int:

@@ -100,7 +100,7 @@ class Destruction:
         self.expire()
         with self._or_again():
             with self._store.read() as tx:
-                left = self._keys.left(row["key"] for row in tx.all("erased_keys"))
+                left = [key for page in log.erased_keys(tx) for key in self._keys.left(page)]
                 files = [*self._files_told(tx)] if left else []
             if left:
                 self._destroy(left, files)

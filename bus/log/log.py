@@ -222,5 +222,13 @@ def numbered_of_kinds(tx: Tx, kinds: Iterable[str], after: int) -> Iterator[tupl
         after = page[-1][0]
 
 
+def erased_keys(tx: Tx) -> Iterator[list[int]]:
+    """The numbers of all keys that the log says are destroyed, in order; a page of them is in memory: they may be as many as messages."""
+    after = -(2**63)
+    while page := [int(row["key"]) for row in tx.all("erased_keys_after", after=after, most=PAGE)]:
+        yield page
+        after = page[-1]
+
+
 def _record(row: Row) -> Record:
     return record_of(row["content"])

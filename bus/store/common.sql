@@ -514,8 +514,9 @@ DELETE FROM case_keys WHERE case_id IN :list(cases) AND strong = 0
 -- name: add_erased_key buffered
 INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
 
--- name: erased_keys
-SELECT key FROM erased_keys ORDER BY key
+-- name: erased_keys_after
+SELECT key FROM erased_keys WHERE key > :after ORDER BY key LIMIT :most
+
 -- name: is_erased
 SELECT key FROM erased_keys WHERE key = :key
 

@@ -1,0 +1,35 @@
+"""What a process does at its start, and every ten minutes: look whether all keys that the log says are destroyed are so."""
+
+from __future__ import annotations
+
+import sqlite3
+import tracemalloc
+from contextlib import closing
+
+from bus.clock import SystemClock
+from bus.config import Retention
+from bus.engine.attachments import Attachments
+from bus.engine.destruction import Destruction
+from bus.log.keyring import BLOCK, Keyring
+from bus.store.opening import open_store
+
+ERASED = 100 * BLOCK
+"""Keys that years of retention have destroyed: one for each message."""
+
+
+def test_keys_that_were_destroyed_are_looked_at_page_by_page(tmp_path):
+    path = tmp_path / "prova.db"
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.executemany("INSERT INTO erased_keys (key) VALUES (?)", ((BLOCK * 1000 + n,) for n in range(ERASED)))
+        keys = store.keys = Keyring.in_memory()
+        left = keys.fresh()
+        store.write(lambda tx: tx.do("add_erased_key", key=left.id)).result()
+        clock, files = SystemClock(), tmp_path / "files"
+        destruction = Destruction(Retention(), {}, store, clock, keys, Attachments(files, store, clock, 1))
+        tracemalloc.start()
+        destruction.again()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert keys.is_gone(left.id)
+    assert peak < 3_000_000, f"{peak:,} bytes for {ERASED:,} keys"
