@@ -672,6 +672,32 @@ SELECT id, message, media_type, nonce, content FROM payloads WHERE id > :after O
 -- name: rules_after
 SELECT digest, kind, content FROM rules WHERE digest > :after ORDER BY digest LIMIT :most
 
+-- Tables that are as long as the log, page by page behind a row: a copy is compared with what it was made from.
+-- name: rows_of_messages
+SELECT * FROM messages WHERE id > :id ORDER BY id LIMIT :most
+-- name: rows_of_message_keys
+SELECT * FROM message_keys WHERE (type, name, value, message) > (:type, :name, :value, :message) ORDER BY type, name, value, message LIMIT :most
+-- name: rows_of_intake_keys
+SELECT * FROM intake_keys WHERE (scope, key) > (:scope, :key) ORDER BY scope, key LIMIT :most
+-- name: rows_of_cases
+SELECT * FROM cases WHERE id > :id ORDER BY id LIMIT :most
+-- name: rows_of_case_keys
+SELECT * FROM case_keys WHERE (name, value, case_id) > (:name, :value, :case_id) ORDER BY name, value, case_id LIMIT :most
+-- name: rows_of_runs
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed FROM runs WHERE id > :id ORDER BY id LIMIT :most
+-- name: rows_of_waits
+SELECT * FROM waits WHERE (run, path) > (:run, :path) ORDER BY run, path LIMIT :most
+-- name: rows_of_matches
+SELECT * FROM matches WHERE (run, message) > (:run, :message) ORDER BY run, message LIMIT :most
+-- name: rows_of_facts
+SELECT * FROM facts WHERE (adapter, kind, key) > (:adapter, :kind, :key) ORDER BY adapter, kind, key LIMIT :most
+-- name: rows_of_attachments
+SELECT * FROM attachments WHERE (file, sender) > (:file, :sender) ORDER BY file, sender LIMIT :most
+-- name: rows_of_holders
+SELECT * FROM holders WHERE (holder, message) > (:holder, :message) ORDER BY holder, message LIMIT :most
+-- name: rows_of_enclosures
+SELECT * FROM enclosures WHERE (file, message) > (:file, :message) ORDER BY file, message LIMIT :most
+
 -- Whether a duty is still ours; asked in the transaction that acts on it.
 -- name: lease_held
 SELECT 1 AS yes FROM leases WHERE name = :name AND owner = :owner AND fence = :fence

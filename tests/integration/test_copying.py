@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 
 import psycopg
 import pytest
 
+from bus import copying
 from bus.app import App
 from bus.cli import main
 from bus.config import load
 from bus.errors import ConfigError
+from bus.log import log
+from bus.log.keystore import unlock
+from bus.store.opening import open_store
+from bus.store.sqlite import SqliteConnection
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply, write
 
@@ -75,6 +81,31 @@ def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgre
             "SELECT kind, name, size, time, evidence FROM anchors ORDER BY kind, name, size",
         ):
             assert new.execute(query).fetchall() == raw.execute(query).fetchall()
+
+
+def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, monkeypatch):
+    """A log of a million messages, of which the tables were compared as lists, took more memory than the machine has."""
+    folder, _ = old
+    pages, ask = Counter[str](), SqliteConnection.all
+
+    def seen(tx, query, **parameters):
+        rows = ask(tx, query, **parameters)
+        pages[query] = max(pages[query], len(rows))
+        return rows
+
+    monkeypatch.setattr(SqliteConnection, "all", seen)
+    for module, name in ((copying, "MOST"), (log, "PAGE")):
+        monkeypatch.setattr(module, name, 7)
+    settings = load(write(tmp_path / "new", keystore=keys_of(folder)))
+    with (
+        contextlib.closing(open_store(f"sqlite:///{folder}/var/snodo.db")) as source,
+        contextlib.closing(open_store(settings.store.url)) as target,
+    ):
+        target.keys = source.keys = unlock(source, settings.keystore)
+        counts = copying.copy(source, target)
+    assert counts["records"] > 7 * 7
+    assert {query: rows for query, rows in pages.items() if rows > 7} == {}
+    assert {"rows_of_messages", "rows_of_runs", "rows_of_intake_keys", "rows_of_case_keys"} <= pages.keys()
 
 
 def test_an_erasure_that_waits_for_a_second_person_still_waits(tmp_path, postgresql_url, capsys):
