@@ -43,6 +43,7 @@ class Destruction:
     ) -> None:  # fmt: skip
         self._settings, self._minima, self._store, self._clock = settings, minima, store, clock
         self._keys, self._attachments = keys, attachments
+        self._questions = retention.Questions()
         self._log = logger("snodo.destruction")
         self._cut_off = False
         self._stopped = threading.Event()
@@ -91,7 +92,7 @@ class Destruction:
         return {**shown, "before": held.cuts.get(kind)}
 
     def _terms(self) -> retention.Terms:
-        return retention.terms(self._settings, self._minima, self._clock.now())
+        return retention.terms(self._settings, self._minima, self._clock.now(), self._questions)
 
     # -- whenever the process works ----------------------------------------------------------------------------------
 

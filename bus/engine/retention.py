@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -39,14 +41,55 @@ _AFTER = {"payloads": _MESSAGE, "wire": _MESSAGE, "attachments": re.compile(r"(?
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
+class Questions:
+    """When systems asked last about what a key seals, which may be that of a message: what the law wants kept must stay readable.
+
+    Two years of questions are read once, by the first page, and then what came since. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._behind: int | None = None
+        self._last = defaultdict[str, dict[int, str]](dict)
+
+    def kept(self, held: Terms, key: int | None) -> bool:
+        """Whether one that must be kept still is sealed under the key."""
+        return key is not None and any(self._last[adapter].get(key, "") >= since for adapter, since in held.kept.items())
+
+    def read(self, tx: Tx, held: Terms) -> Questions:
+        """Up to what a view has."""
+        if not held.kept:
+            return self
+        with self._lock:
+            if self._behind is None:
+                oldest = dt.datetime.fromisoformat(min(held.kept.values()))
+                self._behind = search.before_any(tx, {"served"}, oldest, search.NEVER)
+            after = self._behind
+            while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
+                self._remember(tx, [record for _, record in records if record.payloads])
+                after = records[-1][0]
+            # What has its traces was committed before; another record may yet have the number of one of this transaction.
+            self._behind = max(self._behind, search.traced_until(tx))
+        return self
+
+    def _remember(self, tx: Tx, records: Sequence[Record]) -> None:
+        """All payloads of one are sealed under the same key."""
+        numbers = log.keys_of(tx, (record.payloads[0].id for record in records))
+        for record in records:
+            if (key := numbers.get(record.payloads[0].id)) is not None:
+                times, time = self._last[adapter_of(record)], text_of(record.time)
+                times[key] = max(times.get(key, ""), time)
+
+
 class Terms(NamedTuple):
     """``cuts``: by kind, the moment before which it may go; ``kept``: by adapter, the moment since which exchanges stay, whatever else;
-    ``journals``: the adapters whose exchanges go at all.
+    ``journals``: the adapters whose exchanges go at all; ``questions``: what is known of those that systems asked.
     """
 
     cuts: Mapping[str, str]
     kept: Mapping[str, str]
     journals: frozenset[str]
+    questions: Questions
 
 
 class Found(NamedTuple):
@@ -62,7 +105,7 @@ class Found(NamedTuple):
     rows: tuple[str, ...] = ()
 
 
-def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> Terms:
+def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime, questions: Questions | None = None) -> Terms:
     """The settings as moments."""
 
     def before(term: str) -> str:
@@ -73,7 +116,7 @@ def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> T
     kept = {adapter: before(settings.journals.get(adapter, least)) for adapter, least in minima.items()}
     if settings.journals:
         cuts["journals"] = max(kept[adapter] for adapter in settings.journals)
-    return Terms(cuts, kept, frozenset(settings.journals))
+    return Terms(cuts, kept, frozenset(settings.journals), questions or Questions())
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------------
@@ -105,12 +148,12 @@ def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found],
     until = f"{int((dt.datetime.fromisoformat(cut) + _APART).timestamp() * 1000):012x}"
     rows = tx.all("messages_to_dispose", after=after, before=cut, until=f"{until[:8]}-{until[8:]}", most=PAGE)
     cases = {case: _standing(tx, case, cut) for case in {row["case_id"] for row in rows}}
-    young = cache(partial(_young, tx, held))
-    found = [one for row in rows if (one := _message(tx, held, kind, row, cases[row["case_id"]], young)) is not None]
+    asked = cache(partial(held.questions.read, tx, held))
+    found = [one for row in rows if (one := _message(tx, held, kind, row, cases[row["case_id"]], asked)) is not None]
     return found, rows[-1]["id"] if len(rows) == PAGE else None
 
 
-def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: Callable[[], frozenset[int]]) -> Found | None:
+def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, asked: Callable[[], Questions]) -> Found | None:
     """A message that is old enough; None when it is gone already, or, of wire bytes, when it goes itself, and they with it."""
     own = key_number(nonce_of(row)) if row["nonce"] is not None else None
     if row["nonce"] is None or (own is not None and tx.one("is_erased", key=own)):
@@ -120,11 +163,11 @@ def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: Ca
     payloads = [one for record in records for one in record.payloads]
     if kind == "wire":
         cut, why = held.cuts.get("payloads", ""), standing or ("minimum" if lawful else "")
-        if not lawful and row["time"] < cut and not _standing(tx, row["case_id"], cut) and own not in young():
+        if not lawful and row["time"] < cut and not _standing(tx, row["case_id"], cut) and not asked().kept(held, own):
             return None
         wire = tuple(log.keys_of(tx, (one.id for one in payloads if one.role.startswith("wire"))))
         return Found(row["time"], why, len(wire), row["id"], rows=wire) if wire else None
-    why = standing or ("minimum" if lawful or own in young() else "")
+    why = standing or ("minimum" if lawful or asked().kept(held, own) else "")
     numbers = log.keys_of(tx, (one.id for one in payloads))
     keys = tuple(sorted({number for number in numbers.values() if number is not None}))
     unsealed = tuple(identity for identity, number in numbers.items() if number is None)
@@ -144,19 +187,6 @@ def _kept(held: Terms, record: Record) -> bool:
     """Whether a record tells of an exchange that the law wants kept still."""
     adapter = adapter_of(record)
     return adapter in held.kept and text_of(record.time) >= held.kept[adapter]
-
-
-def _young(tx: Tx, held: Terms) -> frozenset[int]:
-    """Keys that sealed questions of outside systems which must be kept still: some are those of messages."""
-    if not held.kept:
-        return frozenset()
-    oldest, found = dt.datetime.fromisoformat(min(held.kept.values())), set[int]()
-    after = search.before_any(tx, {"served"}, oldest, search.NEVER)
-    while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
-        after = records[-1][0]
-        wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]
-        found.update(number for number in log.keys_of(tx, wanted).values() if number is not None)
-    return frozenset(found)
 
 
 def _files(tx: Tx, held: Terms, after: str, files: Mapping[str, int | None]) -> tuple[list[Found], str | None]:

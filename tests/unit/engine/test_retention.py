@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from contextlib import closing
 
 import pytest
@@ -98,3 +99,48 @@ def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_pat
                 page, after = retention.page(tx, held, "accesses", after, {})
             found += page
     assert len(found) == len({one.record for one in found}) == 3 * retention.PAGE - 10
+
+
+def test_questions_of_systems_are_read_once_however_many_pages_there_are(tmp_path):
+    """Two years of pagoPA's questions, read for each hundred messages by whoever writes, held up all others."""
+    then = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
+    held = retention.terms(Retention(payloads="30d"), MINIMA, then + dt.timedelta(days=300))
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        keys = store.keys = Keyring.in_memory()
+
+        def ask(tx, number: int) -> int:
+            key, asked = keys.fresh(), {"adapter": "pagopa", "operation": "prova", "outcome": "OK"}
+            write(tx, entry(Record(new_id(), "served", then, data=asked), key, {"request": {"n": number}}))
+            return key.id
+
+        first = store.write(lambda tx: [ask(tx, number) for number in range(50)]).result()
+        while search.trace(store):
+            pass
+        counts = []
+        for _ in range(3):
+            with store.read() as tx:
+                view = Counting(tx)
+                questions = held.questions.read(view, held)
+            counts.append(view.rows["records_of_kinds"])
+        last = store.write(lambda tx: ask(tx, 51)).result()
+        with store.read() as tx:
+            held.questions.read(tx, held)
+    assert counts == [50, 0, 0]
+    assert all(questions.kept(held, key) for key in (*first, last))
+    assert not questions.kept(held, last + 1)
+    assert not questions.kept(held._replace(kept={"pagopa": "2026-03-02T08:00:01.000000Z"}), last)
+
+
+class Counting:
+    """A view that counts the rows of each query."""
+
+    def __init__(self, tx) -> None:
+        self._tx, self.rows = tx, Counter[str]()
+
+    def __getattr__(self, name: str):
+        return getattr(self._tx, name)
+
+    def all(self, query: str, **parameters):
+        rows = self._tx.all(query, **parameters)
+        self.rows[query] += len(rows)
+        return rows
