@@ -179,12 +179,10 @@ def _losses(tx: Tx, identity: str, page: Numbered, after: int, end: int | None) 
     """
     if not page or (not after and end is None and not _lacks(tx, page)):
         return
-    for number, record in log.numbered_of_kinds(tx, {"erased", "disposed"}, after or page[0][0]):
-        if end is not None and number > end:
-            return
-        named = listed({*record.data["messages"], *record.data.get("wires", ())})
-        if members := {row["id"] for row in tx.all("members_of_case", case_id=identity, messages=named)}:
-            yield number, _only(record, members)
+    members = {row["id"] for row in tx.all("messages_of_case", case_id=identity)}
+    for number, record in log.seldom_between(tx, {"erased", "disposed"}, after or page[0][0], end):
+        if named := members.intersection((*record.data["messages"], *record.data.get("wires", ()))):
+            yield number, _only(record, named)
 
 
 def _lacks(tx: Tx, page: Numbered) -> bool:

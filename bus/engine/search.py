@@ -17,6 +17,7 @@ from bus.engine import inquiry
 from bus.engine.names import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
+from bus.log import log
 from bus.log.record import WEAK, Record
 from bus.message import JsonObject, canonical, parsed
 from bus.store import Row, Store, Tx, listed
@@ -135,7 +136,7 @@ def trace(store: Store) -> int:
     What is dear is done before the transaction, which others who write wait for.
     """
     with store.read() as tx:
-        after = traced_until(tx)
+        after = log.traced_until(tx)
         rows = tx.all("traced_after", after=after, top=_END, most=AT_ONCE)
     if len(rows) == AT_ONCE:  # the last one may have been cut: a message that opened several runs has a line for each
         rows = [row for row in rows if row["seq"] < rows[-1]["seq"]] or rows
@@ -144,7 +145,7 @@ def trace(store: Store) -> int:
 
 def _add(tx: Tx, after: int, rows: Sequence[Row]) -> int:
     last = int(rows[-1]["seq"])
-    if traced_until(tx) != after:  # another process was faster
+    if log.traced_until(tx) != after:  # another process was faster
         return last
     wanted = {(row["kind"], row["place"], row["type"]) for row in rows}
     known = _facets(tx)
@@ -161,19 +162,13 @@ def _facets(tx: Tx) -> dict[tuple[str, str, str], int]:
     return {(row["kind"], row["place"], row["type"]): row["id"] for row in tx.all("facets")}
 
 
-def traced_until(tx: Tx) -> int:
-    """The number of the last record that has its traces."""
-    row = tx.one("traced_until")
-    return int(row["value"]) if row else 0
-
-
 def before_any(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int = 0) -> int:
     """Where to begin to look, behind number ``after``, for records of some kinds and of a time: up to there none is.
 
     Times follow numbers as a rule, but not where a clock was set. Those that have no traces yet are to be looked at.
     """
     first = tx.one("first_trace", kinds=listed(sorted(kinds)), since=micros(since), until=micros(until), after=after)
-    return max(after, traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1)
+    return max(after, log.traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1)
 
 
 def page_end(
@@ -262,7 +257,7 @@ class _Walk:
             before = cut
 
     def _untraced(self) -> list[Key]:
-        after = traced_until(self.tx)
+        after = log.traced_until(self.tx)
         rows = self.tx.all("traced_after", after=after, top=self.top, most=UNTRACED)
         self.unseen = max(0, self.top - rows[-1]["seq"]) if len(rows) == UNTRACED else 0
         return self._wanted(rows)

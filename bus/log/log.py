@@ -15,6 +15,12 @@ from bus.message import parsed
 from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
+FEW = 10_000
+"""Traces that are looked at to find the next records of a kind; where as many follow, they are near, and the log is read."""
+SELDOM = frozenset({
+    "access", "read", "exported", "replayed", "redelivered", "decided", "discarded", "rules", "erasure", "erased", "disposed", "served",
+})  # fmt: skip
+"""Kinds of records that tell what persons did, or what systems asked."""
 Owner: TypeAlias = Literal["run", "message", "case"]
 """Whose records are asked for."""
 
@@ -204,6 +210,26 @@ def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[
     return [(row["seq"], _record(row)) for row in rows]
 
 
+def of_seldom_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
+    """As `of_kinds`. Of kinds that no message need make, the traces tell where a few stand: between two of them may be a million others.
+
+    Not for what judges the log: whoever owns the database may have taken traces away.
+    """
+    wanted = listed(sorted(kinds))
+    told = tx.all("traces_of_kinds", kinds=wanted, after=after, most=FEW) if SELDOM.issuperset(kinds) else ()
+    if not SELDOM.issuperset(kinds) or len(told) == FEW:
+        return of_kinds(tx, kinds, after, most)
+    numbers = sorted({int(row["seq"]) for row in told})[:most]
+    found = [(row["seq"], _record(row)) for row in tx.all("records_among", seqs=listed(numbers))]
+    return [*sorted(found), *of_kinds(tx, kinds, max(after, traced_until(tx)), most - len(found))]
+
+
+def traced_until(tx: Tx) -> int:
+    """The number of the last record that has its traces (`bus.engine.search`)."""
+    row = tx.one("traced_until")
+    return int(row["value"]) if row else 0
+
+
 def newest_received(tx: Tx, most: int) -> list[Record]:
     """The records of the messages that were accepted last, in order."""
     return [_record(row) for row in reversed(tx.all("newest_received", most=most))]
@@ -211,15 +237,20 @@ def newest_received(tx: Tx, most: int) -> list[Record]:
 
 def every_of_kinds(tx: Tx, kinds: Iterable[str]) -> Iterator[Record]:
     """All records of some kinds, in order; a page of them is in memory."""
-    return (record for _, record in numbered_of_kinds(tx, kinds, 0))
-
-
-def numbered_of_kinds(tx: Tx, kinds: Iterable[str], after: int) -> Iterator[tuple[int, Record]]:
-    """`every_of_kinds` behind a number, with their numbers."""
-    kinds = frozenset(kinds)
+    kinds, after = frozenset(kinds), 0
     while page := of_kinds(tx, kinds, after, PAGE):
-        yield from page
+        yield from (record for _, record in page)
         after = page[-1][0]
+
+
+def seldom_between(tx: Tx, kinds: Iterable[str], after: int, until: int | None) -> Iterator[tuple[int, Record]]:
+    """Records of seldom kinds behind a number, up to another or the end, with their numbers; a page of them is in memory."""
+    kinds = frozenset(kinds)
+    while page := of_seldom_kinds(tx, kinds, after, PAGE):
+        yield from (one for one in page if until is None or one[0] <= until)
+        after = page[-1][0]
+        if until is not None and after >= until:
+            return
 
 
 def erased_keys(tx: Tx) -> Iterator[list[int]]:

@@ -145,9 +145,6 @@ SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE case_
 -- name: messages_shown
 SELECT id, type, sender, time FROM messages WHERE id IN :list(messages) ORDER BY id
 
--- name: members_of_case
-SELECT id FROM messages WHERE case_id = :case_id AND id IN :list(messages)
-
 -- name: sends_in_case
 SELECT id FROM messages WHERE case_id = :case_id AND sender = :sender LIMIT 1
 
@@ -901,6 +898,10 @@ INSERT INTO traces (facet, at, seq) VALUES (:facet, :at, :seq) ON CONFLICT DO NO
 
 -- name: facets
 SELECT id, kind, place, type FROM facets
+
+-- Where records of some kinds stand behind a number, in no order.
+-- name: traces_of_kinds
+SELECT t.seq FROM facets f JOIN traces t ON t.facet = f.id WHERE f.kind IN :list(kinds) AND t.seq > :after LIMIT :most
 
 -- name: first_trace
 SELECT min(t.seq) AS seq FROM facets f JOIN traces t ON t.facet = f.id

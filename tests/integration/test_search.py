@@ -134,7 +134,7 @@ def test_every_question_is_answered_as_by_who_reads_the_whole_log(shop: Workshop
         whole = len(list(log.everything(tx)))
     while True:
         with shop.app.store.read() as tx:
-            left = whole * traced - search.traced_until(tx)
+            left = whole * traced - log.traced_until(tx)
         if left <= 0:
             break
         monkeypatch.setattr(search, "AT_ONCE", 7)
@@ -220,7 +220,7 @@ def test_a_record_of_several_lines_is_traced_whole_once_and_by_one(tmp_path: Pat
         while search.trace(store):
             pass
         with store.read() as tx:
-            before = search.traced_until(tx)
+            before = log.traced_until(tx)
         for several in (2, 2, 1, 2):
             record = opened(several, shop.app.clock.now())
             store.write(lambda tx, record=record: log.append(tx, record)).result()
@@ -288,7 +288,7 @@ def test_traces_are_made_by_the_sequencer_and_hold_nobodys_data(tmp_path: Path) 
 
         def traced() -> int | None:
             with shop.app.store.read() as tx:
-                newest, last = tx.one("newest_record"), search.traced_until(tx)
+                newest, last = tx.one("newest_record"), log.traced_until(tx)
             return last if newest is not None and last == newest["seq"] else None
 
         last, rest = until(traced, "all are traced"), shop.rest()
