@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count, islice, takewhile
 
 from bus.mapping.template import Used
 from bus.source import Pointer
@@ -12,6 +13,22 @@ from bus.source import Pointer
 def conditions_above(place: Pointer) -> Iterator[Pointer]:
     """The places of each `when`, and `$when`, that a place may stand under."""
     return ((*place[:end], word) for end in range(len(place)) for word in ("when", "$when"))
+
+
+def conditions_before(place: Pointer, by_pointer: Mapping[Pointer, Used]) -> Iterator[Used]:
+    """The conditions that a place stands under, and those of the clauses that were tried before its own."""
+    for pointer in (*conditions_above(place), *_clauses_before(place, by_pointer)):
+        if (found := by_pointer.get(pointer)) is not None:
+            yield found
+
+
+def _clauses_before(place: Pointer, by_pointer: Container[Pointer]) -> Iterator[Pointer]:
+    """The conditions of the clauses before the one that a place stands in; before `otherwise` are all of them."""
+    for end, part in enumerate(place[:-1]):
+        if part in {"choose", "otherwise"}:
+            number = place[end + 1] if part == "choose" else None
+            whens = ((*place[:end], "choose", earlier, "when") for earlier in count())
+            yield from takewhile(by_pointer.__contains__, islice(whens, number if isinstance(number, int) else None))
 
 
 def kept_nulls(used: Used, others: Collection[Used]) -> Iterator[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -12,8 +12,8 @@ from bus.expression.reading import as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import SIFTED, lacks, leads_to_null, schema_at
-from bus.mapping.template import Used, asked_in, part_of, tested_in
-from bus.route.doubts import Doubts, asked_by_has, kept_nulls
+from bus.mapping.template import Used, part_of, tested_in
+from bus.route.doubts import Doubts, asked_by_has, conditions_above, conditions_before, kept_nulls
 from bus.route.known import type_of
 from bus.route.values import NEEDED, Values
 from bus.source import Reporter
@@ -34,6 +34,7 @@ class Missing:
     values: Values
     report: Reporter
     asked: frozenset[tuple[str, ...]]
+    elsewhere: frozenset[tuple[str, ...]]
     doubts: Doubts
 
     def null(self, used: Used) -> bool:
@@ -94,10 +95,18 @@ class Missing:
         self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
 
     def asked_of(self, used: Used) -> frozenset[tuple[str, ...]]:
-        """The paths that some condition asks about; a condition is not asked by itself."""
+        """The paths that some condition asks about. What a condition reads it asks with `has` alone, or where one before it has asked."""
         if not used.is_condition:
             return self.asked
-        return self.asked - {one.path for one in used.reads.references if not one.tested} | tested_in(self.values.lists.values())
+        read = {one.path for one in used.reads.references if not one.tested}
+        return self.asked - read | tested_in(self.values.lists.values()) | self.elsewhere.union(self._asked_before(used))
+
+    def _asked_before(self, used: Used) -> Iterator[tuple[str, ...]]:
+        """The paths that are read by the conditions that hold where another one is asked, and surely by those that do not."""
+        hold = set(conditions_above(used.pointer))
+        for one in conditions_before(used.pointer, self.values.lists):
+            if one is not used:
+                yield from (reference.path for reference in one.reads.references if reference.free or one.pointer in hold)
 
     def _kept(self, used: Used) -> None:
         """Where ``orValue`` is to stand for what may be null, too: it gives the null on. Of a whole value its target says so, if any."""
@@ -147,9 +156,7 @@ class Missing:
 
     def _no_item(self, used: Used) -> None:
         """An item at a place of a list that its contract lets be shorter, where nobody asks about the list."""
-        asking = self.asked
-        if used.is_condition:  # it is not asked by itself
-            asking = asked_in(one for one in self.values.lists.values() if one is not used)
+        asking = self.asked_of(used)
         for one in used.reads.places:
             known, name = self.values.named(one.path[0], used), as_written(one.path)
             listed = schema_at(known.schema, one.path[1:])

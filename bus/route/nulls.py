@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import count, islice, takewhile
 
 from bus.mapping.shapes import takes_null
 from bus.mapping.template import Used, tested_in
 from bus.mapping.types import BUILT_IN
 from bus.route.compile import CompiledRoute
-from bus.route.doubts import conditions_above
+from bus.route.doubts import conditions_before
 from bus.route.known import ON_SOME_WAYS, Known, Scope
 from bus.source import Pointer, nearest
 
@@ -52,22 +51,12 @@ class Nulls:
     def _alike(self, name: str, place: Pointer) -> bool:
         """Whether conditions that lead to a place ask about what those asked about that lead to a step which gives the name."""
         given = [step.pointer for step in self._compiled.parsed.every if any(name == one for one, _ in step.gives)]
-        asked = {reference.path for pointer in given for one in self._before((*pointer, "")) for reference in one.reads.references}
+        leading = (one for pointer in given for one in self._before((*pointer, "")))
+        asked = {reference.path for one in leading for reference in one.reads.references}
         return any(reference.path in asked for one in self._before(place) for reference in one.reads.references)
 
     def _before(self, place: Pointer) -> Iterator[Used]:
-        """The conditions that a place stands under, and those of the clauses that were tried before its own."""
-        for pointer in (*conditions_above(place), *self._clauses_before(place)):
-            if (found := self._by_pointer.get(pointer)) is not None:
-                yield found
-
-    def _clauses_before(self, place: Pointer) -> Iterator[Pointer]:
-        """The conditions of the clauses before the one that a place stands in; before `otherwise` are all of them."""
-        for end, part in enumerate(place[:-1]):
-            if part in {"choose", "otherwise"}:
-                number = place[end + 1] if part == "choose" else None
-                whens = ((*place[:end], "choose", earlier, "when") for earlier in count())
-                yield from takewhile(self._by_pointer.__contains__, islice(whens, number if isinstance(number, int) else None))
+        return conditions_before(place, self._by_pointer)
 
     @cached_property
     def _unknown(self) -> set[str]:

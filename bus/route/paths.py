@@ -59,17 +59,18 @@ WORDS = {
 @dataclass(slots=True)
 class Paths:
     """Expressions of one place, against what is known of the ``values`` there. ``asked`` are the paths that some condition asks about,
-    ``doubts`` are told by who checks a whole document, at the end.
+    of the same document or ``elsewhere``; ``doubts`` are told by who checks a whole document, at the end.
     """
 
     values: Values
     report: Reporter
     asked: frozenset[tuple[str, ...]] = frozenset()
     doubts: Doubts = field(default_factory=Doubts)
+    elsewhere: frozenset[tuple[str, ...]] = frozenset()
     missing: Missing = field(init=False)
 
     def __post_init__(self) -> None:
-        self.missing = Missing(self.values, self.report, self.asked, self.doubts)
+        self.missing = Missing(self.values, self.report, self.asked, self.elsewhere, self.doubts)
 
     def check(self, used: Used, *, sure: bool = True) -> bool:
         """Whether nothing is wrong. Where its names are ``sure`` to be there, what of them may be missing is told too, as doubtful."""

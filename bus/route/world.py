@@ -131,12 +131,13 @@ def doubts_in(
     schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
     by_place = {used.pointer: used for used in mapping.used}
-    paths = Paths(Values(names, world.typed, by_place), report, asked_in(mapping.used) | asked, Doubts(wrong=mapping.spoilt))
+    values, doubts = Values(names, world.typed, by_place), Doubts(wrong=mapping.spoilt)
+    paths = Paths(values, report, asked_in(mapping.used) | asked, doubts, elsewhere=asked)
     for used in mapping.used:
         paths.check(used)
     if schema is not None:
         Target(document.to, schema, paths).check(document.fields, ("fields",))
-    return paths.doubts
+    return doubts
 
 
 def _made_for_another(mapping: CompiledMapping, world: World) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from bus.examine import examine
 from bus.expression import Environment, Tables
 from bus.expression.typing import Types
 from bus.mapping.template import Used
@@ -36,3 +38,20 @@ def test_of_what_an_expression_needs_only_what_may_lack_is_looked_at_again(text:
     """That is kept for every other place where the same expression stands."""
     paths = Paths(Values({"body": Known(schema=BODY)}, Types(Tables())), Notes("prova"))
     assert found == paths.missing.needed(Used(("steps", 0, "set", "x"), Environment({"body"}).compile(text)))
+
+
+@pytest.mark.parametrize(("when", "told"), [("has(body.piani)", []), ("has(body.nome)", ["path.maybe-missing"])])
+def test_a_condition_of_a_mapping_may_read_what_the_route_asks_about(when: str, told: list[str]) -> None:
+    fields = {"nome": {"type": "string"}, "piani": {"type": "integer"}}
+    declared = {"type": "prova.d", "case": {"nome": "body.nome"}, "schema": {"type": "object", "required": ["nome"], "properties": fields}}
+    mapping = {
+        "mapping": "prova.m",
+        "from": "prova.d",
+        "to": "prova.d",
+        "fields": {"nome": {"$when": "body.piani > 1", "$value": "body.nome"}},
+    }
+    steps = [{"id": "a", "when": when, "map": "prova.m", "as": "m"}]
+    route = {"route": "prova.r", "version": 1, "on": "prova.d", "steps": steps}
+    documents = {"mappings/types/d.yaml": declared, "mappings/m.yaml": mapping, "routes/r.yaml": route}
+    _, findings = examine({name: json.dumps(one).encode() for name, one in documents.items()}, {})
+    assert told == [one.code for one in findings if one.file == "mappings/m.yaml"]
