@@ -103,6 +103,11 @@ def key_of(name: str) -> str:
     return f"chiave-di-{name}"
 
 
+def keystore_of(folder: Path) -> dict[str, str]:
+    """The settings of the key store of the bus that worked in a folder."""
+    return {"folder": f"{folder}/var/keys", "master": f"{folder}/var/master.key"}
+
+
 def own_key(name: str, role: str, **more: Any) -> dict[str, Any]:
     """A key in the settings, by its hash."""
     return {"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest(), **more}

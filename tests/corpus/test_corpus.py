@@ -18,7 +18,7 @@ from bus.cli.formats import written
 from bus.earlier import Earlier
 from bus.examine import examine, review
 from bus.rulefiles import files_of
-from tests.corpus.files import BROKEN, HERE, PLACES, WORLD, expected
+from tests.corpus.files import BROKEN, HERE, PLACES, WORLD, expected, world_in
 from tests.corpus.world.operations import OPERATIONS
 
 PYDANTIC = re.compile(
@@ -38,8 +38,7 @@ def _with_the_world() -> Earlier:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of rules with the world in it."""
-    shutil.copytree(WORLD, tmp_path / "rules", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    return tmp_path / "rules"
+    return world_in(tmp_path / "rules")
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: f"{path.parent.name}/{path.stem}")

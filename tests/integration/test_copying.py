@@ -20,7 +20,7 @@ from bus.log.keystore import unlock
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteConnection
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, two_sysadmins
-from tests.small_bus import Caller, running, wait_reply, write
+from tests.small_bus import Caller, keystore_of, running, wait_reply, write
 
 
 def sent(server, type: str, nome: str, key: str) -> str:
@@ -40,12 +40,8 @@ def old(tmp_path):
     return tmp_path / "old", waits
 
 
-def keys_of(folder):
-    return {"folder": f"{folder}/var/keys", "master": f"{folder}/var/master.key"}
-
-
 def copied(old, folder, url, capsys) -> dict[str, int]:
-    config = write(folder, store={"url": url}, keystore=keys_of(old))
+    config = write(folder, store={"url": url}, keystore=keystore_of(old))
     assert main(["copy", f"sqlite:///{old}/var/snodo.db", "--config", str(config), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -56,7 +52,7 @@ def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresq
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
         assert counts["records"] == raw.execute("SELECT count(*) FROM records").fetchone()[0]
     with running(
-        tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(folder), log={"key": str(folder / "var/log.key")}
+        tmp_path / "new", store={"url": postgresql_url}, keystore=keystore_of(folder), log={"key": str(folder / "var/log.key")}
     ) as server:
         ask = Caller(server.port)
         assert sent(server, "prova.attesa", "Ada", "k-ada") == waits, "the same key is the same message"
@@ -115,7 +111,7 @@ def test_an_erasure_that_waits_for_a_second_person_still_waits(tmp_path, postgre
     copied(tmp_path / "old", tmp_path / "new", postgresql_url, capsys)
     log = {"key": str(tmp_path / "old/var/log.key")}
     with running(
-        tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(tmp_path / "old"), log=log, keys=two_sysadmins()
+        tmp_path / "new", store={"url": postgresql_url}, keystore=keystore_of(tmp_path / "old"), log=log, keys=two_sysadmins()
     ) as server:
         assert confirmed(server, request).status == 200
 
@@ -153,7 +149,7 @@ def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys
     folder, _ = old
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
         raw.execute("INSERT INTO holders (holder, message) VALUES ('a-mano', 'nessuno')")
-    config = write(tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(folder))
+    config = write(tmp_path / "new", store={"url": postgresql_url}, keystore=keystore_of(folder))
     assert main(["copy", f"sqlite:///{folder}/var/snodo.db", "--config", str(config), "--json"]) == 3
     assert json.loads(capsys.readouterr().err)["code"] == "copy.differs"
     with psycopg.connect(postgresql_url) as new:

@@ -35,7 +35,7 @@ from bus.testing.routes import run_folder, run_route
 from bus.testing.script import TrialError
 from bus.web.serve import Server
 from tests.integration.planning import OPERATIONS, edit, found, looking, office, plan
-from tests.small_bus import at_work, key_of, wait_reply
+from tests.small_bus import at_work, key_of, keystore_of, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 ROUTE = """
@@ -99,11 +99,6 @@ def work(app: App) -> None:
             accepted = app.send(Submission("ufficio.pratica", body, "portale", key=f"k{number}")).result()
             wait_reply(app, accepted.id, 60)
         wait_reply(app, app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 60)
-
-
-def keys_of(worked: Path) -> dict[str, Any]:
-    """The setting of that folder's key store."""
-    return {"keystore": {"folder": f"{worked}/var/keys", "master": f"{worked}/var/master.key"}}
 
 
 def test_rules_that_are_the_same_are_an_empty_plan_though_comments_and_blanks_differ(worked, edited):
@@ -303,7 +298,7 @@ def test_the_guard_refuses_a_socket_while_a_plan_is_made(worked, edited, tmp_pat
         changed = {
             **json.loads((worked / "config.yaml").read_text("utf-8")),
             "adapters": {"ufficio": {"use": "ciarliero:Ufficio"}},
-            **keys_of(worked),
+            "keystore": keystore_of(worked),
         }
         (edited / "config.yaml").write_text(json.dumps(changed), "utf-8")
         said = bus("--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db",
@@ -419,7 +414,7 @@ def test_a_test_with_which_the_rules_would_not_load_is_never_in_their_file(edite
 
 
 def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
-    settings = {**json.loads((worked / "config.yaml").read_text("utf-8")), **keys_of(worked)}
+    settings = {**json.loads((worked / "config.yaml").read_text("utf-8")), "keystore": keystore_of(worked)}
     (edited / "config.yaml").write_text(json.dumps(settings), "utf-8")
     command = [sys.executable, "-m", "bus.cli", "test", "new", "--from", "x12", "--write", "--name", "twelve is archived"]
     command += ["--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"]

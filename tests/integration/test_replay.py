@@ -33,7 +33,7 @@ from bus.route.model import TestDocument
 from bus.store.opening import hosts_of, open_reader
 from bus.testing.cutting import cut
 from bus.testing.routes import run_route
-from tests.small_bus import Caller, key_of, running, wait_reply, write
+from tests.small_bus import Caller, key_of, keystore_of, running, wait_reply, write
 
 
 def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def worked(tmp_path_factory) -> tuple[Path, str]:
 def tampered(worked, tmp_path) -> tuple[Path, str]:
     """A copy of it, to be tampered with."""
     folder, waited = worked
-    write(tmp_path, keystore=keys_of(folder))
+    write(tmp_path, keystore=keystore_of(folder))
     (tmp_path / "var").mkdir(exist_ok=True)
     with (
         contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as old,
@@ -94,11 +94,6 @@ def payload_of(folder: Path, message: str, kind: str, role: str) -> str:
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
         [content] = raw.execute("SELECT content FROM records WHERE message = ? AND kind = ?", (message, kind)).fetchone()
     return next(held["id"] for held in json.loads(content)["payloads"] if held["role"] == role)
-
-
-def keys_of(folder: Path) -> dict[str, str]:
-    """The settings of that folder's key store."""
-    return {"folder": f"{folder}/var/keys", "master": f"{folder}/var/master.key"}
 
 
 @contextlib.contextmanager
@@ -294,7 +289,7 @@ def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(wor
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (tmp_path / "chiacchierone.py").write_text(ADAPTER.format(port=listening.getsockname()[1]), "utf-8")
-        settings = write(tmp_path, adapters={"chiacchierone": {"use": "chiacchierone:Chiacchierone"}}, keystore=keys_of(worked[0]))
+        settings = write(tmp_path, adapters={"chiacchierone": {"use": "chiacchierone:Chiacchierone"}}, keystore=keystore_of(worked[0]))
         said = bus(
             "replay",
             "--from",
@@ -377,13 +372,15 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
 
 
 def test_secrets_are_not_read(worked, tmp_path):
-    settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}}, keystore=keys_of(worked[0]))
+    settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}}, keystore=keystore_of(worked[0]))
     said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
     assert said.returncode == 0
 
 
 def test_an_adapter_whose_program_is_gone_keeps_nothing_from_being_recomputed(worked, tmp_path):
-    settings = write(tmp_path, adapters={"vecchio": {"use": "vecchio:Vecchio"}, "sportello": {"use": "soap"}}, keystore=keys_of(worked[0]))
+    settings = write(
+        tmp_path, adapters={"vecchio": {"use": "vecchio:Vecchio"}, "sportello": {"use": "soap"}}, keystore=keystore_of(worked[0])
+    )
     said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
     assert (said.returncode, " equal" in said.stdout) == (0, True), said.stderr
     for name in ("vecchio", "sportello"):

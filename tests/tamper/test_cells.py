@@ -20,11 +20,10 @@ from bus.log.note import parse, read_signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from bus.store.opening import open_reader
-from bus.store.sqlite import SqliteConnection
 from bus.testing.patience import until
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply
-from tests.tamper.logs import TRIGGERS, WITNESS
+from tests.tamper.logs import TRIGGERS, WITNESS, reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -145,20 +144,9 @@ def test_each_cell_of_a_file_is_found_or_no_evidence(tmp_path: Path) -> None:
                             raw.execute(f"DELETE FROM {cell.table} WHERE {where}", values)
                         if raw.total_changes:
                             tried += 1
-                            wrong += [one] if (one := missed(cell, said, verdict(_reader(raw), trust), erased)) else []
+                            wrong += [one] if (one := missed(cell, said, verdict(reader(raw), trust), erased)) else []
     assert wrong == []
     assert tried > 500
-
-
-def _reader(raw: sqlite3.Connection) -> Any:
-    connection = SqliteConnection(Path("memory"), read_only=True, opened=lambda _: raw)
-
-    @contextlib.contextmanager
-    def read() -> Iterator[SqliteConnection]:
-        with connection.view():
-            yield connection
-
-    return read
 
 
 def test_each_cell_of_a_server_is_found_or_no_evidence(tmp_path: Path, postgresql_url: str) -> None:

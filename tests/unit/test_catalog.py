@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from bus.catalog import Catalog
 from bus.errors import RulesError
 from bus.examine import examine, load
 from bus.mapping.types import MessageType
+from tests.corpus.files import world_in
 from tests.corpus.world.operations import OPERATIONS
-
-WORLD = Path(__file__).parents[1] / "corpus" / "world"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copytree(WORLD, tmp_path / "rules", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    return tmp_path / "rules"
+    return world_in(tmp_path / "rules")
 
 
 def write(folder: Path, name: str, text: str) -> None:

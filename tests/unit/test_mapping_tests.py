@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from bus.examine import load
 from bus.testing.mappings import run_mappings
 from bus.testing.mutate import score, score_mapping
 from bus.testing.routes import as_json, summary
+from tests.corpus.files import world_in
 from tests.corpus.world.operations import OPERATIONS
 
-WORLD = Path(__file__).parents[1] / "corpus" / "world"
 MAPPING = """\
 mapping: prova.traduzione
 from: prova.istanza
@@ -37,8 +36,7 @@ tests:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copytree(WORLD, tmp_path / "rules", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    return tmp_path / "rules"
+    return world_in(tmp_path / "rules")
 
 
 def read(folder: Path, tests: str = "") -> Catalog:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from bus.cli import main
 from bus.cli.layout import NotLaidOutError, laid_out
 from bus.examine import load
 from bus.source import read
-from tests.corpus.files import BROKEN, WORLD
+from tests.corpus.files import BROKEN, world_in
 from tests.corpus.world.operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]
@@ -136,8 +135,7 @@ def test_the_shipped_rules_are_laid_out(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_digest_of_the_rules_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "rules"
-    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    folder = world_in(tmp_path / "rules")
     route = folder / "routes/buona.yaml"
     lines = route.read_text("utf-8").replace("\n      sistema.", "\n          sistema.").replace("clock:", "    clock:")
     route.write_text(lines.replace("version: 1\n", "").replace("steps:\n", "version: 1\nsteps:\n"), "utf-8")

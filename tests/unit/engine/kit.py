@@ -36,8 +36,7 @@ def finish(world: Simulation) -> list[tuple[str, str]]:
 
 
 def state(world: Simulation, message: str) -> str:
-    with world.store.read() as tx:
-        return str(tx.all("runs_of_message", message=message)[0]["state"])
+    return str(row_of(world, message)["state"])
 
 
 def row_of(world: Simulation, message: str) -> Row:

@@ -33,7 +33,7 @@ from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT, Domanda, Sistema, rules
-from tests.unit.engine.kit import finish, send, state, turn
+from tests.unit.engine.kit import finish, row_of, send, state, turn
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 
@@ -94,11 +94,6 @@ def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: S
     assert state(world, message) == "done"
 
 
-def fence(world: Simulation, message: str) -> int:
-    with world.store.read() as tx:
-        return int(tx.all("runs_of_message", message=message)[0]["fence"])
-
-
 def test_what_comes_for_a_run_that_a_gate_turned_away_is_taken_at_once(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     message = send(world, "fianco", caso="c")
     turn(world, "answer")
@@ -108,10 +103,10 @@ def test_what_comes_for_a_run_that_a_gate_turned_away_is_taken_at_once(world: Si
         circuit._open(world.clock.now())
         turn(world)
     turn(world)
-    assert (fence(world, message), world.processes[0].engine._gates.away()) == (1, True)
+    assert (row_of(world, message)["fence"], world.processes[0].engine._gates.away()) == (1, True)
     send(world, "parte", caso="c")
     turn(world)
-    assert fence(world, message) == 2
+    assert row_of(world, message)["fence"] == 2
     finish(world)
     assert state(world, message) == "done"
 
@@ -128,10 +123,10 @@ def test_a_run_whose_call_is_out_when_its_process_leaves_is_left_alone_whatever_
     for _ in range(3):
         other.turn(patient=False)
         world.clock.move(dt.timedelta(seconds=2))
-    assert fence(world, message) == 1, "neither the bell nor a look takes it"
+    assert row_of(world, message)["fence"] == 1, "neither the bell nor a look takes it"
     world.clock.move(other._holding.lease)
     other.turn(patient=False)
-    assert fence(world, message) == 2
+    assert row_of(world, message)["fence"] == 2
 
 
 def test_an_undo_that_cannot_be_reached_is_tried_again(world: Simulation) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,9 @@ from bus.route.tests_check import check_tests
 from bus.route.world import World, check_mapping
 from bus.services import check_services, read_services
 from bus.source import Notes, read_file, walk
+from tests.corpus.files import WORLD
 from tests.corpus.world.operations import OPERATIONS
 
-WORLD = Path(__file__).parents[2] / "corpus" / "world"
 CATALOG, _ = examine(WORLD, OPERATIONS)
 ODD: list[Any] = [
     None, True, 0, -1, 1.5, "", "body", "body.istanza", "x y", "1 +", "null", "persona.nome", "sistema.cerca", "prova.ricevuta", [], {}, [1],
