@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import socket
@@ -68,4 +69,6 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", code="config.port", hint="choose another port") from error
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        hint = "choose another port" if taken else "host is an address of this machine, such as 127.0.0.1"
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", code="config.port", hint=hint) from error

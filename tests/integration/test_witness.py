@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import errno
 import json
 import os
 import shlex
@@ -169,6 +170,17 @@ def test_settings_that_cannot_work_are_explained(folder, capsys, change, said):
     settings.write_text(settings.read_text("utf-8").replace(*change), "utf-8")
     assert main(["witness", "serve", "--config", str(settings)]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("why", "remedy"), [(errno.EADDRINUSE, "another port"), (errno.EADDRNOTAVAIL, "an address of this machine")])
+def test_where_it_cannot_listen_it_says_whether_the_port_or_the_host_is_wrong(folder, capsys, monkeypatch, why, remedy):
+    def refuse(address, *, family):
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(socket, "create_server", refuse)
+    assert main(["witness", "serve", "--config", str(folder / "witness.yaml")]) == 2
+    assert remedy in capsys.readouterr().err
 
 
 def test_the_program_of_another_administrator_carries_nothing_of_the_bus():
