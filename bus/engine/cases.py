@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bus.log.record import WEAK
-from bus.store import Tx
+from bus.store import Row, Tx
 
 
 def open_case(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> None:
@@ -38,6 +38,15 @@ def add_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str], *, empt
     for name, value in keys.items():
         tx.do("add_case_key", name=name, value=value, case_id=survivor, strong=int(name not in WEAK))
     return survivor
+
+
+def known_by(tx: Tx, key: str) -> list[Row]:
+    """The cases (``case_id``) that ``value`` or ``name:value`` is a key of, each with the ``name`` of that key; persons' are among them."""
+    name, _, value = key.partition(":")
+    rows = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]  # a value may have a colon too
+    if value:
+        rows += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
+    return rows
 
 
 def _join(tx: Tx, gone: str, into: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from bus.engine import cases
 from bus.errors import UNOPENED, Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
@@ -127,21 +128,18 @@ def run(tx: Tx, identity: str, now: str, *, after: int = 0, most: int = MOST_REC
 
 def case_of(tx: Tx, key: str) -> str:
     """The case known by ``value`` or ``name:value``. Raises `NotFound`; `Conflict` when several are."""
-    name, _, value = key.partition(":")
-    found = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]  # a value may have a colon too
-    if value:
-        found += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
-    if any(row["name"] in WEAK for row in found) or name in WEAK:
+    found = cases.known_by(tx, key)
+    if any(row["name"] in WEAK for row in found) or key.partition(":")[0] in WEAK:
         raise Invalid(
             "a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number"
         )
-    cases = sorted({row["case_id"] for row in found})
-    if not cases:
+    known = sorted({row["case_id"] for row in found})
+    if not known:
         raise unknown_case()
-    if len(cases) > 1:
+    if len(known) > 1:
         names = ", ".join(sorted({row["name"] for row in found}))
-        raise Conflict(f"{len(cases)} cases are known by that value", code="case.ambiguous", hint=f"say which key: {names}")
-    return str(cases[0])
+        raise Conflict(f"{len(known)} cases are known by that value", code="case.ambiguous", hint=f"say which key: {names}")
+    return str(known[0])
 
 
 def case(tx: Tx, key: str, now: str, *, sender: str | None = None, after: int = 0, most: int = MOST_RECORDS) -> JsonObject:

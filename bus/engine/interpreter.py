@@ -20,7 +20,7 @@ from weakref import proxy
 from bus.clock import text_of
 from bus.engine import steps
 from bus.engine.asks import Answered, Ask, Call, Event, Failure, StepFailed
-from bus.engine.names import key_text
+from bus.engine.names import key_texts
 from bus.errors import ExpressionError
 from bus.message import JsonValue, Message, envelope_of
 from bus.route.plan import Expression, Plan, Step, Template
@@ -295,11 +295,3 @@ def case_keys(scope: Mapping[str, Any], *told: Plan | MessageType) -> dict[str, 
 def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What expressions see of a message that has begun no run yet: it has no case. ``envelope`` is the message's, if at hand."""
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
-
-
-def key_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Business keys as texts; nulls and empty texts are no keys. Raises ExpressionError for a text that no database keeps."""
-    texts = {name: key_text(value) for name, value in values.items() if value is not None and value != ""}
-    if "\0" in "".join(texts.values()):
-        raise ExpressionError("a business key holds the NUL character", code="input.nul", hint="delete it where it comes from")
-    return texts

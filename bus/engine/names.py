@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bus.errors import ExpressionError
 from bus.functions import cf_valid
 from bus.log.record import WEAK, Record
 from bus.message import JsonValue, in_one_writing
@@ -60,6 +61,14 @@ def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
 def key_text(value: JsonValue) -> str:
     """A key as a text; of a number the same one however it was written: 12 for 12.0."""
     return str(in_one_writing(value))
+
+
+def key_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Business keys as texts; nulls and empty texts are no keys. Raises ExpressionError for a text that no database keeps."""
+    texts = {name: key_text(value) for name, value in values.items() if value is not None and value != ""}
+    if "\0" in "".join(texts.values()):
+        raise ExpressionError("a business key holds the NUL character", code="input.nul", hint="delete it where it comes from")
+    return texts
 
 
 def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:

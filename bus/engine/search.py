@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus.engine import inquiry
+from bus.engine.cases import known_by
 from bus.engine.names import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
@@ -208,11 +209,8 @@ def names_person(key: str) -> bool:
 
 def named(tx: Tx, key: str, *, persons: bool) -> Named:
     """What a key names, as ``name:value`` or ``value``; ``persons``: also the persons known by it."""
+    cases = frozenset(row["case_id"] for row in known_by(tx, key) if row["name"] not in WEAK)
     name, _, value = key.partition(":")
-    rows = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]
-    if value:
-        rows += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
-    cases = frozenset(row["case_id"] for row in rows if row["name"] not in WEAK)
     about = tx.keys.token(holder(value if name in WEAK else key)) if persons else None
     some = [row["id"] for row in tx.all("messages_of_cases", cases=listed(cases), most=FEW + 1)] if cases else []
     some += [row["message"] for row in tx.all("messages_about", holder=about, most=FEW + 1)] if about else []

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
+from bus.clock import ROME, moment_of
 from bus.engine import inquiry, search
 from bus.errors import Invalid, NotFound
 from bus.log import log
@@ -73,8 +74,6 @@ def _of_case(tx: Tx, key: str) -> list[str]:
 
 def moment(text: str) -> dt.datetime:
     """A day (its beginning in Rome) or an RFC 3339 moment with its offset; raises `Invalid`."""
-    from bus.clock import ROME, moment_of
-
     try:
         return dt.datetime.fromisoformat(text).replace(tzinfo=ROME).astimezone(dt.UTC) if len(text) == 10 else moment_of(text)
     except (ValueError, OverflowError):  # the first and the last day that there is have no such moment everywhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepFailed
+from bus.engine.names import key_texts
 from bus.errors import ExpressionError
 from bus.route.plan import CallStep
 
@@ -37,8 +38,6 @@ def call(step: CallStep, strand: Strand) -> StepCode:
 
 def _learn_keys(step: CallStep, strand: Strand) -> StepCode:
     """The case is known by more keys from here on."""
-    from bus.engine.interpreter import key_texts
-
     values = {name: strand.evaluate(expression, step, f"case.{name}") for name, expression in step.case.items()}
     try:
         keys = key_texts(values)
