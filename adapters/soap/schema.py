@@ -29,7 +29,7 @@ class Wrapper:
     parts: tuple[tuple[str, str], ...]
 
 
-def body_schema(wsdl: Path, wrappers: Iterable[Wrapper], *, encoded: bool = False) -> Schema:
+def body_schema(wsdl: Path, wrappers: Iterable[Wrapper], *, encoded: bool) -> Schema:
     """The schema that judges the children of ``soap:Body``. Raises `ConfigError` when the files do not compile.
 
     ``encoded``: bodies are in SOAP's encoding, where what has no value may be left out (SOAP 1.1 §5.6).

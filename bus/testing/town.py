@@ -126,17 +126,14 @@ class Town:
             case _:
                 return {"url": simulator.url}
 
-    def _start(self, module: str, folder: Path, *arguments: str) -> RunningSimulator:
-        return start(module, folder, *arguments)
-
     def _start_system(self, name: str) -> None:
         arguments = ["--desks", str(self._write_desks())] if name == "scrivania" else []
-        self.simulators[name] = self._start(f"adapters.{name}.simulator", self.folder / name, *arguments)
+        self.simulators[name] = start(f"adapters.{name}.simulator", self.folder / name, *arguments)
 
     def _start_node(self) -> RunningSimulator:
         pagopa = self.settings()["adapters"]["pagopa"]
         names = ["--id-pa", pagopa["id_pa"], "--id-broker-pa", pagopa["id_broker_pa"], "--id-station", pagopa["id_station"]]
-        return self._start("adapters.pagopa.node", self.folder / "node", "--target", f"{self.url}/in/pagopa", *names)
+        return start("adapters.pagopa.node", self.folder / "node", "--target", f"{self.url}/in/pagopa", *names)
 
     def _write_desks(self) -> Path:
         """One desk and two employees for each office of the table ``uffici``."""
