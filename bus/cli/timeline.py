@@ -136,8 +136,10 @@ def print_timeline(records: Sequence[Mapping[str, Any]], types: Mapping[str, str
     print_table(table)
 
 
-def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False, below: bool = False) -> Table:
-    """One line for each record; a new day has a line of its own. ``below``: a place stands in a line of its own, not beside what happened."""
+def timeline(
+    records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False, below: bool = False
+) -> Table:
+    """One line for each record; a new day has one of its own. ``below``: a place stands in a line of its own, not beside what happened."""
     known = dict(types or {})
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("time", style="dim", no_wrap=True)

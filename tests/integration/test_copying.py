@@ -92,7 +92,7 @@ def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, mo
     monkeypatch.setattr(SqliteConnection, "all", seen)
     for module, name in ((copying, "MOST"), (log, "PAGE")):
         monkeypatch.setattr(module, name, 7)
-    settings = load(write(tmp_path / "new", keystore=keys_of(folder)))
+    settings = load(write(tmp_path / "new", keystore=keystore_of(folder)))
     with (
         contextlib.closing(open_store(f"sqlite:///{folder}/var/snodo.db")) as source,
         contextlib.closing(open_store(settings.store.url)) as target,
