@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from bus.route.svg import TITLE, Picture, cut, document
+from bus.route.svg import Picture, cut, document
 
 _TYPE, _ROUTE, _SYSTEM, _APART = 250.0, 262.0, 240.0, 190.0
 _ROUTES, _SYSTEMS = _TYPE + _APART, _TYPE + _ROUTE + 2 * _APART
@@ -133,7 +133,7 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
             one[name] = (at + (height - used) / 2 + 56, size)
     whole = Picture(_SYSTEMS + _SYSTEM, height + 56, 0)
     legend = _SYSTEMS - 300
-    whole.text(0, 16, cut(title, legend, TITLE), "title")
+    whole.text(0, 16, cut(title, legend - 20, "title"), "title")
     for x, word in ((0.0, "messages"), (_ROUTES, "routes"), (_SYSTEMS, "systems")):
         whole.text(x, 40, word, "purpose")
     for position, (word, colour) in enumerate(_LINES.items()):

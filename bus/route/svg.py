@@ -6,15 +6,20 @@ The way of the message goes down along the axis. One of several ways: side by si
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import accumulate
 from typing import Any
 
 from bus.route.graph import Card, Way, outline
 
 CARD, HEIGHT, GAP, ASIDE, BETWEEN = 236.0, 46.0, 26.0, 44.0, 28.0
-TITLE = 10.0  # pixels that a letter of a title takes at most
+_BOLD = 1.12  # how much wider letters are then
+SIZES = {"id": 13 * _BOLD, "says": 11.5, "kind": 10.5 * _BOLD, "label": 11.0, "title": 18 * _BOLD, "purpose": 12.0}
+"""Of letters of each kind of text, in pixels, as in `STYLE`."""
+_SLIM, _NARROW, _BROAD = frozenset("ijlI.,:;'|! "), frozenset('ftr-()[]{}/"\\'), frozenset("mwMW@%=<>&+…")
 _MARGIN = 28.0
 COLOURS = {
     "call": ("#e8f1fd", "#2563a8"), "map": ("#f1f3f5", "#5b6770"), "set": ("#f1f3f5", "#5b6770"), "send": ("#e7f6ec", "#2c7a4b"),
@@ -58,16 +63,34 @@ class Picture:
         self.line((x, start), (x, end - (0 if to.led else 2)), arrow=not to.led)
 
     def text(self, x: float, y: float, text: str, kind: str, most: float = 0, more: str = "") -> None:
-        shown = cut(text, most) if most else text
+        shown = cut(text, most, kind) if most else text
         hover = f"<title>{escape(text)}</title>" if shown != text else ""
         self.parts.append(f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{more}>{escape(shown)}{hover}</text>')
 
 
-def cut(text: str, most: float, each: float = 6.3) -> str:
+def reach(text: str, kind: str) -> float:
+    """Pixels that a text takes, in the widest letters that a machine without the first ones of `STYLE` has (DejaVu Sans, Verdana)."""
+    return SIZES[kind] * sum(map(_breadth, text))
+
+
+def _breadth(letter: str) -> float:
+    """Of its height."""
+    if letter in _SLIM:
+        return 0.32
+    if letter in _NARROW:
+        return 0.43
+    if letter in _BROAD or ord(letter) > 0x2000:
+        return 1.0
+    return 0.75 if letter.isupper() else 0.62
+
+
+def cut(text: str, most: float, kind: str) -> str:
     """A text that fits some pixels."""
     text = " ".join(text.split())
-    letters = int(most / each)
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    if reach(text, kind) <= most:
+        return text
+    kept = list(accumulate((SIZES[kind] * _breadth(letter) for letter in text), initial=reach("…", kind)))
+    return text[: max(bisect_right(kept, most) - 1, 0)] + "…"
 
 
 def route_svg(route: Mapping[str, Any]) -> str:
@@ -75,7 +98,7 @@ def route_svg(route: Mapping[str, Any]) -> str:
     steps = _sequence(outline(route))
     started = _pill(str(route["on"]))
     name = f"{route['route']}@{route['version']}"
-    width = max(steps.width, started.axis + steps.axis, TITLE * len(name), 420.0)
+    width = max(steps.width, started.axis + steps.axis, reach(name, "title"), 420.0)
     whole = Picture(width, 0, steps.axis)
     whole.text(0, 16, name, "title")
     whole.text(0, 36, str(route.get("purpose", "")), "purpose", most=width + 40)
@@ -117,7 +140,7 @@ def document(whole: Picture, name: str, left: float = 0.0) -> str:
 
 
 def _pill(text: str) -> Picture:
-    width = 30 + 7.0 * len(text)
+    width = 30 + reach(text, "id")
     made = Picture(width, 30, width / 2)
     made.parts.append(f'<rect width="{width:.1f}" height="30" rx="15" fill="#1d2733"/>')
     made.parts.append(f'<text class="id" x="{width / 2:.1f}" y="19.5" text-anchor="middle" style="fill:#ffffff">{escape(text)}</text>')
@@ -169,7 +192,7 @@ def _card(card: Card, sideways: bool, most: float) -> Picture:
     if card.when:
         made.led = True
         made.text(CARD / 2 + 8, 8, f"if {card.when}", "label", most=most)
-        made.width = max(CARD, CARD / 2 + 8 + min(most, 6.3 * len(f"if {card.when}")) - 24)
+        made.width = max(CARD, CARD / 2 + 8 + min(most, reach(f"if {card.when}", "label")) - 24)
         if not sideways:
             made.line((CARD / 2, 0), (CARD / 2, top - 2))
     hover = f"<title>{escape(f'{card.id}: {card.kind} {card.says}')}</title>"
@@ -177,7 +200,7 @@ def _card(card: Card, sideways: bool, most: float) -> Picture:
         f'<g>{hover}<rect y="{top}" width="{CARD}" height="{HEIGHT}" rx="7" fill="{fill}" stroke="{stroke}" stroke-width="1.2"/>'
         f'<rect y="{top}" width="5" height="{HEIGHT}" rx="2.5" fill="{stroke}"/></g>'
     )
-    made.text(16, top + 19, card.id, "id", most=CARD - 80)
+    made.text(16, top + 19, card.id, "id", most=CARD - 34 - reach(card.kind, "kind"))
     made.text(CARD - 10, top + 18, card.kind, "kind", more=f' text-anchor="end" style="fill:{stroke}"')
     made.text(16, top + 36, card.says, "says", most=CARD - 26)
     return made
@@ -231,7 +254,7 @@ def _labelled(way: Way) -> Picture:
     """A way under its label."""
     steps = _sequence(way.steps)
     space = max(steps.width - steps.axis, 96.0)
-    made = Picture(steps.axis + max(steps.width - steps.axis, min(space, 9 + 6.3 * len(way.label))), steps.height + 34, steps.axis)
+    made = Picture(steps.axis + max(steps.width - steps.axis, min(space, 9 + reach(way.label, "label"))), steps.height + 34, steps.axis)
     made.text(steps.axis + 7, 16, way.label, "label", most=space + 4)
     direct = bool(way.steps) and not steps.led
     made.line((steps.axis, 0), (steps.axis, 32 if direct else 34), arrow=direct)
