@@ -80,7 +80,7 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
                 print(ctx.get_help(), end="\n\n", file=sys.stderr)
                 ctx.fail("say what to do")
             first = args[0] if args else "-"
-            if first == "--help" or first in self.commands:
+            if first in ctx.help_option_names or first in self.commands:
                 return super().parse_args(ctx, args)
             if first.startswith("-"):
                 return super().parse_args(ctx, [bare, *args] if bare else args)

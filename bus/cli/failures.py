@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bus.client import ClientError
 
 FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
+HELP = ["--help", "-h"]
 AWAY = frozenset({0, 502, 503, 504})
 """No answer, or one that says that the bus, or what it needs, is not there now."""
 NOT_THERE = 404
@@ -51,7 +52,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     try:
         command = typer.main.get_command(app)
         _say_what_is_taken(command)
-        code = command(args=list(arguments), prog_name=name, standalone_mode=False)
+        code = command(args=list(arguments), prog_name=name, standalone_mode=False, help_option_names=HELP)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
@@ -89,7 +90,7 @@ def _say_what_is_taken(command: Any) -> None:
 
     typer would show ``--json <bool>``, and ``--json true`` is refused; and ``--key <list[str]>`` where one is taken each time.
     """
-    context = typer.Context(command)
+    context = typer.Context(command, help_option_names=HELP)
     for one in command.get_params(context):
         if getattr(one, "is_flag", False):
             one.metavar = ""

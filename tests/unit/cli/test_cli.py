@@ -122,16 +122,6 @@ def test_help_of_a_command_begins_with_what_it_does(bus, name):
     assert COMMANDS[name][1].split()[0] in told.split()[:4], told[:200]
 
 
-@pytest.mark.parametrize("name", ["log", "log verify", "fmt", "send"])
-def test_help_is_read_aloud_as_words(bus, name):
-    """No frames, of which a screen reader says each piece; no type of Python for what may be said several times; no sentence cut."""
-    told = bus(*name.split(), "--help")[1]
-    assert not [sign for sign in told if 0x2500 <= ord(sign) < 0x2580]
-    assert [line for line in told.splitlines() if line != line.rstrip()] == []
-    assert "list[" not in told
-    assert "..." not in told.replace("[ARGS]...", "").replace("[paths]...", "").replace("paths...", "")
-
-
 @pytest.mark.parametrize("name", ["validate", "log export", "log key new", "retention apply"])
 def test_help_shows_no_value_at_a_flag_that_takes_none(bus, name):
     """``--json <bool>`` would be written ``--json true``, which is refused."""

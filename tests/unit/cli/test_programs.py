@@ -264,6 +264,22 @@ def test_a_family_that_is_told_nothing_says_so(bus):
     assert error.endswith("error: say what to do\n  code: cli.usage\n  next: bus case --help\n")
 
 
+@pytest.mark.parametrize("name", ["", "runs", "runs list", "send"])
+def test_help_is_had_by_one_letter_too(bus, name):
+    code, out, _ = bus(*name.split(), "-h")
+    assert (code, out) == bus(*name.split(), "--help")[:2]
+
+
+@pytest.mark.parametrize("name", ["log", "log verify", "fmt", "send"])
+def test_help_is_read_aloud_as_words(bus, name):
+    """No frames, of which a screen reader says each piece; no type of Python for what may be said several times; no sentence cut."""
+    told = bus(*name.split(), "--help")[1]
+    assert not [sign for sign in told if 0x2500 <= ord(sign) < 0x2580]
+    assert [line for line in told.splitlines() if line != line.rstrip()] == []
+    assert "list[" not in told
+    assert "..." not in told.replace("[ARGS]...", "").replace("[paths]...", "").replace("paths...", "")
+
+
 def test_serve_announces_itself_as_json(tmp_path):
     command = [sys.executable, "-m", "bus.cli", "serve", "--json", "--port", "0", "--config", str(write(tmp_path))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
