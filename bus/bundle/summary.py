@@ -18,12 +18,13 @@ from bus.log.record import Record
 
 _STYLE = (
     "body{font:.875rem sans-serif;margin:2em;color:#1d2433;background:#fff}h1{margin:0 0 .7em}"
-    "table{border-spacing:0;border-left:1px solid #c8ccd4;margin-bottom:1.5em}"
+    "table{border-spacing:0;margin-bottom:1.5em}"
     "caption{text-align:left;font-weight:bold;padding:.3em 0}tbody th+td{overflow-wrap:anywhere}"
     "td,th{border:solid #c8ccd4;border-width:0 1px 1px 0;padding:.3em .6em;text-align:left;vertical-align:top;font-size:.75rem}"
-    "thead th,caption+tbody>tr:first-child>*{border-top-width:1px}tr{break-inside:avoid}"
+    "thead th,caption+tbody>tr:first-child>*{border-top-width:1px}tr>:first-child{border-left-width:1px}tr{break-inside:avoid}"
     "th{background:#f2f3f5}thead th{position:sticky;top:0}tbody tr:nth-child(even) td{background:#fafbfc}"
-    "thead+tbody td:nth-child(2){white-space:nowrap}td:nth-child(7),td:nth-child(8){font:.6875rem monospace}"
+    "thead+tbody td:nth-child(2){white-space:nowrap}"
+    "td:nth-child(7),td:nth-child(8){font:.6875rem monospace;min-width:9em;overflow-wrap:anywhere}"
     "@page{size:A4 landscape;margin:1cm}"
     "@media print{body{margin:0}td,th,td:nth-child(n){font-size:7pt}thead th{position:static}"
     "thead+tbody td:nth-child(n+3):not(:nth-child(7)):not(:nth-child(8)){overflow-wrap:anywhere}}"
