@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,10 @@ from bus.jsontext import dumps
 
 WAIT = 5
 """Seconds that one question waits at the door."""
+WIDE = 400
+"""Columns that no picture needs."""
+_ROUTES = ["route", "ended/s", "half", "95 %", "due", "dead", "failed"]
+_SYSTEMS = ["system", "calls/s", "half", "95 %", "out", "in line", "circuit", "refused", "unanswered"]
 AWAY = "the bus cannot be reached; still trying"
 app = family()
 now = family()
@@ -114,24 +119,25 @@ def _live(bus: Client, every: float) -> None:
     from bus.cli.timeline import console
 
     shown = bus.get("/top")
-    with Live(_picture(shown), console=console(), screen=True, auto_refresh=False) as live:
+    with Live(_picture(shown, console().width), console=console(), screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(every)
             shown = _again(lambda: bus.get("/top"), shown)
-            live.update(_picture(shown), refresh=True)
+            live.update(_picture(shown, live.console.width), refresh=True)
 
 
-def _picture(shown: dict[str, Any]) -> Any:
+def _picture(shown: dict[str, Any], room: int = WIDE) -> Any:
+    """What there is, in so many columns of letters; what has no room is named in the last line."""
     from rich.console import Group
 
-    processes = ", ".join(f"{one['role']} {one['host']}/{one['pid']}" for one in shown["processes"])
     away = [AWAY] if shown.get("away") else []
+    processes = ", ".join(f"{one['role']} {one['host']}/{one['pid']}" for one in shown["processes"])
     head = f"{clock_of(shown['time'])}  {shown['received']:g} messages/s  rules {shown['rules'][:12]}  {processes}"
-    routes = _table(["route", "ended/s", "half", "95 %", "due", "dead", "failed"], shown["routes"], _route)
-    systems = _table(
-        ["system", "calls/s", "half", "95 %", "out", "in line", "circuit", "refused", "unanswered"], shown["adapters"], _system
-    )
-    return Group(*away, head, routes, systems, f"of the last {shown['seconds']:g} s")
+    routes = [_ROUTES, *([name, *_route(one)] for name, one in shown["routes"].items())]
+    systems = [_SYSTEMS, *([name, *_system(one)] for name, one in shown["adapters"].items())]
+    lost = [column for lines in (routes, systems) for column in lines[0][_fitting(lines, room) :]]
+    wider = f"; a wider terminal shows {', '.join(dict.fromkeys(lost))}" if lost else ""
+    return Group(*away, head, _table(routes, room), _table(systems, room), f"of the last {shown['seconds']:g} s{wider}")
 
 
 def _route(one: dict[str, Any]) -> list[str]:
@@ -145,18 +151,24 @@ def _system(one: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _table(heads: list[str], rows: dict[str, Any], cells: Callable[[dict[str, Any]], list[str]]) -> Any:
+def _widths(lines: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _fitting(lines: list[list[str]], room: int) -> int:
+    """How many of the columns have room, each two blanks from the next; the first one always."""
+    return max(1, sum(end - 2 <= room for end in accumulate(width + 2 for width in _widths(lines))))
+
+
+def _table(lines: list[list[str]], room: int) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    lines = [[name, *cells(one)] for name, one in rows.items()]
-    for number, head in enumerate(heads):
-        # A live picture that finds no room loses its last columns, not the ends of all.
-        widest = max(len(line[number]) for line in [heads, *lines])
-        table.add_column(head, justify="right" if number else "left", no_wrap=True, min_width=widest)
-    for line in lines:
-        table.add_row(*map(Text, line))
+    table, many = Table(box=None, pad_edge=False), _fitting(lines, room)
+    for number, (head, width) in enumerate(zip(lines[0][:many], _widths(lines), strict=False)):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True, min_width=width)
+    for line in lines[1:]:
+        table.add_row(*map(Text, line[:many]))
     return table
 
 

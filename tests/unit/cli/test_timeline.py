@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from rich.console import Console
 
-from bus.cli import timeline
+from bus.cli import timeline, watch
 from bus.cli.search import _print as print_found
 
 
@@ -60,3 +62,24 @@ def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
     assert r'''"nota": "perché\u202e \x9b2J [/b] \n\u001b"''' in out
     assert "/dati/[/b], /dati/:key:\\x1b" in out
     assert "istanza       A\\u202e1\\x07" in out
+
+
+def test_a_live_picture_without_room_for_a_column_shows_nothing_of_it_and_names_it():
+    """What is right of the last column would be cut off by the terminal, in the middle of a word."""
+    idle = {"calls": 0, "half": None, "most": None, "out": 0, "refused": 0, "unanswered": 0}
+    shown = {
+        "time": "2026-11-29T01:05:29Z",
+        "received": 0,
+        "rules": "ab",
+        "processes": [],
+        "routes": {},
+        "adapters": {"eco": idle},
+        "seconds": 60,
+    }
+    for width, named in ((55, "; a wider terminal shows refused, unanswered"), (100, "")):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(watch._picture(shown, width))
+        told = console.export_text()
+        assert "of the last 60 s" + named in " ".join(told.split())
+        heads = next(line for line in told.splitlines() if line.startswith("system")).split()
+        assert heads[-1] == ("circuit" if named else "unanswered")
