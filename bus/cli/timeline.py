@@ -91,8 +91,6 @@ def print_message(shown: Mapping[str, Any]) -> None:
         if shown.get(name) is not None:
             out.print(f"  {name:<13}", end=" ")
             print_json(out, shown[name])
-    for name, why in shown.get("unopened", {}).items():
-        out.print(f"  {name:<13} cannot be opened: {why}")
     for file in shown.get("attachments") or ():
         out.print(Text(f"  attachment    {file['sha256']}  {file['media_type']}  {file['name']}"), soft_wrap=True)
     if shown.get("withheld"):
@@ -139,7 +137,7 @@ def print_timeline(records: Sequence[Mapping[str, Any]], types: Mapping[str, str
 def timeline(
     records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None, *, narrow: bool = False, below: bool = False
 ) -> Table:
-    """One line for each record; a new day has one of its own. ``below``: a place stands in a line of its own, not beside what happened."""
+    """One line for each record; a new day has a line of its own. ``below``: a place has a line of its own, too."""
     known = dict(types or {})
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("time", style="dim", no_wrap=True)
