@@ -163,7 +163,7 @@ def still_readable(tx: Tx, opened: Sequence[str]) -> None:
 
 def _opened(tx: Tx, row: Row) -> bytes:
     """One payload with the key that opens it and no other; raises one of `UNOPENED`."""
-    nonce, content = payload.parts(row)
+    nonce, content = payload.committed(row["id"], row)
     number = payload.key_number(nonce)
     if number is None:
         return _opening(row["id"], row["media_type"], nonce, b"", b"", content)

@@ -18,6 +18,8 @@ from bus.errors import EvidenceError, counted
 
 keys = family("The keys that sign the log.")
 BUNDLE = Path("fascicolo.zip")
+SHOWN = 20
+"""Damaged texts that are named on the terminal."""
 
 
 def export(
@@ -33,7 +35,8 @@ def export(
 ) -> None:
     """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us.
 
-    Exit code 5: it is written, without texts that cannot be opened though nobody erased them; it names them, and so does its verification.
+    Exit code 5: it is written, but does not prove itself, or is without texts that cannot be opened though nobody erased them: it names
+    them, and so does its verification.
     """
     from bus.bundle import verify
     from bus.message import parsed
@@ -49,8 +52,13 @@ def export(
               *missing, sep="\n  ", file=sys.stderr)  # fmt: skip
     print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
     if lost := [parsed(line) for line in files.get(verify.DAMAGED, b"").split(b"\n") if line]:
-        said = f"{counted(len(lost), 'text')} cannot be opened, though no record says that it was erased: restore what a backup has of"
-        print(f"{said} payloads and keys. Not in the bundle:", *(f"{one['id']}: {one['why']}" for one in lost), sep="\n  ", file=sys.stderr)
+        some = [f"{one['id']}: {one['why']}" for one in lost[:SHOWN]] + [f"and {len(lost) - SHOWN:,} more"] * (len(lost) > SHOWN)
+        said = f"damaged, and not erased: {len(lost):,} (a backup, with its keys, has them; the bundle has their names alone)"
+        print(said, *some, sep="\n  ", file=sys.stderr)
+    if (proved := verify.Bundle(content)).found:
+        print("the bundle does not prove itself: the log it is of is damaged, see bus log verify", file=sys.stderr)
+        print(verify.report(proved, "en"), file=sys.stderr)
+    if lost or proved.found:
         raise typer.Exit(NOT_VERIFIED)
 
 

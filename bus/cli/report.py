@@ -18,7 +18,7 @@ from bus.cli.common import Key, Url, client, escaped, family, pages, show, unuse
 from bus.cli.failures import NOT_VERIFIED
 from bus.client import Client
 from bus.disk import whole
-from bus.errors import NotFound, counted
+from bus.errors import NotFound
 from bus.jsontext import dumps
 
 app = family()
@@ -60,7 +60,7 @@ def report(
             _write(file, fields, lines if first is None else chain([first], lines), json)
             file.flush()
     if unopened:
-        said = f"{counted(len(unopened), 'text')} cannot be opened, though no record says that it was erased; its fields are empty:"
+        said = f"damaged, and not erased: {len(unopened):,} (a backup, with its keys, has them; what they tell is left empty)"
         print(said, *(f"{one['role']} of record {one['record']}: {one['why']}" for one in unopened), sep="\n  ", file=sys.stderr)
         raise typer.Exit(NOT_VERIFIED)
 

@@ -90,7 +90,7 @@ def number_of(tx: Tx, record: Record) -> int:
 def payload(tx: Tx, identity: str) -> bytes | None:
     """The text of a payload, or None when it is not there any more. Raises `Erased` when nobody can open it any more."""
     row = tx.one("payload", id=identity)
-    return None if row is None else sealing.opened(*sealing.parts(row), tx.keys)
+    return None if row is None else sealing.opened(*sealing.committed(identity, row), tx.keys)
 
 
 def payloads(tx: Tx, identities: Iterable[str]) -> tuple[dict[str, bytes], dict[str, StoreError]]:
@@ -99,7 +99,7 @@ def payloads(tx: Tx, identities: Iterable[str]) -> tuple[dict[str, bytes], dict[
     found: dict[str, bytes] = {}
     for row in tx.all("payloads_among", payloads=listed(closed)):
         try:
-            found[row["id"]] = sealing.opened(*sealing.parts(row), tx.keys)
+            found[row["id"]] = sealing.opened(*sealing.committed(row["id"], row), tx.keys)
         except (KeyMissing, Damaged) as error:
             closed[row["id"]] = error
         except Erased:
@@ -154,7 +154,7 @@ def opened(tx: Tx, row: Row | None) -> tuple[Any, Key]:
     """
     if row is None:
         raise _gone()
-    nonce, content = sealing.parts(row)
+    nonce, content = sealing.committed(row["payload"], row)
     return parsed(sealing.opened(nonce, content, tx.keys)), _key(tx, nonce)
 
 

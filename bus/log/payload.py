@@ -123,6 +123,14 @@ def parts(row: Row) -> tuple[bytes, bytes]:
     return _octets(row["nonce"]), _octets(row["content"])
 
 
+def committed(identity: str, row: Row) -> tuple[bytes, bytes]:
+    """As `parts`. Raises `Damaged` too where they are not what the id commits to: others in their place might open as well."""
+    nonce, content = parts(row)
+    if not matches(identity, nonce, content) or (is_numbered(identity) and len(nonce) != SEALED_NONCE):
+        raise _swapped()
+    return nonce, content
+
+
 def nonce_of(row: Row) -> bytes:
     """As `parts`, where the content was not asked for."""
     return _octets(row["nonce"])

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus import clock
+from bus.errors import Damaged
 from bus.message import canonical, parsed
 
 Kind = Literal[
@@ -28,6 +29,8 @@ WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
 """Names of business keys that name persons: no record tells them, and they never join cases by themselves."""
 _ITEM = re.compile(r"(?:^|/)([^/!\[]+)\[(\d+)\](?=/)")
 """In a path: the step ``each``, and the index of its item."""
+_NAMED = re.compile(r'"id":"([0-9a-f-]{36})","kind":')
+"""In the bytes of a record: its own id, not one that it tells."""
 
 
 class Commitment(NamedTuple):
@@ -94,8 +97,19 @@ def as_line(record: Record) -> dict[str, Any]:
 
 
 def record_of(content: bytes) -> Record:
-    """The inverse of `content`."""
-    line: Mapping[str, Any] = parsed(content)
+    """The inverse of `content`. Raises `Damaged` for what no bus writes: somebody changed it."""
+    try:
+        return _record_of(parsed(content))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        named = _NAMED.search(str(content))
+        which = f"the record {named[1]}" if named else "a record"
+        hint = "bus log verify says which, and what was done to it; change nothing, and compare it with a backup"
+        raise Damaged(f"{which} is not as it was written, and cannot be read", code="evidence.broken", hint=hint) from error
+
+
+def _record_of(line: Mapping[str, Any]) -> Record:
+    if line["kind"] not in KINDS:
+        raise ValueError(line["kind"])
     return Record(
         id=line["id"], kind=line["kind"], time=clock.moment_of(line["time"]), actor=line["actor"],
         message=line.get("message"), run=line.get("run"), place=line.get("place"), path=line.get("path"),

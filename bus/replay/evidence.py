@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bus.errors import EvidenceError, RulesError, StoreError, visible
+from bus.errors import Damaged, EvidenceError, RulesError, StoreError, visible
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import Message, message_of, parsed
@@ -91,9 +91,13 @@ class Evidence:
     missing: Missing = "unavailable: erased"
     unopened: Mapping[str, StoreError] = field(default_factory=dict)
     """Why payloads cannot be opened that nobody erased."""
+    broken: Mapping[str, Damaged] = field(default_factory=dict)
+    """Why the journals of some runs cannot be read."""
 
     def journal(self, run: str) -> Sequence[Record]:
-        """The records of a run, in log order."""
+        """The records of a run, in log order. Raises `Damaged` where one of them was changed."""
+        if run in self.broken:
+            raise self.broken[run]
         return self.journals.get(run, ())
 
     def message(self, identity: str) -> Message | None:
@@ -152,11 +156,15 @@ def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Evidence:
     rows = tx.all("runs_among_messages", messages=listed(messages))
     openings = [_opened(dict(row), row["message"]) for row in rows]
     journals: dict[str, list[Record]] = {}
+    broken: dict[str, Damaged] = {}
     for row in tx.all("records_among_runs", runs=listed(row["id"] for row in rows)):
-        journals.setdefault(row["run"], []).append(record_of(row["content"]))
+        try:
+            journals.setdefault(row["run"], []).append(record_of(row["content"]))
+        except Damaged as error:
+            broken[row["run"]] = error
     records = [record for journal in journals.values() for record in journal]
     named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
     payloads = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=listed({*messages, *named}))}
     wanted = [held.id for record in records for held in record.payloads if held.role not in _UNREAD]
     texts, unopened = log.payloads(tx, [*payloads.values(), *wanted])
-    return Evidence(book, openings, journals, payloads, texts.get, unopened=unopened)
+    return Evidence(book, openings, journals, payloads, texts.get, unopened=unopened, broken=broken)

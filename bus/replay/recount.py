@@ -49,7 +49,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one run's recount. ``state``: done, dead, cancelled, waiting or ready; ``steps``: asks compared."""
+    """What became of one run's recount. ``state``: done, dead, cancelled, waiting or ready, or unknown; ``steps``: asks compared."""
 
     opening: Opening
     result: Result
@@ -81,7 +81,11 @@ _ENDS = frozenset({"done", "dead"})
 
 def recount(opening: Opening, evidence: Evidence, operations: Mapping[str, Operation]) -> Verdict:
     """Recompute one run from its records and compare. ``operations`` by full name say what a request looks like."""
-    records = evidence.journal(opening.run)
+    try:
+        records = evidence.journal(opening.run)
+    except Damaged as error:
+        said = Difference("unavailable: damaged", error.sentence, opening.name, "", opening.digest)
+        return Verdict(opening, said.result, "unknown", 0, (said,))
     starts = [0, *(place for place, record in enumerate(records) if record.kind in _NEW_LIFE), len(records)]
     steps, found = 0, list[Difference]()
     for start, end in pairwise(dict.fromkeys(starts) if records else (0, 0)):

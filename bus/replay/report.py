@@ -52,8 +52,8 @@ class Report:
     def _damaged(self) -> Iterator[str]:
         texts = {one.sentence for verdict, _ in self.kept for one in verdict.differences if one.result == DAMAGED}
         if texts:
-            remedy = "bus log verify says more; with the text and its key restored from a backup it can"
-            yield f"{counted(len(texts), 'text')} cannot be opened, though no record says that it was erased: {remedy}"
+            remedy = "bus log verify says more; what is restored from a backup, with its key, can be recomputed again"
+            yield f"damaged, and not erased: {len(texts):,} ({remedy})"
 
 
 def _verdict(verdict: Verdict, places: list[str]) -> dict[str, Any]:

@@ -352,7 +352,7 @@ ORDER BY due, turn LIMIT :most
 SELECT id FROM runs WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND owner IS NULL AND lease >= :now AND fence > 0
 
 -- name: messages_among
-SELECT m.id, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
+SELECT m.id, m.payload, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
 
 -- name: add_wait
 INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)
@@ -834,7 +834,7 @@ WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
 
 -- What is known of messages by their texts alone (`bus.engine.named`).
 -- name: sealed_messages_after
-SELECT m.id, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
+SELECT m.id, m.payload, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
 
 -- name: names_of_messages
 SELECT message, 'holders' AS stands, '' AS name, holder AS value, '' AS type FROM holders WHERE message IN :list(messages)

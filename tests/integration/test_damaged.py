@@ -9,10 +9,26 @@ from contextlib import closing
 
 from bus.bundle import verify
 from bus.cli import main
-from bus.log import note, payload
+from bus.log import log, note, payload
 from bus.store import listed
 from tests.integration.bundles import verdict
+from tests.integration.erasing import sent
 from tests.small_bus import Caller, key_of, running, wait_reply
+
+
+def change(folder, statement, *values) -> None:
+    """One statement behind the bus's back, without the triggers that would refuse it."""
+    with closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute(statement, values)
+
+
+def rewrite(folder, record: str, old: bytes, new: bytes) -> None:
+    with closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [(content,)] = raw.execute("SELECT content FROM records WHERE id = ?", (record,))
+    change(folder, "UPDATE records SET content = ? WHERE id = ?", content.replace(old, new), record)
+
 
 GONE = "it, or its key, is not there any more, and no record says that it was erased"
 
@@ -62,3 +78,40 @@ def test_a_reply_that_somebody_took_out_hides_nothing_else_of_its_message(tmp_pa
         sender = ask("GET", f"/messages/{message}")
     assert left == {**whole, "reply": None, "unopened": {"reply": GONE}}
     assert (sender.status, sender.json["code"]) == (503, "payload.swapped"), "it may come back: nobody erased it"
+
+
+def test_a_record_that_was_changed_is_named_and_nothing_else_is_hit(tmp_path):
+    """It was a 500, and the command a traceback."""
+    with running(tmp_path) as server:
+        ask, looks = Caller(server.port, "revisore"), {"Snodo-Purpose": "prova"}
+        changed, whole = (sent(server, "prova.saluto", {"nome": name}) for name in ("Ada", "Bea"))
+        for message in (changed, whole):
+            wait_reply(server.app, message, 60)
+        with server.app.store.read() as tx:
+            record = next(one for one in log.of_message(tx, changed) if one.kind == "received")
+        rewrite(tmp_path, record.id, b'"kind":"received"', b'"kind":"ricevuto"')
+        told = [ask("GET", path) for path in (f"/log?message={changed}", "/cases/istanza:Ada")]
+        told.append(ask("POST", "/exports", {"message": changed, "purpose": "prova", "payloads": True}))
+        for answer in told:
+            said = f"the record {record.id} is not as it was written, and cannot be read"
+            assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
+        assert ask("GET", f"/messages/{changed}", headers=looks).json["body"] == {"nome": "Ada"}
+        assert ask("GET", "/cases/istanza:Bea").json["state"] == "done"
+        assert sent(server, "prova.saluto", {"nome": "Cleo"})
+
+
+def test_a_bundle_whose_proofs_do_not_hold_is_told_when_it_is_taken(tmp_path, capsys):
+    """It was whoever verified it, months later perhaps, who found that a hash of the tree had been changed."""
+    with running(tmp_path) as server:
+        messages = [sent(server, "prova.saluto", {"nome": name}) for name in ("Ada", "Bea")]
+        for message in messages:
+            wait_reply(server.app, message, 60)
+        out, door = tmp_path / "f.zip", ["--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
+        words = ["log", "export", "--message", messages[0], "--purpose", "prova", *door, "--out"]
+        assert main([*words, str(tmp_path / "whole.zip")]) == 0
+        change(tmp_path, "UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0")
+        assert main([*words, str(out)]) == 5
+    said = capsys.readouterr().err
+    assert out.exists()
+    assert "the bundle does not prove itself: the log it is of is damaged, see bus log verify" in said
+    assert "not the one sealed in the log" in said

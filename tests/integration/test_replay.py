@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import os
 import sqlite3
@@ -86,8 +87,13 @@ def tampered(worked, tmp_path) -> tuple[Path, str]:
 
 def change(folder: Path, statement: str, *values: object) -> None:
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
-        assert raw.execute(statement, values).rowcount == 1
+        assert raw.execute(statement, values).rowcount in (1, -1)
         raw.commit()
+
+
+def rows(folder: Path, query: str, *values: object) -> list[tuple]:
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        return raw.execute(query, values).fetchall()
 
 
 def payload_of(folder: Path, message: str, kind: str, role: str) -> str:
@@ -105,11 +111,16 @@ def looking(folder: Path, url: str = ""):
 
 
 def rewrite(folder: Path, payload: str, text: bytes) -> None:
-    """Put another text in the place of a payload, sealed as it would be: by somebody who has the keys."""
+    """Put another text in the place of a payload, sealed as it would be, and named by its record: by somebody who has the keys."""
     with looking(folder) as reader, reader.read() as tx:
         nonce = bytes(tx.one("payload", id=payload)["nonce"])
         content = sealed_again(nonce, text, tx.keys.key(key_number(nonce)))
-    change(folder, "UPDATE payloads SET content = ? WHERE id = ?", content, payload)
+    made = payload[:16] + hashlib.sha256(nonce + content).hexdigest()
+    change(folder, "UPDATE payloads SET id = ?, content = ? WHERE id = ?", made, content, payload)
+    for (trigger,) in rows(folder, "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'records'"):
+        change(folder, f"DROP TRIGGER {trigger}")
+    [(record, said)] = rows(folder, "SELECT id, content FROM records WHERE instr(CAST(content AS TEXT), ?)", payload)
+    change(folder, "UPDATE records SET content = ? WHERE id = ?", said.replace(payload.encode(), made.encode()), record)
 
 
 def told(folder: Path, what: str = "", since: str = "2026-01-01", until: str = "") -> Report:
@@ -204,7 +215,7 @@ def test_a_text_that_is_damaged_is_named_and_keeps_none_of_the_other_runs_from_b
         f"unavailable: damaged at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: the message {message}: {DAMAGES[damage]}\n" in done.stdout
     )
     [said, counts] = done.stdout.splitlines()[-2:]
-    assert said.startswith("1 text cannot be opened, though no record says that it was erased: bus log verify says more")
+    assert said.startswith("damaged, and not erased: 1 (bus log verify says more")
     assert counts.endswith("14 equal, 1 unavailable: damaged")
     why = bus("why", message, "--config", str(folder / "config.yaml"))
     assert (why.returncode, f"the message {message} of this run cannot be opened" in why.stderr) == (3, True), why.stderr
@@ -221,6 +232,37 @@ def test_of_what_is_damaged_behind_the_beginning_the_record_or_the_message_is_na
     owner = f"of record {record.id}" if role else record.data["arrival"]
     assert f": {what} {owner}: {SWAPPED}\n" in report.as_text()
     assert (report.worst, code_of(report.worst)) == ("unavailable: damaged", 5)
+
+
+@pytest.mark.parametrize("change_of", ["substr(content, 1, 200)", "CAST(replace(content, '\"replied\"', '\"altro\"') AS BLOB)"])
+def test_a_record_that_was_changed_is_named_and_keeps_no_other_run_from_being_recomputed(tampered, change_of):
+    """It was a traceback."""
+    folder, waited = tampered
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
+        [(record,)] = raw.execute("SELECT id FROM records WHERE message = ? AND kind = 'replied'", (waited,))
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        raw.execute(f"UPDATE records SET content = {change_of} WHERE id = ?", (record,))
+    done = bus("replay", "--from", "2026-01-01", "--config", str(folder / "config.yaml"))
+    sentence = f"the record {record} is not as it was written, and cannot be read"
+    assert (done.returncode, done.stderr) == (5, "")
+    assert f"unavailable: damaged at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: {sentence}\n" in done.stdout
+    assert done.stdout.endswith("14 equal, 1 unavailable: damaged\n")
+    why = bus("why", waited, "--config", str(folder / "config.yaml"))
+    assert (why.returncode, why.stderr.splitlines()[:2]) == (3, [f"error: {sentence}", "  code: evidence.broken"])
+
+
+def test_another_text_of_the_same_key_in_the_place_of_one_is_damaged_too(tampered):
+    """It opened as well as the one that was meant: only `bus log verify` saw it. With a shorter nonce what is sealed was taken for a text."""
+    folder, waited = tampered
+    here, other = payload_of(folder, waited, "replied", "reply"), payload_of(folder, waited, "received", "message")
+    change(folder, "UPDATE payloads SET (nonce, content) = (SELECT nonce, content FROM payloads WHERE id = ?) WHERE id = ?", other, here)
+    assert ": the reply of record " in (said := told(folder, waited).as_text())
+    assert SWAPPED in said
+    change(
+        folder, "UPDATE payloads SET nonce = substr(nonce, 1, 32), content = CAST(substr(nonce, 33) || content AS BLOB) WHERE id = ?", other
+    )
+    assert f": the message {waited}: {SWAPPED}" in told(folder, waited).as_text()
 
 
 @pytest.mark.parametrize("column", ["id", "route", "version", "entry"])
