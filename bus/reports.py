@@ -18,7 +18,7 @@ from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import write_apart
 from bus.errors import Damaged, Erased, KeyMissing, NotFound, StoreError
 from bus.log import log
-from bus.log.record import Record
+from bus.log.record import Record, record_of
 from bus.message import JsonObject, new_id
 from bus.store import Tx
 
@@ -68,10 +68,20 @@ class Source:
     def __init__(self, tx: Tx, records: Sequence[Record]) -> None:
         self._tx, self._runs = tx, {record.run for record in records if record.run is not None}
         self.unopened: dict[str, Line] = {}
+        self.entered: dict[str, Record | None] = {}
+        """By the name of a key: the last access that began with it."""
 
     @cached_property
     def _known(self) -> Mapping[str, Sequence[Record]]:
         return log.of_runs(self._tx, sorted(self._runs))
+
+    def access_of(self, act: Record) -> Record | None:
+        """The access in which somebody did something: the last one of that key which began before it, if it is among the last `PAGE`."""
+        if act.actor not in self.entered:
+            rows = self._tx.all("accesses_before", seq=log.number_of(self._tx, act), most=PAGE)
+            began = (one for one in (record_of(row["content"]) for row in rows) if one.data["event"] == "entered")
+            self.entered[act.actor] = next((one for one in began if one.actor == act.actor), None)
+        return self.entered[act.actor]
 
     def journal(self, run: str | None) -> Sequence[Record]:
         return self._known.get(run or "", ())
@@ -149,10 +159,13 @@ def _access(record: Record, source: Source) -> Iterator[Line]:
     if record.kind != "access" and record.actor == "bus":
         return
     what = data.get("what") or _what(record) if record.kind != "access" else ""
+    if data.get("event") == "entered":
+        source.entered[record.actor] = record
+    access = record if record.kind == "access" else source.access_of(record)
     yield {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
-        "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
-        "from": source.value(record, "origin").get("address", ""), "times": data.get("times", 1), "what": what or "",
+        "role": access.data.get("role", "") if access else "", "person": data.get("as", ""),
+        "from": source.value(access, "origin").get("address", "") if access else "", "times": data.get("times", 1), "what": what or "",
         "message": record.message or "", "run": record.run or "", "record": record.id,
     }  # fmt: skip
 
@@ -185,8 +198,9 @@ ACCESSES = Kept(
     GARANTE,
     {
         "time": "UTC", "event": "entered, left, refused; or the act: redelivered, decided, discarded, rules, read, exported, …",
-        "who": "name of the API key", "role": "of the key, where it came in, left or was refused",
-        "person": "who put rules in force, as the holder of the key said", "from": "address of that access; acts have none of their own",
+        "who": "name of the API key", "role": "of the key",
+        "person": "who put rules in force, as the holder of the key said",
+        "from": "address; of an act, that of the access in which it was done: the last one that began with this key before it",
         "times": "how many attempts a line stands for", "what": "which payload or report, a bundle, or what was replayed", "message": "id",
         "run": "id", "record": "id in the log: bus log verify proves it",
     },

@@ -57,6 +57,9 @@ SELECT seq, content FROM records WHERE seq IN (SELECT r.seq FROM messages m JOIN
 -- name: newest_received
 SELECT seq, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
 
+-- name: accesses_before
+SELECT content FROM records WHERE kind = 'access' AND seq < :seq ORDER BY seq DESC LIMIT :most
+
 -- name: message_payloads_among
 SELECT id, payload FROM messages WHERE id IN :list(messages)
 

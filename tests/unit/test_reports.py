@@ -110,6 +110,39 @@ def test_a_text_that_is_damaged_leaves_its_field_empty_and_is_told(tmp_path):
     ]
 
 
+def test_an_act_is_told_with_the_role_and_the_address_of_the_access_in_which_it_was_done(tmp_path):
+    """Both were empty: who had confirmed an erasure from where, one had to look for by oneself."""
+
+    def act(kind, actor, **data):
+        return [Record(new_id(), kind, NOW + dt.timedelta(days=1), actor=actor, data=data)]
+
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        store.keys = Keyring.in_memory()
+
+        def enters(name, role, address, time):
+            store.write(lambda tx: reports.keep(tx, time, [reports.Access("entered", name, role, address)])).result()
+
+        def acts(*records):
+            store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+
+        enters("Ada", "sysadmin", "10.0.0.1", NOW)
+        enters("Bea", "auditor", "10.0.0.2", NOW)
+        acts(*act("decided", "Ada", decision="happened"), *act("replayed", "Bea", scope="case"), *act("erased", "bus", asked="x"))
+        enters("Ada", "sysadmin", "10.0.0.3", NOW + dt.timedelta(days=1))
+        acts(*act("erased", "Ada", asked="x", by="Bea", messages=[], files=[], keys=[]), *act("discarded", "Cleo"))
+        with store.read() as tx:
+            day = NOW + dt.timedelta(days=1)
+            lines, _, unopened = reports.page(tx, reports.ACCESSES, day, day + dt.timedelta(days=1))
+    assert [(line["event"], line["who"], line["role"], line["from"]) for line in lines] == [
+        ("decided", "Ada", "sysadmin", "10.0.0.1"),
+        ("replayed", "Bea", "auditor", "10.0.0.2"),
+        ("entered", "Ada", "sysadmin", "10.0.0.3"),
+        ("erased", "Ada", "sysadmin", "10.0.0.3"),
+        ("discarded", "Cleo", "", ""),
+    ]
+    assert not unopened
+
+
 class Telling:
     def reports(self):
         return [Report("prova", "A journal", "nobody asks for it", FIELDS, told)]
