@@ -81,10 +81,11 @@ def publish(reader: Reader, folder: Path) -> tuple[int, int]:
         for level, number, width in tiles_of(newest.size):
             covered = number * WIDTH + width << HEIGHT * level <= published
             file, entries = folder / path(level, number, width), folder / path("entries", number, width)
-            if not (covered and file.exists()):
-                written += _put(file, stored.tile(level, number).hashes[: width * HASH])
+            hashes = bytes(stored.tile(level, number).hashes[: width * HASH])
             if level == 0 and not (covered and entries.exists()):
-                written += _put(entries, _entries(stored, number * WIDTH, width))
+                written += _put(entries, _entries(stored, number * WIDTH, hashes))
+            if not (covered and file.exists()):
+                written += _put(file, hashes)
     return newest.size, written + _put(folder / "checkpoint", newest.note)
 
 
@@ -112,10 +113,14 @@ def _published(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> in
     return there.size
 
 
-def _entries(stored: StoredTree, start: int, width: int) -> bytes:
-    contents = list(stored.contents(start, start + width))
-    if len(contents) < width or max(map(len, contents)) > LONGEST:
+def _entries(stored: StoredTree, start: int, hashes: bytes) -> bytes:
+    """The records of a tile, whose leaves are ``hashes``: a folder in which they are others would be held against the log by everybody."""
+    contents = list(stored.contents(start, start + len(hashes) // HASH))
+    if len(contents) < len(hashes) // HASH or max(map(len, contents)) > LONGEST:
         raise StoreError("records are missing, or longer than an entry may be", code="store.tree", hint="bus log verify says which")
+    if b"".join(map(leaf_hash, contents)) != hashes:
+        sentence = f"among the leaves from {start:,} on, records are not those of the stored tree: nothing more was written"
+        raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify names the first")
     return b"".join(len(content).to_bytes(2, "big") + content for content in contents)
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from contextlib import closing
 
+import pytest
+
 from bus.bundle import verify
 from bus.cli import main
 from bus.log import log, note, payload
@@ -115,3 +117,21 @@ def test_a_bundle_whose_proofs_do_not_hold_is_told_when_it_is_taken(tmp_path, ca
     assert out.exists()
     assert "the bundle does not prove itself: the log it is of is damaged, see bus log verify" in said
     assert "not the one sealed in the log" in said
+
+
+@pytest.mark.parametrize("damage", ["UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0", "record"])
+def test_a_folder_of_tiles_is_not_written_of_a_log_that_is_not_its_tree(tmp_path, capsys, damage):
+    """What does not verify would have been published, and held against the log."""
+    with running(tmp_path) as server:
+        message = sent(server, "prova.saluto", {"nome": "Ada"})
+        wait_reply(server.app, message, 60)
+        with server.app.store.read() as tx:
+            [record] = [one for one in log.of_message(tx, message) if one.kind == "received"]
+    if damage == "record":
+        rewrite(tmp_path, record.id, b'"sender":"portale"', b'"sender":"altrove"')
+    else:
+        change(tmp_path, damage)
+    assert main(["log", "tiles", str(tmp_path / "registro"), "--config", str(tmp_path / "config.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert "among the leaves from 0 on, records are not those of the stored tree" in said
+    assert not (tmp_path / "registro/checkpoint").exists()
