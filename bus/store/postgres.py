@@ -151,7 +151,7 @@ class PostgresConnection(_Asking):
         """A record of the last transaction that was committed."""
         self._life: str | None = None
         self._numbering = ""
-        """Columns that tell which numbers the next record and run have, and the last ones: see `schema.numbering`."""
+        """Columns that tell which numbers the next record and run have, and the last ones: see `schema.refuse_rewound`."""
         self._warned = False
         self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
@@ -243,8 +243,7 @@ class PostgresConnection(_Asking):
                     schema.refuse_emptied(session)
                     self._look_back(session)
                 refuse_without_rights(session)
-                schema.refuse_rewound(session)
-                self._numbering = f", {schema.numbering(session)} "
+                self._numbering = f", {schema.refuse_rewound(session)} "
                 self._life = _life_of(session)
         except BaseException:
             session.close()

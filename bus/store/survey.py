@@ -174,7 +174,7 @@ def _postgresql(url: str) -> Survey:
         raise postgres_session.unreachable(error) from error
 
 
-def _unless_locked(raw: Session, look: Callable[[Session], None]) -> None:
+def _unless_locked(raw: Session, look: Callable[[Session], object]) -> None:
     """What a table says that somebody keeps for himself is not known; who does, is told where its figures are looked at."""
     from bus.store import obstacles
 

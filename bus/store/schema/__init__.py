@@ -104,18 +104,6 @@ def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
         raise StoreError(f"tables of the bus lack their keys: {', '.join(keys)}", code="store.schema", hint=WHOLE["PostgreSQL"])
 
 
-def numbering(session: psycopg.Connection[Any], newest: int = 8) -> str:
-    """Columns for `refuse_back`: of records and of runs the number of the next and of the last one. The last run is looked for among the
-    ``newest``. What our user may not know is left out.
-    """
-    found = {what: (_sequence(session, table, column), last) for what, (table, column, last) in _NUMBERED.items()}
-    return ", ".join(
-        f"(SELECT last_value + is_called::int FROM {sequence['name']}) AS next_{what}, ({last.format(newest=newest)}) AS last_{what}"
-        for what, (sequence, last) in found.items()
-        if sequence["readable"]
-    )
-
-
 def _sequence(session: psycopg.Connection[Any], table: str, column: str) -> Mapping[str, Any]:
     [found] = session.execute(_SEQUENCE, [table, column]).fetchall()
     return dict(found)
@@ -130,16 +118,30 @@ def refuse_back(row: Mapping[str, Any]) -> None:
             raise StoreError(said, code="store.unsafe", hint=_REWOUND)
 
 
-def refuse_rewound(session: psycopg.Connection[Any]) -> None:
+def refuse_rewound(session: psycopg.Connection[Any]) -> str:
     """`refuse_back`: a record would fail, or, in a gap among those that are sealed, never be sealed; a run would come before those of its
     case. A logical replica, or a restore in part, has the rows and not where their numbers go on; and where each session takes many
     numbers at once, those of one go on behind those of another.
+
+    Returns columns for `refuse_back`, by which each transaction asks the same: of records and runs the number of the next and the last.
     """
-    for table, column, _ in _NUMBERED.values():
-        if (at_once := _sequence(session, table, column)["at_once"]) > 1:
+    found = {what: _sequence(session, table, column) for what, (table, column, _) in _NUMBERED.items()}
+    for what, (table, column, _) in _NUMBERED.items():
+        if (at_once := found[what]["at_once"]) > 1:
             said = f"each session takes {at_once:,} numbers of {table} at once: they would not be in the order of the commits"
             raise StoreError(said, code="store.unsafe", hint=f"as the owner: ALTER TABLE {table} ALTER COLUMN {column} SET CACHE 1")
-    refuse_back(session.execute(f"SELECT {numbering(session, newest=100)}".encode()).fetchall()[0])
+    refuse_back(session.execute(f"SELECT {_numbering(found, newest=100)}".encode()).fetchall()[0])
+    return _numbering(found, newest=8)
+
+
+def _numbering(found: Mapping[str, Mapping[str, Any]], newest: int) -> str:
+    """Columns for `refuse_back`, but for what our user may not know; the last run is looked for among the ``newest``."""
+    return ", ".join(
+        f"(SELECT last_value + is_called::int FROM {sequence['name']}) AS next_{what}, "
+        f"({_NUMBERED[what][2].format(newest=newest)}) AS last_{what}"
+        for what, sequence in found.items()
+        if sequence["readable"]
+    )
 
 
 @cache
