@@ -245,9 +245,9 @@ class _Seen:
 
     def __init__(self, tx: Tx, arrivals: Sequence[Arrival]) -> None:
         intake = [list(name) for arrival in arrivals for name in arrival.names.intake]
-        case = [list(key) for arrival in arrivals for key in arrival.names.case.items()]
+        case = [list(key) for arrival in arrivals for key in _matters(arrival)]
         waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.names.case.items()]
-        rows = tx.all("known_among", intake=listed(intake), case=listed(case), waits=listed(waits)) if intake or case else ()
+        rows = tx.all("known_among", intake=listed(intake), case=listed(case), waits=listed(waits)) if intake or waits else ()
         self._intake = {(row["first"], row["second"]) for row in rows if row["what"] == "intake"}
         self._case = {(row["first"], row["second"]) for row in rows if row["what"] == "case"}
         self._waits = {(row["first"], row["second"], row["third"]) for row in rows if row["what"] == "wait"}

@@ -49,6 +49,31 @@ def test_a_message_meets_who_waits_for_it_by_the_name_of_a_person_alone(world: S
     assert told.runs == (row_of(world, waiting)["id"],)
 
 
+def test_a_message_about_a_person_costs_the_same_however_many_cases_there_are_of_theirs(world: Simulation) -> None:
+    """What the database does for one, in steps of its machine: for a surveyor with 3,000 cases it read all of them."""
+    steps = [0]
+
+    def accepting(chi: str) -> int:
+        coming = arrival(world, chi)
+        coming = coming._replace(names=coming.names._replace(case={"email": "e", "pratica": chi}))
+
+        def work(tx: Any) -> Accepted | Exception:
+            tx._raw.set_progress_handler(lambda: steps.append(steps.pop() + 1), 1)
+            try:
+                return receive_all(tx, [coming])[0]
+            finally:
+                tx._raw.set_progress_handler(None, 0)
+
+        before = steps[0]
+        assert isinstance(world.store.write(work).result(), Accepted)
+        return steps[0] - before
+
+    alone = accepting("a")
+    theirs = [{"name": "email", "value": "e", "case_id": f"c{number}", "strong": 0} for number in range(3_000)]
+    world.store.write(lambda tx: tx.many("add_case_key", theirs)).result()
+    assert accepting("b") < 2 * alone
+
+
 def test_a_message_that_rests_on_a_fact_which_is_not_so_is_refused_also_when_nobody_knows_it(world: Simulation) -> None:
     [told] = receive(world, arrival(world, "a", adapter="sistema", expect={("stato", "7"): "aperto"}))
     assert isinstance(told, Conflict)
