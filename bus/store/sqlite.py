@@ -45,6 +45,8 @@ NO_TEXT = "decode to UTF-8"
 SOME, MANY = 8, 128
 """Commits after which there is enough to move in the next lull, and whenever nobody asks for anything. Whoever comes meanwhile waits: for
 1.8 ms after 8 commits, for 4 after 32 (docs/design/performance-history.md)."""
+LOG_SIZE = 1 << 26
+"""Bytes that the write-ahead log keeps when it begins anew: twice what is in it at most, but while somebody reads the whole database."""
 ROOM = 1 << 18
 """Bytes that must find room where there was none: more than most messages take."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
@@ -253,6 +255,7 @@ def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")
     raw.execute("PRAGMA wal_autocheckpoint=8000")
+    raw.execute(f"PRAGMA journal_size_limit={LOG_SIZE}")
     _assert_safe(raw)
 
 

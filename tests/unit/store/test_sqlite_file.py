@@ -17,11 +17,14 @@ import pytest
 
 from bus.disk import READ_ONLY
 from bus.errors import StoreError
+from bus.message import new_id
 from bus.store import Tx, writer
+from bus.store import sqlite as sqlite_store
 from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from bus.store.sqlite_file import unreadable
 from bus.store.survey import survey
+from bus.testing.patience import until
 from tests.contract.store_contract import names, put
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors, write
@@ -144,6 +147,28 @@ def test_only_who_asks_why_nothing_is_taken_makes_it_try_and_no_more_than_once_a
         monkeypatch.setattr(writer, "AGAIN", 0.0)
         store.failing()
         assert len(tries) > once
+
+
+def test_the_disk_that_a_long_look_took_is_given_back_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an auditor verifies the log nothing can be moved out of the write-ahead log: a gigabyte in five minutes."""
+    monkeypatch.setattr(sqlite_store, "LOG_SIZE", 1 << 18)
+    with closing(SqliteStore(tmp_path / "s.db")) as store:
+        log = tmp_path / "s.db-wal"
+
+        def write() -> None:
+            store.write(lambda tx: tx.do("add_rules", digest=new_id(), kind="route", content=bytes(1 << 16))).result()
+
+        with store.read() as tx:
+            tx.one("newest_record")
+            for _ in range(20):
+                write()
+            assert log.stat().st_size > 1 << 20
+
+        def given_back() -> bool:
+            write()
+            return log.stat().st_size <= 1 << 18
+
+        until(given_back, "the log begins anew, and is as small as it was")
 
 
 def test_a_store_that_found_itself_damaged_stays_doubtful_whatever_it_takes_later(store: SqliteStore) -> None:
