@@ -22,6 +22,8 @@ _PARAMETER = re.compile(r":(\w+)")
 _WORD = re.compile(r"\w+")
 SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
+MOST = 5_000
+"""Rows of one query that wait: a transaction that makes a whole store, of which nobody asks for a table, keeps no more of it in memory."""
 _LARGEST = tuple(next((size for size in SIZES if size <= rows), 0) for rows in range(SIZES[0] + 1))
 """The largest of these sizes for so many rows, up to the largest of all."""
 
@@ -141,6 +143,8 @@ class Inserts:
         """Keep a row for later; false when the query is not a buffered one."""
         if query not in self._inserts:
             return False
+        if len(self._rows.get(query, ())) == MOST:
+            self._write_rows(query)
         if query in self._updates:
             self._make_way(query, tuple([row[name] for name in self._updates[query]]))
         rows = self._rows.get(query)

@@ -61,6 +61,20 @@ def test_who_looks_has_all_of_its_own_table_written_and_what_is_forgotten_never_
     assert written == [("add to runs", ["a"])]
 
 
+def test_no_more_rows_wait_than_a_few_thousand(waiting: tuple[Inserts, Written], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever copies a store makes all its rows in one transaction."""
+    monkeypatch.setattr("bus.store.inserts.MOST", 2)
+    inserts, written = waiting
+    for run in "abcde":
+        inserts.take("add", {"id": run})
+    for run in "abc":
+        inserts.take("set", {"id": run, "state": f"{run}1"})
+    assert written == [("add to runs", ["a", "b"]), ("add to runs", ["c", "d"]), ("add to runs", ["e"]), ("set", ["a1", "b1"])]
+    inserts.take("set", {"id": "c", "state": "c2"})
+    inserts.flush()
+    assert written[4:] == [("set", ["c1"]), ("set", ["c2"])]
+
+
 def test_one_row_is_changed_by_the_statement_itself_without_a_table_of_what_is_given() -> None:
     """The table costs SQLite more than the change; the same name may stand in the statement twice."""
     with closing(sqlite3.connect(":memory:")) as database:
