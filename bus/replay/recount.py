@@ -91,7 +91,8 @@ def recount(opening: Opening, evidence: Evidence, operations: Mapping[str, Opera
     for start, end in pairwise(dict.fromkeys(starts) if records else (0, 0)):
         life = _Life(opening, records[:end], start, evidence, operations)
         steps += life.compare()
-        found += life.found
+        lacking = {(one.path, one.sentence) for one in found}  # a later life lacks what an earlier one did
+        found += (one for one in life.found if not (_is_lack(one) and (one.path, one.sentence) in lacking))
     results = {one.result for one in found}
     result: Result = next((worst for worst in RESULTS[1:] if worst in results), "equal")
     return Verdict(opening, result, _state(records), steps, tuple(found))
@@ -266,7 +267,7 @@ class _Life:
 
     def _cut_off(self, walk: Walk) -> bool:
         """Whether nothing can be said of what follows, because what came before it is erased."""
-        return any(one.result.startswith("unavailable") for one in self.found) and not walk.finished
+        return any(map(_is_lack, self.found)) and not walk.finished
 
     def _judge_end(self, walk: Walk, end: Record) -> None:
         if self._cut_off(walk):
@@ -426,6 +427,11 @@ class _Life:
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))
+
+
+def _is_lack(difference: Difference) -> bool:
+    """Whether it says that something is not there to be compared."""
+    return difference.result.startswith("unavailable")
 
 
 def _left(record: Record) -> bool:

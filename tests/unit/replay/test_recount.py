@@ -189,6 +189,17 @@ def test_a_run_whose_message_was_erased_is_unavailable(log: Log) -> None:
     assert [one.sentence for one in log.verdicts()[record.run].differences] == ["the message"]
 
 
+def test_what_was_erased_is_told_once_of_a_run_that_was_redelivered() -> None:
+    """Each of its lives lacks it."""
+    log = simulated(4)
+    dead = next(one for one in log.records if one.kind == "dead")
+    redelivered = dead._replace(id="redelivered", kind="redelivered", payloads=(), data={"state": "ready"})
+    received = next(one for one in log.records if one.kind == "received" and one.message == dead.message)
+    del log.payloads[received.payload("message")]
+    log.records += [redelivered, dead._replace(id="again")]
+    assert [one.sentence for one in log.verdicts()[str(dead.run)].differences] == ["the message"]
+
+
 def test_rules_that_are_not_those_of_the_fingerprint_are_told(log: Log) -> None:
     record = first(log, "answered")
     one, other = log.rules[record.rules], next(rules for digest, rules in log.rules.items() if digest != record.rules)
