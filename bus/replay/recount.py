@@ -274,31 +274,34 @@ class _Life:
             return
         if end.kind == "dead" and (end.path is None or end.data.get("stopped")):
             return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making
+        failure, code = walk.failure, end.data.get("code")
         if not walk.finished:
-            for ask in walk.pending.values():
-                if isinstance(ask, Call):
-                    self._say("unknown call", f"{ask.operation}: the log has no answer", ask.place, ask.path)
-                else:
-                    sentence = f"recomputed as {type(ask).__name__.lower()}, but nothing of it is recorded"
-                    self._say("different", sentence, ask.place, ask.path)
-            return
-        failure = walk.failure
-        if end.kind == "done":
+            self._judge_pending(walk)
+        elif end.kind == "done":
             if failure is not None:
                 self._say("different", f"the run was done, recomputed it dies of {failure.code}", failure.place, failure.path)
-            return
-        if failure is None:
-            self._say("different", f"the run died of {end.data.get('code')}, recomputed it is done", end.place or "", end.path or "")
-            return
+        elif failure is None:
+            self._say("different", f"the run died of {code}, recomputed it is done", end.place or "", end.path or "")
+        else:
+            self._compare_failure(end, failure)
+
+    def _judge_pending(self, walk: Walk) -> None:
+        """The run has ended, and recomputed it still asks."""
+        for ask in walk.pending.values():
+            if isinstance(ask, Call):
+                self._say("unknown call", f"{ask.operation}: the log has no answer", ask.place, ask.path)
+            else:
+                sentence = f"recomputed as {type(ask).__name__.lower()}, but nothing of it is recorded"
+                self._say("different", sentence, ask.place, ask.path)
+
+    def _compare_failure(self, end: Record, failure: Failure) -> None:
         recorded, failed = self._failure(end), str(end.payload("failure"))
         if failed in self.evidence.unopened:
             self._say_closed("the failure", failed, end.place or "", end.path or "")
-        unlike_parts = [name for name in ("code", "place", "path", "sentence") if getattr(recorded, name) != getattr(failure, name)]
-        if self.evidence.content(failed) is None:
-            unlike_parts = [name for name in unlike_parts if name != "sentence"]
-        if unlike_parts:
+        parts = ("code", "place", "path", *(["sentence"] if self.evidence.content(failed) is not None else []))
+        if unlike := [name for name in parts if getattr(recorded, name) != getattr(failure, name)]:
             sentence = f"the run died of {recorded.code} at {recorded.place}, recomputed of {failure.code}"
-            self._say("different", sentence, failure.place, failure.path, *unlike_parts)
+            self._say("different", sentence, failure.place, failure.path, *unlike)
 
     def _compare_all(self, ask: Ask, records: Sequence[Record]) -> None:
         """Whether all that must be was recorded of an ask, and once: a bundle may lack a record, and what is not there is not compared."""
