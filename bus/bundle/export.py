@@ -45,7 +45,9 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
     if len(scope) == 1 and (name := scope.get("case") or scope.get("message")):
         return window.named(store, name)[0]
     if not scope or not set(scope) <= {"from", "to"}:
-        raise Invalid("say what: a case, a message, or a time", code="export.scope", hint="one of case, message, or from and to")
+        several = f", not {' and '.join(sorted(scope))} together" if len(scope) > 1 else ""
+        sentence = f"say what: a case, a message, or a time{several}"
+        raise Invalid(sentence, code="export.scope", hint="one of case, message, or from and to")
     since, until = (window.moment(scope[name]) if name in scope else None for name in ("from", "to"))
     found: list[str] = []
     for page in window.between(store, since, until):

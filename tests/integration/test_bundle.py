@@ -51,6 +51,13 @@ def test_an_export_leaves_the_bundle_of_before_and_asks_nothing_when_it_has_no_p
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("f.zip", b"di prima")]
 
 
+@pytest.mark.parametrize(("said", "told"), [({}, "or a time"), ({"case": "istanza:Bo", "to": "2026-11-30"}, "not case and to together")])
+def test_a_bundle_is_of_one_thing(said, told):
+    with pytest.raises(Invalid) as caught:
+        export.messages_of(None, said)
+    assert caught.value.sentence.endswith(told)
+
+
 def test_a_bundle_of_what_is_still_worked_on_ends_where_the_log_was_sealed(tmp_path, monkeypatch):
     """Records that come while it is made have no place in the tree yet: they are for the next one."""
     sealed = export._sealed
