@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice, takewhile
 
 from bus.mapping.template import Used
 from bus.source import Pointer
+
+_NULL = re.compile(r"\bnull\b")
 
 
 def conditions_above(place: Pointer) -> Iterator[Pointer]:
@@ -43,6 +46,14 @@ def asked_by_has(path: tuple[str, ...], asking: Iterable[Used]) -> bool:
     """Whether some expression asks whether there is a path, and none asks more of it: it may be null all the same."""
     found = [one for used in asking for one in used.reads.references if one.path == path and not one.bare]
     return bool(found) and all(one.tested for one in found)
+
+
+def asked_for_null(used: Used) -> Iterator[tuple[str, ...]]:
+    """The paths that an expression may compare with null: nothing takes them that refuses it, and no value is written out beside them."""
+    beside = {(one.path, one.offset) for one in used.reads.compared}
+    for one in used.reads.references if _NULL.search(used.expression.text) else ():
+        if not (one.bare or one.kept or one.same or (one.path, one.offset) in beside):
+            yield one.path
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import SIFTED, lacks, leads_to_null, schema_at
 from bus.mapping.template import Used, part_of, tested_in
-from bus.route.doubts import Doubts, asked_by_has, conditions_above, conditions_before, kept_nulls
+from bus.route.doubts import Doubts, asked_by_has, asked_for_null, conditions_above, conditions_before, kept_nulls
 from bus.route.known import type_of
 from bus.route.values import NEEDED, Values
 from bus.source import Reporter
@@ -95,15 +95,20 @@ class Missing:
         self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
 
     def asked_of(self, used: Used) -> frozenset[tuple[str, ...]]:
-        """The paths that some condition asks about. What a condition reads it asks with `has` alone, or where one before it has asked."""
+        """The paths that some condition asks about. What a condition reads itself it asks with `has` alone; else another one must."""
         if not used.is_condition:
             return self.asked
         read = {one.path for one in used.reads.references if not one.tested}
-        return self.asked - read | tested_in(self.values.lists.values()) | self.elsewhere.union(self._asked_before(used))
+        return self.asked - read | tested_in(self.values.lists.values()) | self.elsewhere.union(self._asked_by_others(used))
 
-    def _asked_before(self, used: Used) -> Iterator[tuple[str, ...]]:
-        """The paths that are read by the conditions that hold where another one is asked, and surely by those that do not."""
+    def _asked_by_others(self, used: Used) -> Iterator[tuple[str, ...]]:
+        """The paths of which another condition asks whether they are null; all that are read by those that hold where this one is asked,
+        and surely by those that do not.
+        """
         hold = set(conditions_above(used.pointer))
+        for one in self.values.lists.values():
+            if one.is_condition and one is not used:
+                yield from asked_for_null(one)
         for one in conditions_before(used.pointer, self.values.lists):
             if one is not used:
                 yield from (reference.path for reference in one.reads.references if reference.free or one.pointer in hold)
