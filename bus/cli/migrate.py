@@ -34,7 +34,7 @@ def _told(status: dict[str, Any]) -> None:
 
 @app.command()
 def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
-    """Bring the database up to date. Refused while a process of the bus runs."""
+    """Bring the database up to date. Where it is not, refused while a process of the bus runs."""
     found = migrate.status(settings.load(config).store.url)[0]
     if to is not None and to < found:
         raise StoreError(f"the database has revision {found}, which is above {to}", code="store.schema", hint=f"bus migrate down --to {to}")

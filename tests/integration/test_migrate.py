@@ -175,6 +175,14 @@ def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, m
         shop.when(waiting, "done")
 
 
+def test_a_database_that_is_up_to_date_needs_no_stop(tmp_path: Path, url: str) -> None:
+    """compose runs `bus migrate up` before the doors at each `up`, also where they are at work already: the second one failed."""
+    with workshop(tmp_path, url) as shop:
+        waiting = shop.start("attesa")
+        assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION, schema.REVISION)
+        shop.when(waiting, "waiting")
+
+
 def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(
     tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
