@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -366,6 +367,15 @@ def test_the_doors_of_the_example_are_looked_at_also_where_the_image_does_not_sa
     """podman and buildah leave HEALTHCHECK out of an image, and the proxy waits until the doors are healthy."""
     services = compose()["services"]
     assert [name for name in services["proxy"]["depends_on"] if "8080/status" not in str(services[name].get("healthcheck"))] == []
+
+
+def test_a_door_of_the_example_that_is_started_anew_is_where_the_proxy_looked_it_up():
+    """podman gave each a new address; once both had been restarted, the proxy answered 504 to all, for good."""
+    [pool] = compose()["networks"]["default"]["ipam"]["config"]
+    services = compose()["services"]
+    doors = [ip_address(service["networks"]["default"]["ipv4_address"]) for name, service in services.items() if name.startswith("web-")]
+    assert len(set(doors)) == 2
+    assert [door in ip_network(pool["subnet"]) and door not in ip_network(pool["ip_range"]) for door in doors] == [True, True]
 
 
 def test_the_database_of_the_example_is_asked_where_the_bus_asks_it():
