@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -26,8 +27,15 @@ def _keep_numbers() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
+def _end_when_told() -> None:
+    """The first process of a container gets no signal that it does not ask for: while it starts it would work on, and be killed later."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
+
 def start() -> NoReturn:
     """Run the command that this process was started for."""
+    _end_when_told()
     gc.set_threshold(OBJECTS)
     _keep_numbers()
     with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
