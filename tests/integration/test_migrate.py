@@ -165,22 +165,14 @@ def test_of_what_lay_open_nothing_is_left_in_the_file(tmp_path: Path, monkeypatc
 def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "MOMENT", 0.1)
     with workshop(tmp_path, url) as shop:
-        waiting = shop.start("attesa")
-        shop.when(waiting, "waiting")
+        shop.when(waiting := shop.start("attesa"), "waiting")
+        assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION,) * 2, "each `up` of compose asks: no no to nothing"
         with pytest.raises(StoreError, match=rf"process {os.getpid()}\b") as refused:
             protecting.change(shop.app.config, 4)
         assert refused.value.code == "store.taken"
         assert "bus migrate, wait for its end" in (refused.value.hint or "")
         assert migrate.lies_open(url) == set()
         shop.when(waiting, "done")
-
-
-def test_a_database_that_is_up_to_date_needs_no_stop(tmp_path: Path, url: str) -> None:
-    """compose runs `bus migrate up` before the doors at each `up`, also where they are at work already: the second one failed."""
-    with workshop(tmp_path, url) as shop:
-        waiting = shop.start("attesa")
-        assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION, schema.REVISION)
-        shop.when(waiting, "waiting")
 
 
 def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(
