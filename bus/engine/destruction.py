@@ -79,6 +79,7 @@ class Destruction:
         held = self._terms()
         with self._store.read() as tx:
             found, on = retention.page(tx, held, kind, after, {})
+        self._forget_after(on)
         months = list[JsonValue](retention.months(found))
         return {"kind": kind, "before": held.cuts.get(kind), "months": months, "after": on, "record": None}
 
@@ -89,7 +90,13 @@ class Destruction:
             found, _ = retention.page(tx, held, kind, after, {})
         files = self._file_keys(one.file for one in found if one.file)
         shown = self._carry_out(lambda tx: retention.dispose(tx, held, kind, after, files, actor, reason, self._clock))
+        self._forget_after(shown["after"])
         return {**shown, "before": held.cuts.get(kind)}
+
+    def _forget_after(self, page: object) -> None:
+        """What systems asked for is kept for the next page only: two years of it may be a million keys."""
+        if page is None:
+            self._questions = retention.Questions()
 
     def _terms(self) -> retention.Terms:
         return retention.terms(self._settings, self._minima, self._clock.now(), self._questions)

@@ -44,7 +44,7 @@ _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 class Questions:
     """When systems asked last about what a key seals, which may be that of a message: what the law wants kept must stay readable.
 
-    Two years of questions are read once, by the first page, and then what came since. Thread-safe.
+    Two years of questions are read once, by the first page of an act, and then what came since. Thread-safe. 200 bytes a question.
     """
 
     def __init__(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import io
 import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from bus.cli import main
 from bus.engine import projection
 from bus.engine.accesses import Looker
-from bus.engine.retention import KINDS, Kind
+from bus.engine.retention import KINDS, Kind, Questions
 from bus.errors import Erased, StoreError
 from bus.log import log
 from bus.log.record import Record
@@ -127,6 +129,26 @@ def test_what_the_law_wants_kept_is_held_back_whatever_the_settings_say(shop: Wo
     assert all(wires(shop, done))
     keeps(shop.app, 800, {"sistema": "24M"}, payloads="30d")
     assert "" in looked(shop, "payloads")
+
+
+def test_what_systems_asked_for_is_forgotten_when_an_act_is_over(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two years of a busy system are hundreds of megabytes, and a door lives for months."""
+    a_done_and_an_open_case(shop)
+    made: list[weakref.ref[Questions]] = []
+
+    class Watched(Questions):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr("bus.engine.retention.Questions", Watched)
+    keeps(shop.app, 400, {"sistema": "24M"}, payloads="30d")
+    for act in (looked, applied):
+        act(shop, "payloads")
+        shop.app.store.write(lambda tx: None).result()  # whoever writes lets go of what it did last
+        gc.collect()
+        assert made[-2]() is None
+    assert len(made) == 3
 
 
 def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_start(
