@@ -68,7 +68,7 @@ class Picture:
         self.parts.append(f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{more}>{escape(shown)}{hover}</text>')
 
 
-def reach(text: str, kind: str) -> float:
+def breadth(text: str, kind: str) -> float:
     """Pixels that a text takes, in the widest letters that a machine without the first ones of `STYLE` has (DejaVu Sans, Verdana)."""
     return SIZES[kind] * sum(map(_breadth, text))
 
@@ -87,9 +87,9 @@ def _breadth(letter: str) -> float:
 def cut(text: str, most: float, kind: str) -> str:
     """A text that fits some pixels."""
     text = " ".join(text.split())
-    if reach(text, kind) <= most:
+    if breadth(text, kind) <= most:
         return text
-    kept = list(accumulate((SIZES[kind] * _breadth(letter) for letter in text), initial=reach("…", kind)))
+    kept = list(accumulate((SIZES[kind] * _breadth(letter) for letter in text), initial=breadth("…", kind)))
     return text[: max(bisect_right(kept, most) - 1, 0)] + "…"
 
 
@@ -98,7 +98,7 @@ def route_svg(route: Mapping[str, Any]) -> str:
     steps = _sequence(outline(route))
     started = _pill(str(route["on"]))
     name = f"{route['route']}@{route['version']}"
-    width = max(steps.width, started.axis + steps.axis, reach(name, "title"), 420.0)
+    width = max(steps.width, started.axis + steps.axis, breadth(name, "title"), 420.0)
     whole = Picture(width, 0, steps.axis)
     whole.text(0, 16, name, "title")
     whole.text(0, 36, str(route.get("purpose", "")), "purpose", most=width + 40)
@@ -140,7 +140,7 @@ def document(whole: Picture, name: str, left: float = 0.0) -> str:
 
 
 def _pill(text: str) -> Picture:
-    width = 30 + reach(text, "id")
+    width = 30 + breadth(text, "id")
     made = Picture(width, 30, width / 2)
     made.parts.append(f'<rect width="{width:.1f}" height="30" rx="15" fill="#1d2733"/>')
     made.parts.append(f'<text class="id" x="{width / 2:.1f}" y="19.5" text-anchor="middle" style="fill:#ffffff">{escape(text)}</text>')
@@ -192,7 +192,7 @@ def _card(card: Card, sideways: bool, most: float) -> Picture:
     if card.when:
         made.led = True
         made.text(CARD / 2 + 8, 8, f"if {card.when}", "label", most=most)
-        made.width = max(CARD, CARD / 2 + 8 + min(most, reach(f"if {card.when}", "label")) - 24)
+        made.width = max(CARD, CARD / 2 + 8 + min(most, breadth(f"if {card.when}", "label")) - 24)
         if not sideways:
             made.line((CARD / 2, 0), (CARD / 2, top - 2))
     hover = f"<title>{escape(f'{card.id}: {card.kind} {card.says}')}</title>"
@@ -200,7 +200,7 @@ def _card(card: Card, sideways: bool, most: float) -> Picture:
         f'<g>{hover}<rect y="{top}" width="{CARD}" height="{HEIGHT}" rx="7" fill="{fill}" stroke="{stroke}" stroke-width="1.2"/>'
         f'<rect y="{top}" width="5" height="{HEIGHT}" rx="2.5" fill="{stroke}"/></g>'
     )
-    made.text(16, top + 19, card.id, "id", most=CARD - 34 - reach(card.kind, "kind"))
+    made.text(16, top + 19, card.id, "id", most=CARD - 34 - breadth(card.kind, "kind"))
     made.text(CARD - 10, top + 18, card.kind, "kind", more=f' text-anchor="end" style="fill:{stroke}"')
     made.text(16, top + 36, card.says, "says", most=CARD - 26)
     return made
@@ -254,7 +254,7 @@ def _labelled(way: Way) -> Picture:
     """A way under its label."""
     steps = _sequence(way.steps)
     space = max(steps.width - steps.axis, 96.0)
-    made = Picture(steps.axis + max(steps.width - steps.axis, min(space, 9 + reach(way.label, "label"))), steps.height + 34, steps.axis)
+    made = Picture(steps.axis + max(steps.width - steps.axis, min(space, 9 + breadth(way.label, "label"))), steps.height + 34, steps.axis)
     made.text(steps.axis + 7, 16, way.label, "label", most=space + 4)
     direct = bool(way.steps) and not steps.led
     made.line((steps.axis, 0), (steps.axis, 32 if direct else 34), arrow=direct)
