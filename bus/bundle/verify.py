@@ -306,9 +306,8 @@ class Bundle:
 
     def __init__(self, raw: bytes, keys: Sequence[Key] = (), witnesses: Sequence[Key] = ()) -> None:
         self.keys, self.witnesses = list(keys), list(witnesses)
-        none: list[Any] = []
-        self.found, self.records, self.indexes, self.own_keys = ([*none] for _ in range(4))
-        self.witnessed, self.unruled, self.damaged, self.anchored = ([*none] for _ in range(4))
+        self.found, self.records, self.damaged, self.anchored = [], [], [], []  # type: list[Any], list[Any], list[Any], list[Any]
+        self.indexes, self.own_keys, self.witnessed, self.unruled = [], [], [], []  # type: list[int], list[str], list[str], list[str]
         self.payloads = self.absent = 0
         try:
             self.files = unpacked(raw)
