@@ -317,13 +317,13 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
 ``closed``: what opens the schema of our search_path where our user may not look in;
 ``unlogged``: tables of ours that a crash of the server empties; ``hiding``: those of which our user sees only some rows."""
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
-# Of sequences, USAGE lets our user take numbers, and SELECT lets it see when they were set back.
+# Of sequences, SELECT lets our user see when they were set back; numbers of identity columns it may take with none.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'S')
   AND c.relname NOT IN ('alembic_version', 'schema_revision')
   AND c.relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
-  AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'USAGE')
+  AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
     ELSE has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
       AND (has_table_privilege(c.oid, 'UPDATE') AND (has_table_privilege(c.oid, 'DELETE') OR c.relname = 'tiles')
         OR c.relname IN ('records', 'payloads', 'rules', 'checkpoints', 'receipts', 'anchors')) END

@@ -250,6 +250,7 @@ def test_a_right_that_was_taken_is_told_until_it_is_given_again(
     with psycopg.connect(postgresql_url, autocommit=True) as admin:
         admin.execute("CREATE ROLE bus_of_rights LOGIN")
         admin.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO bus_of_rights")
+        admin.execute("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO bus_of_rights")
         store = PostgresStore(postgresql_url.replace("snodo@", "bus_of_rights@"))
         admin.execute("REVOKE INSERT ON payloads FROM bus_of_rights")
         with pytest.raises(StoreError, match="forbids"):
