@@ -68,6 +68,11 @@ def _mounted(folder: Path) -> tuple[str, list[str]]:
     return kind, rest[-1].split(",") if rest else []
 
 
+def standing(folder: Path) -> Path:
+    """The folder, or where it is not there the nearest one above it that is."""
+    return next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+
+
 def is_read_only(folder: Path) -> bool:
     """Whether the disk of a folder takes no writes, whoever asks: mounted so, or become so when it failed."""
     try:

@@ -6,11 +6,10 @@ import datetime as dt
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from bus.clock import moment_of, text_of
 from bus.config import file_of
-from bus.disk import READ_ONLY, filesystem, is_read_only
+from bus.disk import READ_ONLY, filesystem, is_read_only, standing
 from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
@@ -167,7 +166,7 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
     path = file_of(at.settings.store.url)
     if path is None:
         return
-    folder = next((parent for parent in path.parents if parent.is_dir()), Path("/"))
+    folder = standing(path.parent)
     try:
         refuse_network(path)
     except StoreError as refused:

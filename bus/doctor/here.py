@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bus import config as settings_file
 from bus.config import file_of
-from bus.disk import IN_MEMORY, READ_ONLY, filesystem, is_read_only
+from bus.disk import IN_MEMORY, READ_ONLY, filesystem, is_read_only, standing
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError, counted
 from bus.examine import examine
@@ -170,7 +170,7 @@ def attachments(at: Surroundings) -> Iterator[Verdict]:
     if folder.exists() and not folder.is_dir():
         yield wrong("doctor.attachments", "this is no folder", str(folder))
         return
-    above = next(place for place in (folder, *folder.parents) if place.is_dir())
+    above = standing(folder)
     if is_read_only(above):
         yield wrong("doctor.attachments", "the disk takes no writes", str(folder), next=READ_ONLY)
         return

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from bus.config import file_of
-from bus.disk import READ_ONLY, is_read_only
+from bus.disk import READ_ONLY, is_read_only, standing
 from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -34,7 +34,7 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     except OSError as error:
         yield wrong(CODE, f"cannot be read: {error.strerror}", str(folder))
         return
-    if is_read_only(next(place for place in (folder, *folder.parents) if place.is_dir())):
+    if is_read_only(standing(folder)):
         yield wrong(CODE, "the disk takes no writes", str(folder), next=READ_ONLY)
     elif not found:
         yield warning(CODE, "there is no key store yet; the first start makes it", str(folder), next="back it up then")

@@ -215,9 +215,9 @@ def of_seldom_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list
 
     Not for what judges the log: whoever owns the database may have taken traces away.
     """
-    wanted = listed(sorted(kinds))
-    told = tx.all("traces_of_kinds", kinds=wanted, after=after, most=FEW) if SELDOM.issuperset(kinds) else ()
-    if not SELDOM.issuperset(kinds) or len(told) == FEW:
+    seldom = SELDOM.issuperset(kinds)
+    told = tx.all("traces_of_kinds", kinds=listed(sorted(kinds)), after=after, most=FEW) if seldom else ()
+    if not seldom or len(told) == FEW:
         return of_kinds(tx, kinds, after, most)
     numbers = sorted({int(row["seq"]) for row in told})[:most]
     found = [(row["seq"], _record(row)) for row in tx.all("records_among", seqs=listed(numbers))]
