@@ -7,12 +7,15 @@ feeds back events. Every ask has a ``path``: its place in this very run, e.g. ``
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bus.message import JsonObject, JsonValue
 from bus.route.plan import Retry, Throttle
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import Strand
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,17 @@ class Join:
 
 
 Ask: TypeAlias = Call | Await | Close | Send | Reply | Join
+
+
+@dataclass(slots=True)
+class Fork:
+    """Yielded, in the place of an ask, by a step that opens strands side by side; the step goes on when all of them have ended."""
+
+    children: list[tuple[Strand, StepCode]]
+
+
+StepCode: TypeAlias = Generator[Ask | Fork, Any, None]
+"""How one step, or several, run: yields asks and is sent the event of each."""
 
 
 @dataclass(frozen=True, slots=True)

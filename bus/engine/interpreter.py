@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 from weakref import proxy
 
 from bus.clock import text_of
 from bus.engine import steps
-from bus.engine.asks import Answered, Ask, Call, Event, Failure, StepFailed
+from bus.engine.asks import Answered, Ask, Call, Event, Failure, Fork, StepCode, StepFailed
 from bus.engine.names import key_texts
 from bus.errors import ExpressionError
 from bus.message import JsonValue, Message, envelope_of
@@ -27,16 +27,6 @@ from bus.route.plan import Expression, Plan, Step, Template
 
 if TYPE_CHECKING:
     from bus.mapping.types import MessageType
-
-
-@dataclass(slots=True)
-class Fork:
-    """Yielded by a step that opens strands side by side; the step goes on when all have ended."""
-
-    children: list[tuple[Strand, StepCode]]
-
-
-StepCode: TypeAlias = Generator["Ask | Fork", Any, None]
 
 
 class Condition(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bus.engine.asks import StepCode
 from bus.engine.steps.call import call, take_back
 from bus.engine.steps.choose import choose
 from bus.engine.steps.each import each
@@ -23,7 +24,7 @@ from bus.errors import EvidenceError
 from bus.route import plan as p
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import Completed, StepCode, Strand
+    from bus.engine.interpreter import Completed, Strand
 
 KINDS: dict[type[p.Step], Callable[[Any, Strand], StepCode]] = {
     p.CallStep: call,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepFailed
+from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepCode, StepFailed
 from bus.engine.names import key_texts
 from bus.errors import ExpressionError
 from bus.route.plan import CallStep
@@ -12,7 +12,7 @@ from bus.route.plan import CallStep
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bus.engine.interpreter import Completed, StepCode, Strand
+    from bus.engine.interpreter import Completed, Strand
 
 
 CODES = {"refused": "call.refused", "unreachable": "call.unreachable", "in_doubt": "call.in-doubt", "invalid": "call.invalid-request"}

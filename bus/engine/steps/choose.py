@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bus.engine.asks import StepCode
 from bus.route.plan import ChooseStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def choose(step: ChooseStep, strand: Strand) -> StepCode:

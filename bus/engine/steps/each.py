@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bus.engine.asks import StepCode
 from bus.message import JsonValue
 from bus.route.plan import EachStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def each(step: EachStep, strand: Strand) -> StepCode:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Arrived, Await, Close
+from bus.engine.asks import Arrived, Await, Close, StepCode
 from bus.engine.steps.wait import deadline_of, key_of, last_moment
 from bus.message import JsonValue
 from bus.route.plan import GatherStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def gather(step: GatherStep, strand: Strand) -> StepCode:

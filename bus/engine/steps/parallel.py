@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bus.engine.asks import Fork, StepCode
 from bus.route.plan import ParallelStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def parallel(step: ParallelStep, strand: Strand) -> StepCode:
-    from bus.engine.interpreter import Fork
-
     branches = []
     for name, steps in step.branches.items():
         inner = strand.beside(f"{strand.path(step)}/{name}/")

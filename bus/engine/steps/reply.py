@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Reply
+from bus.engine.asks import Reply, StepCode
 from bus.route.plan import ReplyStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def reply(step: ReplyStep, strand: Strand) -> StepCode:

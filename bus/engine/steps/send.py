@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Noted, Send
+from bus.engine.asks import Noted, Send, StepCode
 from bus.route.plan import SendStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def send(step: SendStep, strand: Strand) -> StepCode:

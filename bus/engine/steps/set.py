@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bus.engine.asks import StepCode
 from bus.route.plan import SetStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def set_(step: SetStep, strand: Strand) -> StepCode:

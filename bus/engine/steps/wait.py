@@ -7,12 +7,12 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from bus import calendar
-from bus.engine.asks import Arrived, Await, Close
+from bus.engine.asks import Arrived, Await, Close, StepCode
 from bus.engine.names import key_text
 from bus.route.plan import GatherStep, WaitStep
 
 if TYPE_CHECKING:
-    from bus.engine.interpreter import StepCode, Strand
+    from bus.engine.interpreter import Strand
 
 
 def wait(step: WaitStep, strand: Strand) -> StepCode:
