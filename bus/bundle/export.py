@@ -48,9 +48,8 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
         several = f", not {' and '.join(sorted(scope))} together" if len(scope) > 1 else ""
         sentence = f"say what: a case, a message, or a time{several}"
         raise Invalid(sentence, code="export.scope", hint="one of case, message, or from and to")
-    since, until = (window.moment(scope[name]) if name in scope else None for name in ("from", "to"))
     found: list[str] = []
-    for page in window.between(store, since, until):
+    for page in window.between(store, *window.times(scope.get("from"), scope.get("to"))):
         found += [message for message, _ in page]
         if len(found) > gather.MOST:
             break

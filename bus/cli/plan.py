@@ -43,8 +43,7 @@ def plan(
     granted = announced(url, key, config, "plan", purpose, **{"from": since, "to": until})
     with recomputing(config, store, granted) as (settings, reader):
         timed = bool(since or until)
-        begin, end = (window.moment(text) if text else None for text in (since, until))
-        messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
+        messages = window.between(reader, *window.times(since or None, until or None)) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
         folder = _folder(routes)
         try:

@@ -80,8 +80,8 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
 
     book = Rulebook.of(reader)
     messages, run = window.named(reader, what) if what else ([], None)
-    since, until = (window.moment(text) if text else None for text in times)
-    chosen = window.pages_of(messages) if what else ([one for one, _ in some] for some in window.between(reader, since, until))
+    accepted = window.between(reader, *window.times(*(text or None for text in times)))
+    chosen = window.pages_of(messages) if what else ([one for one, _ in some] for some in accepted)
     report = Report(book, every)
     for page in pages(reader, chosen, book):
         report.add(recount(one, page, operations) for one in page.openings if run in (None, one.run))

@@ -24,9 +24,6 @@ Named: TypeAlias = "tuple[str, str]"
 
 def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
     """Messages accepted from ``since`` on and before ``until``, by their own time: the clock that made an id may have been another's."""
-    if since and until and until <= since:
-        hint = "--to is the first moment that is left out"
-        raise Invalid("the end of the time is not after its beginning", code="replay.time", hint=hint)
     first, last = since or search.EVER, until or search.NEVER
     with reader.read() as tx:
         top = next((row["seq"] for row in tx.all("newest_record")), 0)
@@ -72,10 +69,19 @@ def _of_case(tx: Tx, key: str) -> list[str]:
     return [row["id"] for row in tx.all("messages_of_case", case_id=case)]
 
 
+def times(since: str | None, until: str | None) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The moments that two texts name, where there are any; raises `Invalid`, also where the second is not after the first."""
+    begin, end = (None if text is None else moment(text) for text in (since, until))
+    if begin and end and end <= begin:
+        hint = "`to` is the first moment that is left out"
+        raise Invalid("the end of the time is not after its beginning", code="input.time", hint=hint)
+    return begin, end
+
+
 def moment(text: str) -> dt.datetime:
     """A day (its beginning in Rome) or an RFC 3339 moment with its offset; raises `Invalid`."""
     try:
         return dt.datetime.fromisoformat(text).replace(tzinfo=ROME).astimezone(dt.UTC) if len(text) == 10 else moment_of(text)
     except (ValueError, OverflowError):  # the first and the last day that there is have no such moment everywhere
         hint = "write a day, 2026-11-20, or a moment with its offset, 2026-11-20T08:00:00+01:00"
-        raise Invalid(f"{text!r} is no day, and no moment with its offset", code="replay.time", hint=hint) from None
+        raise Invalid(f"{text!r} is no day, and no moment with its offset", code="input.time", hint=hint) from None

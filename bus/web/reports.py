@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus.errors import Invalid
-from bus.replay.window import moment
+from bus.replay.window import times
 from bus.reports import named
 from bus.web.acts import asked
 from bus.web.answer import Answer, Call, json_answer
@@ -24,12 +24,10 @@ async def page(call: Call) -> Answer:
     """
     given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
     named(call.house.app.reports, call.path["name"])
-    if missing := {"from", "to"} - set(given):
-        hint = "a day, or a moment with its offset"
-        raise Invalid(f"the time of the report is missing: {' and '.join(sorted(missing))}", code="report.time", hint=hint)
-    since, until = moment(given["from"]), moment(given["to"])
-    if since >= until:
-        raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")
+    since, until = times(given.get("from"), given.get("to"))
+    if since is None or until is None:
+        missing = " and ".join(sorted({"from", "to"} - set(given)))
+        raise Invalid(f"the time of the report is missing: {missing}", code="input.time", hint="a day, or a moment with its offset")
     app, name = call.house.app, call.path["name"]
     found = await call.house.run(lambda: app.report(name, since, until, call.caller.looks(given.get("purpose", "")), given.get("after", 0)))
     unopened = {"unopened": found.unopened} if found.unopened else {}

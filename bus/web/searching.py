@@ -9,7 +9,7 @@ from bus.engine.names import folded
 from bus.engine.search import FINDS, MOST, Find, Question
 from bus.engine.watching import kinds_of
 from bus.errors import Invalid
-from bus.replay.window import moment
+from bus.replay.window import times
 from bus.web.acts import asked
 from bus.web.answer import Answer, Call, json_answer
 
@@ -44,8 +44,6 @@ def _question(given: dict[str, Any]) -> Question:
             "text is looked for in messages", code="search.text", hint="some letters or digits, and find: messages, which show their cases"
         )
     kinds = kinds_of(given.get("outcome", ""), "input.invalid")
-    since, until = (moment(given[name]) if name in given else None for name in ("from", "to"))
-    if since and until and since >= until:
-        raise Invalid("from is not before to", code="search.time", hint="to is the first moment that is not searched any more")
+    since, until = times(given.get("from"), given.get("to"))
     texts = {name: given[name] for name in ("key", "type", "route", "step", "text") if name in given}
     return Question(cast(Find, find), kinds=kinds, since=since, until=until, **texts)

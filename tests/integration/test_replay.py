@@ -314,7 +314,7 @@ def test_a_window_takes_what_was_accepted_in_it(worked):
 def test_what_is_no_time_anywhere_is_told_as_that(text):
     with pytest.raises(Invalid) as error:
         window.moment(text)
-    assert error.value.code == "replay.time"
+    assert error.value.code == "input.time"
 
 
 ADAPTER = """

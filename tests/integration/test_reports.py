@@ -97,7 +97,7 @@ def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_p
     assert "pagopa" in report(town, "pagopax", *ALWAYS, "--purpose", "prova").stderr, "the error names those that there are"
     assert report(town, "pagopa", *ALWAYS, "--purpose", "prova", who="portale").returncode == 1
     assert "'9999-12-31' is no day" in report(town, "pagopa", "--from", "9999-12-31", "--purpose", "prova").stderr
-    for name, code, said in (("pagopa", "report.time", "missing: to"), ("pagopax", "report.unknown", "no report 'pagopax'")):
+    for name, code, said in (("pagopa", "input.time", "missing: to"), ("pagopax", "report.unknown", "no report 'pagopax'")):
         with pytest.raises(ClientError, match=said) as refused:
             town.client("revisore").post(f"/reports/{name}", {"from": "2026-11-27", "purpose": "prova"})
         assert refused.value.code == code
