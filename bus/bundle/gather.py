@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
-from bus.errors import Conflict, Damaged, Erased, Invalid, KeyMissing, StoreError
+from bus.errors import Conflict, Invalid, StoreError
 from bus.log import keys, log, note, payload
 from bus.log.note import in_base64
 from bus.log.record import Record, record_of
@@ -131,18 +131,9 @@ def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
 def _openings(tx: Tx, records: Iterable[Record]) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Each payload with what shows that its record committed to it; and those that nobody can open, with why, though nobody erased them."""
     wanted = {held.id: held.role for record in records for held in record.payloads}
-    lines = dict[str, bytes]()
     rows_go = {identity for identity, role in wanted.items() if role.startswith("wire")}  # for their age, while their keys stay
-    closed: dict[str, StoreError | None] = dict.fromkeys(wanted.keys() - rows_go)
-    for some in pages_of(list(wanted)):
-        for row in tx.all("sealed_payloads_among", payloads=listed(some)):
-            try:
-                lines[row["id"]] = _opened(tx, row)
-            except (KeyMissing, Damaged) as error:
-                closed[row["id"]] = error
-            except Erased:
-                closed[row["id"]] = None
-    lost = log.untold(tx, {one: why for one, why in closed.items() if one not in lines})
+    rows = (row for some in pages_of(list(wanted)) for row in tx.all("payloads_among", payloads=listed(some)))
+    lines, lost = log.open_all(tx, rows, wanted.keys() - rows_go, _opened)
     damaged = {one: canonical({"id": one, "why": why.sentence}) + b"\n" for one, why in lost.items()}
     return _in_order(wanted, lines), _in_order(wanted, damaged)
 

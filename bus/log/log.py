@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from bus import clock
@@ -95,16 +95,30 @@ def payload(tx: Tx, identity: str) -> bytes | None:
 
 def payloads(tx: Tx, identities: Iterable[str]) -> tuple[dict[str, bytes], dict[str, StoreError]]:
     """The contents of many payloads by id; and why others cannot be opened, of which no record says that they were destroyed."""
-    closed: dict[str, StoreError | None] = dict.fromkeys(identities)
+    wanted = dict.fromkeys(identities)
+    return open_all(tx, tx.all("payloads_among", payloads=listed(wanted)), wanted, _text_of)
+
+
+def open_all(
+    tx: Tx, rows: Iterable[Row], wanted: Iterable[str], opening: Callable[[Tx, Row], bytes]
+) -> tuple[dict[str, bytes], dict[str, StoreError]]:
+    """What ``opening`` makes of each payload that can be opened, by id; and why others cannot, of which no record says that they were
+    destroyed: of those ``wanted`` also the ones that are not there.
+    """
     found: dict[str, bytes] = {}
-    for row in tx.all("payloads_among", payloads=listed(closed)):
+    closed: dict[str, StoreError | None] = dict.fromkeys(wanted)
+    for row in rows:
         try:
-            found[row["id"]] = sealing.opened(*sealing.committed(row["id"], row), tx.keys)
+            found[row["id"]] = opening(tx, row)
         except (KeyMissing, Damaged) as error:
             closed[row["id"]] = error
         except Erased:
-            continue
+            closed[row["id"]] = None
     return found, untold(tx, {one: why for one, why in closed.items() if one not in found})
+
+
+def _text_of(tx: Tx, row: Row) -> bytes:
+    return sealing.opened(*sealing.committed(row["id"], row), tx.keys)
 
 
 def untold(tx: Tx, closed: Mapping[str, StoreError | None]) -> dict[str, StoreError]:

@@ -92,7 +92,7 @@ SELECT content FROM records WHERE message IN :list(messages) AND kind = 'receive
 SELECT content FROM records WHERE message IN :list(messages) AND kind = 'attached' ORDER BY seq
 
 -- name: payloads_among
-SELECT id, nonce, content FROM payloads WHERE id IN :list(payloads)
+SELECT id, media_type, nonce, content FROM payloads WHERE id IN :list(payloads)
 
 -- name: records_of_kinds
 SELECT seq, content FROM records WHERE seq > :after AND kind IN :list(kinds) ORDER BY seq LIMIT :most
@@ -729,9 +729,6 @@ SELECT seq, content FROM records WHERE seq >= :seq ORDER BY seq LIMIT :most
 
 -- name: record
 SELECT seq, content FROM records WHERE id = :id
-
--- name: sealed_payloads_among
-SELECT id, media_type, nonce, content FROM payloads WHERE id IN :list(payloads)
 
 -- name: records_of_messages
 SELECT seq, content FROM records WHERE message IN :list(messages) ORDER BY seq
