@@ -249,7 +249,7 @@ def _nobody_waits_for(tx: Tx, files: Collection[str], now: dt.datetime) -> None:
     enclosed, sent = (tx.all(query, files=listed(files)) for query in ("enclosures_of_files", "attachments_of_files"))
     times = {row["id"]: row["time"] for row in tx.all("messages_by_id", messages=listed({row["message"] for row in enclosed}))}
     named = _latest((row["file"], times.get(row["message"], "")) for row in enclosed)
-    told = tx.all("payloads_named", ids=listed(row["payload"] for row in sent))
+    told = tx.all("payloads_among", payloads=listed(row["payload"] for row in sent))
     uploads = {row["id"] for row in told if row["message"] is None}  # else a system gave it for that message
     again = _latest((row["file"], row["time"]) for row in sent if row["payload"] in uploads)
     last = max((time for file, time in again.items() if time > named.get(file, "")), default="")

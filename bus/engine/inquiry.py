@@ -158,7 +158,7 @@ def case(tx: Tx, key: str, now: str, *, sender: str | None = None, after: int = 
         "case": identity,
         "state": state_of([row["state"] for row in tx.all("states_of_case", case_id=identity, now=now)]),
         "keys": [{"name": name, "value": value} for name, value in _keys(tx, records)],
-        "messages": [message_row(row) for row in tx.all("messages_shown", messages=listed(str(one.message) for one in begun))],
+        "messages": [message_row(row) for row in tx.all("messages_by_id", messages=listed(str(one.message) for one in begun))],
         "runs": [run_row(row, now) for row in _runs_of(tx, begun)],
         "timeline": [as_line(record) for _, record in told],
         "next": end,

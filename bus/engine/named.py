@@ -55,11 +55,10 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
     stands: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("names_of_messages", messages=messages):
         stands[one["message"]].add((one["stands"], one["value"], one["name"], one["type"]))
-    received = [record_of(row["content"]) for row in tx.all("received_among", messages=messages)]
-    told = {str(record.message): record for record in received}
+    told = {row["message"]: record_of(row["content"]) for row in tx.all("records_of_kind_among", messages=messages, kind="received")}
     given: defaultdict[str, set[Stands]] = defaultdict(set)
-    for record in (record_of(row["content"]) for row in tx.all("attached_among", messages=messages)):
-        given[str(record.message)].add(("enclosures", projection.attached(tx.keys, record)[0], "", ""))
+    for one in tx.all("records_of_kind_among", messages=messages, kind="attached"):
+        given[one["message"]].add(("enclosures", projection.attached(tx.keys, record_of(one["content"]))[0], "", ""))
     closed = []
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)

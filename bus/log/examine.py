@@ -136,7 +136,7 @@ def _columns(leaf: int, line: Line, content: Content) -> None:
 def _commitments(tx: Tx, page: Page) -> tuple[int, int, dict[str, Fault]]:
     """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
     wanted = [payload["id"] for content in page.contents for payload in content.get("payloads", ())]
-    kept = once("payloads", tx.all("payloads_named", ids=listed(wanted)), BY_ID) if wanted else {}
+    kept = once("payloads", tx.all("payloads_among", payloads=listed(wanted)), BY_ID) if wanted else {}
     absent, gone = dict[str, Fault](), 0
     for leaf, line, content in page.leaves():
         for payload in content.get("payloads", ()):

@@ -67,13 +67,13 @@ class StoredTree:
         """What the records of the leaves ``[start, end)`` say now, page by page; fewer when records are missing at the end."""
         if start >= end:
             return
-        seq, index = self.tile(0, start >> HEIGHT).first, (start >> HEIGHT) * WIDTH
+        seq, index = self.tile(0, start >> HEIGHT).first - 1, (start >> HEIGHT) * WIDTH
         while index < end:
-            rows = self._tx.all("records_from", seq=seq, most=min(PAGE, end - index))
+            rows = self._tx.all("records_after", after=seq, most=min(PAGE, end - index))
             if not rows:
                 return
             yield from (bytes(row["content"]) for row in rows[max(start - index, 0) :])
-            seq, index = rows[-1]["seq"] + 1, index + len(rows)
+            seq, index = rows[-1]["seq"], index + len(rows)
 
     def index_of(self, seq: int) -> int | None:
         """The place of the record with that number; None while the sequencer has not come to it."""
@@ -94,7 +94,7 @@ class StoredTree:
                 if row is None:
                     said = f"the record number {seq} stands before the first one of the tree"
                     raise StoreError(said, code="store.tree", hint="bus log verify says what is wrong")
-                there = self._tx.all("records_from", seq=row["first"], most=WIDTH)
+                there = self._tx.all("records_after", after=row["first"] - 1, most=WIDTH)
                 found |= {one["seq"]: row["number"] * WIDTH + rank for rank, one in enumerate(there)}
         return {seq: found[seq] for seq in seqs if seq in found}
 

@@ -73,7 +73,7 @@ def _messages(tx: Tx, page: Page, told: _Told) -> dict[str, Row]:
 
 def _runs(tx: Tx, page: Page, told: _Told, others: Iterable[str]) -> dict[str, Row]:
     """The rows of the runs, and of ``others``; raises `Broken` for one that says something else than its journal."""
-    rows = _rows(tx, "runs_by_id", "runs", {*told.runs, *others})
+    rows = _rows(tx, "runs_among", "runs", {*told.runs, *others})
     doubtful = {
         run: columns["message"] for run, columns in told.runs.items() if run in told.unsure or _wrong(columns, rows.get(run), "runs")
     }
@@ -100,7 +100,8 @@ def _known_again(tx: Tx) -> None:
     Older records told no tokens; the question to the database compares texts, and is asked about what is left.
     """
     for row in tx.all("intake_keys_unfounded"):
-        told = [parsed(one["content"])["data"] for one in tx.all("received_among", messages=listed([row["message"]]))]
+        received = tx.all("records_of_kind_among", messages=listed([row["message"]]), kind="received")
+        told = [parsed(one["content"])["data"] for one in received]
         if not any("intake" not in data or [row["scope"], row["key"]] in data["intake"] for data in told):
             sentence = f"what comes from {row['scope']} would pass for the message {row['message']} by a row of `intake_keys`"
             raise Broken(Fault("table", f"{sentence} that no record made", hint=AGAIN))
@@ -236,7 +237,7 @@ def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row
 def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:
     """Of each message the reply that was told last."""
     found: dict[str, str | None] = dict.fromkeys(messages)
-    for row in tx.all("replies_of_messages", messages=listed(messages)) if messages else ():
+    for row in tx.all("records_of_kind_among", messages=listed(messages), kind="replied") if messages else ():
         found[row["message"]] = _payload(parsed(row["content"]), "reply")
     return found
 
@@ -246,7 +247,7 @@ def _journals(tx: Tx, messages: Mapping[str, str]) -> dict[str, list[Content]]:
     found: dict[str, list[Content]] = {run: [] for run in messages}
     if not found:
         return found
-    for row in tx.all("received_among", messages=listed(sorted(set(messages.values())))):
+    for row in tx.all("records_of_kind_among", messages=listed(sorted(set(messages.values()))), kind="received"):
         content = parsed(row["content"])
         for made in _opened(content):
             if made["id"] in found:

@@ -84,15 +84,12 @@ ORDER BY 1
 -- name: records_among_runs
 SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 
--- name: received_among
-SELECT content FROM records WHERE message IN :list(messages) AND kind = 'received' ORDER BY seq
-
--- Files that systems gave for messages.
--- name: attached_among
-SELECT content FROM records WHERE message IN :list(messages) AND kind = 'attached' ORDER BY seq
+-- Of some messages the records of one kind.
+-- name: records_of_kind_among
+SELECT message, content FROM records WHERE message IN :list(messages) AND kind = :kind ORDER BY seq
 
 -- name: payloads_among
-SELECT id, media_type, nonce, content FROM payloads WHERE id IN :list(payloads)
+SELECT id, message, media_type, nonce, content FROM payloads WHERE id IN :list(payloads)
 
 -- name: records_of_kinds
 SELECT seq, content FROM records WHERE seq > :after AND kind IN :list(kinds) ORDER BY seq LIMIT :most
@@ -144,9 +141,6 @@ SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id = 
 
 -- name: messages_of_case
 SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
-
--- name: messages_shown
-SELECT id, type, sender, time FROM messages WHERE id IN :list(messages) ORDER BY id
 
 -- name: sends_in_case
 SELECT id FROM messages WHERE case_id = :case_id AND sender = :sender LIMIT 1
@@ -724,9 +718,6 @@ SELECT level, number, hashes, first FROM tiles WHERE level = :level AND number >
 -- name: rank_of_record
 SELECT count(*) AS rank FROM records WHERE seq >= :first AND seq < :seq
 
--- name: records_from
-SELECT seq, content FROM records WHERE seq >= :seq ORDER BY seq LIMIT :most
-
 -- name: record
 SELECT seq, content FROM records WHERE id = :id
 
@@ -779,9 +770,6 @@ SELECT size, evidence FROM anchors WHERE kind = :kind AND name = :name AND size 
 -- name: anchor_names
 SELECT DISTINCT kind, name FROM anchors
 
--- name: payloads_named
-SELECT id, message, media_type, nonce, content FROM payloads WHERE id IN :list(ids)
-
 -- name: leaves_stored
 SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1
 
@@ -789,13 +777,7 @@ SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1
 SELECT count(*) AS tiles, coalesce(sum(length(hashes)), 0) AS octets FROM tiles
 
 -- name: messages_by_id
-SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id IN :list(messages)
-
--- name: replies_of_messages
-SELECT message, content FROM records WHERE message IN :list(messages) AND kind = 'replied' ORDER BY seq
-
--- name: runs_by_id
-SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed FROM runs WHERE id IN :list(runs)
+SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id IN :list(messages) ORDER BY id
 
 -- name: strong_keys_by_value
 SELECT name, value, case_id FROM case_keys WHERE strong = 1 AND value IN :list(values)

@@ -400,7 +400,7 @@ def test_a_reader_that_met_a_text_that_is_none_goes_on_with_what_is_written_sinc
             raw.execute(statement)
             raw.commit()
             with store.read() as tx:
-                assert [row["content"] for row in tx.all("payloads_named", ids='["x"]')] == [found]
+                assert [row["content"] for row in tx.all("payloads_among", payloads='["x"]')] == [found]
 
 
 def _dumped(path: Path) -> None:
