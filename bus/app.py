@@ -29,7 +29,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, finding, inquiry, least, watching
+from bus.engine import accesses, dead, inquiry, least, searching, watching
 from bus.engine.accesses import NOBODY, Looker
 from bus.engine.adapter_door import AdapterDoor
 from bus.engine.arrival import Submission
@@ -336,8 +336,8 @@ class App:
             return watching.tail(tx, after, most, wanted)
 
     def search(self, question: Question, most: int, after: str = "", looker: Looker = NOBODY) -> JsonObject:
-        """See `bus.engine.finding.find`."""
-        return finding.find(self.store, self.clock, self.catalog().types, question, most, after, looker)
+        """See `bus.engine.searching.find`."""
+        return searching.find(self.store, self.clock, self.catalog().types, question, most, after, looker)
 
     def top(self) -> JsonObject:
         """See `bus.engine.watching.top`; with the gates of all processes, and what the whole bus has to do."""

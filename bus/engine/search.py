@@ -53,7 +53,7 @@ Key = tuple[int, int]
 class Question(NamedTuple):
     """What is searched for; what is empty lets all pass. ``route`` may have a version behind ``@``; ``kinds`` are outcomes.
 
-    ``text`` is for messages, and not looked for here: whoever may see them opens each that is found (`bus.engine.finding`).
+    ``text`` is for messages, and not looked for here: whoever may see them opens each that is found (`bus.engine.searching`).
     """
 
     find: Find = "records"

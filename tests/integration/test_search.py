@@ -487,7 +487,7 @@ def test_a_search_that_cannot_be_recorded_shows_nothing(people: Server, monkeypa
     def full(*_: Any, **__: Any) -> None:
         raise StoreError("the disk is full", code="store.failed")
 
-    monkeypatch.setattr("bus.engine.finding.accesses.look", full)
+    monkeypatch.setattr("bus.engine.searching.accesses.look", full)
     answer = asked(people, {"text": "caldaia", "purpose": WHAT_FOR})
     assert (503, False) == (answer.status, b"found" in answer.content)
 

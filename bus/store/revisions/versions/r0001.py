@@ -1,14 +1,5 @@
 """The schema as it was released with 0.1.0."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0001"
-down_revision = None
-
-
-def upgrade() -> None:
-    run(1, "up")
-
-
-def downgrade() -> None:
-    raise NotImplementedError("there is nothing before the first revision")
+revision, down_revision, upgrade, downgrade = scripts(1)

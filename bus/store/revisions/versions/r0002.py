@@ -1,14 +1,5 @@
 """Order of acceptance, strikes, and what several processes know of each other."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0002"
-down_revision = "0001"
-
-
-def upgrade() -> None:
-    run(2, "up")
-
-
-def downgrade() -> None:
-    run(2, "down")
+revision, down_revision, upgrade, downgrade = scripts(2)

@@ -1,14 +1,5 @@
 """Anchors: who else vouches for a checkpoint."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0004"
-down_revision = "0003"
-
-
-def upgrade() -> None:
-    run(4, "up")
-
-
-def downgrade() -> None:
-    run(4, "down")
+revision, down_revision, upgrade, downgrade = scripts(4)

@@ -1,14 +1,5 @@
 """Payloads sealed, tokens in the place of business keys."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0005"
-down_revision = "0004"
-
-
-def upgrade() -> None:
-    run(5, "up")
-
-
-def downgrade() -> None:
-    run(5, "down")
+revision, down_revision, upgrade, downgrade = scripts(5)

@@ -1,14 +1,5 @@
 """Traces: what searches look at."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0006"
-down_revision = "0005"
-
-
-def upgrade() -> None:
-    run(6, "up")
-
-
-def downgrade() -> None:
-    run(6, "down")
+revision, down_revision, upgrade, downgrade = scripts(6)

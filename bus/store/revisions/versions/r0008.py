@@ -1,14 +1,5 @@
 """Times of searches to the microsecond in SQLite too."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0008"
-down_revision = "0007"
-
-
-def upgrade() -> None:
-    run(8, "up")
-
-
-def downgrade() -> None:
-    run(8, "down")
+revision, down_revision, upgrade, downgrade = scripts(8)

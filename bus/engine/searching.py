@@ -1,4 +1,4 @@
-"""Finding: a search by somebody, who may also find by what names a person and by text, for a purpose that is recorded first.
+"""Searching: a search by somebody, who may also find by what names a person and by text, for a purpose that is recorded first.
 
 Text is looked for in what somebody may see of the messages that all else found: each of them is opened for it.
 """
