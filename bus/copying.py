@@ -93,13 +93,14 @@ def _fingerprint(tx: Tx, table: str) -> tuple[int, int]:
     be larger than the memory of the machine.
     """
     count = digests = 0
-    for row in _rows(tx, table):
+    for row in rows_of(tx, table):
         count += 1
         digests += int.from_bytes(sha256(repr(sorted(_row(row).items())).encode()).digest())
     return count, digests
 
 
-def _rows(tx: Tx, table: str) -> Iterator[Row]:
+def rows_of(tx: Tx, table: str) -> Iterator[Row]:
+    """All rows of a table that is made from the log (`bus.engine.projection`); of one that grows with it a page is in memory."""
     if table == "erased_keys":
         yield from ({"key": key} for page in log.erased_keys(tx) for key in page)
     elif table not in _KEYS:

@@ -93,11 +93,6 @@ def protect(tx: Tx, record: Record) -> None:
         CLAUSES[record.kind](tx, record, values)
 
 
-def snapshot(tx: Tx) -> dict[str, list[dict[str, Any]]]:
-    """All projections as plain rows, for comparing."""
-    return {table: [dict(row) for row in tx.all(f"all_{table}")] for table in TABLES}
-
-
 class _Stored(dict[str, Any]):
     """Payload values read from the store when asked for."""
 

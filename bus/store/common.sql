@@ -569,36 +569,12 @@ DELETE FROM enclosures
 -- name: forget_erased_keys
 DELETE FROM erased_keys
 
--- name: all_messages
-SELECT * FROM messages ORDER BY id
--- name: all_message_keys
-SELECT * FROM message_keys ORDER BY type, name, value, message
--- name: all_intake_keys
-SELECT * FROM intake_keys ORDER BY scope, key
--- name: all_cases
-SELECT * FROM cases ORDER BY id
--- name: all_case_keys
-SELECT * FROM case_keys ORDER BY name, value, case_id
--- name: all_runs
-SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed FROM runs ORDER BY id
--- name: all_waits
-SELECT * FROM waits ORDER BY run, path
--- name: all_matches
-SELECT * FROM matches ORDER BY run, message
--- name: all_facts
-SELECT * FROM facts ORDER BY adapter, kind, key
 -- name: all_sequences
 SELECT * FROM sequences ORDER BY name
 -- name: all_lanes
 SELECT * FROM lanes ORDER BY name
 -- name: all_attachments
 SELECT * FROM attachments ORDER BY file, sender
--- name: all_holders
-SELECT * FROM holders ORDER BY holder, message
--- name: all_enclosures
-SELECT * FROM enclosures ORDER BY file, message
--- name: all_erased_keys
-SELECT * FROM erased_keys ORDER BY key
 
 -- Duties of one process at a time. Taken by whoever has it, or by anybody once it has run out.
 -- name: take_lease

@@ -189,10 +189,10 @@ class StoreContract:
 
         store.write(work).result(30)
         with store.read() as tx:
-            assert {row["id"]: (row["state"], row["place"]) for row in tx.all("all_runs")} == {
+            assert {row["id"]: (row["state"], row["place"]) for row in tx.all("rows_of_runs", id="", most=1000)} == {
                 "a": ("done", "done"), "b": ("dead", "dead"), "c": ("ready", "waiting"),
             }  # fmt: skip
-            assert [(row["run"], row["path"], row["state"]) for row in tx.all("all_waits")] == [
+            assert [(row["run"], row["path"], row["state"]) for row in tx.all("rows_of_waits", run="", path="", most=1000)] == [
                 ("b", "x", "matched"), ("b", "y", "given up"),
             ]  # fmt: skip
 
@@ -491,7 +491,7 @@ class StoreContract:
         def wake(tx: Tx) -> list[tuple[str, str]]:
             for run in ("ready", "waits", "dead"):
                 tx.do("wake_run", id=run, time=text_of(LATER))
-            return [(row["state"], row["due"]) for row in tx.all("all_runs")]
+            return [(row["state"], row["due"]) for row in tx.all("rows_of_runs", id="", most=1000)]
 
         now, later = text_of(NOW), text_of(LATER)
         assert store.write(wake).result(30) == [("dead", now), ("ready", now), ("ready", later)]
@@ -543,7 +543,11 @@ class StoreContract:
             found = [tx.one("case_of_key", name=name, value="x") is None for name in ("email", "pratica")]
             known = tx.all("known_among", intake="[]", waits="[]", case='[["email","x"],["pratica","x"]]')
             tx.do("drop_weak_case_keys", cases='["c"]')
-            return [found, [row["first"] for row in known], [row["name"] for row in tx.all("all_case_keys")]]
+            return [
+                found,
+                [row["first"] for row in known],
+                [row["name"] for row in tx.all("rows_of_case_keys", name="", value="", case_id="", most=1000)],
+            ]
 
         assert store.write(work).result(30) == [[True, False], ["pratica"], ["pratica"]]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bus.copying import rows_of
 from bus.engine.arrival import Arrival
 from bus.engine.intake import receive
 from bus.engine.matching import take_arrived
@@ -108,7 +109,7 @@ def race(stores: Sequence[Store], works: dict[str, list[tuple[str, Work]]]) -> C
 def matches(store: Store) -> Counter[str]:
     """How often each run was given a message; by the projection, which the log must agree with."""
     with store.read() as tx:
-        rows = Counter(row["run"] for row in tx.all("all_matches"))
+        rows = Counter(row["run"] for row in rows_of(tx, "matches"))
         told = Counter(record.run for _, record in log.everything(tx) if record.kind == "matched")
     assert rows == told
     return rows
@@ -165,7 +166,7 @@ def test_a_message_that_joins_two_cases_a_wait_in_one_and_an_arrival_in_the_othe
     )
     assert matches(stores[0]) == Counter(runs)
     with stores[0].read() as tx:
-        assert len(tx.all("all_cases")) == len(runs)
+        assert len(list(rows_of(tx, "cases"))) == len(runs)
 
 
 def _met(url: str, patience: float) -> Counter[str]:

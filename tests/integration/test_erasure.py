@@ -31,6 +31,7 @@ from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.testing.patience import until
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
+from tests.projections import snapshot
 from tests.small_bus import Caller, Process, key_of, own_key, running, wait_reply
 
 
@@ -77,10 +78,10 @@ def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys)
             assert log.json_payload(tx, record.payload("reason")) == {"text": "richiesta dell'interessato"}
             assert tx.keys.token(holder(WHO)) not in json.dumps(record.data)
             assert not tx.all("messages_of_holder", holder=tx.keys.token(holder(WHO)))
-            before = projection.snapshot(tx)
+            before = snapshot(tx)
         server.app.store.write(projection.rebuild).result()
         with server.app.store.read() as tx:
-            assert projection.snapshot(tx) == before
+            assert snapshot(tx) == before
         assert scanned(tmp_path) == []  # with the write-ahead log there
     assert scanned(tmp_path) == []
     settings_of = str(tmp_path / "config.yaml")
@@ -258,10 +259,10 @@ def test_a_run_that_waits_is_given_up_and_then_the_person_is_erased(office, tmp_
     assert replayed(waits, str(tmp_path / "config.yaml")).returncode == 4
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0
     with office.app.store.read() as tx:
-        before = projection.snapshot(tx)
+        before = snapshot(tx)
     office.app.store.write(projection.rebuild).result()
     with office.app.store.read() as tx:
-        after = projection.snapshot(tx)
+        after = snapshot(tx)
     assert [run["state"] for run in after["runs"] if run["message"] == waits] == ["cancelled"]
     assert after["waits"] == before["waits"]
 

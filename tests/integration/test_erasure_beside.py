@@ -16,6 +16,7 @@ from bus.testing.patience import until
 from tests.files import put
 from tests.integration.bundles import verdict
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
+from tests.projections import snapshot
 from tests.small_bus import Caller, running, wait_reply
 
 
@@ -82,17 +83,17 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
         assert [row["message"] for row in found] == [message]
         assert told() == ["case_keys", "holders", "message_keys", "waits"]
         with server.app.store.read() as tx:
-            before = projection.snapshot(tx)
+            before = snapshot(tx)
         server.app.store.write(projection.rebuild).result()
         with server.app.store.read() as tx:
-            assert projection.snapshot(tx) == before
+            assert snapshot(tx) == before
         assert confirmed(server, asked(server).json["id"]).status == 200
         assert told() == []
         with server.app.store.read() as tx:
-            before = projection.snapshot(tx)
+            before = snapshot(tx)
         server.app.store.write(projection.rebuild).result()
         with server.app.store.read() as tx:
-            assert projection.snapshot(tx) == before
+            assert snapshot(tx) == before
 
 
 def test_a_key_store_that_lacks_keys_holds_up_no_erasure_report_replay_or_bundle(tmp_path):

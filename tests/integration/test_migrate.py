@@ -20,7 +20,7 @@ import pytest
 from bus import config, protecting
 from bus.app import App
 from bus.cli import main
-from bus.engine import projection, search
+from bus.engine import search
 from bus.engine.arrival import Submission
 from bus.errors import Invalid, StoreError
 from bus.log import log, payload, requests
@@ -31,6 +31,7 @@ from bus.store.opening import open_store
 from bus.testing.ports import free_port
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
 from tests.integration.workshop import workshop
+from tests.projections import snapshot
 from tests.small_bus import running, wait_reply
 
 
@@ -50,7 +51,7 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         store = open_store(url)
         store.write(lambda tx: tx.do("wake_run", id=done, time="2026-01-01T00:00:00.000000Z")).result(10)
         with store.read() as tx:
-            before = projection.snapshot(tx)
+            before = snapshot(tx)
         store.close()
         with pytest.raises(StoreError, match="sealed"):
             migrate.migrate(url, 1)
@@ -64,7 +65,7 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION, schema.REVISION)
         store = open_store(url)
         with store.read() as tx:
-            assert projection.snapshot(tx) == before
+            assert snapshot(tx) == before
         store.close()
         shop.app = App(shop.app.config, adapters={"sistema": shop.system})
         shop.app.start()
@@ -209,7 +210,7 @@ def _projections(url: str) -> object:
     store = open_store(url)
     try:
         with store.read() as tx:
-            return projection.snapshot(tx)
+            return snapshot(tx)
     finally:
         store.close()
 

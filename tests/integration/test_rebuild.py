@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from bus.copying import rows_of
 from bus.engine import projection
 from bus.log import tables
 from bus.log.diagnosis import Broken, Line, Page
 from bus.store import Tx
 from tests.integration.workshop import Workshop, workshop
+from tests.projections import snapshot
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -27,9 +29,9 @@ def rebuilt_is_the_same(shop: Workshop, *, at_work: bool = False) -> dict[str, i
     rest = shop.rest()
 
     def work(tx: Tx) -> tuple[Tables, Tables]:
-        before = projection.snapshot(tx)
+        before = snapshot(tx)
         projection.rebuild(tx)
-        return before, projection.snapshot(tx)
+        return before, snapshot(tx)
 
     said_by_records(shop)
     before, after = shop.app.store.write(work).result(60)
@@ -55,12 +57,12 @@ def rows_changed_one_by_one_are_found(shop: Workshop) -> None:
 
     def work(tx: Tx) -> list[str]:
         missed = []
-        for row in tx.all("all_runs"):
+        for row in rows_of(tx, "runs"):
             change = {"id": row["id"], "due": row["due"], "place": row["place"], "time": row["changed"], "reason": row["reason"]}
             tx.do("set_run", **change, state="waiting" if row["state"] == "done" else "done")
             missed += [row["id"]] * (not found(tx))
             tx.do("set_run", **change, state=row["state"])
-        for row in tx.all("all_messages"):
+        for row in rows_of(tx, "messages"):
             tx.do("set_reply", id=row["id"], reply="un'altra")
             missed += [row["id"]] * (not found(tx))
             tx.do("set_reply", id=row["id"], reply=row["reply"])

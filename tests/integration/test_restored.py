@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from bus import doctor
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
-from bus.engine import projection
 from bus.engine.arrival import Submission
 from bus.engine.named import compare
 from bus.log.diagnosis import Broken
@@ -25,6 +24,7 @@ from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.integration.auditing import change
 from tests.integration.erasing import WHO, asked, confirmed, sent, two_sysadmins
+from tests.projections import snapshot
 from tests.small_bus import Caller, running, wait_reply
 
 ROUTE = """
@@ -153,7 +153,7 @@ def test_numbers_go_on_after_those_that_were_given_out_since_the_copy(tmp_path: 
     with running(tmp_path, {"sportello": Sportello("sportello", None)}) as server:
         assert [number(server.app, name) for name in ("poi", "infine")] == [{"numero": 1002}, {"numero": 1003}]
         with server.app.store.read() as tx:
-            assert [row["value"] for row in projection.snapshot(tx)["sequences"]] == [1003]
+            assert [row["value"] for row in snapshot(tx)["sequences"]] == [1003]
 
 
 # -- the key store and the database of two days ---------------------------------------------------------------------------

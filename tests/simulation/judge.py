@@ -8,11 +8,13 @@ from hashlib import sha256
 from itertools import pairwise
 
 from bus.clock import text_of
+from bus.copying import rows_of
 from bus.engine import projection
 from bus.engine.intake import Accepted
 from bus.log import log, payload
 from bus.log.record import Record
 from bus.store import Row, Tx
+from tests.projections import snapshot
 from tests.simulation.system import Effect, Sistema, edition_of
 
 
@@ -59,9 +61,9 @@ def ripe(tx: Tx, now: str) -> bool:
 
 def rebuilt(tx: Tx) -> list[str]:
     """The tables against those that the log alone makes, and that stand there from now on."""
-    before = projection.snapshot(tx)
+    before = snapshot(tx)
     projection.rebuild(tx)
-    after = projection.snapshot(tx)
+    after = snapshot(tx)
     return [
         f"table {name} differs from the log: {_difference(before[name], after[name])}" for name in before if before[name] != after[name]
     ]
@@ -124,7 +126,7 @@ def _why(tx: Tx, run: str) -> object:
 
 def _waits(tx: Tx) -> Iterator[str]:
     """Nobody waits for what has come, and whatever came late was told."""
-    for row in tx.all("all_waits"):
+    for row in rows_of(tx, "waits"):
         if row["state"] not in ("open", "late") or row["type"] is None:
             continue
         run = tx.one("run", id=row["run"])
@@ -190,7 +192,7 @@ def _lane(ledger: Sequence[Effect]) -> Iterator[str]:
 
 def _order(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
     """No ordered run begins to act while an earlier one of its case has not yet waited or ended."""
-    matters = {row["message"]: row["value"] for row in tx.all("all_message_keys") if row["name"] == "pratica"}
+    matters = {row["message"]: row["value"] for row in rows_of(tx, "message_keys") if row["name"] == "pratica"}
     cases: dict[str, str] = {}
     for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
         if row["ordered"] and row["message"] in matters:

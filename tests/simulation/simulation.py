@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.clock import moment_of, text_of
+from bus.copying import rows_of
 from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
@@ -137,7 +138,7 @@ class Simulation(World):
     def at_the_deadline(self) -> None:
         """What somebody waits for comes just when he stops waiting."""
         with self.store.read() as tx:
-            waits = [row for row in tx.all("all_waits") if row["state"] == "open" and row["deadline"] and row["name"]]
+            waits = [row for row in rows_of(tx, "waits") if row["state"] == "open" and row["deadline"] and row["name"]]
         if not waits:
             return
         row = self.dice.choice(waits)

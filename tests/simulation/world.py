@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bus.catalog import Catalog
 from bus.clock import FixedClock, moment_of, text_of
+from bus.copying import rows_of
 from bus.engine import dead
 from bus.engine.arrival import Submission
 from bus.engine.engine import Pace
@@ -359,7 +360,7 @@ class World:
         with self.store.read() as tx:
             rows = tx.all("runs_by_state", state="ready", route=None, most=10_000)
             texts = [row["due"] for row in rows] + [row["lease"] for row in rows if row["lease"]]
-            texts += [row["deadline"] for row in tx.all("all_waits") if row["deadline"] and row["state"] == "open"]
+            texts += [row["deadline"] for row in rows_of(tx, "waits") if row["deadline"] and row["state"] == "open"]
             ripe = judge.ripe(tx, text_of(self.clock.now()))
         later = [moment for moment in map(moment_of, texts) if moment >= self.clock.now()]  # a lease is good to its last moment
         later += [self.clock.now() + dt.timedelta(seconds=moment - self.running) for moment, _ in self.system.late]
@@ -375,7 +376,7 @@ class World:
 
     def states(self) -> str:
         with self.store.read() as tx:
-            counts = Counter(row["state"] for row in tx.all("all_runs"))
+            counts = Counter(row["state"] for row in rows_of(tx, "runs"))
         return ", ".join(f"{state} {runs}" for state, runs in counts.items())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bus.copying import rows_of
 from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
@@ -57,7 +58,7 @@ def test_what_a_run_sends_is_about_whom_its_message_was_about(world: Simulation)
     for _ in range(8):
         turn(world, "answer")
     with world.store.read() as tx:
-        found, sent = erasure.holdings(tx, WHO).messages, [one["message"] for one in tx.all("all_holders")]
+        found, sent = erasure.holdings(tx, WHO).messages, [one["message"] for one in rows_of(tx, "holders")]
     assert len(found) == 2
     assert sorted(sent) == sorted(found), "the notice names them, though only within a sentence"
 

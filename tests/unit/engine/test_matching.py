@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bus.clock import text_of
+from bus.copying import rows_of
 from bus.engine.matching import take_arrived
 from bus.engine.names import key_tokens
 from bus.engine.projection import entry, write
@@ -23,7 +24,7 @@ from tests.unit.engine.kit import add_wait, row_of, send, state, turn
 
 def matches(world: Simulation) -> list[tuple[str, str]]:
     with world.store.read() as tx:
-        return [(row["path"], row["state"]) for row in tx.all("all_waits")]
+        return [(row["path"], row["state"]) for row in rows_of(tx, "waits")]
 
 
 def test_a_message_that_two_waits_of_a_run_are_for_is_given_to_one_and_to_an_open_one_first(world: Simulation) -> None:

@@ -20,6 +20,7 @@ from bus.engine.polling import WATERMARK, Polling
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.door import MemoryDoor
+from tests.projections import snapshot
 
 KEYS = Keyring.in_memory()
 
@@ -52,10 +53,10 @@ def test_a_watermark_is_given_back_at_the_next_poll_and_after_a_restart(tmp_path
     store.keys = KEYS
     poll_until(store, counting(0, second, again), again)
     with store.read() as tx:
-        before = projection.snapshot(tx)
+        before = snapshot(tx)
     store.write(projection.rebuild).result()
     with store.read() as tx:
-        assert projection.snapshot(tx) == before
+        assert snapshot(tx) == before
     store.close()
     assert first[:4] == [None, 1, 2, 3]
     assert second[0] == 3
