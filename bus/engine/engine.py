@@ -276,7 +276,9 @@ class Engine:
             self._act(lives, self._settle(lives, now), now)
 
     def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
-        """A run that stood in line before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
+        """Runs with a head start may stand in line at a gate before they are live here. Had their turn come in that time, nobody
+        would have asked for them: all of these ask once more.
+        """
         for live in begun:
             if live.in_line and self._live.get(live.id) is live:
                 self._let_ask(live, live.in_line, now)
@@ -424,7 +426,7 @@ class Engine:
         self._let_go_on(live, lambda: live.begin(known.events, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> None:
-        """A call that came back; of no use when its run is not ours any more."""
+        """Free the place of a call that came back, and let its run go on, if the claim under which it went out is still ours."""
         result = home.result
         self._gates.came_home((home.run, home.fence, result.asking.call.path), result.error, now, asked=not result.lost)
         live = self._live.get(home.run)
@@ -444,7 +446,7 @@ class Engine:
             live.pursue(asks, now)
 
     def _ask_again(self, now: dt.datetime) -> None:
-        """Let live runs ask whose place at a gate, or whose time, has come."""
+        """Live runs ask again whose turn at a gate, or whose due time, has come."""
         if self._stopping.is_set():
             return
         for place in self._gates.next(now):
@@ -463,7 +465,7 @@ class Engine:
                 self._let_go_on(live, partial(live.pursue, asks, now))
 
     def _let_go_on(self, live: Live, work: Callable[[], None]) -> None:
-        """What it decides is unwritten until some turn has settled it."""
+        """Do ``work`` with a run; what it decides is written when this turn, or a later one, settles it."""
         self._unwritten[live.id] = live
         live.attempt(work)
 
@@ -523,9 +525,9 @@ class Engine:
         return True
 
     def _forget(self, live: Live, *, held: bool = False) -> None:
-        """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home.
+        """The run is not live here any more, or not for some moments. Its calls that are out keep their places until they come home.
 
-        ``held``: nobody has given its claim up, or lost it for sure.
+        ``held``: the claim may still be ours, so that it is given back at the next beat.
         """
         if self._live.get(live.id) is live:
             del self._live[live.id]
@@ -535,7 +537,7 @@ class Engine:
         self._clear(live)
 
     def _clear(self, live: Live) -> None:
-        """Of a suspect: what ended its owners was something else, or it is not at work here any more. Other work may begin."""
+        """Where the run is a suspect, it is none any more, or is not at work here any more: other work may begin."""
         if live.strikes >= SUSPECT:
             self._sweeper.hurry()
         live.strikes = 0

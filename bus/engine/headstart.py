@@ -36,7 +36,7 @@ class HeadStart:
 
     @property
     def pending(self) -> bool:
-        """Whether any was begun of which the engine has not heard how its transaction ended."""
+        """Whether a run was begun here, and the engine has not heard yet how its transaction ended."""
         return bool(self._begun)
 
     def give(self, tx: Tx, rows: Sequence[Row], known: Known, now: dt.datetime) -> None:

@@ -108,7 +108,10 @@ class Holding:
         return self._claim(find, most, now), len(found) >= most
 
     def wake_rung(self, runs: Sequence[str], now: dt.datetime) -> list[Row]:
-        """`wake` those that were rung for in vain: something came for one that a gate had turned away, beside a wait."""
+        """`wake` those of these runs that were rung for and are paused.
+
+        A gate had turned away a call of theirs; now a message came that another of their branches waits for.
+        """
         if not runs:
             return []
         with self._store.read() as tx:
@@ -116,7 +119,7 @@ class Holding:
         return self.wake([row["id"] for row in paused], now)
 
     def wake(self, paused: Sequence[str], now: dt.datetime) -> list[Row]:
-        """Claim those of these runs that can be had, although they are to be left alone for a while; none with a call in the air."""
+        """Claim those of these runs that can be had, although their pause is not over; none whose call may still be on its way."""
 
         def found(tx: Tx) -> Sequence[str]:
             free = [run for run, records in log.of_runs(tx, paused).items() if not in_the_air(records)]
@@ -147,7 +150,10 @@ class Holding:
         return Claims(rows, away, since)
 
     def took(self, claims: Claims) -> list[Row]:
-        """They were committed, and are ours from now on; not those that ran out before we heard of it and that we have claimed anew."""
+        """The claims were committed: these runs are ours from now on.
+
+        A claim that ran out before we heard of it, and whose run we have claimed again meanwhile, does not count.
+        """
         if claims.rows:
             reach("claim.after-commit")
         for gate, turned in claims.away:
@@ -190,7 +196,7 @@ class Holding:
             return False
 
     def beat(self, live: Collection[str]) -> None:
-        """The engine turns, with these runs; renew what is due, and give back what was claimed and could not begin."""
+        """Called once a turn, with the runs that are ``live``: claimed runs that could not begin are given back, leases are renewed."""
         self._turned = self.ticks()
         for run, held in self._held.copy().items():
             if run not in live:

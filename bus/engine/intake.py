@@ -207,7 +207,7 @@ class _Coming(NamedTuple):
 
 
 def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None = None) -> list[Accepted | Exception]:
-    """Take in many messages in one transaction. Those that concern nobody yet, nearly all, cost no reading of their own."""
+    """Take in many messages in one transaction, and promise receipts for the new ones where ``promises`` are given."""
     if promises is None:
         return _receive_all(tx, arrivals)
     identity = new_id()
@@ -224,6 +224,7 @@ def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None =
 
 
 def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:
+    """One after the other. Nearly all concern nothing that there is yet: for those nothing is read beyond what `_Seen` has read for all."""
     seen = _Seen(tx, arrivals)
     results: list[Accepted | Exception] = []
     for arrival in arrivals:
@@ -241,7 +242,7 @@ def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Excepti
 
 
 class _Seen:
-    """What a batch of arrivals might meet: keys seen before, cases that exist, waits that are open; read once for all."""
+    """What a batch of arrivals might meet: known keys, cases, open waits. Read once for the whole batch."""
 
     def __init__(self, tx: Tx, arrivals: Sequence[Arrival]) -> None:
         intake = [list(name) for arrival in arrivals for name in arrival.names.intake]
@@ -257,13 +258,13 @@ class _Seen:
         return not self._intake.isdisjoint(arrival.names.intake)
 
     def meets(self, arrival: Arrival) -> bool:
-        """Whether it concerns a case, a wait or a fact that there is: otherwise it begins a case of its own, and nothing need be read."""
+        """Whether it concerns a case, a wait or a fact that exists. Otherwise it begins a case of its own: nothing is read for it."""
         if arrival.expect or not self._case.isdisjoint(_matters(arrival)):
             return True
         return any((arrival.message.type, *key) in self._waits for key in arrival.names.case.items())
 
     def add(self, arrival: Arrival) -> None:
-        """What comes behind it in the batch might meet it, too."""
+        """Later arrivals of the batch may meet this one, too."""
         self._intake.update(arrival.names.intake)
         self._case.update(_matters(arrival))
 

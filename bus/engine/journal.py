@@ -52,7 +52,7 @@ def unended(records: Iterable[Record]) -> Record | None:
 
 
 def in_the_air(records: Iterable[Record]) -> bool:
-    """Whether a call of these is perhaps on its way still: its intent is the last that is recorded of it."""
+    """Whether one of these calls may still be on its way: the last record of it is its intent."""
     last = {r.path: r.kind for r in records if r.kind in ("asked", "answered", "refused", "unanswered", "decided")}
     return "asked" in last.values()
 

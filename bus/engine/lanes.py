@@ -32,7 +32,7 @@ class Lanes:
         self._waiting[lane][run] = path
 
     def has_it(self, lane: str, run: str) -> None:
-        """The run waits no more."""
+        """The run has the lane: it waits for it no more."""
         self._waiting[lane].pop(run, None)
 
     def anybody(self, lane: str) -> bool:

@@ -95,11 +95,11 @@ class Live:
     came_home: bool = False
     """Whether a call did, here."""
     unproven: set[str] = field(default_factory=set)
-    """Calls that were to be made at the claim and did not come home yet."""
+    """Calls that were pending when it was claimed, and have not come home since: one of them may be what ended earlier owners."""
     known: dict[str, deque[Event]] = field(default_factory=dict)
     """Events that no ask has taken yet."""
     turn: str | None = None
-    """The step for which it was parked until now, if nothing has happened since."""
+    """The place of the step for which it was parked, where that is the last that its journal says."""
 
     @property
     def reply(self) -> JsonValue:
@@ -127,7 +127,7 @@ class Live:
 
     @property
     def got_on(self) -> bool:
-        """Whether what may have ended its owners came home this time: one of its branches proves nothing of another."""
+        """Whether every call that may have ended earlier owners came home this time; that one branch did says nothing of another."""
         return self.came_home and not self.unproven & self.walk.pending.keys()
 
     @property

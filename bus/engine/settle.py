@@ -171,7 +171,7 @@ class Settling:
 
     @staticmethod
     def _consequences(tx: Tx, record: Record, now: dt.datetime) -> list[str]:
-        """What has come already and concerns a wait only from this record on; returns the runs to ring for."""
+        """Give to waits what came before this record and concerns them only because of it; returns the runs to ring for."""
         if record.kind == "joined":
             row = tx.one("run", id=record.run)
             return [] if row is None else matching.match_joined(tx, row["case_id"], now)
@@ -246,7 +246,9 @@ def has_ended(wait: Row | None) -> bool:
 
 
 def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:
-    """What a run decided. Of a message that it sends, and that came before by the key of a route, it is told which one stands."""
+    """What a run decided. Where a route knows a message that the run sends by its key, since the same came before, the record ``sent``
+    names the one that ``stands``.
+    """
     stands: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
     for arrival in live.decided.outgoing:

@@ -24,7 +24,9 @@ TURN = dt.timedelta(seconds=2)
 
 
 class _Stand(NamedTuple):
-    """What a suspect that was tried stands at: its ordered lane, or nothing where a gate turned it away; and paths of its open waits."""
+    """What keeps a suspect that was tried: the name of its ordered lane, which is taken, or, where that is empty, a gate that turned it
+    away. ``waits``: the paths of its open waits, any of which may let it go on.
+    """
 
     lane: str
     waits: tuple[str, ...]
@@ -97,8 +99,8 @@ class Suspects:
         self._stands[run] = _Stand(lane, waits)
 
     def _in_vain(self, tx: Tx) -> Collection[str]:
-        """Those that were tried, and that could do nothing still: their lane is taken, or their gate has not called them, and nothing
-        that they wait for has come.
+        """Those that were tried and still could do nothing: their lane is taken, or their gate has not called them, and no message that
+        they wait for has come.
         """
         taken = {one for one in {stand.lane for stand in self._stands.values()} if one and tx.one("lane", name=one) is not None}
         away = {*self._are_away(run for run, stand in self._stands.items() if not stand.lane)}

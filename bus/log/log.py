@@ -16,11 +16,12 @@ from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
 FEW = 10_000
-"""Traces that are looked at to find the next records of a kind; where as many follow, they are near, and the log is read."""
+"""At most so many traces are read to find the next records of some kinds. Where there are that many, such records are frequent, and the
+log itself is read."""
 SELDOM = frozenset({
     "access", "read", "exported", "replayed", "redelivered", "decided", "discarded", "rules", "erasure", "erased", "disposed", "served",
 })  # fmt: skip
-"""Kinds of records that tell what persons did, or what systems asked."""
+"""Kinds of records that tell what persons did, or what systems asked; messages make none of them, so they are rare."""
 Owner: TypeAlias = Literal["run", "message", "case"]
 """Whose records are asked for."""
 
@@ -122,9 +123,10 @@ def _text_of(tx: Tx, row: Row) -> bytes:
 
 
 def untold(tx: Tx, closed: Mapping[str, StoreError | None]) -> dict[str, StoreError]:
-    """Of payloads that cannot be opened those of which no record says that they were destroyed, each with why.
+    """Which of these payloads were ``closed`` without a record that says they were destroyed: each with why it cannot be opened.
 
-    None: it is gone, or its key. Of one from before there were keys nobody knows then what went with it.
+    ``closed`` says None for a payload that is gone, or whose key is. One that is gone and was stored before payloads were sealed is left
+    out: it had no key of which a record could tell.
     """
     numbers = {one: sealing.number_in(one) for one in closed if sealing.is_numbered(one)}
     destroyed = {number for number in set(numbers.values()) if tx.one("is_erased", key=number)}
@@ -173,7 +175,7 @@ def opened(tx: Tx, row: Row | None) -> tuple[Any, Key]:
 
 
 def _key(tx: Tx, nonce: bytes) -> Key:
-    """The key that sealed something; a fresh one where none did, before payloads were sealed."""
+    """The key that sealed what has this nonce; a fresh one for what was stored before payloads were sealed."""
     number = sealing.key_number(nonce)
     return tx.keys.fresh() if number is None else tx.keys.key(number)
 
@@ -190,7 +192,7 @@ def is_erased(tx: Tx, identity: str) -> bool:
 
 
 def is_gone(tx: Tx, row: Row) -> bool:
-    """Whether the key of a payload (``nonce``) was destroyed: what the key store only lacks or has damaged a copy may bring back."""
+    """Whether the key that sealed a payload (``nonce``) was destroyed. One that is only missing, or damaged, may come back from a copy."""
     number = sealing.key_number(sealing.nonce_of(row))
     with contextlib.suppress(KeyMissing, Damaged):
         try:
@@ -225,9 +227,10 @@ def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[
 
 
 def of_seldom_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
-    """As `of_kinds`. Of kinds that no message need make, the traces tell where a few stand: between two of them may be a million others.
+    """As `of_kinds`, faster for kinds that are rare (`SELDOM`): between two such records may be a million others, and the traces say where
+    they stand.
 
-    Not for what judges the log: whoever owns the database may have taken traces away.
+    Not for whoever judges the log: the owner of the database may have taken traces away.
     """
     seldom = SELDOM.issuperset(kinds)
     told = tx.all("traces_of_kinds", kinds=listed(sorted(kinds)), after=after, most=FEW) if seldom else ()

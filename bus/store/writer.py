@@ -29,7 +29,7 @@ PATIENCE = 30.0
 PAUSE = 0.1
 """Seconds between two tries."""
 AGAIN, TRY = 1.0, 3.0
-"""Seconds between two tries whether what failed does well again, and for how long whoever looks waits for one."""
+"""After a failure: seconds between two tries whether the database works again, and how long whoever looks waits for a try."""
 
 LULL = 0.002
 """Seconds without a transaction after which nobody seems to need one: between two of the same message less passes."""

@@ -1,7 +1,8 @@
 """What nearly every request is: one whose body is here as soon as it is looked at, and whose answer is a single piece.
 
 ASGI tells both in events, and the server looks at each header of an answer once more; a third of an accept's time in the door was that.
-An `Exchange` lets such a request by, as an extension of the ASGI scope. Where it is missing, or has nothing to say, events it is.
+An `Exchange` spares such a request the events. It stands in the ASGI scope, as an extension; where it is missing, or does not apply, the
+events are used.
 """
 
 from __future__ import annotations

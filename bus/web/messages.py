@@ -25,7 +25,7 @@ from bus.web.prefer import wait_of
 ENDED = frozenset({"done", "dead", "cancelled", "accepted"})
 """States of a message after which no reply will come unless a person acts."""
 FIRST_LOOK = 0.02
-"""Seconds that news may take before the first look, which would disturb the engine just when it works for this reply."""
+"""Seconds to wait for news before the first look at the database: an earlier look would disturb the engine while it works on the reply."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks when no news came: another process may have replied."""
 
