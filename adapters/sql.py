@@ -60,8 +60,10 @@ class Sql(Configured):
         self._database.close()
 
     def check(self) -> Iterator[str]:
-        """Has the request every field that its statements name?"""
+        """Has the request every field that its statements name, and the answer the list that takes all rows?"""
         for name, asked in self.settings.operations.items():
+            if asked.list_field and "array" not in asked.answer.get("properties", {}).get(asked.list_field, {}).get("type", ()):
+                yield f"operations.{name}.list_field: no list {asked.list_field} is said under `answer`"
             known = {"call_key", *asked.request.get("properties", {})}
             named = {parameter for statement in asked.statements for parameter in parameters_of(statement)}
             yield from (f"operations.{name}: a statement names :{one}, and the request has no such field" for one in sorted(named - known))
@@ -107,6 +109,9 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:
+    """A field that takes all rows is always there, empty where there is none; a database that only reads refuses nothing else."""
     request = shape_of(f"{name}-request", asked.request, closed=True)
-    answer = shape_of(f"{name}-answer", asked.answer, closed=False)
-    return asked.declared(name, request, answer, {**REFUSALS, asked.none_found: "the last statement answered no row"})
+    always = [*asked.answer.get("required", ()), *([asked.list_field] if asked.list_field in asked.answer.get("properties", {}) else ())]
+    answer = shape_of(f"{name}-answer", {**asked.answer, "required": always}, closed=False)
+    none_found = {} if asked.list_field else {asked.none_found: "the last statement answered no row"}
+    return asked.declared(name, request, answer, {**({} if asked.effect == "read" else REFUSALS), **none_found})

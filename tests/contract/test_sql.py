@@ -101,6 +101,28 @@ def test_a_named_read_may_answer_all_rows(streets):
     assert [row.codice for row in answer.strade] == [1, 2]
 
 
+def test_a_read_of_all_rows_always_has_its_list_and_refuses_nothing(streets):
+    """Routes were asked what they do where there is no list, and with refusals that never come."""
+    assert dict(streets.operations["elenco-strade"].refusals) == {}
+    assert [*streets.operations["cerca-strada"].refusals] == ["NON_TROVATO"]
+    one = {"effect": "read", "statements": ["SELECT 1 AS n"], "request": {"type": "object"}, "list_field": "righe"}
+    rows = {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+    told = Sql("x", Sql.Settings.model_validate(settings_of(one, {"righe": rows})))
+    assert told.operations["una"].answer.model_json_schema()["required"] == ["righe"]
+
+
+def test_a_list_that_the_answer_does_not_have_is_told():
+    """All rows went nowhere, and the list that was declared was null for ever."""
+    one = {"effect": "read", "statements": ["SELECT 1 AS n"], "request": {"type": "object"}, "list_field": "righe"}
+    for properties in ({"strade": {"type": "array"}}, {"righe": {"type": "string"}}):
+        streets = Sql("x", Sql.Settings.model_validate(settings_of(one, properties)))
+        assert list(streets.check()) == ["operations.una.list_field: no list righe is said under `answer`"]
+
+
+def settings_of(one, properties):
+    return {"url": "sqlite:///x", "operations": {"una": {**one, "answer": {"type": "object", "properties": properties}}}}
+
+
 def test_a_keyed_statement_takes_our_key_and_leaves_one_row(streets):
     key = f"{3:064x}"
     first, _ = call(streets, "aggiungi-strada", {"codice": 3, "nome": "Via Verdi"}, key=key)
