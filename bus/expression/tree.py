@@ -190,6 +190,7 @@ class _Walker:
         self.kept: set[int] = set()  # optionals whose null `orValue` gives on
         self.alike: set[int] = set()  # calls of `orValue` that are compared with what neither null nor their other value is
         self.same: set[int] = set()  # their optionals
+        self.defaulted: set[int] = set()  # calls of `orValue` whose null `default` has another value for
         self.rows: dict[str, str] = {}
 
     def walk(self, node: Any, bound: Bound) -> None:
@@ -249,8 +250,10 @@ class _Walker:
     def _note_nulls(self, node: Any) -> None:
         call = node.call
         if call.function == "orValue":
-            written = _basic(call.args[0]) or kind_of(call.args[0]) in {"list", "struct"}
+            written = node.id not in self.defaulted and (_basic(call.args[0]) or kind_of(call.args[0]) in {"list", "struct"})
             (self.same if node.id in self.alike else self.kept).update([call.target.id] if written else ())
+        elif call.function == "default":
+            self.defaulted.add(call.args[0].id)
         elif call.function in COMPARING:
             self.alike.update(one.id for one, other in (call.args, call.args[::-1]) if _alike(one, other))
         elif call.HasField("target"):

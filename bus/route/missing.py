@@ -79,15 +79,13 @@ class Missing:
 
     def _missing(self, used: Used, needed: Collection[tuple[str, ...]]) -> None:
         """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
-        expression = used.expression
         asked = self.asked_of(used)
         first = next(((one, *lack) for one in needed if (lack := self._stops(used, one, asked))), None)
         if first is None:
             return
         path, why, length = first
         name = as_written(path[:length])
-        other = f", or write default({name}, …)" if length == len(path) and expression.in_cel and "[]" not in path else ""
-        hint = f"ask first: `when: {name} != null`{other}" if why == "null" else self._instead(used, path, length)
+        hint = _asked_for_null(used, path, length) if why == "null" else self._instead(used, path, length)
         within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
         sentence = f"`{name}` may be {why}: then this has no value"
         tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
@@ -202,3 +200,14 @@ class Missing:
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
+
+
+def _asked_for_null(used: Used, path: tuple[str, ...], length: int) -> str:
+    """How to ask of what may be null after ``length`` pieces of a path; of what is in a list, each item by itself."""
+    *_, listed = (0, *(end for end, piece in enumerate(path[:length], 1) if piece == "[]"))
+    if listed:
+        field = as_written(("x", *path[listed:length]))
+        return f"ask of each item: {field} != null && …, or {field} == null ? … : …"
+    name = as_written(path[:length])
+    other = f", or write default({name}, …)" if length == len(path) and used.expression.in_cel else ""
+    return f"ask first: `when: {name} != null`{other}"
