@@ -22,7 +22,7 @@
     │   └── InDoubt       cannot know
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
-    │   ├── KeyMissing    the key store is older than what it is to open
+    │   ├── KeyMissing    the key store is older than what it is to open, or lost a file
     │   ├── Damaged       a text, or the key that opens it, was changed
     │   ├── Changed       its tables are not those that the bus made
     │   ├── Interrupted   surely nothing was written: the same may do well later
@@ -237,7 +237,7 @@ class StoreError(SnodoError):
 
 
 class KeyMissing(StoreError):
-    """The key store does not have the key, which it was never told to destroy: it is older than what it is to open."""
+    """The key store does not have the key, which it was never told to destroy: it is older than what it is to open, or lost a file."""
 
     default_code = "keys.missing"
 

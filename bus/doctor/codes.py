@@ -130,7 +130,7 @@ CODES: dict[str, Code] = {
     ),
     "doctor.keystore": Code(
         "The key store and its master key: there, closed to other users, the ones of this database, without keys that are destroyed; "
-        "a warning where it is older than the database, or holds its master key.",
+        "a warning where keys are missing, or where it holds its master key.",
         "without them the bus does not start, and no payload can be opened",
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),

@@ -317,7 +317,8 @@ class Keyring:
         if wrapped == GONE:
             raise Erased("the text was erased: its key was destroyed")
         if len(wrapped) != SLOT:
-            raise KeyMissing(f"the key store has no key {number}", hint="it is older than the database: restore a newer one")
+            hint = "is it older than the database, or did it lose a file? restore its newest copy"
+            raise KeyMissing(f"the key store has no key {number}", hint=hint)
         try:
             return self._wrapping.unwrapped(number, wrapped)
         except InvalidTag:
