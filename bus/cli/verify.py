@@ -271,7 +271,7 @@ def _say_broken(shown: dict[str, Any]) -> None:
     fault = shown["fault"]
     print(f"NOT VERIFIED  {fault['sentence']}")
     number = "" if fault["seq"] is None else f"{fault['record']}, number {fault['seq']} in the table"
-    lines = {"kind": fault["kind"], "record": number, "so far": fault["hint"], "next": _NEXT.get(fault["kind"], _NEXT[""])}
+    lines = {"kind": fault["kind"], "record": number, "hint": fault["hint"], "next": _NEXT.get(fault["kind"], _NEXT[""])}
     _say(lines)
 
 

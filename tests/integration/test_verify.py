@@ -84,6 +84,7 @@ def test_one_byte_changed_in_the_database_is_named(auditor, file, small):
     code, said = auditor.says()
     assert code == 5
     assert said.splitlines()[0] == "NOT VERIFIED  leaf 123: its record was changed, or another one put in its place"
+    assert "\n  hint    every leaf before it is as it was signed\n" in said
     assert f"{small.leaves[leaf].id} (" in said
     code, shown = auditor.shows()
     assert (code, shown["verified"]) == (5, False)
