@@ -15,6 +15,7 @@ import typer
 from bus.cli.common import Json, Key, Url, client, family, given, show
 from bus.cli.words import clock_of, sentence, sign, when
 from bus.client import Client, ClientError
+from bus.errors import NotFound
 from bus.jsontext import dumps
 
 WAIT = 5
@@ -44,13 +45,22 @@ def tail(
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
         _tell(found["records"] if last else [], json)
         if not found["records"]:
-            from bus.engine.watching import SCANNED
-
-            older = found.get("hint") or "older ones: bus case show, bus runs, bus log search"
-            print(f"no such record among the newest {SCANNED:,} ({older})" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
+            _none(found.get("hint", ""), once)
         while not (once or unread()):
             found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
             _tell(found["records"], json)
+
+
+def _none(strange: str, once: bool) -> None:
+    """Say that there is no such record yet; raises `NotFound` where there never will be one: nobody waits, and the name is of nothing."""
+    from bus.engine.watching import SCANNED
+
+    said = f"no such record among the newest {SCANNED:,}"
+    if once and strange:
+        hint = "bus graph --all shows all routes and systems; older records: bus log search"
+        raise NotFound(f"{said}: {strange}", code="cli.usage", hint=hint)
+    older = strange or "older ones: bus case show, bus runs, bus log search"
+    print(f"{said} ({older})" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
 
 
 def unread() -> bool:

@@ -330,7 +330,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Tail": {
         "records": _array(_object({"seq": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT}, more=True)),
         "next": {**NUMBER, "description": "What to say as `after` the next time."},
-        "hint?": _text("The route or system that was probably meant, where nothing was found of one that there is not."),
+        "hint?": _text("Where nothing was found of a route or system that there is not: that, and which was probably meant."),
     },
     "Top": {
         "time": TIME,

@@ -34,10 +34,11 @@ async def tail(call: Call) -> Answer:
 
 
 def _meant(call: Call, wanted: Filter) -> str:
-    """The route or system that there is, for a name that there is not and that is near it."""
+    """Which route or system there is not, or not any more, and the one that is near it."""
     app = call.house.app
-    known = ((wanted.route, app.catalog().routes), (wanted.adapter, app.adapters))
-    return " ".join(filter(None, (suggestion(name, there) for name, there in known if name and name not in there)))
+    known = (("route", wanted.route, app.catalog().routes), ("adapter", wanted.adapter, app.adapters))
+    strange = ((what, name, suggestion(name, there)) for what, name, there in known if name and name not in there)
+    return "; ".join(f"there is no {what} {name!r}{near and f': {near}'}" for what, name, near in strange)
 
 
 async def top(call: Call) -> Answer:

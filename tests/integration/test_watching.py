@@ -90,9 +90,9 @@ def test_what_is_wanted_is_told_and_nothing_else(server: Server, query: str, exp
 @pytest.mark.parametrize(
     ("query", "hint"),
     [
-        ("route=prova.chiedi", "did you mean prova.chiede?"),
-        ("adapter=ecco", "did you mean eco?"),
-        ("route=altro.tutto", None),
+        ("route=prova.chiedi", "there is no route 'prova.chiedi': did you mean prova.chiede?"),
+        ("adapter=ecco", "there is no adapter 'ecco': did you mean eco?"),
+        ("route=altro.tutto&adapter=altro", "there is no route 'altro.tutto'; there is no adapter 'altro'"),
         ("adapter=eco", None),
     ],
 )
@@ -172,9 +172,13 @@ def test_both_on_the_command_line_without_anybodys_data(
     lines = capsys.readouterr().out
     told_of_the_run = [kind for kind in (json.loads(line)["kind"] for line in lines.splitlines()) if kind not in ("access", "keys")]
     assert ["answered", "replied", "done"] == told_of_the_run[-3:]
-    assert 0 == cli.main(["tail", "--once", "--route", "prova.chied"])
+    assert 2 == cli.main(["tail", "--once", "--route", "prova.chied"]), "a name of nothing is wrong usage"
     out, said = capsys.readouterr()
-    assert ("", True) == (out, said.startswith("no such record among the newest 5,000 (")), said
+    sentence = "no such record among the newest 5,000: there is no route 'prova.chied': did you mean prova.chiede?"
+    assert ("", f"error: {sentence}") == (out, said.splitlines()[0])
+    assert 0 == cli.main(["tail", "--once", "--route", "prova.saluta"])
+    out, said = capsys.readouterr()
+    assert ("", True) == (out, said.startswith("no such record among the newest 5,000 (older ones: ")), said
     assert 2 == cli.main(["top", "--every", "inf"])  # no clock counts so far
     assert 0 == cli.main(["top", "--once"])
     table = capsys.readouterr().out
