@@ -79,6 +79,8 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
             if not args and not bare:
                 print(ctx.get_help(), end="\n\n", file=sys.stderr)
                 ctx.fail("say what to do")
+            if args[:1] == ["help"]:  # as others have it, and as `bus help` does
+                args = [*args[1:2], ctx.help_option_names[0]]
             first = args[0] if args else "-"
             if first in ctx.help_option_names or first in self.commands:
                 return super().parse_args(ctx, args)

@@ -258,6 +258,14 @@ def test_help_before_a_command_is_the_help_of_that_command(bus, asked):
     assert f"Usage: bus {asked} " in bus("help", *asked.split())[1]
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"), [("runs help", "runs"), ("dead help evidence", "dead evidence"), ("log key help", "log key"), ("case help", "case")]
+)
+def test_help_after_a_family_is_its_help_and_not_the_name_of_something(bus, asked, shown):
+    code, out, err = bus(*asked.split())
+    assert (code, out.splitlines()[0], err) == (0, bus(*shown.split(), "--help")[1].splitlines()[0], "")
+
+
 @pytest.mark.parametrize("family", ["runs", "services", "dead"])
 def test_an_empty_name_is_told_as_such(bus, family):
     """A variable that is not set, in quotes: it is not the list that was meant."""
