@@ -103,5 +103,6 @@ def _next_day(day: str) -> str:
 
 
 def _list(there: dict[str, Any]) -> None:
+    print(f"{'report':<12}what it tells, and where its fields come from")
     for one in there["reports"]:
         print(f"{one['name']:<12}{one['title']}\n{'':<12}{one['source']}")

@@ -35,9 +35,18 @@ def show_service(
 
 
 def _listed(shown: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from bus.cli.timeline import print_table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("codice", "tipo", "ufficio", "tariffa", "titolo"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "tariffa" else "left")
     for one in shown["servizi"]:
         fee = _euro(one["tariffa"]["importo"]) if "tariffa" in one else ""
-        print(f"{one['codice']:<44} {one['tipo']:<12} {one['ufficio']:<16} {fee:>10}  {one['titolo']}")
+        table.add_row(one["codice"], one["tipo"], one["ufficio"], fee, one["titolo"])
+    if shown["servizi"]:
+        print_table(table, whole=True)
     print(counted(len(shown["servizi"]), "service"))
 
 

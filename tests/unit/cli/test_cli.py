@@ -275,7 +275,8 @@ def test_an_empty_name_is_told_as_such(bus, family):
 
 
 def test_services(bus):
-    assert "ritiro-ingombranti" in bus("services", "list")[1]
+    assert "ritiro-ingombranti" in (listed := bus("services", "list")[1])
+    assert listed.splitlines()[0].split() == ["codice", "tipo", "ufficio", "tariffa", "titolo"]
     assert "Ufficio" not in bus("services", "list", "--ufficio", "nessuno")[1]
     assert json.loads(bus("services", "show", "ritiro-ingombranti", "--json")[1])["ufficio"] == "ambiente"
 
