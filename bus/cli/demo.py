@@ -10,7 +10,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -98,11 +97,6 @@ def _ends_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _wait() -> None:
-    """Until Ctrl-C or SIGTERM."""
-    threading.Event().wait()
-
-
 def _look(rules: Path) -> None:
     """Is this the folder of the project? Better said now than when half of the town is up."""
     missing = [name for name in NEEDED if not (rules / name).exists()]
@@ -164,7 +158,7 @@ def _judge(town: Town, case: dict[str, Any]) -> list[str]:
 
 
 def _stay(town: Town) -> None:
-    """Keep everything running until Ctrl-C; a file sets another terminal up for it."""
+    """Keep everything running until Ctrl-C or SIGTERM; a file sets another terminal up. Raises `SimulatorFailed` as `Town.attend`."""
     print(f"The town stays open. The bus: {town.url}")
     for name in KEYS:
         print(f"  key of {name:<11} {key_of(name)}")
@@ -175,7 +169,7 @@ def _stay(town: Town) -> None:
     print(f"A citizen pays a notice (`avviso` in the reply to an application):\n  {pay}")
     with suppress(KeyboardInterrupt):
         print("Ctrl-C ends it.", flush=True)
-        _wait()
+        town.attend()
 
 
 def _environment(town: Town) -> Path:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.request import Request
 
 from bus import source
@@ -75,7 +75,17 @@ class Town:
         self.workers = [self._launch("worker") for _ in range(self._many)]
         if not all(first_line(process, READY_SECONDS) for process in (self.bus, *self.workers)):
             self.stop_bus(signal.SIGKILL)
-            raise SimulatorFailed(f"the bus did not start:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}")
+            raise SimulatorFailed(f"the bus did not start:\n{self._last_words()}")
+
+    def attend(self) -> NoReturn:
+        """Wait until the bus (its doors, where it is several processes) ends without being told to; raises `SimulatorFailed` then."""
+        assert self.bus is not None
+        code = self.bus.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise SimulatorFailed(f"the bus ended, which nobody here told it to ({how})\n{self._last_words()}".rstrip())
+
+    def _last_words(self) -> str:
+        return (self.folder / "bus.log").read_text("utf-8", "replace")[-3000:]
 
     def stop_bus(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End all processes of the bus: SIGTERM in good order, SIGKILL as a crash."""

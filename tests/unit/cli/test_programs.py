@@ -20,6 +20,7 @@ from bus.client import Client, ClientError
 from bus.disk import READ_ONLY
 from bus.errors import ConfigError, counted
 from bus.testing.simulators import SimulatorFailed
+from bus.testing.town import Town
 from bus.testing.town import key_of as town_key
 from tests.small_bus import key_of, running, write
 
@@ -319,13 +320,15 @@ class Quiet:
     def __exit__(self, *_):
         """Nothing was started."""
 
+    def attend(self):
+        """Ctrl-C comes at once."""
+
 
 @pytest.fixture
 def quiet(monkeypatch):
     """Give the end of the story: its case and its faults."""
     monkeypatch.setattr(Quiet, "opened", 0)
     monkeypatch.setattr(demo, "Town", Quiet)
-    monkeypatch.setattr(demo, "_wait", lambda: None)
 
     def ending(case, faults):
         def story(_):
@@ -396,14 +399,14 @@ def test_a_demo_that_stays_sets_another_terminal_up(bus, quiet, tmp_path, monkey
     """The line that it prints, typed into a shell: the program, the bus, the key, and settings that name database and rules."""
     told = {}
 
-    def waited():
+    def waited(_):
         [file] = tmp_path.glob("snodo-demo-*/env.sh")
         words = f'. "{file}"; command -v bus; echo $SNODO_URL; echo $SNODO_KEY; echo $SNODO_CONFIG'
         told["file"] = file
         told["words"] = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True).stdout.split()
 
     quiet({"case": "c1"}, [])
-    monkeypatch.setattr(demo, "_wait", waited)
+    monkeypatch.setattr(Quiet, "attend", waited)
     monkeypatch.setattr(demo.tempfile, "tempdir", str(tmp_path))
     _, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
     assert f"\n  . {told['file']}\n" in out
@@ -424,6 +427,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tes
 from tests.unit.cli.test_programs import Quiet, ROOT
 class Town(Quiet):
     def __exit__(self, *_): print("stopped", flush=True)
+    def attend(self): threading.Event().wait()
 tempfile.tempdir, demo.Town, demo._story = {str(tmp_path)!r}, Town, lambda _: ({{"case": "c1"}}, [])
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 sys.exit(demo.run(ROOT, stay=True))
@@ -435,6 +439,22 @@ sys.exit(demo.run(ROOT, stay=True))
         assert list(lines) == ["stopped\n"]
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_stays_ends_when_its_bus_does(bus, quiet, tmp_path, monkeypatch):
+    """Whoever works with it in another terminal would be told for ever that nothing can be reached."""
+
+    def attended(_):
+        town = Town(tmp_path, ROOT)
+        town.bus = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+        (tmp_path / "bus.log").write_text("the last line\n")
+        town.attend()
+
+    quiet({"case": "c1"}, [])
+    monkeypatch.setattr(Quiet, "attend", attended)
+    code, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
+    assert code == 1
+    assert out.endswith("demo: failed: the bus ended, which nobody here told it to (signal 9)\nthe last line\n")
 
 
 def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(monkeypatch, capsys):
