@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import gc
 import os
 import signal
@@ -14,6 +15,11 @@ from typing import NoReturn
 
 from bus.cli import main
 
+PLAIN = {
+    "├": "|", "└": "`", "│": "|", "─": "-", "…": "...", "€": "EUR",
+    **dict.fromkeys("→⇒", ">"), **dict.fromkeys("●✓✗◷⇐‖■†↻✎§◉▤○◌∞▪", "*"),
+}  # fmt: skip
+"""What is drawn and cannot be written in the terminal's locale, in signs that each has. What a sign means the words beside it say, too."""
 OBJECTS = 200_000
 """New objects after which cycles of garbage are looked for: a command makes its modules and rules, and hardly any garbage."""
 
@@ -33,14 +39,26 @@ def _end_when_told() -> None:
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
+def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What a terminal of another locale cannot write: lines and signs in plain ones, names of files as their bytes, else by number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    one = error.object[error.start]
+    if "\udc80" <= one <= "\udcff":  # a byte of a name that is none of this locale's
+        return bytes([ord(one) - 0xDC00]), error.start + 1
+    return PLAIN.get(one) or codecs.backslashreplace_errors(UnicodeEncodeError(error.encoding, one, 0, 1, error.reason))[0], error.start + 1
+
+
 def start() -> NoReturn:
     """Run the command that this process was started for."""
     _end_when_told()
     gc.set_threshold(OBJECTS)
     _keep_numbers()
-    with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
-        if isinstance(sys.stdout, TextIOWrapper):  # a terminal of another locale is shown what it cannot write by its number
-            sys.stdout.reconfigure(errors="backslashreplace")
+    codecs.register_error("bus", _in_other_letters)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="bus")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads the metadata of all libraries; we use none
     leave(main())
 

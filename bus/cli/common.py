@@ -16,7 +16,6 @@ import typer
 from typer.core import TyperGroup
 
 from bus.errors import SnodoError
-from bus.jsontext import dumps
 
 if TYPE_CHECKING:
     from bus.client import Client
@@ -170,6 +169,8 @@ def announced(url: str, key: str, config: Path, act: str, purpose: str, **scope:
 def show(value: Any, as_json: bool, words: Callable[[Any], None]) -> None:
     """Print a value for a program or for a person."""
     if as_json:
-        sys.stdout.write(dumps(value, indent=True).decode() + "\n")
+        from bus.cli.failures import in_json
+
+        print(in_json(value, indent=True))
     else:
         words(value)

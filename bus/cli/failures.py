@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,8 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     """Run a family of commands; every error becomes a block, or an object, and an exit code."""
-    as_json = wants_json(arguments)
+    if as_json := wants_json(arguments):
+        _write_utf_8()
     try:
         command = typer.main.get_command(app)
         _say_what_is_taken(command)
@@ -75,6 +77,23 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return USAGE
     except OSError as error:
         return _of_a_file(error, name, as_json)
+
+
+def _write_utf_8() -> None:
+    """JSON is UTF-8 (RFC 8259), whatever the terminal's locale."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors=stream.errors)
+
+
+def in_json(value: Any, *, indent: bool = False) -> str:
+    """JSON text to be printed. What the name of a file has that is no UTF-8 becomes U+FFFD: JSON has no other way to say it."""
+    try:
+        return dumps(value, indent=indent).decode()
+    except TypeError:
+        text = json.dumps(value, ensure_ascii=False, indent=2 if indent else None)
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def unwritten(error: BaseException, name: str) -> int:
@@ -164,7 +183,7 @@ def say(what: str, *, code: str, next: str = "", as_json: bool = False, **parts:
     what = without_persons(what)
     known = {name: part for name, part in parts.items() if part}
     if as_json:
-        print(dumps({"code": code, "detail": what, "hint": next, **known}).decode(), file=sys.stderr)
+        print(in_json({"code": code, "detail": what, "hint": next, **known}), file=sys.stderr)
         return
     lines = [f"error: {what}"]
     for label, text in {"code": code, **known, "next": next}.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -59,7 +60,7 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
 
 def _place(one: Finding | Place) -> dict[str, Any]:
     region = {"startLine": one.line, "startColumn": one.column}
-    return {"physicalLocation": {"artifactLocation": {"uri": quote(one.file)}, "region": region}}
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(os.fsencode(one.file))}, "region": region}}
 
 
 def _sentence(finding: Finding) -> str:

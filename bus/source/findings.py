@@ -158,7 +158,8 @@ _WIDEST, _BEFORE = 200, 120
 def render(findings: Iterable[Finding], form: str = "text") -> str:
     """Findings as ``text`` (with the source line and a caret) or ``json`` (a list of objects)."""
     if form == "json":
-        return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+        text = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # the name of a file may be no UTF-8, JSON is
     return "\n\n".join(_as_text(finding) for finding in findings)
 
 

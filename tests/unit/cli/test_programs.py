@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -485,7 +486,47 @@ def test_a_machine_of_another_locale_gets_the_verifier_byte_by_byte_and_each_lin
         assert said("log", "verifier").stdout == (ROOT / "bus/bundle/verify.py").read_bytes()
         found = said("log", "search", "--url", f"http://127.0.0.1:{server.port}")
         assert (found.returncode, found.stderr) == (0, b"")
-        assert b"\\u25cf  prova.saluto received from portale" in found.stdout
+        assert b"*  prova.saluto received from portale" in found.stdout
+
+
+def in_a_terminal_of(encoding, *words):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    return subprocess.run([sys.executable, "-m", "bus.cli", *words], capture_output=True, env=environment, timeout=120, cwd=ROOT)
+
+
+def test_a_terminal_that_cannot_draw_is_shown_a_route_in_plain_letters():
+    drawn = in_a_terminal_of("latin-1", "graph", "pagamenti.ricevuta")
+    assert drawn.stdout.decode("ascii").splitlines()[1:5] == [
+        "|- senza-posizione: set posizione",
+        "|- posizione: call pagopa.leggi-posizione  (if has(body.iupd))",
+        '|  `- on error error.code == "NON_TROVATA"',
+        "|     `- posizione-ignota: set posizione",
+    ]
+
+
+def test_json_is_utf_8_in_a_terminal_of_another_locale():
+    said = in_a_terminal_of("ascii", "validate", "però", "--json")
+    assert json.loads(said.stderr.decode("utf-8"))["detail"].startswith("Invalid value: però is no folder")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have no such names")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_name_of_a_file_that_is_no_utf_8_is_told_as_its_bytes_and_in_json_as_text(tmp_path, encoding):
+    folder = tmp_path / os.fsdecode(b"citt\xe0")
+    shutil.copytree(ROOT / "routes", folder / "routes")
+    shutil.copytree(ROOT / "mappings", folder / "mappings")
+    shutil.copy(ROOT / "config.yaml", folder)
+    config = str(folder / "config.yaml")
+    for form in ("json", "sarif", "github", "text"):
+        said = in_a_terminal_of(encoding, "validate", "--config", config, "--format", form)
+        assert (said.returncode, said.stderr) == (0, b""), form
+        if form in ("json", "sarif"):
+            assert json.loads(said.stdout.decode("utf-8"))
+        else:
+            assert b"citt\xe0/config.yaml" in said.stdout
+    gone = in_a_terminal_of(encoding, "validate", "--config", f"{config}.old", "--json")
+    assert (gone.returncode, json.loads(gone.stderr)["code"]) == (2, "config.unreadable")
+    assert b"citt\xe0" in in_a_terminal_of(encoding, "validate", "--config", f"{config}.old").stderr
 
 
 def test_a_bus_that_is_away_is_told_once_for_as_long_as_it_is(monkeypatch, capsys):
