@@ -7,7 +7,7 @@ large as the reader sets them, and English words are marked as such. What nobody
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from bus.bundle import verify
@@ -25,10 +25,13 @@ _STYLE = (
     "th{background:#f2f3f5}thead th{position:sticky;top:0}tbody tr:nth-child(even) td{background:#fafbfc}"
     "thead+tbody td:nth-child(2){white-space:nowrap}"
     "td:nth-child(7),td:nth-child(8){font:.6875rem monospace;min-width:9em;overflow-wrap:anywhere}"
+    "section{content-visibility:auto;contain-intrinsic-size:auto 1000rem}"
     "@page{size:A4 landscape;margin:1cm}"
-    "@media print{body{margin:0}td,th,td:nth-child(n){font-size:7pt}thead th{position:static}"
+    "@media print{body{margin:0}section{content-visibility:visible}td,th,td:nth-child(n){font-size:7pt}thead th{position:static}"
     "thead+tbody td:nth-child(n+3):not(:nth-child(7)):not(:nth-child(8)){overflow-wrap:anywhere}}"
 )
+ROWS = 500
+"""Records in one table: what no reader has come to yet a browser need not lay out, which for 130,000 rows of one table takes it minutes."""
 _TITLES = (
     ("n.", ""), ("ora UTC", "time UTC"), ("fatto", "kind"), ("passo o tipo", "place or type"), ("cammino", "path"), ("chi", "actor"),
     ("messaggio", "message"), ("esecuzione", "run"), ("esito", "outcome"),
@@ -77,16 +80,24 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
         *([("Regole assenti", "rules absent", _text(", ".join(gathered.unruled)))] if gathered.unruled else []),
     )  # fmt: skip
     head = "".join(f'<tr><th scope="row">{_both(italian, english)}</th><td>{said}</td></tr>\n' for italian, english, said in facts)
-    titles = "".join(f'<th scope="col">{_both(*title)}</th>' for title in _TITLES)
-    rows = "".join(_row(index, record) for index, _, record in gathered.leaves)
+    happened = "".join(_happened(gathered.leaves[first : first + ROWS], first > 0) for first in range(0, len(gathered.leaves), ROWS))
     return (
         '<!doctype html>\n<html lang="it"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Fascicolo, {_text(wanted)}</title><style>{_STYLE}</style></head><body><main>\n"
         f"<h1>{_both('Fascicolo', 'Bundle')}</h1>\n"
         f"<table>\n<caption>{_both('Che cosa contiene', 'What it holds')}</caption>\n<tbody>\n{head}</tbody></table>\n"
-        f"<table>\n<caption>{_both('Che cosa è accaduto', 'What happened')}</caption>\n"
-        f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</main></body></html>\n"
+        f"{happened}</main></body></html>\n"
     ).encode()
+
+
+def _happened(leaves: Sequence[tuple[int, bytes, Record]], more: bool) -> str:
+    """Records as a table; ``more``: it goes on with what the one above it tells."""
+    since = [f", dal n. {leaves[0][0]}", f", from n. {leaves[0][0]}"] if more else ["", ""]
+    name = _both(f"Che cosa è accaduto{since[0]}", f"What happened{since[1]}")
+    titles = "".join(f'<th scope="col">{_both(*title)}</th>' for title in _TITLES)
+    rows = "".join(_row(index, record) for index, _, record in leaves)
+    table = f"<caption>{name}</caption>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody>"
+    return f"<section><table>\n{table}</table></section>\n"
 
 
 def _text(said: object) -> str:
