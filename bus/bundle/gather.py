@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
-from bus.errors import Conflict, Invalid, StoreError
+from bus.errors import Conflict, Damaged, Invalid, StoreError
 from bus.log import keys, log, note, payload
+from bus.log.diagnosis import octets
 from bus.log.note import in_base64
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
-from bus.message import canonical, parsed
+from bus.message import canonical
 from bus.replay.window import pages_of
 from bus.store import Row, Tx, listed
 
@@ -24,13 +25,14 @@ FAR = 100_000
 
 @dataclass(frozen=True)
 class Gathered:
-    """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name.
+    """``leaves``: index, exact content and record, in order, None for one that was changed so that nobody can read it; ``files``:
+    everything that is written as it is, by name.
 
     ``opened``: the payloads that are in it with their text; ``damaged``: how many are not, since nobody can open them, though no record
     says that they were erased. ``unruled``: files of rules that these records name, and that the database has not.
     """
 
-    leaves: Sequence[tuple[int, bytes, Record]]
+    leaves: Sequence[tuple[int, bytes, Record | None]]
     checkpoint: StoredCheckpoint
     keys: Sequence[str]
     opened: Sequence[str]
@@ -44,7 +46,7 @@ class Gathered:
 
     @property
     def records(self) -> list[Record]:
-        return [record for _, _, record in self.leaves]
+        return [record for _, _, record in self.leaves if record is not None]
 
 
 def last_record(tx: Tx, messages: Sequence[str]) -> int:
@@ -60,28 +62,37 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     """All of it from one view, up to record ``last``, to which the log must be sealed: what came since has no place in it yet."""
     stored = StoredTree(tx)
     found = (row for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
-    rows = {row["seq"]: bytes(row["content"]) for row in found if row["seq"] <= last}
+    rows = {row["seq"]: octets(row["content"]) for row in found if row["seq"] <= last}
     rows |= _in_force(tx, min(rows), max(rows))
     places = stored.indexes_of(rows)
     if len(places) < len(rows):
         raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
-    leaves = [(places[seq], rows[seq], record_of(rows[seq])) for seq in sorted(rows)]
+    leaves = [(places[seq], rows[seq], _readable(rows[seq])) for seq in sorted(rows)]
+    records = [record for _, _, record in leaves if record is not None]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
-    opened, damaged = _openings(tx, [record for _, _, record in leaves]) if payloads else ({}, {})
-    named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for _, _, record in leaves)
-    types = sorted({str(record.data["type"]) for _, _, record in leaves if record.kind == "received"})
+    opened, damaged = _openings(tx, records) if payloads else ({}, {})
+    named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for record in records)
+    types = sorted({str(record.data.get("type")) for record in records if record.kind == "received"})
     files = {
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
         "payloads.jsonl": b"".join(opened.values()),
         **({verify.DAMAGED: b"".join(damaged.values())} if damaged else {}),
         **vouched,
-        **_apart(tx, stored, [index for index, _, record in leaves if record.message], checkpoint.size),
+        **_apart(tx, stored, [index for index, _, record in leaves if record is None or record.message], checkpoint.size),
         **_rules(tx, named),
         **{f"schemas/{name}.json": canonical(schemas[name]) for name in types if name in schemas},
     }
     signing = keys.history(tx, "checkpoints")
     said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
     return Gathered(leaves, checkpoint, said, list(opened), len(damaged), verify.unruled(named, files), files)
+
+
+def _readable(content: bytes) -> Record | None:
+    """None for a record that was changed: it goes into the bundle as it stands, and whoever verifies that is told."""
+    try:
+        return record_of(content)
+    except Damaged:
+        return None
 
 
 def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoint, dict[str, bytes]]:
@@ -92,9 +103,9 @@ def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoin
     signed, files = note.parse(found.note), dict[str, bytes]()
     for number, anchor in enumerate(tx.all("anchors_of", size=found.size)):
         if anchor["kind"] == "witness":
-            signed = signed.signed(*note.parse(bytes(anchor["evidence"])).signatures)
+            signed = signed.signed(*note.parse(octets(anchor["evidence"])).signatures)
         else:
-            files |= {f"anchors/{anchor['kind']}-{number}": bytes(anchor["evidence"]), "anchors/checkpoint": found.note}
+            files |= {f"anchors/{anchor['kind']}-{number}": octets(anchor["evidence"]), "anchors/checkpoint": found.note}
     return found, {"checkpoint": signed.encode(), **files}
 
 
@@ -111,7 +122,7 @@ def _apart(tx: Tx, stored: StoredTree, leaves: Sequence[int], size: int) -> dict
         if anchor is None or at is None or at.size != anchor["size"] or at.size == size:
             continue
         proof = "".join(in_base64(step) + "\n" for step in stored.consistency(*sorted((at.size, size))))
-        kept = {"checkpoint": at.note, "consistency": proof.encode(), f"{kind}-{number}": bytes(anchor["evidence"])}
+        kept = {"checkpoint": at.note, "consistency": proof.encode(), f"{kind}-{number}": octets(anchor["evidence"])}
         files |= {f"anchors/{at.size}/{what}": content for what, content in kept.items()}
     return files
 
@@ -120,12 +131,12 @@ def _in_force(tx: Tx, first: int, last: int) -> dict[int, bytes]:
     """The records of the rules that were in force meanwhile: the newest of the earlier ones, and those since."""
     rows = tx.all("records_of_rules", last=last)
     before = [row for row in rows if row["seq"] < first][-1:]
-    return {row["seq"]: bytes(row["content"]) for row in (*before, *(row for row in rows if row["seq"] >= first))}
+    return {row["seq"]: octets(row["content"]) for row in (*before, *(row for row in rows if row["seq"] >= first))}
 
 
 def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
     proof = [in_base64(step) for step in stored.inclusion(index, size)]
-    return canonical({"index": index, "record": content.decode(), "proof": proof}) + b"\n"
+    return canonical({"index": index, "record": content.decode(errors="replace"), "proof": proof}) + b"\n"
 
 
 def _openings(tx: Tx, records: Iterable[Record]) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -177,7 +188,7 @@ def _rules(tx: Tx, named: Iterable[str]) -> dict[str, bytes]:
 
     def take(name: str, address: str) -> bytes | None:
         row = tx.one("rules", digest=address)
-        files.update({name: bytes(row["content"])} if row else {})
+        files.update({name: octets(row["content"])} if row else {})
         return files.get(name)
 
     for name in sorted(named):
@@ -187,8 +198,8 @@ def _rules(tx: Tx, named: Iterable[str]) -> dict[str, bytes]:
         if kind == "route":
             take(f"rules/text/{file}", f"text {address}")
         elif content is not None:
-            for part in parsed(content)["files"].values():
-                take(f"rules/file/{part}", part)
+            for part in verify.unruled([name], files):
+                take(part, part.rpartition("/")[2])
     return files
 
 

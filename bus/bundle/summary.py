@@ -108,7 +108,10 @@ def _both(italian: str, english: str) -> str:
     return f'{italian} / <span lang="en">{english}</span>' if english else italian
 
 
-def _row(index: int, record: Record) -> str:
+def _row(index: int, record: Record | None) -> str:
+    if record is None:
+        changed = _both("non leggibile: modificata", "unreadable: it was changed")
+        return f'<tr><th scope="row">{index}</th><td></td><td>{changed}</td>{"<td></td>" * (len(_TITLES) - 3)}</tr>\n'
     place = record.place or record.data.get("type")
     told = (place, record.path, record.actor, record.message, record.run)
     cells = (text_of(record.time), _fact(record), *map(_text, told), _outcome(record))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import datetime as dt
 import hashlib
 import io
@@ -31,8 +32,7 @@ DAMAGED = "damaged.jsonl"
 """Only where something is: payloads that nobody could open when the bundle was made, though no record said that they were erased."""
 SAYS = {
     "manifest.json": {"v", "origin", "keys", "size", "scope", "records", "payloads", "files"},
-    "seal.json": {"checkpoint", "consistency", "index", "proof", "record"},
-    "records.jsonl": {"index", "proof", "record"},
+    "seal.json": {"checkpoint", "consistency", "index", "proof", "record"}, "records.jsonl": {"index", "proof", "record"},
     "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"}, DAMAGED: {"id", "why"},
 }  # fmt: skip
 """What is said there, and nothing else: what nobody compares with anything could be anything."""
@@ -139,8 +139,7 @@ def _add(a: Any, b: Any) -> Any:
 def _times(scalar: int, point: Any) -> Any:
     found = (0, 1, 1, 0)
     while scalar:
-        if scalar & 1:
-            found = _add(found, point)
+        found = _add(found, point) if scalar & 1 else found
         point, scalar = _add(point, point), scalar >> 1
     return found
 
@@ -221,8 +220,7 @@ class Note:
 
     def by(self, keys: Sequence[Key]) -> tuple[list[Key], list[Key]]:
         """The keys that signed it, and those in whose name it was signed falsely."""
-        good: list[Key] = []
-        false: list[Key] = []
+        good, false = [], []  # type: list[Key], list[Key]
         distinct = {key.said: key for key in keys}.values()  # one that is given twice has signed once
         for name, id, value in self.signatures:
             for key in (key for key in distinct if (key.name, key.id) == (name, id)):
@@ -255,6 +253,13 @@ def said(name: str, text: str, *either: str) -> Any:
     if not isinstance(found, dict) or set(found) not in [SAYS[name] | {one} for one in either] + [SAYS[name]] * (not either):
         raise Malformed("it says more, or less, than it should")
     return found
+
+
+def read(text: str) -> Any:
+    """The object that a text is; an empty one for what is none, such as a record that was damaged."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError, Malformed):
+        return dict(json.loads(text, object_pairs_hook=once))
+    return {}
 
 
 def digest_of(content: bytes) -> str:
@@ -292,9 +297,7 @@ def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[str
     """RFC 9162, 2.1.4.2."""
     if not 0 < first < second:
         return 0 < first == second and not proof and old == new
-    node = old
-    if first & (first - 1):
-        node, proof = unbase64(proof[0]), proof[1:]
+    node, proof = (unbase64(proof[0]), proof[1:]) if first & (first - 1) else (old, proof)
     at, last = first - 1, second - 1
     while at & 1:
         at, last = at >> 1, last >> 1
@@ -308,16 +311,13 @@ class Bundle:
         self.keys, self.witnesses = list(keys), list(witnesses)
         self.found, self.records, self.damaged, self.anchored = [], [], [], []  # type: list[Any], list[Any], list[Any], list[Any]
         self.indexes, self.own_keys, self.witnessed, self.unruled = [], [], [], []  # type: list[int], list[str], list[str], list[str]
-        self.payloads = self.absent = 0
+        self.payloads, self.absent, self.files = 0, 0, {}  # type: int, int, Mapping[str, bytes]
         try:
             self.files = unpacked(raw)
             alone = len({name.lower() for name in self.files}) == len(self.files)
             whole = alone and all(map(PLACE.fullmatch, self.files)) and packed(self.files) == raw
-        except Malformed:
-            self.say("container")
-            return
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
-            self.say("read", why=error)
+            self.say("container" if isinstance(error, Malformed) else "read", why=error)
             return
         self._try("manifest.json, checkpoint", self._checkpoint)
         if hasattr(self, "checkpoint"):  # without it nothing else can be judged
@@ -372,8 +372,8 @@ class Bundle:
     def _records(self) -> None:
         size, root = self.checkpoint.size, self.checkpoint.root
         for line in self.lines("records.jsonl"):
-            index, record = line["index"], json.loads(line["record"], object_pairs_hook=once)
-            if not includes(root, size, index, line["record"], line["proof"]):
+            index, record = line["index"], read(line["record"])
+            if not record or not includes(root, size, index, line["record"], line["proof"]):
                 self.say("leaf", index=index, **names_of(record))
             if self.indexes and index <= self.indexes[-1]:
                 self.say("order", index=index)
@@ -487,19 +487,21 @@ def rules_of(records: Iterable[Any]) -> set[str]:
     """The files of the rules that records name: of the routes by which there are runs, and of the editions that came in force."""
     named = set()
     for record in records:
-        data = record.get("data", {})
-        if record["kind"] == "rules":
-            named |= {f"rules/edition/{data['edition']}.json"} if "edition" in data else set()
-            continue
-        runs = data["runs"] if record["kind"] == "received" else ()
-        named |= {f"rules/route/{digest}.json" for digest in (record.get("rules"), *(run["digest"] for run in runs)) if digest}
+        with contextlib.suppress(AttributeError, KeyError, TypeError):  # of a record that was changed
+            data = record.get("data", {})
+            if record["kind"] == "rules":
+                named |= {f"rules/edition/{data['edition']}.json"} if "edition" in data else set()
+                continue
+            runs = data["runs"] if record["kind"] == "received" else ()
+            named |= {f"rules/route/{digest}.json" for digest in (record.get("rules"), *(run["digest"] for run in runs)) if digest}
     return named
 
 
 def unruled(named: Iterable[str], files: Mapping[str, bytes]) -> list[str]:
     """Which files of rules are not here: of those that are named, and of those that an edition consists of."""
     editions = [files[name] for name in named if name in files and name.startswith("rules/edition/")]
-    consist = [f"rules/file/{address}" for edition in editions for address in json.loads(edition)["files"].values()]
+    parts = [read(edition.decode(errors="replace")).get("files") for edition in editions]
+    consist = [f"rules/file/{address}" for held in parts if isinstance(held, dict) for address in held.values()]
     return sorted({*named, *consist} - set(files))
 
 

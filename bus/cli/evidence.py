@@ -14,7 +14,7 @@ from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url
 from bus.cli.databases import reading
 from bus.cli.failures import NOT_VERIFIED
 from bus.disk import whole
-from bus.errors import EvidenceError, counted
+from bus.errors import EvidenceError, counted, visible
 
 keys = family("The keys that sign the log.")
 BUNDLE = Path("fascicolo.zip")
@@ -45,17 +45,16 @@ def export(
     with whole(unused(out)) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
         content = bus.export(scope, purpose, payloads=payloads)
         file.write(content)
-    files = verify.unpacked(content)
-    records = (parsed(parsed(line)["record"]) for line in files["records.jsonl"].split(b"\n") if line)
-    if missing := verify.unruled(verify.rules_of(records), files):
+    proved = verify.Bundle(content)
+    if proved.unruled:
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
-              *missing, sep="\n  ", file=sys.stderr)  # fmt: skip
+              *map(visible, proved.unruled), sep="\n  ", file=sys.stderr)  # fmt: skip
     print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
-    if lost := [parsed(line) for line in files.get(verify.DAMAGED, b"").split(b"\n") if line]:
+    if lost := [parsed(line) for line in proved.files.get(verify.DAMAGED, b"").split(b"\n") if line]:
         some = [f"{one['id']}: {one['why']}" for one in lost[:SHOWN]] + [f"and {len(lost) - SHOWN:,} more"] * (len(lost) > SHOWN)
         said = f"damaged, and not erased: {len(lost):,} (a backup, with its keys, has them; the bundle has their names alone)"
         print(said, *some, sep="\n  ", file=sys.stderr)
-    if (proved := verify.Bundle(content)).found:
+    if proved.found:
         print("the bundle does not prove itself: the log it is of is damaged, see bus log verify", file=sys.stderr)
         print(verify.report(proved, "en"), file=sys.stderr)
     if lost or proved.found:

@@ -247,11 +247,6 @@ def traced_until(tx: Tx) -> int:
     return int(row["value"]) if row else 0
 
 
-def newest_received(tx: Tx, most: int) -> list[Record]:
-    """The records of the messages that were accepted last, in order."""
-    return [_record(row) for row in reversed(tx.all("newest_received", most=most))]
-
-
 def every_of_kinds(tx: Tx, kinds: Iterable[str]) -> Iterator[Record]:
     """All records of some kinds, in order; a page of them is in memory."""
     kinds, after = frozenset(kinds), 0

@@ -108,7 +108,7 @@ def record_of(content: bytes) -> Record:
 
 
 def _record_of(line: Mapping[str, Any]) -> Record:
-    if line["kind"] not in KINDS:
+    if line["kind"] not in KINDS or not isinstance(line.get("data", {}), dict):
         raise ValueError(line["kind"])
     return Record(
         id=line["id"], kind=line["kind"], time=clock.moment_of(line["time"]), actor=line["actor"],

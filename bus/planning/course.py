@@ -11,7 +11,7 @@ from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import at_the_door, case_keys
-from bus.errors import ExpressionError
+from bus.errors import Damaged, ExpressionError
 from bus.mapping.types import Fault, MessageType
 from bus.message import JsonValue, Message, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
@@ -135,7 +135,7 @@ class Course:
             message = page.message(identity)
             try:
                 outcome = "erased" if message is None else self._plan(message, runs.get(identity, []), page)
-            except ErasedError:
+            except (ErasedError, Damaged):
                 outcome = "erased"
             self.counts[outcome] += 1
 

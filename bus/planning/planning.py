@@ -19,6 +19,7 @@ from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
+from bus.replay.window import CHANGED
 from bus.route.plan import GatherStep, WaitStep
 from bus.rulefiles import Files, files_of
 from bus.store import listed
@@ -89,10 +90,10 @@ def _take(found: Planned, course: Course, messages: Iterable[Sequence[tuple[str,
         return
     for some in messages:
         found.messages += len(some)
-        concerned = [identity for identity, type in some if type in types]
+        concerned = [identity for identity, type in some if type in types or type == CHANGED]
         for page in pages(reader, [concerned] if concerned else [], book):
             course.take(page, concerned)
-            found.unopened += len(page.unopened)
+            found.unopened += len(page.unopened) + len(page.broken)
 
 
 def _woken(reader: Reader, messages: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bus.errors import counted
 from bus.planning.course import Course, Group
 from bus.planning.edits import Edit
 from bus.planning.masks import Masks
@@ -36,7 +35,8 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 class Planned:
     """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended, and
     ``types``: those that the edits change and that such runs may wait for. ``before`` and ``after`` are the files of both rules.
-    ``values``: examples show what was said. ``unopened``: texts of these messages that nobody erased and nobody can open.
+    ``values``: examples show what was said. ``unopened``: texts of these messages that nobody erased and nobody can open, and journals of
+    which a record was changed.
     """
 
     rules: str
@@ -153,8 +153,8 @@ class Planned:
             yield f"Messages   {self.messages:,} looked at, {counts['concerned']:,} concerned by the edits:"
             yield f"           {counts['changed']:,} otherwise, {counts['same']:,} the same, {counts['erased']:,} erased"
         if self.unopened:
-            closed = f"{counted(self.unopened, 'text')} cannot be opened, though no record says that it was erased (bus log verify)"
-            yield f"           {closed}; a message that needs one counts as erased"
+            yield f"           texts and journals that cannot be read, though no record says that they were erased: {self.unopened:,}"
+            yield "           (bus log verify says which; a message that needs one counts as erased)"
 
     def _changes(self) -> Iterator[str]:
         masks = self._masks()

@@ -6,7 +6,8 @@ messages at a time, and only looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -92,10 +93,10 @@ class Evidence:
     unopened: Mapping[str, StoreError] = field(default_factory=dict)
     """Why payloads cannot be opened that nobody erased."""
     broken: Mapping[str, Damaged] = field(default_factory=dict)
-    """Why the journals of some runs cannot be read."""
+    """Why the journals of some runs, or the records that opened them, cannot be read."""
 
     def journal(self, run: str) -> Sequence[Record]:
-        """The records of a run, in log order. Raises `Damaged` where one of them was changed."""
+        """The records of a run, in log order. Raises `Damaged` where one of them, or the one that opened it, was changed."""
         if run in self.broken:
             raise self.broken[run]
         return self.journals.get(run, ())
@@ -153,18 +154,39 @@ def pages(reader: Reader, messages: Iterable[Sequence[str]], book: Rulebook) -> 
 
 
 def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Evidence:
-    rows = tx.all("runs_among_messages", messages=listed(messages))
-    openings = [_opened(dict(row), row["message"]) for row in rows]
+    received, changed = _received(tx, messages)
+    openings = [_opened(dict(row), row["message"]) for row in tx.all("runs_among_messages", messages=listed(messages))]
+    openings += _untold(received.values(), {one.run for one in openings})
     journals: dict[str, list[Record]] = {}
     broken: dict[str, Damaged] = {}
-    for row in tx.all("records_among_runs", runs=listed(row["id"] for row in rows)):
+    for row in tx.all("records_among_runs", runs=listed(one.run for one in openings)):
         try:
             journals.setdefault(row["run"], []).append(record_of(row["content"]))
         except Damaged as error:
             broken[row["run"]] = error
+    broken |= {one.run: changed[one.message] for one in openings if one.message in changed}
     records = [record for journal in journals.values() for record in journal]
     named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
     payloads = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=listed({*messages, *named}))}
+    payloads |= {message: str(record.payload("message")) for message, record in received.items()}
     wanted = [held.id for record in records for held in record.payloads if held.role not in _UNREAD]
     texts, unopened = log.payloads(tx, [*payloads.values(), *wanted])
     return Evidence(book, openings, journals, payloads, texts.get, unopened=unopened, broken=broken)
+
+
+def _received(tx: Tx, messages: Sequence[str]) -> tuple[dict[str, Record], dict[str, Damaged]]:
+    """How the log tells the acceptance of some messages; and of which it does not any more, because somebody changed the record."""
+    found, changed = dict[str, Record](), dict[str, Damaged]()
+    for row in tx.all("records_of_kind_among", messages=listed(messages), kind="received"):
+        try:
+            found[row["message"]] = record_of(row["content"])
+        except Damaged as error:
+            changed[row["message"]] = error
+    return found, changed
+
+
+def _untold(received: Iterable[Record], known: Container[str]) -> Iterator[Opening]:
+    """The runs that these records opened, and that somebody took out of the table `runs`."""
+    for record in received:
+        with suppress(KeyError, TypeError):  # of a record that was changed
+            yield from (_opened(run, str(record.message)) for run in record.data["runs"] if run["id"] not in known)

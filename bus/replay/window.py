@@ -6,17 +6,18 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from bus.clock import ROME, moment_of
+from bus.clock import ROME, moment_of, text_of
 from bus.engine import inquiry, search
-from bus.errors import Invalid, NotFound
-from bus.log import log
-from bus.store import Tx
+from bus.errors import Damaged, Invalid, NotFound
+from bus.log.record import record_of
+from bus.store import Row, Tx
 from bus.store.opening import Reader
 
 T = TypeVar("T")
 PAGE = 250
 """Messages, or other ids, in one question to the database."""
-_RECEIVED = frozenset({"received"})
+CHANGED = ""
+"""In the place of the type of a message whose record was changed: no message is of this one."""
 
 Named: TypeAlias = "tuple[str, str]"
 """Id and type of a message."""
@@ -24,24 +25,34 @@ Named: TypeAlias = "tuple[str, str]"
 
 def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
     """Messages accepted from ``since`` on and before ``until``, by their own time: the clock that made an id may have been another's."""
-    first, last = since or search.EVER, until or search.NEVER
+    time = {"since": text_of(since or search.EVER), "until": text_of(until or search.NEVER)}
     with reader.read() as tx:
-        top = next((row["seq"] for row in tx.all("newest_record")), 0)
-        after: int | None = search.before_any(tx, _RECEIVED, first, last)
-    while after is not None and after < top:
+        top, after = next((row["seq"] for row in tx.all("newest_record")), 0), 0
+    while True:
         with reader.read() as tx:
-            found = log.of_kinds(tx, _RECEIVED, after, PAGE)
-            after = search.page_end(tx, _RECEIVED, first, last, found, PAGE)
-        here = [record for number, record in found if number <= top and first <= record.time < last]
-        if here:
-            yield [(str(record.message), record.data["type"]) for record in here]
+            rows = tx.all("received_between", after=after, top=top, most=PAGE, **time)
+        if not rows:
+            return
+        yield [_accepted(row) for row in rows]
+        after = rows[-1]["seq"]
 
 
 def newest(reader: Reader, count: int) -> Iterator[list[Named]]:
     """The newest so many, oldest of them first, by the log's order: a clock that was set back makes smaller ids than earlier ones."""
     with reader.read() as tx:
-        found = [(str(record.message), record.data["type"]) for record in log.newest_received(tx, count)]
+        found = [_accepted(row) for row in reversed(tx.all("newest_received", most=count))]
     yield from pages_of(found)
+
+
+def _accepted(row: Row) -> Named:
+    """What its record says, or its row: whoever reads the rest of a message is told that its record was changed."""
+    try:
+        record = record_of(row["content"])
+        return str(record.message), str(record.data["type"])
+    except (Damaged, KeyError):
+        if not isinstance(row["message"], str):
+            raise
+        return row["message"], CHANGED
 
 
 def pages_of(messages: Sequence[T]) -> Iterator[list[T]]:
@@ -66,7 +77,11 @@ def _of_case(tx: Tx, key: str) -> list[str]:
     except NotFound:
         hint = "ids: bus runs, bus log search; a case goes by a key, value or name:value, and not by what names a person"
         raise NotFound(f"there is no run, no message and no case {key!r}", code="replay.unknown", hint=hint) from None
-    return [row["id"] for row in tx.all("messages_of_case", case_id=case)]
+    messages = [row["id"] for row in tx.all("messages_of_case", case_id=case)]
+    if not messages:
+        sentence = f"a case is known by the key {key!r}, and none of its messages stands in the table `messages` any more"
+        raise Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
+    return messages
 
 
 def times(since: str | None, until: str | None) -> tuple[dt.datetime | None, dt.datetime | None]:

@@ -55,7 +55,12 @@ SELECT seq, content FROM records WHERE seq IN (SELECT r.seq FROM messages m JOIN
 
 -- What replay and plan read, some hundred messages at a time.
 -- name: newest_received
-SELECT seq, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
+SELECT seq, message, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
+
+-- The messages that were accepted in a time, by the log itself: a trace that is not there would hide them.
+-- name: received_between
+SELECT seq, message, content FROM records
+WHERE seq > :after AND seq <= :top AND kind = 'received' AND time >= :since AND time < :until ORDER BY seq LIMIT :most
 
 -- name: accesses_before
 SELECT content FROM records WHERE kind = 'access' AND seq < :seq ORDER BY seq DESC LIMIT :most

@@ -12,7 +12,9 @@ import pytest
 from bus.bundle import verify
 from bus.cli import main
 from bus.log import log, note, payload
+from bus.log.stored import StoredTree
 from bus.store import listed
+from bus.testing.patience import until
 from tests.integration.bundles import verdict
 from tests.integration.erasing import sent
 from tests.small_bus import Caller, key_of, running, wait_reply
@@ -30,6 +32,11 @@ def rewrite(folder, record: str, old: bytes, new: bytes) -> None:
     with closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
         [(content,)] = raw.execute("SELECT content FROM records WHERE id = ?", (record,))
     change(folder, "UPDATE records SET content = ? WHERE id = ?", content.replace(old, new), record)
+
+
+def leaf_of(server, number: int) -> int | None:
+    with server.app.store.read() as tx:
+        return StoredTree(tx).index_of(number)
 
 
 GONE = "it, or its key, is not there any more, and no record says that it was erased"
@@ -92,14 +99,54 @@ def test_a_record_that_was_changed_is_named_and_nothing_else_is_hit(tmp_path):
         with server.app.store.read() as tx:
             record = next(one for one in log.of_message(tx, changed) if one.kind == "received")
         rewrite(tmp_path, record.id, b'"kind":"received"', b'"kind":"ricevuto"')
-        told = [ask("GET", path) for path in (f"/log?message={changed}", "/cases/istanza:Ada")]
-        told.append(ask("POST", "/exports", {"message": changed, "purpose": "prova", "payloads": True}))
-        for answer in told:
+        for answer in (ask("GET", path) for path in (f"/log?message={changed}", "/cases/istanza:Ada")):
             said = f"the record {record.id} is not as it was written, and cannot be read"
             assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
         assert ask("GET", f"/messages/{changed}", headers=looks).json["body"] == {"nome": "Ada"}
         assert ask("GET", "/cases/istanza:Bea").json["state"] == "done"
         assert sent(server, "prova.saluto", {"nome": "Cleo"})
+
+
+@pytest.mark.parametrize("content", ['{"kind":"ricevuto"}', "[]", '{"kind":"received"', "\udcff"])
+def test_a_window_that_holds_a_record_that_was_changed_holds_the_rest(tmp_path, capsys, content):
+    """Of an export nothing was written, and a replay recomputed nothing."""
+    with running(tmp_path) as server:
+        messages = [sent(server, "prova.saluto", {"nome": name}) for name in ("Ada", "Bea", "Cleo")]
+        for message in messages:
+            wait_reply(server.app, message, 60)
+        with server.app.store.read() as tx:
+            number, record = next((at, one) for at, one in log.of_kinds(tx, {"received"}, 0, 3) if one.message == messages[1])
+        place = until(lambda: leaf_of(server, number), "it is sealed")
+        change(tmp_path, "UPDATE records SET content = ? WHERE id = ?", content.encode(errors="surrogateescape"), record.id)
+        out, door = tmp_path / "f.zip", ["--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
+        assert main(["log", "export", "--from", "2026-01-01", "--purpose", "prova", "--out", str(out), *door]) == 5
+    said = capsys.readouterr().err
+    assert "the bundle does not prove itself: the log it is of is damaged, see bus log verify" in said
+    assert f"record {place} (" in said
+    bundle = verify.Bundle(out.read_bytes(), [verify.Key(str(note.read_signer(tmp_path / "var/log.key").verifier))])
+    assert [(word, values["index"]) for word, values in bundle.found if word == "leaf"] == [("leaf", place)]
+    assert "unreadable: it was changed" in bundle.files["summary.html"].decode()
+    texts = bundle.files["payloads.jsonl"].decode()
+    assert ("Ada" in texts, "Bea" in texts.replace("ciao Bea", ""), "Cleo" in texts) == (True, False, True)
+    words = ["replay", "--from", "2026-01-01", "--config", str(tmp_path / "config.yaml")]
+    done = subprocess.run([sys.executable, "-m", "bus", *words], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (5, "3 runs, 2 steps recomputed: 2 equal, 1 unavailable: damaged")
+    assert "is not as it was written, and cannot be read" in done.stdout
+
+
+@pytest.mark.parametrize("content", ["CAST(content AS TEXT)", "x'ff00'", "CAST('[]' AS BLOB)", "CAST('{\"files\":7}' AS BLOB)"])
+def test_rules_that_somebody_changed_keep_nothing_out_of_a_bundle(tmp_path, capsys, content):
+    """It was a 500: where they were made a text in SQLite, and where an edition names no files any more."""
+    with running(tmp_path) as server:
+        message = sent(server, "prova.saluto", {"nome": "Ada"})
+        wait_reply(server.app, message, 60)
+        change(tmp_path, f"UPDATE rules SET content = {content}")
+        out, door = tmp_path / "f.zip", ["--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
+        asked = ["log", "export", "--message", message, "--purpose", "prova", "--out", str(out), *door]
+        assert main(asked) == (0 if "content" in content else 5)
+    found = {word for word, _ in verify.Bundle(out.read_bytes()).found}
+    assert found == (set() if "content" in content else {"rules"})
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_bundle_whose_proofs_do_not_hold_is_told_when_it_is_taken(tmp_path, capsys):

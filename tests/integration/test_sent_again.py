@@ -13,6 +13,7 @@ from bus.app import App
 from bus.engine.arrival import Submission
 from bus.errors import Conflict
 from bus.log import log
+from bus.replay import window
 from tests.small_bus import at_work, wait_reply, write
 
 SENDS = """route: prova.saluta
@@ -41,8 +42,7 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
             assert wait_reply(app, one, 30)["state"] == "done"
         with app.store.read() as tx:
             sent = [[made.data for made in log.of_message(tx, one) if made.kind == "sent"] for one in (first, second)]
-            written = [one.message for one in log.newest_received(tx, 10) if one.data["type"] == "prova.silenzio"]
-        [stands] = written
+        [stands] = [one for page in window.newest(app.store, 10) for one, type in page if type == "prova.silenzio"]
         told = [one for several in sent for one in several]
         assert [one.get("stands") for one in told] == [stands if one["sent"] != stands else None for one in told]
         assert [one["sent"] for one in told].count(stands) == 1
