@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from bus.engine import cases
-from bus.errors import UNOPENED, Conflict, Erased, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Damaged, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject, JsonValue
@@ -24,6 +24,12 @@ Numbered: TypeAlias = list[tuple[int, Record]]
 def unknown_message() -> NotFound:
     """Also for whoever may not even learn that there is one."""
     return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+
+
+def lost_message(identity: str) -> Damaged:
+    """Of one that the log tells of, and that somebody took out of the table."""
+    sentence = f"the message {identity} was accepted, and does not stand in the table `messages` any more"
+    return Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
 
 
 def unknown_case() -> NotFound:
@@ -44,11 +50,11 @@ def known_run(tx: Tx, identity: str) -> Row:
 def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
     """State of a message: its runs; what was said is opened only if asked for (the reply if there is one).
 
-    Raises `NotFound`, and of a reply that nobody can open `Erased` or `StoreError`.
+    Raises `NotFound`, of one that was taken out of the table `Damaged`, and of a reply that nobody can open `Erased` or `StoreError`.
     """
     row = tx.one("message", id=identity)
     if row is None:
-        raise unknown_message()
+        raise lost_message(identity) if tx.one("received_among", messages=listed([identity])) else unknown_message()
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         **message_row(row), "correlationid": _correlation(tx, row["id"]) if said else None,

@@ -7,6 +7,7 @@ Whoever sent it is told when that is on the disk. Only then may a door say 202.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,9 +19,10 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.engine.backlog import Backlog
 from bus.engine.holding import Claims, Known
+from bus.engine.inquiry import lost_message
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
-from bus.errors import Conflict, InputError, StoreError, Unknown
+from bus.errors import Conflict, Damaged, InputError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import receipt as receipts
 from bus.log.receipt import Promises
@@ -320,9 +322,13 @@ def _reused(scope: str, identity: str) -> Conflict:
 
 def _repeated(tx: Tx, identity: str) -> Accepted:
     row = tx.one("message", id=identity)
-    assert row is not None
+    if row is None:
+        raise lost_message(identity)
     tx.do("wait_for_standbys")  # the first 202 may never have been given: whoever committed it waits for them still
-    return Accepted(row["id"], row["type"], row["time"], True, receipt=receipts.of_message(tx, row["id"]))
+    receipt = ""
+    with contextlib.suppress(Damaged):  # that it was accepted stands, and is what its sender asks
+        receipt = receipts.of_message(tx, row["id"])
+    return Accepted(row["id"], row["type"], row["time"], True, receipt=receipt)
 
 
 def _check_facts(tx: Tx, arrival: Arrival) -> None:

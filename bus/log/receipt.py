@@ -19,11 +19,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bus.clock import moment_of, text_of
-from bus.errors import EvidenceError
+from bus.errors import Damaged, EvidenceError
 from bus.log import note, tree
+from bus.log.diagnosis import octets
 from bus.log.note import Signer, Verifier, in_base64
 from bus.log.record import Record, record_of
-from bus.store import Tx
+from bus.store import Tx, listed
 
 HEAD, SIGNED = "snodo.receipt/v1", "snodo.receipts/v1"
 
@@ -62,17 +63,20 @@ class Promises:
 
 
 def of_message(tx: Tx, message: str) -> str:
-    """The receipt that was given for a message, as it was; empty when none was."""
-    rows = tx.all("records_of_message", message=message)
-    received = next((bytes(row["content"]) for row in rows if record_of(row["content"]).kind == "received"), b"")
-    identity = record_of(received).data.get("receipt") if received else None
-    row = tx.one("receipt", id=identity) if identity else None
-    if row is None:
+    """The receipt that was given for a message, as it was; empty when none was. Raises `Damaged` for one that is not that any more."""
+    row = tx.one("received_among", messages=listed([message]))
+    identity = record_of(row["content"]).data.get("receipt") if row else None
+    if row is None or not identity:
         return ""
-    entries = [bytes(row["leaves"])[at : at + tree.HASH] for at in range(0, len(row["leaves"]), tree.HASH)]
-    leaf = in_base64(tree.leaf_hash(received))
-    index = entries.index(_entry(message, leaf))
-    return _text(message, leaf, index, _proofs(entries)[1][index], bytes(row["note"]).decode())
+    kept = tx.one("receipt", id=identity)
+    leaves = octets(kept["leaves"]) if kept else b""
+    entries = [leaves[at : at + tree.HASH] for at in range(0, len(leaves), tree.HASH)]
+    leaf = in_base64(tree.leaf_hash(octets(row["content"])))
+    if kept is None or (entry := _entry(message, leaf)) not in entries:
+        sentence = f"the receipt of the message {message} does not stand in the table `receipts`, or not as it was given"
+        raise Damaged(sentence, code="evidence.broken", hint="its sender has it; the log keeps the promise without it")
+    index = entries.index(entry)
+    return _text(message, leaf, index, _proofs(entries)[1][index], octets(kept["note"]).decode(errors="replace"))
 
 
 def opened(text: str, keys: Iterable[Verifier]) -> Receipt:

@@ -1,0 +1,65 @@
+"""What is told where somebody took rows out of the tables that portal and console look at: the log has them still."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.erasing import sent
+from tests.integration.test_damaged import change
+from tests.small_bus import Caller, running, wait_reply
+
+
+def replayed(folder) -> tuple[int, str]:
+    """Exit code and last line of a replay of everything."""
+    words = ["replay", "--from", "2026-01-01", "--config", str(folder / "config.yaml")]
+    done = subprocess.run([sys.executable, "-m", "bus", *words], capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_a_message_that_somebody_took_out_of_its_table_is_named_and_recomputed_from_the_log(tmp_path):
+    """Sent again it was a 500; to whoever asked for it there was no such message; a replay called it erased, and its case empty and equal."""
+    with running(tmp_path) as server:
+        ask, key = Caller(server.port), {"Idempotency-Key": "una"}
+        message = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, key).json["id"]
+        wait_reply(server.app, message, 60)
+        change(tmp_path, "DELETE FROM messages WHERE id = ?", message)
+        for answer in (
+            ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, key),
+            ask("GET", f"/messages/{message}"),
+        ):
+            said = f"the message {message} was accepted, and does not stand in the table `messages` any more"
+            assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
+        assert ask("GET", f"/messages/{message[:-1]}0", headers={"Snodo-Purpose": "prova"}, name="revisore").status == 404
+        assert sent(server, "prova.silenzio", {"nome": "Bea"})
+    assert replayed(tmp_path) == (0, "2 runs, 1 step recomputed: 2 equal")
+    words = ["replay", "istanza:Ada", "--config", str(tmp_path / "config.yaml")]
+    done = subprocess.run([sys.executable, "-m", "bus", *words], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "none of its messages stands in the table" in done.stderr) == (3, True)
+
+
+def test_a_run_that_somebody_took_out_of_its_table_is_recomputed_all_the_same(tmp_path):
+    """A replay said that all was equal: it had not looked at it."""
+    with running(tmp_path) as server:
+        for name in ("Ada", "Bea"):
+            wait_reply(server.app, sent(server, "prova.saluto", {"nome": name}), 60)
+    assert replayed(tmp_path) == (0, "2 runs, 2 steps recomputed: 2 equal")
+    change(tmp_path, "DELETE FROM runs")
+    assert replayed(tmp_path) == (0, "2 runs, 2 steps recomputed: 2 equal")
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM receipts", "UPDATE receipts SET leaves = zeroblob(64)", "UPDATE receipts SET leaves = 'x'"]
+)
+def test_a_receipt_that_is_gone_is_not_said_never_to_have_been_given(tmp_path, damage):
+    """Where its row was changed it was a 500, also for who sent the message again: he had only to be told that it was accepted."""
+    with running(tmp_path) as server:
+        ask, given = Caller(server.port), ({"type": "prova.saluto", "data": {"nome": "Ada"}}, {"Idempotency-Key": "una"})
+        message = ask("POST", "/messages", *given).json["id"]
+        change(tmp_path, damage)
+        receipt, again = ask("GET", f"/messages/{message}/receipt"), ask("POST", "/messages", *given)
+        assert (receipt.status, receipt.json["code"]) == (503, "evidence.broken")
+        assert f"the receipt of the message {message} does not stand in the table `receipts`" in receipt.json["detail"]
+        assert (again.status, again.json["id"], "receipt" in again.json) == (202, message, False)
