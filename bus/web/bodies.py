@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -18,11 +17,6 @@ from bus.web.problems import Slow, WrongMedia, cut_short
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 PATIENCE = 20.0
 """Seconds that a whole message, or the next piece of a file, may take."""
-
-DRAINED = 32_000_000
-"""Bytes of a body that is too large which are read and thrown away before the answer."""
-DRAIN_PATIENCE = 5.0
-"""Seconds that this may take; pagoPA's node, for one, waits 7 for its answer."""
 
 
 def refuse_large(headers: Mapping[bytes, bytes], limit: int, **told: str) -> None:
@@ -63,11 +57,11 @@ def inflated(content: bytes, headers: Mapping[bytes, bytes], limit: int) -> tupl
 async def whole(
     receive: Receive, headers: Mapping[bytes, bytes], limit: int, *, exchange: Exchange | None = None, coded: bool = False
 ) -> bytes:
-    """The body, at most ``limit`` bytes; with ``coded`` in whatever coding. It is cheap when all of it is here already, as ``exchange``
-    can tell.
+    """The body, at most ``limit`` bytes; with ``coded`` in whatever coding, and as far as the limit whatever its headers say of its size.
+    It is cheap when all of it is here already, as ``exchange`` can tell.
     """
-    refuse_large(headers, limit)
     if not coded:
+        refuse_large(headers, limit)
         refuse_compressed(headers)
     if exchange is not None and (here := exchange.body()) is not None:
         return _fitting(here, limit)
@@ -130,16 +124,14 @@ async def _pieces(receive: Receive, first: Message | None = None) -> AsyncIterat
 
 
 class Tapped:
-    """``receive``, remembering how the body begins (at most ``keep`` bytes) and whether it has ended."""
+    """``receive``, remembering how the body begins: at most ``keep`` bytes."""
 
     def __init__(self, receive: Receive, keep: int) -> None:
         self._receive, self._keep = receive, keep
         self._start: list[bytes] = []
-        self.ended = False
 
     async def __call__(self) -> Message:
         event = await self._receive()
-        self.ended = not event.get("more_body", False)
         if self._keep > 0 and (piece := event.get("body")):
             self._start.append(piece[: self._keep])
             self._keep -= len(piece)
@@ -149,19 +141,6 @@ class Tapped:
     def start(self) -> bytes:
         """The first bytes that came."""
         return b"".join(self._start)
-
-    async def drain(self, headers: Mapping[bytes, bytes], most: int = DRAINED, patience: float = DRAIN_PATIENCE) -> None:
-        """Read on and throw away, within bounds: whoever writes its whole body before it reads would else find a broken connection.
-
-        Nothing is read when it cannot help: beyond ``most`` declared bytes, or from a client that waits for our go-ahead.
-        """
-        declared = headers.get(b"content-length", b"0")
-        if b"expect" in headers or not _NUMBER.fullmatch(declared) or int(declared) > most:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while not self.ended and most > 0:
-                    most -= len((await self()).get("body", b""))
 
 
 async def pieces(receive: Receive) -> AsyncIterator[bytes]:

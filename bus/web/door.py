@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from bus import diagnostics
 from bus.app import App
 from bus.errors import Busy, Forbidden, Malformed, NotFound, StoreError, TooMany, Unauthorized, Unknown
-from bus.web import bodies, inbound
+from bus.web import inbound
 from bus.web.accesses import LOOK
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -77,12 +77,10 @@ class HttpDoor:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start, heard = time.perf_counter(), bodies.Tapped(receive, 0)
+        start = time.perf_counter()
         self._open += 1
         try:
-            answer = await self._answer_or_problem(scope, heard)
-            if answer.status >= 400 and _hangs_up(scope):
-                await heard.drain(dict(scope["headers"]))
+            answer = await self._answer_or_problem(scope, receive)
             try:
                 await answer.deliver(scope, send)
             except StoreError as error:  # within a file: the connection ends, so that nobody takes a part for the whole
@@ -205,11 +203,6 @@ class HttpDoor:
 def _pattern(path: str) -> re.Pattern[str]:
     """What finds an address by all of it: a line end in it, or behind it, is a character like others."""
     return re.compile(compile_path(path)[0].pattern, re.DOTALL)
-
-
-def _hangs_up(scope: Scope) -> bool:
-    """Whether the connection ends with a refusal while its body may still be coming: whoever sends it would not see why."""
-    return scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -53,15 +53,14 @@ async def answer(mount: Mounted, scope: Scope, receive: Receive, headers: Mappin
         raise MethodRefused(f"{scope['method']} is not taken here", hint=f"this endpoint takes {allow}", allow=allow)
     tapped = bodies.Tapped(receive, endpoint.max_bytes)
     try:
+        if endpoint.too_large is None or b"expect" in headers:  # nobody wants to see how it begins, or it comes only if we ask for it
+            bodies.refuse_large(headers, endpoint.max_bytes)
         content = await bodies.whole(tapped, headers, endpoint.max_bytes, coded=True)
         content, headers = bodies.inflated(content, headers, endpoint.max_bytes)
     except TooLarge as error:
-        await tapped.drain(headers)
         if endpoint.too_large is None:
-            return plain(error.status, error.sentence, [CLOSE])
-        given = await _handled(mount, endpoint.too_large, _inbound(scope, headers, tapped.start))
-        given.headers.append(CLOSE)
-        return given
+            return plain(error.status, error.sentence, [])
+        return await _handled(mount, endpoint.too_large, _inbound(scope, headers, tapped.start))
     except InputError as error:
         return plain(error.status, error.sentence, [CLOSE])
     return await _handled(mount, endpoint.handle, _inbound(scope, headers, content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import Any, cast
 
 import httptools
@@ -29,9 +30,12 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether the body of a request, or its trailers, are still to come."""
     _ending = False
     """Whether the connection ends with the answers that are still owed."""
+    _said_all = False
+    """Whether we say no more, and only hear out who still writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._line = _Line(self)
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -44,6 +48,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Of a body that is not whole the answer is that.
         """
+        if self._said_all:
+            return False
         if self._coming:
             self._refuse(cut_short())
         owed = self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
@@ -53,6 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
+        if self._said_all:
+            return
         if self._taken is not None:
             self._taken += len(data)
         self._feed(data)
@@ -91,7 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
-        if self._ending:
+        if self._ending or self._said_all:
             return
         if self._coming and self.cycle.response_complete:  # it has its answer
             self.transport.close()
@@ -109,7 +117,20 @@ class BoundedProtocol(HttpToolsProtocol):
         own = ((b"content-type", MEDIA_TYPE), (b"content-length", str(len(refused.content)).encode()), (b"connection", b"close"))
         lines = b"".join([b"%b: %b\r\n" % header for header in (*own, *self.server_state.default_headers, *STANDING)])
         self.transport.write(STATUS_LINE[refused.status] + lines + b"\r\n" + refused.content)
-        self.transport.close()
+        self.hang_up(hear_out=self._hurry is not None)
+
+    def hang_up(self, *, hear_out: bool) -> None:
+        """End the connection behind what was written.
+
+        ``hear_out``: what still comes is thrown away until its sender, or a time that runs already, ends the connection. Whoever writes
+        all before it reads, as most do, would else find that broken, and no answer.
+        """
+        if not hear_out:
+            self.transport.close()
+            return
+        self._said_all = True
+        self.transport.write_eof()
+        self.flow.resume_reading()
 
     def on_message_begin(self) -> None:
         self._stop_idling()
@@ -127,6 +148,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url = self.url[: MOST_HEADERS + 1]  # the parser of addresses takes no more than 64 KB; the door refuses it as too large
         super().on_headers_complete()
         self._coming = True
+        self.cycle.transport = cast("asyncio.Transport", self._line)
+        if self.scope["http_version"] == "1.0":
+            self.cycle.waiting_for_100_continue = False  # such a client would take it for the answer (RFC 9110 §10.1.1)
         cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins
         self.headers = []  # of the request no more: what comes as trailers is no header (RFC 9110 §6.5.1)
 
@@ -163,6 +187,20 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._hurry is not None:
             self._hurry.cancel()
             self._hurry = None
+
+
+class _Line:
+    """What a request writes its answer to. Where the connection ends with an answer to a body that is still coming, that is heard out."""
+
+    __slots__ = ("_protocol", "is_closing", "write")
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = weakref.ref(protocol)  # which the connection keeps
+        self.is_closing, self.write = protocol.transport.is_closing, protocol.transport.write
+
+    def close(self) -> None:
+        if (protocol := self._protocol()) is not None:
+            protocol.hang_up(hear_out=protocol.cycle.more_body and protocol.cycle.response_complete)
 
 
 class _Resumed:

@@ -117,7 +117,7 @@ CHUNKED = b"POST /messages HTTP/1.1\r\nHost: bus\r\nTransfer-Encoding: chunked\r
 
 
 @pytest.mark.parametrize(
-    "behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 80_000, CHUNKED + b"zz\r\n", CHUNKED + b"2\r\n{}\r\nzz\r\n"]
+    "behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 200_000, CHUNKED + b"zz\r\n", CHUNKED + b"2\r\n{}\r\nzz\r\n"]
 )
 def test_what_is_no_request_gets_no_answer_before_the_message_that_it_stands_behind(server, behind):
     body = json.dumps(saluto("Dina")).encode()
@@ -180,7 +180,7 @@ def test_an_address_that_is_too_large_is_said_to_be_so_however_large_it_is(serve
 
 
 def test_a_header_that_never_ends_is_cut(server):
-    with connected(server) as raw, contextlib.suppress(ConnectionError):  # the answer is lost where we still write when it comes
+    with connected(server) as raw:
         raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")
         for _ in range(200):
             raw.sendall(b"x" * 4096)
@@ -240,6 +240,26 @@ def test_a_connection_ends_some_time_behind_an_answer_whatever_comes_that_is_no_
         raw.sendall(more)
         raw.settimeout(20)
         assert raw.recv(100) == b""
+
+
+def test_who_was_not_let_in_is_told_that_the_connection_ends(server):
+    """Whether its body or another request comes next, nobody could tell: the request was taken for the body, and never answered."""
+    with connected(server) as raw:
+        raw.sendall(b"POST /messages HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n")
+        answer = rest(raw)
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_a_client_of_http_1_0_is_not_told_to_go_on(server):
+    """It would take that for the answer."""
+    body = json.dumps(saluto("Zoe")).encode()
+    own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    head = f"POST /messages HTTP/1.0\r\n{own}Content-Length: {len(body)}\r\n\r\n".encode()
+    with connected(server) as raw:
+        raw.sendall(head)
+        raw.sendall(body)
+        assert rest(raw).startswith(b"HTTP/1.1 202")
 
 
 def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):

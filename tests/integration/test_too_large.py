@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
 import http.client
@@ -17,7 +16,6 @@ from adapters.pagopa.chiamate import Ente, Nodo
 from adapters.pagopa.modelli import PagopaSettings
 from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
 from bus.testing.door import MemoryDoor
-from bus.web.bodies import Tapped
 from bus.web.serve import Server
 from tests.small_bus import key_of, running
 
@@ -148,21 +146,24 @@ def test_a_body_that_need_not_be_read_is_answered_at_once(server: Server, header
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_no_more_is_thrown_away_than_the_bound_and_for_no_longer_than_the_patience() -> None:
-    async def endless() -> dict[str, object]:
-        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+@pytest.mark.parametrize("path", ["/in/muto", SOAP, "/messages"])
+@pytest.mark.parametrize("headers", [(), ("Connection: close",)])
+def test_however_large_it_is_who_writes_it_all_reads_the_answer(server: Server, path: str, headers: tuple[str, ...]) -> None:
+    """Beyond 32 MB in chunks the bus hung up while they came, and the answer was lost."""
+    answer, content = written_whole(server.port, path, 50_000_000, *headers, chunked=True)
+    assert (answer.status, content != b"") == ({SOAP: 500, "/in/muto": 413}.get(path, 401), True)
 
-    async def silent() -> dict[str, object]:
-        await asyncio.Event().wait()
-        return {}
 
-    async def drained() -> tuple[bytes, bytes]:
-        flood, silence = Tapped(endless, 10), Tapped(silent, 10)
-        await flood.drain({}, most=5000, patience=100)
-        await silence.drain({}, patience=0.01)
-        return flood.start, silence.start
-
-    assert asyncio.run(asyncio.wait_for(drained(), 100)) == (b"x" * 10, b"")
+def test_who_never_ends_its_body_is_not_heard_out_for_ever(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server._server.config, "timeout_keep_alive", 0.3)
+    head = b"POST /in/muto HTTP/1.1\r\nHost: bus\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head + b"x" * 5000)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 413"), "and we say no more, which tells who reads to the end"
+        with pytest.raises(ConnectionError):
+            while True:
+                connection.sendall(b"x" * 5000)
 
 
 def test_the_answer_of_pagopa_holds_nothing_of_the_body() -> None:
