@@ -63,14 +63,24 @@ def never_block(sock: Any) -> None:
 
 def wait(sock: Any, event: int) -> None:
     """Until a plain socket is ready; others wait by themselves. Raises TimeoutError at the deadline of the crossing."""
-    remaining = current().remaining()
-    if not is_plain(sock):
-        sock.settimeout(remaining)
-        return
+    if is_plain(sock):
+        ready(sock, event)
+    else:
+        sock.settimeout(current().remaining())
+
+
+def can_wait(sock: Any) -> bool:
+    """Whether `ready` can tell of it: not of TLS within TLS, to a proxy and to what lies behind it."""
+    return isinstance(sock, socket.socket)
+
+
+def ready(sock: socket.socket, events: int) -> int:
+    """Which of these it is ready for, once it is for any. Raises TimeoutError at the deadline of the crossing."""
     poll = select.poll()
-    poll.register(sock, event)
-    if not poll.poll(remaining * 1000):
-        raise TimeoutError("timed out")
+    poll.register(sock, events)
+    for _, found in poll.poll(current().remaining() * 1000):
+        return found
+    raise TimeoutError("timed out")
 
 
 class BoundedRaw(io.RawIOBase):

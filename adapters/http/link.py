@@ -74,13 +74,13 @@ class Link:
                 connection.connect()
                 connection.opened = time.monotonic()
                 never_block(connection.sock)
-            send(connection.sock, request)
             reading = Reading(connection.sock, limit)
+            heard = send(connection.sock, request, reading)
             reply = _unless_shut_out(lambda: passed_on(reading.reply(method), plain=scheme == "http"))
             if forwards is not None and reply.status == 407:  # only a proxy says so, and has passed nothing on (RFC 9110 §15.5.8)
                 current().left = False
                 raise forwards.refusal(407)
-            keep = reading.reusable and not fresh and time.monotonic() - connection.opened < OLDEST
+            keep = heard and reading.reusable and not fresh and time.monotonic() - connection.opened < OLDEST
             return reply
         finally:
             self._give_back((scheme, host), connection, keep=keep)

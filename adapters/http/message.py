@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from adapters.http.crossing import current, is_plain, wait
+from adapters.http.crossing import can_wait, current, is_plain, ready, wait
 from bus.failpoint import reach
 
 MOST_HEAD = 65_536
@@ -20,6 +20,8 @@ _AT_ONCE = 65_536
 _MEMBERS = 100
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-5][0-9]{2})(?: .*)?", re.DOTALL)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_REFUSAL = re.compile(rb"(?:HTTP/1\.[01] +1[0-9]{2}.*?\r?\n\r?\n)*HTTP/1\.[01] +[45][0-9]{2}", re.DOTALL)
+"""How the reply of a peer begins that does what was asked for no more."""
 _NEVER_IN_A_HEADER = re.compile(r"[\r\n\0]")
 _LENGTH = re.compile(r"[0-9]{1,20}")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?", re.DOTALL)
@@ -60,28 +62,34 @@ def request_of(method: str, host: str, target: str, content: bytes, headers: Map
         raise Unsendable("a header holds characters that are not Latin-1") from None
 
 
-def send(sock: socket.socket, request: bytes) -> None:
-    going = current()
+def send(sock: socket.socket, request: bytes, reading: Reading) -> bool:
+    """Write the request; false when the peer did not hear all of it: it hung up, or answers already that it refuses (RFC 9110 §9.6)."""
+    going, whole = current(), False
     going.remaining()
     reach("call.before-first-byte")
     going.left = True
-    with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):  # it may have answered before it heard all
-        _send_all(sock, request)
+    with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        whole = _send_all(sock, request, reading)
     reach("call.after-first-byte")
     reach("call.after-last-byte")
+    return whole
 
 
-def _send_all(sock: socket.socket, request: bytes) -> None:
-    if not is_plain(sock):
+def _send_all(sock: socket.socket, request: bytes, reading: Reading) -> bool:
+    if not can_wait(sock):
         wait(sock, select.POLLOUT)
         sock.sendall(request)
-        return
+        return True
+    if not is_plain(sock):  # the others are so already
+        sock.setblocking(False)
     left = memoryview(request)
     while left:
         try:
-            left = left[sock.send(left) :]
-        except BlockingIOError:
-            wait(sock, select.POLLOUT)
+            left = left[sock.send(left[:_AT_ONCE]) :]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            if reading.refused_while_written():
+                return False
+    return True
 
 
 class Reading:
@@ -91,7 +99,21 @@ class Reading:
         self._sock, self._limit = sock, limit
         self._buffer = bytearray()
         self._body = bytearray()
+        self._mute = False
         self.reusable = False
+
+    def refused_while_written(self) -> bool:
+        """Wait until the peer can take more of the request, or says something; whether that is the beginning of an error.
+
+        Whoever answers before it has heard all, and reads no more, would be written to until the deadline. A success it may announce so,
+        and still read.
+        """
+        if select.POLLIN & ready(self._sock, select.POLLOUT | (0 if self._mute else select.POLLIN)):
+            with suppress(BlockingIOError, ssl.SSLWantReadError):  # TLS may have something of its own to say
+                piece = self._sock.recv(_AT_ONCE)
+                self._buffer += piece
+                self._mute = not piece or len(self._buffer) > MOST_HEAD
+        return _REFUSAL.match(self._buffer) is not None
 
     def reply(self, method: str) -> Reply:
         version, status, headers = self._head()

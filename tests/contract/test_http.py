@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from adapters.http.message import MOST_HEAD, BadReply, CutShort, Reply, Unsendab
 from adapters.http.outcome import retry_after_of
 from bus.adapter import Unreachable
 from tests.contract.scripted_peer import NOW, http, peer, send
+from tests.contract.tls_peer import peer as tls_peer
+from tests.contract.tls_peer import self_signed, server_side
 
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
@@ -145,6 +149,44 @@ def test_what_a_server_said_before_it_heard_all_is_read() -> None:
         link = Link()
         assert link.exchange("POST", f"{url}/x", b"x" * 8_000_000, {}, limit=100).status == 413
         link.close()
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+@pytest.mark.parametrize(
+    ("at_once", "in_the_end", "status"),
+    [
+        (b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", b"", 413),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b"", 503),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 201),
+        (b"HTTP/1.1 201 Created\r\n", b"Content-Length: 0\r\n\r\n", 201),
+    ],
+)
+def test_who_refuses_before_it_has_heard_all_is_written_to_no_more(
+    tmp_path: Path, at_once: bytes, in_the_end: bytes, status: int, over_tls: bool
+) -> None:
+    """It was written to until the deadline, and what it had said was never read. Whoever does not refuse hears all of it."""
+    size, heard, answered = 30_000_000, 0, threading.Event()
+    certificate = self_signed(tmp_path)
+
+    def talk(connection: socket.socket) -> None:
+        nonlocal heard
+        with server_side(connection, certificate) if over_tls else connection as channel:
+            heard = len(channel.recv(1000))
+            channel.sendall(at_once)
+            while in_the_end and heard < size:
+                heard += len(channel.recv(1 << 20))
+            channel.sendall(in_the_end)
+            answered.wait(60)
+
+    with tls_peer(talk) as port, crossing(60.0):
+        link = Link(ca=certificate[0])
+        try:
+            address = f"{'https' if over_tls else 'http'}://127.0.0.1:{port}/x"
+            assert link.exchange("POST", address, b"x" * size, {}, limit=100).status == status
+        finally:
+            answered.set()
+            link.close()
+    assert (heard >= size) is bool(in_the_end)
 
 
 @pytest.mark.parametrize("bound", ["IDLE", "OLDEST"])
