@@ -32,7 +32,7 @@ from pydantic import BaseModel, Field, ValidationError
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
-from adapters.http.outcome import ELSEWHERE, KEPT_OUT, errors, is_page, no_answer, reason, refuse_cut, retry_after_of, shut_out
+from adapters.http.outcome import KEPT_OUT, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
 from adapters.http.pdnd import Pdnd, Vouchers
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
@@ -300,8 +300,7 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
         return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None, locked_out=kept_out)
     if reply.status < 300:
         sentence += ", a success of another kind than this operation expects"
-    elif reply.status < 400:
-        sentence += ELSEWHERE
+    sentence += led_away(reply.status)
     return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
 
 

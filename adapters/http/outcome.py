@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from adapters.http.message import Reply, Unsendable
@@ -18,8 +19,6 @@ LONGEST_WAIT = 86_400.0
 """Seconds that a system may ask us to wait, at most."""
 KEPT_OUT = frozenset({401, 403})
 """Statuses that are about who asks, unless the contract has a code of its own for the second (`OutsideError.locked_out`)."""
-ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the address in the settings"
-"""What is said of a redirection."""
 _SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 """Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
 _NGINX = {
@@ -114,6 +113,13 @@ def _said_by_tls(error: ssl.SSLError) -> str:
 def is_page(headers: Mapping[str, str]) -> bool:
     """Whether a reply is for people's eyes: then who stands before the system said it, as that there is maintenance, and not the system."""
     return headers.get("content-type", "").lstrip().lower().startswith(("text/html", "application/xhtml"))
+
+
+def led_away(status: int) -> str:
+    """What is said of a 3xx; nothing of any other status."""
+    if status == HTTPStatus.NOT_MODIFIED:
+        return ", as if we kept a copy of the answer: look at the cache that stands before it"
+    return ", which sends us elsewhere; that is not followed: look at the address in the settings" if 300 <= status < 400 else ""
 
 
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:

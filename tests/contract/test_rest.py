@@ -298,6 +298,7 @@ def test_only_who_stands_before_a_system_says_that_it_is_away(body, media_type, 
         (404, b'{"title": "IGNOTO"}', "POST /x: HTTP 404, IGNOTO: nobody knows it"),
         (204, b"", "POST /x: HTTP 204, a success of another kind than this operation expects"),
         (302, b"", "POST /x: HTTP 302, which sends us elsewhere; that is not followed: look at the address in the settings"),
+        (304, b"", "POST /x: HTTP 304, as if we kept a copy of the answer: look at the cache that stands before it"),
     ],
 )
 def test_what_a_system_said_is_told_in_words(status, body, sentence):
