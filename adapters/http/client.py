@@ -3,8 +3,10 @@
 ======================================= ==========================================================================================
 no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout); so is our certificate not taken
 left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
-408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
-403 that says when                      as above: so Azure API Management tells of a quota that is used up
+408, 425, 429                           `Unreachable`, with ``retry_after`` (seconds) when the system said when
+503                                     as above; `InDoubt` for ``once`` and ``queryable`` where it does not say when: so does a proxy whose
+                                        system took too long, or hung up, when the work may be done
+403 that says when                      `Unreachable`: so Azure API Management tells of a quota that is used up
 401, to a voucher that was kept         `Unreachable`: it may be over, and the next try has another
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
@@ -43,7 +45,7 @@ Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
 """``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?(iso-?8859-[0-9]{1,2}|latin-?1|windows-125[0-9]|cp125[0-9]|utf-16)\b", re.IGNORECASE)
-NOT_NOW = frozenset({408, 425, 429, 503})
+NOT_NOW = frozenset({408, 425, 429})
 USUAL = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
 """Headers that every request of ours has, where they have a value."""
 DEPTH = 40
@@ -289,7 +291,7 @@ def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
 def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:
     """The error that a status nobody expected stands for."""
     sentence = f"{line}: HTTP {reply.status}"
-    if reply.status in NOT_NOW or (reply.status == 403 and "retry-after" in reply.headers):
+    if _is_not_now(reply):
         return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
     problem = _problem_of(reply)
     if 400 <= reply.status < 500:
@@ -302,6 +304,13 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
         sentence += ", a success of another kind than this operation expects"
     sentence += led_away(reply.status)
     return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
+
+
+def _is_not_now(reply: RestReply) -> bool:
+    """Whether a status says that nothing was done, and that we may come again."""
+    if reply.status in (403, 503) and "retry-after" in reply.headers:
+        return True
+    return reply.status in NOT_NOW or (reply.status == 503 and reply.effect not in ALONE)
 
 
 def _problem_of(reply: RestReply) -> dict[str, Any]:

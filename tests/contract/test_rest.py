@@ -30,6 +30,14 @@ def test_not_now_is_unreachable_with_the_time_to_wait(status):
     assert error.retry_after == 17
 
 
+@pytest.mark.parametrize(("effect", "told"), [("read", Unreachable), ("keyed", Unreachable), ("queryable", InDoubt), ("once", InDoubt)])
+def test_a_503_that_does_not_say_when_may_come_of_a_proxy_when_the_work_is_done(effect, told):
+    """Envoy and Azure Front Door answer so when the system behind them took too long, or hung up: a citizen was told twice."""
+    with peer(http(503, b"upstream connect error or disconnect/reset before headers", X_RateLimit_Reset="9")) as (url, _):
+        error, _ = send(url, effect, body={})
+    assert (type(error), error.outside_code) == (told, "HTTP_503")
+
+
 @pytest.mark.parametrize(("header", "told"), [("Retry-After", (Unreachable, False)), ("X-RateLimit-Reset", (Refused, True))])
 def test_a_quota_that_is_used_up_is_not_now_and_nothing_about_our_key(header, told):
     """Azure API Management's policy ``quota``; the other header stands in answers of any kind."""
