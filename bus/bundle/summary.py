@@ -90,7 +90,7 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     ).encode()
 
 
-def _happened(leaves: Sequence[tuple[int, bytes, Record]], more: bool) -> str:
+def _happened(leaves: Sequence[tuple[int, bytes, Record | None]], more: bool) -> str:
     """Records as a table; ``more``: it goes on with what the one above it tells."""
     since = [f", dal n. {leaves[0][0]}", f", from n. {leaves[0][0]}"] if more else ["", ""]
     name = _both(f"Che cosa è accaduto{since[0]}", f"What happened{since[1]}")
