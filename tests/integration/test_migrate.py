@@ -63,10 +63,7 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         assert protecting.change(shop.app.config, schema.REVISION) == (1, schema.REVISION)
         assert not holds(url, "attesa")
         assert protecting.change(shop.app.config, schema.REVISION) == (schema.REVISION, schema.REVISION)
-        store = open_store(url)
-        with store.read() as tx:
-            assert snapshot(tx) == before
-        store.close()
+        assert _projections(url) == before
         shop.app = App(shop.app.config, adapters={"sistema": shop.system})
         shop.app.start()
         shop.system.well = True
@@ -207,12 +204,8 @@ def test_sealing_takes_the_time_that_it_takes(tmp_path: Path, postgresql_url: st
 
 
 def _projections(url: str) -> object:
-    store = open_store(url)
-    try:
-        with store.read() as tx:
-            return snapshot(tx)
-    finally:
-        store.close()
+    with closing(open_store(url)) as store, store.read() as tx:
+        return snapshot(tx)
 
 
 def holds(url: str, value: str) -> bool:
