@@ -54,7 +54,7 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
     """
     row = tx.one("message", id=identity)
     if row is None:
-        raise lost_message(identity) if tx.one("received_among", messages=listed([identity])) else unknown_message()
+        raise lost_message(identity) if tx.one("records_of_kind_among", messages=listed([identity]), kind="received") else unknown_message()
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         **message_row(row), "correlationid": _correlation(tx, row["id"]) if said else None,

@@ -64,7 +64,7 @@ class Promises:
 
 def of_message(tx: Tx, message: str) -> str:
     """The receipt that was given for a message, as it was; empty when none was. Raises `Damaged` for one that is not that any more."""
-    row = tx.one("received_among", messages=listed([message]))
+    row = tx.one("records_of_kind_among", messages=listed([message]), kind="received")
     identity = record_of(row["content"]).data.get("receipt") if row else None
     if row is None or not identity:
         return ""
