@@ -16,10 +16,10 @@ from bus.adapter import Adapter, Exchange, Report
 from bus.engine import search
 from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import write_apart
-from bus.errors import Damaged, Erased, KeyMissing, NotFound, StoreError
+from bus.errors import NotFound
 from bus.log import log
 from bus.log.record import Record, record_of
-from bus.message import JsonObject, new_id
+from bus.message import JsonObject, new_id, parsed
 from bus.store import Tx
 
 PAGE = 1000
@@ -91,18 +91,11 @@ class Source:
         identity = record.payload(role)
         if identity is None:
             return {}
-        why: StoreError | None = None
-        try:
-            value = log.json_payload(self._tx, identity)
-            return value if isinstance(value, dict) else {"value": value}
-        except (KeyMissing, Damaged) as error:
-            why = error
-        except Erased:
-            if record.kind == "served":  # rows of what systems asked go for their age (`disposed`)
-                return {}
-        for told in log.untold(self._tx, {identity: why}).values():
-            self.unopened[identity] = {"record": record.id, "message": record.message, "role": role, "why": told.sentence}
-        return {}
+        found, lost = log.payloads(self._tx, [identity], may_be_gone=record.kind == "served")
+        for why in lost.values():
+            self.unopened[identity] = {"record": record.id, "message": record.message, "role": role, "why": why.sentence}
+        value = parsed(found[identity]) if found else {}
+        return value if isinstance(value, dict) else {"value": value}
 
 
 @dataclass(frozen=True, slots=True)

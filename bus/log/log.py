@@ -94,10 +94,13 @@ def payload(tx: Tx, identity: str) -> bytes | None:
     return None if row is None else sealing.opened(*sealing.committed(identity, row), tx.keys)
 
 
-def payloads(tx: Tx, identities: Iterable[str]) -> tuple[dict[str, bytes], dict[str, StoreError]]:
-    """The contents of many payloads by id; and why others cannot be opened, of which no record says that they were destroyed."""
+def payloads(tx: Tx, identities: Iterable[str], *, may_be_gone: bool = False) -> tuple[dict[str, bytes], dict[str, StoreError]]:
+    """The contents of many payloads by id; and why others cannot be opened, of which no record says that they were destroyed.
+
+    ``may_be_gone``: rows of these go for their age, so that one which is not there is none of the others.
+    """
     wanted = dict.fromkeys(identities)
-    return open_all(tx, tx.all("payloads_among", payloads=listed(wanted)), wanted, _text_of)
+    return open_all(tx, tx.all("payloads_among", payloads=listed(wanted)), () if may_be_gone else wanted, _text_of)
 
 
 def open_all(
