@@ -112,9 +112,10 @@ def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
 
 
 def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
-    """Of other requests that ask for nothing more the keys of what they say; they are over when these are destroyed.
+    """The keys of what other requests say, of those that ask for nothing more than this one: when these are destroyed, they are over.
 
-    Nobody writes meanwhile: what somebody else is named by is looked at, and not all that would go with it; of each subject once.
+    Nobody else writes meanwhile, so it is kept short: all that would go with another subject is looked for only where every message that
+    names them is ours, and for each subject once.
     """
     settled, gone, no_more = set[int](), set(found.messages), dict[str, bool]()
     for other, mark in _waiting(tx):

@@ -123,12 +123,14 @@ class Gate:
         return max(self.size - len(self.out), 0) + self.most_in_line - len(self.line)
 
     def calls(self, now: dt.datetime) -> int:
-        """How many of those that were turned away are had in again: as many as fill half a line or more, one for a trial."""
+        """How many runs that were turned away may come again: as many as there is room for, once a place is free or half the line is;
+        one, as a trial, when the circuit is open and its pause is over.
+        """
         room = self.room(now)
         return room if self.circuit.is_open or 2 * room > self.most_in_line or len(self.out) < self.size else 0
 
     def called(self, now: dt.datetime) -> list[str]:
-        """Runs that were turned away, for the room that there is."""
+        """Runs that were turned away and may come again now; they are not remembered any more."""
         runs = list(islice(self.away, self.calls(now)))
         for run in runs:
             del self.away[run]

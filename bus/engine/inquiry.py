@@ -22,7 +22,7 @@ Numbered: TypeAlias = list[tuple[int, Record]]
 
 
 def unknown_message() -> NotFound:
-    """Also for whoever may not even learn that there is one."""
+    """There is no such message; said also to whoever may not learn that there is one."""
     return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
 
 
@@ -33,7 +33,7 @@ def lost_message(identity: str) -> Damaged:
 
 
 def unknown_case() -> NotFound:
-    """Also for whoever may not even learn that there is one."""
+    """There is no such case; said also to whoever may not learn that there is one."""
     return NotFound(
         "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
     )

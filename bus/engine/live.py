@@ -121,7 +121,7 @@ class Live:
         return any(isinstance(ask, Call) for ask in self.walk.pending.values())
 
     def beside_one_call(self) -> tuple[str, ...] | None:
-        """Paths of its waits, where one call or probe is still to be made and all else waits; None where it is not so."""
+        """The paths of its waits, if exactly one call or probe is pending and all else that is pending is a wait; None if not."""
         waits = tuple(path for path, ask in self.walk.pending.items() if isinstance(ask, Await))
         return waits if self.at_risk and len(waits) + 1 == len(self.walk.pending) else None
 
@@ -210,7 +210,7 @@ class Live:
         return [ask for path, ask in self.walk.pending.items() if self._may_be_left(path)]
 
     def _may_be_left(self, path: str) -> bool:
-        """Whether a call that a failed run still has open surely has no effect on its way."""
+        """Whether a call that is still pending in a failed run surely had no effect, and none is on its way."""
         tries = self.tries[path]
         going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.decided.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt

@@ -84,7 +84,7 @@ def rebuild(tx: Tx) -> None:
 
 
 def protect(tx: Tx, record: Record) -> None:
-    """What a record means for the tables that came when payloads were sealed (`bus.protecting`)."""
+    """What a record from before payloads were sealed means for the tables that came with that (`bus.protecting`)."""
     values = _Stored(tx, record)
     _remember(tx, record, values)
     if record.kind == "received":

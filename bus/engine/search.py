@@ -308,7 +308,7 @@ class _Records:
 
 
 class _Things:
-    """What records belong to: each thing once, where its newest record stands that is asked for."""
+    """What records belong to (messages, runs, cases): each shown once, at the place of its newest record that the question takes."""
 
     def __init__(self, walk: _Walk, now: str) -> None:
         self.tx, self.walk, self.now = walk.tx, walk, now
@@ -346,7 +346,7 @@ class _Things:
         raise NotImplementedError
 
     def _newest(self, things: Sequence[tuple[str, Row]]) -> dict[str, Key]:
-        """Where the newest record of each stands that is asked for, wherever that is."""
+        """Of each thing the place of its newest record that the question takes, also where that is on another page."""
         question, found = self.walk.question, dict[str, Key]()
         if not things:
             return found

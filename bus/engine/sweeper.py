@@ -111,7 +111,7 @@ class Sweeper:
         return [row for row in rows if row["id"] not in waiting][:most]
 
     def _saw(self, began: float, now: dt.datetime, *, nothing: bool) -> None:
-        """The look through everything that ``began`` then (ticks) has an end; if it found ``nothing``, the next one has time."""
+        """A look through everything, which ``began`` at that tick, is over; if it found ``nothing``, the next one waits (`PAUSE`)."""
         ended = self._holding.ticks()
         self._seen = text_of(now - MARGIN)
         self._seen_until = ended + PAUSE * (ended - began) if nothing else 0.0

@@ -119,7 +119,7 @@ def payload_key(key: Key, nonce: bytes) -> bytes:
 
 
 def parts(row: Row) -> tuple[bytes, bytes]:
-    """Nonce and content of a payload as it is stored. Raises `Damaged` where they are texts: SQLite lets anybody make them that."""
+    """Nonce and content of a payload as it is stored. Raises `Damaged` where one is a text, which SQLite takes in a column of bytes too."""
     return _octets(row["nonce"]), _octets(row["content"])
 
 

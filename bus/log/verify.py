@@ -59,7 +59,7 @@ class State(NamedTuple):
     vouched: int
     """The last size whose root somebody outside vouched for."""
     keys: tuple[str, ...]
-    """None where the log's own word was taken for them."""
+    """Empty where the log's own word was taken for them."""
     tiles: tuple[tuple[int, int, str, int], ...]
     """The open tiles of the tree, level by level."""
     absent: Mapping[str, tuple[Any, ...]]
@@ -90,7 +90,7 @@ class State(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found right. The times that the database has of checkpoints nobody signed: none is told."""
+    """What was found right. It tells no times of checkpoints: the database has some, and nobody signed them."""
 
     origin: str
     size: int
@@ -118,8 +118,8 @@ class Report(NamedTuple):
     vouched: int
     """The largest size that a witness saw or the auditor holds."""
     ask: tuple[str, ...]
-    """Witnesses of whom he holds nothing as new as what the database says that they saw: whether they saw more, or another history, they
-    alone know.
+    """Witnesses who should be asked: the auditor holds no checkpoint of theirs that is as new as the one which the database says they saw.
+    Whether they saw more, or another history, only they know.
     """
 
 

@@ -101,7 +101,7 @@ _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 
 
 class _Asking(Tx):
-    """Who has a session."""
+    """What the session that writes and those that read have in common."""
 
     def __init__(self, keys: Callable[[], Keys]) -> None:
         self._session: Session | None = None

@@ -38,7 +38,7 @@ def refuse_compressed(headers: Mapping[bytes, bytes]) -> None:
 
 
 def inflated(content: bytes, headers: Mapping[bytes, bytes], limit: int) -> tuple[bytes, Mapping[bytes, bytes]]:
-    """A body in gzip as it was before, and the headers that it has then; any other, and what is not gzip after all, as it came.
+    """A body in gzip, inflated, and its headers without that coding; any other, also what only calls itself gzip, as it came.
 
     Raises `TooLarge` when it grows beyond ``limit``.
     """
