@@ -65,7 +65,7 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
 
 
 def _copy_tiles(old: Tx, new: Tx) -> int:
-    """Their key is no single column: of each level those up to the last number of level 0, which has the most."""
+    """All tiles, level by level. Their key is no single column: they are read by number, up to the last of level 0, which has most."""
     last, count = old.one("leaves_stored"), 0
     for level in range(8):
         for start in range(0, last["number"] + 1 if last else 0, MOST):

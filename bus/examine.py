@@ -355,7 +355,7 @@ class _Reader:
                 self.unread.append(source)
 
     def _fields(self, name: Any) -> Mapping[str, Any]:
-        """Those of the messages of a type; none where there is none of that name."""
+        """The fields that messages of a type have; none where there is no such type."""
         return self.types[name].schema.get("properties", {}) if isinstance(name, str) and name in self.types else {}
 
     def _second(self, source: Source, word: str, code: str, first: Source) -> None:

@@ -41,7 +41,7 @@ class Share:
     size: int
 
     def of(self, weights: Mapping[str, int], last: Container[str] = ()) -> frozenset[str]:
-        """Its part of things with weights, about as heavy as the others'; those of ``last`` are dealt out when all others are."""
+        """This process's part of things with weights: all parts are about as heavy. Things of ``last`` are dealt out after all others."""
         loads, own = [0] * self.size, set[str]()
         for one in sorted(weights, key=lambda one: (one in last, -weights[one], one)):
             least = loads.index(min(loads))
@@ -80,7 +80,7 @@ def processes(pieces: int, least: int) -> int:
 
 
 def _threads() -> int:
-    """Those of this process, also such as Python does not know."""
+    """How many threads this process has, those that Python does not know of included."""
     return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
@@ -125,7 +125,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Asking(Share):
-    """Who asked: all that the others say goes through it."""
+    """The share of the process that asked for help: whatever the others say goes through it."""
 
     helpers: list[_Line]
 
@@ -138,7 +138,7 @@ class _Asking(Share):
 
 @dataclass(frozen=True, slots=True)
 class _Helping(Share):
-    """Who was asked."""
+    """The share of a process that was asked for help."""
 
     asked: _Line
 

@@ -320,7 +320,7 @@ def _plain(codice: str) -> str:
 
 
 def _born(codice: str) -> str:
-    """It has two digits for the year: read as 1930 to 2029, as expressions do."""
+    """The birth date in a codice fiscale, which has two digits for the year: read as 1930 to 2029, as expressions do."""
     from stdnum.it import codicefiscale
 
     return "" if len(codice) != 16 else str(codicefiscale.get_birth_date(codice, minyear=1930).isoformat())

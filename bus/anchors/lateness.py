@@ -58,7 +58,7 @@ def standing(tx: Tx, settings: Anchors, now: dt.datetime) -> list[Standing]:
 
 
 def ahead(tx: Tx, name: str, head: Checkpoint) -> str:
-    """In a sentence, that a witness has cosigned what this log does not begin with; empty where it does."""
+    """A sentence where a witness has cosigned a log that this one does not begin with; empty where all is well."""
     tree = StoredTree(tx)
     if head.size > (size := tree.size()):
         return outside.rolled_back(name, head.size, size)

@@ -363,7 +363,7 @@ class Bundle:
         return known
 
     def _by(self, name: str, checkpoint: Checkpoint, keys: Sequence[Key]) -> list[Key]:
-        """Those of the keys that signed it; a false signature is a finding."""
+        """Which of the keys have signed a checkpoint; a false signature is a finding."""
         good, false = checkpoint.by(keys)
         for key in false:
             self.say("false", name=name, key=key.name)
@@ -381,7 +381,7 @@ class Bundle:
             self.records.append(record)
 
     def _anchors(self) -> None:
-        """Who gave stamps and numbers is for others to verify; here, that they are of a checkpoint of this log."""
+        """That stamps and protocol numbers are of a checkpoint of this log; who gave them is for other tools to verify."""
         names = sorted(name for name in self.files if name.startswith("anchors/"))
         for name in names:
             if (match := ANCHOR.fullmatch(name)) and name != "anchors/consistency" and len(names) <= MOST:

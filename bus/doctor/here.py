@@ -46,7 +46,7 @@ def limits(at: Surroundings) -> Iterator[Verdict]:
 
 
 def settings(at: Surroundings) -> Iterator[Verdict]:
-    """Also where secrets lack the rest is looked at."""
+    """Whether the settings can be used; where only a secret is missing, the rest of them is looked at all the same."""
     try:
         at.config = settings_file.load(at.path)
     except ConfigError as error:

@@ -77,7 +77,7 @@ def addresses(at: Surroundings) -> Iterator[Verdict]:
 
 
 def _asked_first(system: str, settings: Any) -> Iterator[tuple[Address, Any]]:
-    """Those who are asked before a system, as PDND for vouchers: each has settings within the system's, and goes by its proxy."""
+    """The servers that are asked before a system is, as PDND for vouchers: each has settings within the system's, and its proxy."""
     for part, within in settings:
         if isinstance(within, Settings):
             by = SimpleNamespace(ca=getattr(within, "ca", None), proxy=getattr(settings, "proxy", None))
@@ -85,7 +85,7 @@ def _asked_first(system: str, settings: Any) -> Iterator[tuple[Address, Any]]:
 
 
 def _vouching(anchors: Anchors) -> Iterator[tuple[str, str]]:
-    """Those who vouch for the log, with their addresses; of one behind a proxy, that."""
+    """Who vouches for the log, each with the address that is to be tried: that of the proxy, where there is one."""
     found: list[tuple[str, WitnessAt | Timestamps]] = [(f"witness {one.key.partition('+')[0]}", one) for one in anchors.witnesses]
     if anchors.timestamps is not None:
         found.append(("the time-stamping authority", anchors.timestamps))

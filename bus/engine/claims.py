@@ -69,7 +69,7 @@ def long_lines(tx: Tx, now: dt.datetime) -> tuple[str, ...]:
 
 
 def lines_of(tx: Tx, cases: Sequence[str]) -> Lines:
-    """Who stands first in these cases now. Cases that are no more, or not long any more, do no harm."""
+    """These cases, with the run that stands first in each now. A case whose line is short by now, or gone, does no harm."""
     if not cases:
         return Lines()
     return Lines(tuple(cases), tuple(row["id"] for row in tx.all("runs_first", cases=listed(cases))))
@@ -87,7 +87,7 @@ def blocking(tx: Tx, now: dt.datetime) -> list[Row]:
 
 
 def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:
-    """Those of ``runs`` that a crowded gate has no room for are left alone for a while, unclaimed; the first ones keep their chance."""
+    """Leave alone for a while, unclaimed, those of ``runs`` that a crowded gate has no room for: not the first ones. Returns their ids."""
     found = {row["id"] for row in tx.all("runs_unbegun", runs=listed(runs), rules=listed(crowd.rules))}
     beyond = [run for run in runs if run in found][crowd.room :]
     if beyond:

@@ -80,7 +80,7 @@ def history(tx: Tx, most: int) -> list[Record]:
 
 
 def _records(rows: Iterable[Row]) -> Iterator[Record]:
-    """Those that tell an edition: the first version told only fingerprints."""
+    """The records that name an edition; those of version 0.1.0 tell fingerprints alone."""
     yield from (record for row in rows if "edition" in (record := record_of(row["content"])).data)
 
 

@@ -168,7 +168,7 @@ class Engine:
         return claims._replace(known=known)
 
     def welcomed(self, claims: Claims) -> None:
-        """They were committed; thread-safe."""
+        """What `welcome` claimed was committed; thread-safe."""
         self._welcomed.append(claims)
         self._inbox.put(None)
 

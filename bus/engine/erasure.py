@@ -172,7 +172,7 @@ def _keys_of(
 
 
 def _came_since(tx: Tx, found: Reach, time: dt.datetime) -> list[str]:
-    """Who has sent, since then, what runs that are not over are for; other than the bus itself."""
+    """The senders, other than the bus itself, whose messages came after that time and have runs that are not over."""
     messages = tx.all("messages_by_id", messages=listed({row["message"] for row in found.open}))
     return sorted({row["sender"] for row in messages if moment_of(row["time"]) > time} - {"bus"})
 

@@ -102,7 +102,9 @@ class Gate:
         return max(self.circuit.trial_at(now), now) + dt.timedelta(seconds=seconds * spread)
 
     def next(self, now: dt.datetime) -> list[Place]:
-        """Who may ask again: the first in line, for the places that are free; all of them, to be turned away, when the circuit is open."""
+        """The calls in line that may ask again: the first ones, as many as places are free. When the circuit is open all of them, to be
+        turned away.
+        """
         if not self.line:
             return []
         if self.circuit.is_open and not self.circuit.wants_trial(now):
@@ -170,7 +172,7 @@ class Gates:
         return admission
 
     def next(self, now: dt.datetime) -> list[Place]:
-        """Who of those in line may ask again; see `Gate.next`."""
+        """The calls in line, at all gates, that may ask again; see `Gate.next`."""
         return [place for gate in self._gates.values() for place in gate.next(now)]
 
     def called(self, now: dt.datetime) -> list[str]:
@@ -195,7 +197,7 @@ class Gates:
         return crowds
 
     def turn_away(self, gate: str, runs: Iterable[str]) -> None:
-        """They were turned away unclaimed."""
+        """Note that these runs were turned away at a gate, unclaimed."""
         for run in runs:
             self._gates[gate].turn_away(run)
 

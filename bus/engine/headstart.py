@@ -58,7 +58,7 @@ class HeadStart:
             self.turning.release()
 
     def void(self, runs: Iterable[str]) -> None:
-        """Their transaction was not written, or is written anew; thread-safe."""
+        """The transaction of these runs was not written, or is written anew: what was begun counts for nothing. Thread-safe."""
         self._vain.extend(begun[0] for run in runs if (begun := self._begun.pop(run, None)) is not None)
 
     def take(self, rows: Sequence[Row], live: Collection[str]) -> tuple[list[tuple[Live, Settled]], list[Row]]:

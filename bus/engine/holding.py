@@ -172,7 +172,7 @@ class Holding:
         return text_of(now + self.lease)
 
     def forget(self, run: str, fence: int) -> None:
-        """It is not ours any more."""
+        """This claim of a run is not ours any more."""
         held = self._held.get(run)
         if held is not None and held.fence == fence:
             self._held.pop(run, None)
@@ -209,7 +209,7 @@ class Holding:
         self.renew()
 
     def _leave_alone(self, tx: Tx, claims: Sequence[tuple[str, int]], until: str) -> None:
-        """They are ours no more, and nobody's for a while. Nobody ended over them: it is no strike."""
+        """Give these claims up; nobody takes the runs for a while. It is no strike: no owner vanished."""
         tx.many("pause_run", [{"id": run, "fence": fence, "owner": self.owner, "until": until} for run, fence in claims])
 
     def stuck(self) -> bool:

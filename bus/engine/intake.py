@@ -46,11 +46,11 @@ class Host(Protocol):
         ...
 
     def welcomed(self, claims: Claims) -> None:
-        """They were committed."""
+        """What `welcome` claimed was committed."""
         ...
 
     def unwelcome(self, runs: Sequence[str]) -> None:
-        """They were not committed, as far as anybody knows, or they are about to be written anew."""
+        """The transaction that opens these runs was not committed, as far as anybody knows, or is about to be run anew."""
         ...
 
 

@@ -48,7 +48,7 @@ class Lanes:
         return max(LANE_PAUSE, dt.timedelta(seconds=min(len(self._waiting.get(lane, ())) / LOOKS, LONGEST)))
 
     def freed(self, lane: str) -> None:
-        """It is free, or may be: the first that waits here is called at the next `first`."""
+        """A lane is free, or may be: the first run that waits here for it is called at the next `first`."""
         self._free[lane] = None
 
     def due(self) -> list[dt.datetime]:

@@ -22,7 +22,7 @@ LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", 
 
 
 class Lifelines:
-    """Those of the processes that share ``folder``; where its file system is not local there are none. Thread-safe."""
+    """The lifelines of all processes that share ``folder``; there are none where its file system is not local. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
@@ -59,7 +59,7 @@ class Lifelines:
         return True
 
     def drop(self, identity: str) -> None:
-        """It is needed no more."""
+        """Take away the lifeline of a process that has ended."""
         with suppress(OSError):
             self._path(identity).unlink()
 

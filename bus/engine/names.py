@@ -77,7 +77,7 @@ def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:
 
 
 def about(message: Mapping[str, Any]) -> list[str]:
-    """Whom a message is about: who is named by weak keys, as its subject, by a codice fiscale in its body, and whom its cause was about."""
+    """Whom a message is about: the values of its weak keys, its subject, each codice fiscale in its body, and whom its cause was about."""
     named = [value for name, value in message["keys"]["case"].items() if name in WEAK]
     subject = message["envelope"].get("subject")
     written = persons_in(message.get("body"))

@@ -173,7 +173,7 @@ def _enter(tx: Tx, record: Record, names: Names, case_id: str) -> None:
 
 
 def _add_persons(tx: Tx, record: Record, names: Names) -> None:
-    """Whom a message is about, and the files that it has with it."""
+    """The rows that say whom a message is about, and which files came with it."""
     for one in names.holders:
         tx.do("add_holder", holder=one, message=record.message)
     for file in names.files:

@@ -34,7 +34,7 @@ class Rests:
         self._began: dict[Doubt, float] = {}
 
     def begin(self, doubt: Doubt, ago: float = 0.0) -> None:
-        """It rests since so many seconds."""
+        """A doubt begins to rest; it began ``ago`` seconds before."""
         self._began[doubt] = self._ticks() - ago
         if len(self._began) > REMEMBERED:
             del self._began[next(iter(self._began))]

@@ -195,7 +195,7 @@ class Named(NamedTuple):
     few: Sequence[str] | None
 
     def among(self, tx: Tx, messages: Iterable[str]) -> set[str]:
-        """Those of some messages that are named."""
+        """Which of some messages are among those that the key names."""
         some = listed(messages)
         of_cases = {row["id"] for row in tx.all("messages_by_id", messages=some) if row["case_id"] in self.cases}
         about = tx.all("about_among", holder=self.holder, messages=some) if self.holder else ()
@@ -229,7 +229,7 @@ class _Walk:
         self._start = min((start.at, start.seq), (question.end, 0))
 
     def pieces(self) -> Iterator[list[Key]]:
-        """In pieces, each newest first."""
+        """The places of the records, in pieces, each newest first."""
         if self.among is not None and self.among.few is not None:
             yield self._wanted(self.tx.all("traced_of_messages", messages=listed(self.among.few), top=self.top))
         else:

@@ -90,7 +90,7 @@ class Sequencer:
                 self._stopping.wait(EVERY)
 
     def _turn_quietly(self) -> int:
-        """In lulls, since replies wait for what it does meanwhile. A turn that failed is repeated later, from what the store says then."""
+        """A turn in lulls of the store, so that no reply waits for it. One that failed is repeated later, from what the store says then."""
         try:
             self._store.lull(PATIENCE)
             sealed = self.turn()

@@ -230,7 +230,7 @@ class Settling:
         self._leave_to_anybody(tx, live, text_of(until))
 
     def _leave_to_anybody(self, tx: Tx, live: Live, until: str | None) -> None:
-        """It is held no longer; nobody claims it before ``until``."""
+        """Give the run up, so that anybody may claim it, but not before ``until``."""
         tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=until)
 
     @staticmethod

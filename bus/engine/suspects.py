@@ -95,7 +95,10 @@ class Suspects:
         self.next, self.hurried = "", True
 
     def tried(self, run: str, lane: str, waits: tuple[str, ...]) -> None:
-        """It could do nothing: its ordered lane is taken, or, without a ``lane``, a gate turned it away; beside it are open waits."""
+        """A suspect was tried and could do nothing: its ordered ``lane`` is taken, or, without one, a gate turned it away.
+
+        ``waits``: the paths of its open waits.
+        """
         self._stands[run] = _Stand(lane, waits)
 
     def _in_vain(self, tx: Tx) -> Collection[str]:

@@ -91,7 +91,9 @@ class Sweeper:
         return rows, expired
 
     def _find(self, now: dt.datetime, most: int, *, free: bool) -> tuple[Part, Sequence[Row], Sequence[Row], Sequence[Row]]:
-        """In one view: the part that is looked at, the first that can be claimed in it, those left alone, a deadline that has passed."""
+        """A look in one view of the store: the part that is looked at, the first run in it that can be claimed, runs that were left alone
+        for a while, a wait whose deadline has passed.
+        """
         began = self._holding.ticks()
         everything = began >= self._seen_until
         with self._store.read() as tx:
@@ -125,7 +127,7 @@ class Sweeper:
         return lines_of(tx, self._long)
 
     def _claim_suspect(self, now: dt.datetime, *, quiet: bool) -> list[Row]:
-        """Its turn, also when others are due longer by now: they may wait for a lane that it holds."""
+        """Claim the suspect whose turn it is, also when others are due longer: they may wait for a lane that it holds."""
         if not quiet:
             return []
         rows = self._holding.claim([self._suspects.next], now, suspects=True)

@@ -127,7 +127,7 @@ class Folder(Blocks):
                 return number
 
     def numbers(self) -> set[int]:
-        """Those of the blocks that there are."""
+        """The numbers of all blocks."""
         return {int(path.stem) for path in self.folder.glob("*.keys")}
 
     def read(self, key: int) -> bytes:

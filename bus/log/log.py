@@ -143,7 +143,7 @@ def _taken_out() -> Damaged:
 
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
-    """Those of some payloads that are there, by id, each with the number of its key; None for one from before payloads were sealed."""
+    """Of some payloads those that are there: the number of the key of each, by id; None for one from before payloads were sealed."""
     rows = tx.all("payloads_there", payloads=listed(identities))
     return {row["id"]: sealing.key_number(sealing.nonce_of(row)) for row in rows}
 

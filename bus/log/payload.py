@@ -61,7 +61,7 @@ class _Nonces:
             return self._block[start : self._at]
 
     def forget(self) -> None:
-        """In a forked process: its nonces are not its parent's."""
+        """Called in a forked process: it must not make the nonces that its parent makes."""
         self._lock = threading.Lock()
         self._block, self._at = b"", 0
 

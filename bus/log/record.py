@@ -119,5 +119,5 @@ def _record_of(line: Mapping[str, Any]) -> Record:
 
 
 def items_of(path: str) -> str:
-    """In words, of which items of an ``each`` a path tells: ``, item 3 of mappali`` for ``mappali[2]/registra``; nothing where of none."""
+    """The items of an ``each`` that a path names, in words: ``, item 3 of mappali`` for ``mappali[2]/registra``; or nothing."""
     return "".join(f", item {int(index) + 1} of {each}" for each, index in _ITEM.findall(path))

@@ -79,7 +79,7 @@ def _folded(contents: Iterable[Content]) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def _opened(content: Content) -> dict[str, Any]:
-    """Its columns as they begin; a key that names a person is told by no record."""
+    """The columns of a wait as it was opened, but for a key that names a person, which no record tells."""
     data = content.get("data", {})
     columns = {"place": content.get("place", ""), "type": data.get("type"), "deadline": data.get("deadline")}
     if "key" in data or not any(one["role"] == "key" for one in content.get("payloads", ())):

@@ -86,7 +86,9 @@ def _described(value: JsonValue, schemas: list[Any], root: Any) -> JsonValue:
 
 
 def _masked(value: JsonValue, tree: Protected, sees: frozenset[str]) -> JsonValue:
-    """Also for a value without the shape that paths are written for: what may hold something protected is not shown."""
+    """A value with its protected fields masked. Where it does not have the shape that the paths are written for, what may hold something
+    protected is not shown.
+    """
     if tree.kind and tree.kind not in sees:
         return _mask(tree.kind)
     if not tree.below:

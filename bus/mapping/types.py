@@ -143,7 +143,7 @@ class MessageType:
         return {"enum": codes, "oneOf": called} if called and len(called) == len(codes) and "oneOf" not in schema else {"enum": codes}
 
     def _has_form(self, name: str, code: str) -> bool:
-        """Whether what must be there in a form has one, where the field ``name`` with that code is all that tells which."""
+        """Whether each required field whose form depends on the field ``name`` alone has a form when that says this code."""
         needed = (one for field, one in self.forms.items() if field in self.schema.get("required", ()) and _fields_read(one) == {name})
         try:
             return all(one({"body": {name: code}}) for one in needed)

@@ -212,7 +212,7 @@ class Paths:
             self._tell(used, lookup.offset, "table.unknown-key", sentence, hint, "warning")
 
     def _dates(self, used: Used) -> None:
-        """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
+        """A date compared with a moment: both are texts, and the text of a day is less than that of any moment in it."""
         for pair in used.reads.pairs:
             forms = {self._form(side, used): side for side in (pair.left, pair.right)}
             if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):

@@ -49,7 +49,7 @@ class Target:
 
     @property
     def report(self) -> Reporter:
-        """Who takes the findings."""
+        """What takes the findings."""
         return self.paths.report
 
     def check(self, value: Any, pointer: Pointer) -> None:

@@ -42,7 +42,10 @@ CROSS JOIN LATERAL (
 
 @dataclass(frozen=True, slots=True)
 class Standbys:
-    """Who must confirm each commit. ``lacking``: surely nobody does; ``waiting``: our sessions that wait now, the first for ``longest``."""
+    """The standbys that must confirm each commit, by their ``names``. ``lacking``: surely none of them does.
+
+    ``waiting``: how many of our sessions wait for them now, the first for ``longest``.
+    """
 
     names: str
     lacking: bool
@@ -72,7 +75,10 @@ def looking(raw: Session, query: str) -> Iterator[None]:
 
 
 def locked(raw: Session, query: str = "", *, looks: bool = False) -> StoreError:
-    """Who keeps a table for himself: one that the query names, if one is kept. ``looks``: or keeps it as it is, as a look does."""
+    """An error that says which session has a table of the bus locked; one that the query names, where there is such a one.
+
+    ``looks``: a session that only looks counts too, since it keeps the table from being changed.
+    """
     rows = raw.execute(_HOLDERS, {"looks": looks}).fetchall()
     named = [row for row in rows if re.search(rf"\b{re.escape(row['name'])}\b", query)] or rows
     if not named:

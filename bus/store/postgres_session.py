@@ -454,7 +454,7 @@ def interrupted(error: BaseException) -> Interrupted:
 
 
 def unreachable(error: BaseException) -> StoreError:
-    """It was not there from the beginning."""
+    """The error of a database that could not be opened at the start."""
     if isinstance(error, errors.LockNotAvailable):
         hint = "a migration ends by itself: wait, and start again; where it stays so, bus doctor says who keeps a table locked"
         return StoreError("the database cannot be opened: somebody has it for himself", code="store.locked", hint=hint)

@@ -42,13 +42,13 @@ def failed(error: sqlite3.Error, path: Path, *, looking: bool = False) -> StoreE
 
 
 def unreachable(error: Exception, path: Path) -> StoreError:
-    """It could not be opened."""
+    """The error of a database that could not be opened."""
     hint = _remedy(error, path) or "is the folder there, and yours to write?"
     return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
 
 
 def unreadable(error: Exception, path: Path) -> StoreError:
-    """It could not be read by one who only looks."""
+    """The error of a database that could not be read by somebody who only looks."""
     hint = _remedy(error, path) or "is the file there, and yours to read?"
     return StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint)
 

@@ -464,7 +464,7 @@ class AdapterContract:
 
     @staticmethod
     def _assert_uncertain(done: Attempt) -> None:
-        """In doubt; a read is unreachable."""
+        """The call ended in doubt; one that only reads ended unreachable."""
         expected = Unreachable if done.operation.effect == "read" else InDoubt
         assert type(done.error) is expected, repr(done.error or done.answer)
 
