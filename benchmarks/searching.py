@@ -30,6 +30,7 @@ from bus.log.keyring import Keyring
 from bus.log.record import WEAK
 from bus.store import Store
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 from tests.servers import PostgreSQL
 
 RECORDS, TIMES, PAGE = 1_000_000, 60, 50
@@ -63,7 +64,7 @@ def measured(folder: Path, records: int = RECORDS, only: str = "") -> dict[str, 
 
 
 def _measured(url: str, records: int, server: PostgreSQL | None = None) -> dict[str, Any]:
-    keys = Keyring.in_memory(b"banco")
+    keys = in_memory(b"banco")
     open_store(url).close()  # makes the tables
     began = time.monotonic()
     (_fill_sqlite if server is None else _fill_postgresql)(url, lambda: _rows(keys, records // _OF_ONE))

@@ -25,7 +25,6 @@ from bus.disk import OWNER_ONLY, kept, sync_folder
 from bus.errors import Damaged, Erased, KeyMissing, StoreError
 from bus.log.payload import cipher
 from bus.mac import Mac
-from bus.message import new_id
 from bus.store import Key
 
 BLOCK = 1024
@@ -56,56 +55,18 @@ class Wrapping:
         return self._cipher.decrypt(wrapped[:12], wrapped[12:], f"{self._identity} {name}".encode())
 
 
-class Blocks:
-    """Where wrapped keys lie: in memory, for tests. `Folder` keeps them in files."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, bytearray] = {}
-        self._lock = threading.Lock()
-
-    def add(self, content: Callable[[int], bytes]) -> int:
-        """Keep a block; ``content`` makes its bytes from its number. Returns the number."""
-        with self._lock:
-            number = len(self._blocks) + 1
-            self._blocks[number] = bytearray(content(number))
-        return number
-
-    def read(self, key: int) -> bytes:
-        """A wrapped key; empty when there is no such number."""
-        block = self._blocks.get(key // BLOCK, b"")
-        return bytes(block[key % BLOCK * SLOT :][:SLOT])
-
-    def whole(self, block: int) -> bytes:
-        """All wrapped keys of a block; empty when there is none of that number."""
-        return bytes(self._blocks.get(block, b""))
-
-    def left(self, keys: Iterable[int]) -> Iterator[int]:
-        """Of keys those that are not gone; reads each block once."""
-        for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
-            content = self.whole(block)
-            yield from (key for key in some if content[(at := key % BLOCK * SLOT) : at + SLOT] not in (GONE, b""))
-
-    def destroy(self, keys: Iterable[int]) -> None:
-        for key in keys:
-            if key // BLOCK in self._blocks:
-                self._blocks[key // BLOCK][key % BLOCK * SLOT : (key % BLOCK + 1) * SLOT] = GONE
-
-    def generation(self) -> object:
-        """Another value whenever keys were destroyed."""
-        return 0
-
-
 LEFT = "look at the disk of the key store: what its log says is destroyed the bus destroys within ten minutes, and when it starts"
 
 
-class Folder(Blocks):
-    """Blocks as files. Several processes, on several machines that share the folder, may use it."""
+class Folder:
+    """Where wrapped keys lie: blocks, each a file. Several processes, on several machines that share the folder, may use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._mark = folder / "destroyed"
 
     def add(self, content: Callable[[int], bytes]) -> int:
+        """Keep a block; ``content`` makes its bytes from its number. Returns the number."""
         with _kept():
             return self._add(content)
 
@@ -131,16 +92,24 @@ class Folder(Blocks):
         return {int(path.stem) for path in self.folder.glob("*.keys")}
 
     def read(self, key: int) -> bytes:
+        """A wrapped key; empty when there is no such number."""
         with _kept(), contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("rb") as file:
             return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
         self._be_there()
         return b""
 
     def whole(self, block: int) -> bytes:
+        """All wrapped keys of a block; empty when there is none of that number."""
         with _kept(), contextlib.suppress(FileNotFoundError):
             return self._path(block).read_bytes()
         self._be_there()
         return b""
+
+    def left(self, keys: Iterable[int]) -> Iterator[int]:
+        """Of keys those that are not gone; reads each block once."""
+        for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
+            content = self.whole(block)
+            yield from (key for key in some if content[(at := key % BLOCK * SLOT) : at + SLOT] not in (GONE, b""))
 
     def _be_there(self) -> None:
         """Raises `StoreError` where the folder itself is away: nobody can say then that a block is missing."""
@@ -168,6 +137,7 @@ class Folder(Blocks):
             os.fsync(file.fileno())
 
     def generation(self) -> object:
+        """Another value whenever keys were destroyed."""
         with _kept(), contextlib.suppress(FileNotFoundError):
             return self._mark.stat().st_size
         return 0
@@ -185,7 +155,7 @@ def _kept() -> contextlib.AbstractContextManager[None]:
 class Keyring:
     """The keys of one bus; implements `bus.store.Keys`. ``id`` names the key store, so that a store knows its own."""
 
-    def __init__(self, identity: str, master: bytes, index: bytes, blocks: Blocks, held: IO[bytes] | None = None) -> None:
+    def __init__(self, identity: str, master: bytes, index: bytes, blocks: Folder, held: IO[bytes] | None = None) -> None:
         self.id, self._blocks = identity, blocks
         self._wrapping = Wrapping(master, identity)
         self._index = Mac(index)
@@ -195,11 +165,6 @@ class Keyring:
         self._open: dict[int, Key] = {}
         self._generation, self._looked, self._assured = blocks.generation(), 0.0, 0.0
         self._held = held
-
-    @classmethod
-    def in_memory(cls, index: bytes = b"") -> Keyring:
-        """A key store that is gone with its process; for tests and trials. The same ``index`` makes the same tokens."""
-        return cls(new_id(), os.urandom(32), index or os.urandom(32), Blocks())
 
     def fresh(self) -> Key:
         with self._lock:
@@ -272,10 +237,6 @@ class Keyring:
     def close(self) -> None:
         if self._held is not None:
             self._held.close()
-
-    def is_gone(self, number: int) -> bool:
-        """Whether a key was destroyed (or never was)."""
-        return self._blocks.read(number) in (GONE, b"")
 
     def left(self, numbers: Iterable[int]) -> list[int]:
         """Of keys those that are not gone; reads each block once."""

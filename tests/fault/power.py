@@ -26,6 +26,7 @@ from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 from tests.fault.disk import Disk, Note, Platter, put
+from tests.keyrings import in_memory
 from tests.simulation import judge
 from tests.simulation.parts import START, SimulatedStore
 from tests.simulation.simulation import MEMORY, Simulation
@@ -39,7 +40,7 @@ class Lost(AssertionError):
     """What a power cut left breaks a promise."""
 
 
-KEYS = Keyring.in_memory()
+KEYS = in_memory()
 """The key store lies on a disk that forgets nothing."""
 
 

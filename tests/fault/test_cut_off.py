@@ -103,7 +103,7 @@ def gone(server: Server, world: World, kind: str) -> None:
     """What such records say is destroyed is: keys, rows, files."""
     app = server.app
     for record in told(server, kind):
-        assert all(app.keys.is_gone(key) for key in record.data["keys"])
+        assert all(not app.keys.left([key]) for key in record.data["keys"])
         assert not [file for file in record.data["files"] if app.attachments.place(file).exists()], "a file that was destroyed is there"
 
 

@@ -27,6 +27,7 @@ from bus.store import Store, Tx, postgres
 from bus.store.postgres import PostgresStore
 from bus.store.sqlite import SqliteStore
 from tests.fault.database import WITHOUT_LOCK
+from tests.keyrings import in_memory
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 WRITERS, ROUNDS, JOINS = 8, 100, 40
@@ -40,7 +41,7 @@ class Plain(Keyring):
         return text
 
 
-KEYS = Plain.in_memory()
+KEYS = in_memory(kind=Plain)
 Work = Callable[[Tx], Woken]
 
 

@@ -24,13 +24,13 @@ from bus.engine import projection
 from bus.engine.projection import Entry
 from bus.errors import Conflict, Invalid, StoreError
 from bus.log import note, payload
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.testing.patience import until
 from bus.testing.ports import free_port
 from tests.integration.bundles import fitting, verdict
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
+from tests.keyrings import in_memory
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tamper.logs import NOW
 
@@ -103,7 +103,7 @@ def test_no_bundle_gives_what_was_erased_while_it_was_made(tmp_path, monkeypatch
 
 def test_a_payload_whose_key_or_row_is_gone_by_now_is_in_no_bundle(store):
     """Wire bytes that went for their age have no key that would be told: their row is deleted."""
-    made = payload.seal(payload.Text("body", b"{}"), Keyring.in_memory().fresh())
+    made = payload.seal(payload.Text("body", b"{}"), in_memory().fresh())
     with store.read() as tx, pytest.raises(Conflict, match="destroyed for its age"):
         gather.still_readable(tx, [made.commitment.id])
     store.write(lambda tx: projection.write(tx, Entry(Record(new_id(), "read", NOW, payloads=(made.commitment,)), (made,)))).result()

@@ -357,7 +357,7 @@ def test_what_a_process_that_is_no_more_told_and_did_not_destroy_another_one_des
         number = app.attachments.key_of(token)
         app.store.write(lambda tx: erasure.confirm(tx, request, "collega", app.clock, {token: number})).result()
         until(lambda: call("GET", f"/messages/{message}").status == 410, "it is gone")
-        until(lambda: app.keys.is_gone(number) and not app.attachments.place(token).exists(), "so is the file")
+        until(lambda: not app.keys.left([number]) and not app.attachments.place(token).exists(), "so is the file")
 
 
 def test_a_request_that_nobody_confirms_is_forgotten(office, monkeypatch):
@@ -384,10 +384,10 @@ def test_a_request_that_nobody_confirms_is_forgotten_when_it_expires_though_nobo
         with app.store.read() as tx:
             number = key_number(bytes(tx.one("payload", id=erasure.asked(tx, request, app.clock.now())[0].payload("request"))["nonce"]))
         time.sleep(0.3)
-        assert not app.keys.is_gone(number)
+        assert app.keys.left([number])
         late = app.clock.now() + requests.PATIENCE * 2
         monkeypatch.setattr(app.clock, "now", lambda: late)
-        until(lambda: app.keys.is_gone(number), "the key of what the request says is destroyed", within=20.0)
+        until(lambda: not app.keys.left([number]), "the key of what the request says is destroyed", within=20.0)
 
 
 def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no_more_who_it_was(office):
@@ -397,7 +397,7 @@ def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no
     assert confirmed(office, requests[3]).status == 200
     with office.app.store.read() as tx:
         records = [record for _, record in log.everything(tx) if record.kind == "erasure"]
-        gone = [tx.keys.is_gone(key_number(bytes(tx.one("payload", id=one.payload("request"))["nonce"]))) for one in records]
+        gone = [not tx.keys.left([key_number(bytes(tx.one("payload", id=one.payload("request"))["nonce"]))]) for one in records]
     assert gone == [True, True, True, True, False]
     assert [confirmed(office, one).status for one in requests[:4]] == [404] * 4
     assert confirmed(office, requests[4]).status == 200

@@ -15,10 +15,10 @@ from bus.clock import Clock
 from bus.engine.engine import Engine
 from bus.engine.outside import Asking, Outside, Result
 from bus.errors import StoreError
-from bus.log.keyring import Keyring
 from bus.message import Message
 from bus.store import Keys, Tx
 from bus.store.sqlite import Open, SqliteConnection, open_file
+from tests.keyrings import in_memory
 from tests.simulation.system import Conduct, Sistema
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class SimulatedStore:
     """SQLite without the writer's thread: a piece of work is one transaction, done at once by whoever asks."""
 
     def __init__(self, path: Path, opened: Open = open_file, keys: Keys | None = None) -> None:
-        self.keys: Keys = keys or Keyring.in_memory()
+        self.keys: Keys = keys or in_memory()
         self._writer = SqliteConnection(path, opened=opened, keys=lambda: self.keys)
         self._writer.prepare()
         self._reader = SqliteConnection(path, read_only=True, opened=opened, keys=lambda: self.keys)

@@ -18,9 +18,9 @@ from bus.engine.engine import Pace
 from bus.engine.holding import Claims, Known
 from bus.engine.intake import Accepted, Intake
 from bus.errors import Conflict, StoreError
-from bus.log.keyring import Keyring
 from bus.message import canonical
 from bus.store import Tx
+from tests.keyrings import in_memory
 from tests.simulation import judge
 from tests.simulation.parts import (
     START,
@@ -72,7 +72,7 @@ class World:
         self.skew = self.dice.choice((0.0, 0.0, 1.0))
         self.threads = self.dice.choice((1, 2, 16))
         self.running = 0.0
-        self.keys = Keyring.in_memory(random.Random(self.seed).randbytes(32))
+        self.keys = in_memory(random.Random(self.seed).randbytes(32))
         self.open_store()
         self._start_engine()
         self.trouble = True

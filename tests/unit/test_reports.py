@@ -15,10 +15,10 @@ from bus import reports
 from bus.adapter import Exchange, Report
 from bus.engine import search
 from bus.log import log
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 from tests.unit.pagopa_settings import SETTINGS
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -91,7 +91,7 @@ def _ids(store, since, until):
 def test_a_text_that_is_damaged_leaves_its_field_empty_and_is_told(tmp_path):
     """It ended the whole report."""
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = in_memory()
         events = [reports.Access("entered", name, "sysadmin", "10.0.0.1") for name in ("Ada", "Bea", "Cleo")]
         store.write(lambda tx: reports.keep(tx, NOW, events)).result()
         with store.read() as tx:
@@ -117,7 +117,7 @@ def test_an_act_is_told_with_the_role_and_the_address_of_the_access_in_which_it_
         return [Record(new_id(), kind, NOW + dt.timedelta(days=1), actor=actor, data=data)]
 
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = in_memory()
 
         def enters(name, role, address, time):
             store.write(lambda tx: reports.keep(tx, time, [reports.Access("entered", name, role, address)])).result()

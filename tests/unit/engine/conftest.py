@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bus.diagnostics import configure
-from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
+from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 
 
@@ -17,7 +17,7 @@ from tests.simulation.simulation import Simulation
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """An empty SQLite database with keys of its own."""
     made = SqliteStore(tmp_path / "s.db")
-    made.keys = Keyring.in_memory()
+    made.keys = in_memory()
     yield made
     made.close()
 

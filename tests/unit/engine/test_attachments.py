@@ -19,11 +19,11 @@ from bus.engine.accesses import Looker
 from bus.engine.attachments import DROPPED, LEFT, NAME, Attachments
 from bus.errors import Erased, StoreError, TooLarge
 from bus.log import log, payload, stream
-from bus.log.keyring import Keyring
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteStore
+from tests.keyrings import in_memory
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 
@@ -31,7 +31,7 @@ T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Attachments]:
     store = SqliteStore(tmp_path / "s.db")
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     yield Attachments(tmp_path / "files", store, FixedClock(T))
     store.close()
 
@@ -116,7 +116,7 @@ def test_of_what_was_coming_the_key_goes_wherever_the_file_breaks_off(files: Att
     sealed = killed._path.stat().st_size > len(stream.MAGIC) + payload.SEALED_NONCE
     files.clear()
     assert not killed._path.exists()
-    assert files._store.keys.is_gone(killed._key.id) == sealed  # what holds nothing need not be erased
+    assert bool(files._store.keys.left([killed._key.id])) != sealed  # what holds nothing need not be erased
 
 
 def test_what_was_coming_and_is_damaged_takes_no_other_key_with_it(files: Attachments) -> None:
@@ -180,7 +180,7 @@ def test_of_a_file_that_two_send_at_the_same_moment_one_key_is_left_which_opens_
             other, _ = coming.result()
             assert stream.opened(reading, files._store.keys).read() == b"BNCNNA80A41B429E"
     assert files.open(digest).read() == b"BNCNNA80A41B429E"
-    assert [files._store.keys.is_gone(key) for key in (first, other)].count(False) == 1  # type: ignore[attr-defined]
+    assert [not files._store.keys.left([key]) for key in (first, other)].count(False) == 1  # type: ignore[attr-defined]
 
 
 def test_the_files_of_a_person_who_sent_many_are_removed_some_at_a_time(files: Attachments) -> None:
@@ -255,7 +255,7 @@ def test_the_folder_of_attachments_and_those_in_it_are_their_owners_alone(tmp_pa
     before = os.umask(0)
     try:
         store = open_store(f"sqlite:///{tmp_path}/var/s.db")
-        store.keys = Keyring.in_memory()
+        store.keys = in_memory()
         files = Attachments(tmp_path / "var/attachments", store, FixedClock(T))
         with files.receive("a.pdf", "application/pdf") as coming:
             coming.write(b"x")

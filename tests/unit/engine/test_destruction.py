@@ -10,8 +10,9 @@ from bus.clock import SystemClock
 from bus.config import Retention
 from bus.engine.attachments import Attachments
 from bus.engine.destruction import Destruction
-from bus.log.keyring import BLOCK, Keyring
+from bus.log.keyring import BLOCK
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 
 ERASED = 100 * BLOCK
 """Keys that years of retention have destroyed: one for each message."""
@@ -22,7 +23,7 @@ def test_keys_that_were_destroyed_are_looked_at_page_by_page(tmp_path):
     with closing(open_store(f"sqlite:///{path}")) as store:
         with closing(sqlite3.connect(path)) as raw, raw:
             raw.executemany("INSERT INTO erased_keys (key) VALUES (?)", ((BLOCK * 1000 + n,) for n in range(ERASED)))
-        keys = store.keys = Keyring.in_memory()
+        keys = store.keys = in_memory()
         left = keys.fresh()
         store.write(lambda tx: tx.do("add_erased_key", key=left.id)).result()
         clock, files = SystemClock(), tmp_path / "files"
@@ -31,5 +32,5 @@ def test_keys_that_were_destroyed_are_looked_at_page_by_page(tmp_path):
         destruction.again()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert keys.is_gone(left.id)
+    assert not keys.left([left.id])
     assert peak < 3_000_000, f"{peak:,} bytes for {ERASED:,} keys"

@@ -27,10 +27,10 @@ from bus.engine.outside import Asking, Outside, Result, wire_texts
 from bus.engine.settle import park
 from bus.errors import Conflict, Interrupted, NotFound, SnodoError, StoreError, Unknown
 from bus.log import log
-from bus.log.keyring import Keyring
 from bus.message import Attachment, Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
+from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from tests.unit.engine.kit import finish, row_of, send, state, turn
@@ -415,7 +415,7 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
         raise RuntimeError("no bell")
 
     store = SqliteStore(tmp_path / "s.db")
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     intake = Intake(store, rules, FixedClock(T), broken)
     try:
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
@@ -427,7 +427,7 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
 
 def test_senders_of_messages_that_may_be_written_are_told_so(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db")
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     asked: list[Any] = []
 
     def write(work: Any) -> Future[Any]:
@@ -466,7 +466,7 @@ class Hosting:
 @pytest.mark.parametrize("room", [True, False])
 def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Path, room: bool) -> None:
     store, rung, host = SqliteStore(tmp_path / "s.db"), list[str](), Hosting(room=room)
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
     try:
         before = store.describe()["commits"]

@@ -14,9 +14,9 @@ from bus.engine.claims import ALL
 from bus.engine.gates import Crowd
 from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
-from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import NOW, add_runs
+from tests.keyrings import in_memory
 
 HOUR = dt.timedelta(hours=1)
 
@@ -24,7 +24,7 @@ HOUR = dt.timedelta(hours=1)
 class World:
     def __init__(self, folder: Path) -> None:
         self.store, self.clock, self.running = SqliteStore(folder / "s.db"), FixedClock(NOW), 0.0
-        self.store.keys = Keyring.in_memory()
+        self.store.keys = in_memory()
         add_runs(self.store, "a", "b")
 
     def engine(self) -> Holding:

@@ -9,13 +9,13 @@ from bus.engine import journal
 from bus.engine.asks import Answered, Failed
 from bus.engine.fate import GIVEN_UP, Tries
 from bus.engine.projection import entry
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
+from tests.keyrings import in_memory
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 AGAIN = "2026-03-02T08:01:00.000000Z"
-KEY = Keyring.in_memory().fresh()
+KEY = in_memory().fresh()
 TOLD: dict[str, Any] = {}
 """What payloads say, by id."""
 

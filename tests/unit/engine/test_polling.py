@@ -17,12 +17,12 @@ from bus.diagnostics import configure
 from bus.engine import projection
 from bus.engine.leases import Leases
 from bus.engine.polling import WATERMARK, Polling
-from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.door import MemoryDoor
+from tests.keyrings import in_memory
 from tests.projections import snapshot
 
-KEYS = Keyring.in_memory()
+KEYS = in_memory()
 
 
 def poll_until(store: SqliteStore, poller: Poller, done: threading.Event) -> None:

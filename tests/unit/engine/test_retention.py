@@ -14,10 +14,10 @@ from bus.engine import retention, search
 from bus.engine.least import check
 from bus.engine.projection import entry, write
 from bus.errors import ConfigError
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 
 MINIMA = {"pagopa": "24M"}
 
@@ -82,7 +82,7 @@ def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_pat
     old, ahead = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC), dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
     held = retention.terms(Retention(accesses="6M"), {}, old + dt.timedelta(days=300))
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = in_memory()
 
         def tell(tx):
             for number in range(3 * retention.PAGE):
@@ -106,7 +106,7 @@ def test_questions_of_systems_are_read_once_however_many_pages_there_are(tmp_pat
     then = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
     held = retention.terms(Retention(payloads="30d"), MINIMA, then + dt.timedelta(days=300))
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
-        keys = store.keys = Keyring.in_memory()
+        keys = store.keys = in_memory()
 
         def ask(tx, number: int) -> int:
             key, asked = keys.fresh(), {"adapter": "pagopa", "operation": "prova", "outcome": "OK"}

@@ -13,8 +13,8 @@ from typing import Any
 from bus.clock import text_of
 from bus.engine import search
 from bus.engine.names import holder
-from bus.log.keyring import Keyring
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 
 NOW = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 SURVEYOR, CITIZEN = "geometra", "cittadino"
@@ -23,7 +23,7 @@ THEIRS, SINCE = 3_000, search.LOOKED_AT + 1_000
 
 
 def test_whom_thousands_of_messages_are_about_is_found_behind_all_that_came_since(tmp_path: Path) -> None:
-    path, keys = tmp_path / "prova.db", Keyring.in_memory()
+    path, keys = tmp_path / "prova.db", in_memory()
     open_store(f"sqlite:///{path}").close()
     tokens = {who: keys.token(holder(who)) for who in (SURVEYOR, CITIZEN)}
     with closing(sqlite3.connect(path)) as raw, raw:

@@ -23,9 +23,9 @@ from bus.engine.projection import Entry
 from bus.engine.settle import park
 from bus.errors import ConfigError, Conflict, SnodoError, StoreError, Unreachable
 from bus.log import log
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.store import Row, Tx
+from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT
 from tests.simulation.world import LEASE
@@ -292,7 +292,7 @@ def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
     nothing: Any = None
     message, plan = SimpleNamespace(id="m"), SimpleNamespace(digest="d")
     around: Any = SimpleNamespace(outside=SimpleNamespace(operation=lambda name: operation, prepare=prepare))
-    live = Live("r", 1, message, plan, nothing, Keyring.in_memory().fresh(), nothing, around)  # type: ignore[arg-type]
+    live = Live("r", 1, message, plan, nothing, in_memory().fresh(), nothing, around)  # type: ignore[arg-type]
     first, later = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
     live.tries["p"] = Tries(count=1, asked=first, prepared=first, doubt=True)
     live._make_ready(ask, live.tries["p"], later)

@@ -17,10 +17,10 @@ from bus.engine.lanes import LANE_PAUSE
 from bus.engine.suspects import QUIET, Suspects
 from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
-from bus.log.keyring import Keyring
 from bus.message import parsed
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import LATER, NOW, add_runs, claim
+from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import TIMEOUT
 from tests.simulation.world import LEASE
@@ -177,7 +177,7 @@ def test_suspects_that_a_crowded_gate_turned_away_keep_nobody_waiting(world: Sim
 
 def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(tmp_path: Path) -> None:
     store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     add_runs(store, "waiter", time=text_of(NOW))
     add_runs(store, "suspect", time=text_of(NOW + dt.timedelta(seconds=1)))
     for owner in ("uno", "due"):
@@ -203,7 +203,7 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
 
 def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_and_may_wait_for_it(tmp_path: Path) -> None:
     store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     add_runs(store, "waiter", time=text_of(NOW))
     add_runs(store, "holder", time=text_of(NOW + dt.timedelta(seconds=1)))
     for owner in ("uno", "due"):

@@ -12,17 +12,17 @@ from bus.clock import FixedClock, text_of
 from bus.engine import suspects, sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
-from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids, settle
+from tests.keyrings import in_memory
 
 
 def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Lines] = []
     monkeypatch.setattr(suspects, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
     store = SqliteStore(tmp_path / "s.db")
-    store.keys = Keyring.in_memory()
+    store.keys = in_memory()
     add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)), "sola")
     settle(store, claim(store, "morta")[0], state="dead")
     looks = looking(store, 200)

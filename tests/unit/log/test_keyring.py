@@ -17,11 +17,12 @@ import pytest
 
 from bus.errors import ConfigError, Erased, StoreError
 from bus.log import keyring, keystore, payload
-from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring
+from bus.log.keyring import BLOCK, FEW, GONE, SLOT
 from bus.log.keystore import rekey
 from bus.log.payload import Text, matches, opened, payload_key, seal, verify_opening
 from bus.store import Key
 from bus.testing.patience import until
+from tests.keyrings import in_memory
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_ke
         opened(sealed.nonce, sealed.content, keys)
     assert opened(other.nonce, other.content, keys) == b"Bea"
     assert payload.matches(sealed.commitment.id, sealed.nonce, sealed.content)  # the proof needs no key
-    assert (keys.is_gone(gone.id), keys.is_gone(kept.id)) == (True, False)
+    assert keys.left([gone.id, kept.id]) == [kept.id]
     [block] = (home[0] / "1").glob("*.keys")
     at = gone.id % 1024 * SLOT
     assert block.read_bytes()[at : at + SLOT] == GONE
@@ -53,7 +54,7 @@ def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_ke
 
 def test_only_so_many_keys_are_kept_in_memory_and_all_are_read_again(monkeypatch):
     monkeypatch.setattr(keyring, "MOST", 10)
-    keys = Keyring.in_memory()
+    keys = in_memory()
     made = [keys.fresh() for _ in range(25)]
     assert [keys.key(one.id).secret for one in made] == [one.secret for one in made]
     assert made[-1].id in keys._open
@@ -61,7 +62,7 @@ def test_only_so_many_keys_are_kept_in_memory_and_all_are_read_again(monkeypatch
 
 
 def test_who_needs_a_key_does_not_wait_for_the_disk_while_some_are_left(monkeypatch):
-    keys, makers = Keyring.in_memory(), []
+    keys, makers = in_memory(), []
     add = keys._blocks.add
     monkeypatch.setattr(keys._blocks, "add", lambda content: (makers.append(threading.current_thread().name), add(content))[1])
     made = [keys.fresh() for _ in range(BLOCK - FEW)]
@@ -111,7 +112,7 @@ def test_a_key_store_that_is_away_does_not_say_that_its_keys_are_missing_or_gone
     keys, away = open_keyring(*home, None), home[0].with_name("away")
     made = keys.fresh()
     home[0].rename(away)
-    for look in (keys._unwrap, keys.is_gone, lambda number: keys.left([number])):
+    for look in (keys._unwrap, lambda number: keys.left([number])):
         with pytest.raises(StoreError) as told:
             look(made.id)
         assert (told.value.code, "mounted" in told.value.hint) == ("keys.failed", True)
@@ -147,7 +148,7 @@ def test_a_disk_that_takes_no_destruction_is_told_and_the_next_try_destroys(open
     with pytest.raises(Erased):  # it was overwritten, though nobody knows whether it lasts
         keys.key(doomed.id)
     keys.forget([doomed.id])
-    assert keys.is_gone(doomed.id)
+    assert not keys.left([doomed.id])
 
 
 def test_keys_that_lie_together_are_destroyed_by_one_write_to_the_disk(open_keyring, home, monkeypatch):
@@ -269,7 +270,7 @@ def test_a_key_store_that_is_lost_or_another_one_is_refused(open_keyring, home, 
 
 def test_a_key_that_the_store_is_too_old_to_have_is_missing_not_erased():
     with pytest.raises(StoreError, match=r"keys\.missing"):
-        Keyring.in_memory().key(5000)
+        in_memory().key(5000)
 
 
 def test_the_key_of_a_payload_is_the_hmac_that_the_scheme_says():
@@ -278,7 +279,7 @@ def test_the_key_of_a_payload_is_the_hmac_that_the_scheme_says():
 
 
 def test_an_opening_is_verified_with_the_payloads_own_key_alone():
-    key = Keyring.in_memory().fresh()
+    key = in_memory().fresh()
     sealed = seal(Text("message", b"Ada"), key)
     own = payload_key(key, sealed.nonce)
     whole = (sealed.commitment.id, sealed.nonce, sealed.content)
@@ -290,7 +291,7 @@ def test_an_opening_is_verified_with_the_payloads_own_key_alone():
 
 
 def test_the_id_of_a_payload_is_the_number_of_its_key_and_its_digest_so_that_those_of_one_message_sort_together():
-    ring = Keyring.in_memory()
+    ring = in_memory()
     keys = [ring.fresh() for _ in range(BLOCK + 3)]
     made = [(seal(Text("answer", b"Ada"), key), key) for key in keys for _ in range(2)]
     for sealed, key in made:

@@ -14,11 +14,11 @@ import pytest
 from bus.engine.projection import entry, write
 from bus.errors import StoreError
 from bus.log import log
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
+from tests.keyrings import in_memory
 
 ASKS: dict[str, Callable[[Tx, str], Any]] = {
     "its text": log.payload,
@@ -31,7 +31,7 @@ ASKS: dict[str, Callable[[Tx, str], Any]] = {
 def test_a_payload_whose_nonce_somebody_made_a_text_of_is_told_as_not_what_was_sealed(tmp_path: Path, ask: str) -> None:
     """Else an erasure would end in a traceback that says nothing of it."""
     with closing(SqliteStore(tmp_path / "s.db")) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = in_memory()
         made = entry(Record(new_id(), "read", dt.datetime(2026, 3, 2, tzinfo=dt.UTC)), store.keys.fresh(), {"purpose": {}})
         store.write(lambda tx: write(tx, made)).result(60)
         with closing(sqlite3.connect(store.path)) as raw:

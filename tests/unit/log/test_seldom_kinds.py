@@ -14,11 +14,11 @@ from bus.config import Retention
 from bus.engine import inquiry, retention, search
 from bus.engine.projection import entry, write
 from bus.log import log
-from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
 from bus.store.opening import open_store
+from tests.keyrings import in_memory
 
 NOW = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 ACCESSES = (3, 40, 41, 90)
@@ -44,7 +44,7 @@ class Watching:
 def store(tmp_path: Path):
     """Of a hundred records four tell of accesses; one more came after the traces were made."""
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as made:
-        made.keys = Keyring.in_memory()
+        made.keys = in_memory()
         kinds = ["access" if number in ACCESSES else "polled" for number in range(1, 101)]
         made.write(lambda tx: [tell(tx, kind) for kind in kinds]).result()
         while search.trace(made):

@@ -12,11 +12,11 @@ from bus.clock import FixedClock
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.errors import Invalid
 from bus.expression import Tables
-from bus.log.keyring import Keyring
 from bus.mapping.types import MessageType, check_forms, compile_type, validate_whole
 from bus.source import Notes
+from tests.keyrings import in_memory
 
-KEYS = Keyring.in_memory()
+KEYS = in_memory()
 TABLES = Tables({
     "uffici": {"SUE": {"codice": "SUE", "modulo": "prova.immobile"}, "URP": {"codice": "URP", "modulo": ""}},
     "certificati": {"1": {"codice": "1", "nome": "Nascita"}, "15": {"codice": "15", "nome": "Residenza"}},
