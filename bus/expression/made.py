@@ -1,16 +1,19 @@
-"""The shape of what an expression writes out: objects, lists, and what ``map`` makes, as far as its text tells."""
+"""The shape of what an expression writes out: objects, lists, and what ``map`` makes, as far as its text tells; and the values in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bus.expression.nodes import Bound, bound_within, calls, is_binding, kind_of, path_of, written_in
+from bus.expression.nodes import Bound, bound_within, calls, is_binding, kind_of, path_of, word_of, written_in
+from bus.expression.reading import Told
 
 OF_PATH = "x-of-path"
 """Stands for the schema of what is found at a path: who knows the names of the place fills it in."""
 
+NO_ITEMS: dict[str, Any] = {"type": "array", "maxItems": 0}
+"""A list that is written out and holds nothing: what its items would be is said by what it may be elsewhere."""
 _PRIMITIVES = {1: "boolean", 2: "integer", 4: "number", 5: "string"}
 """CEL's numbers of types that JSON has, too."""
 
@@ -22,8 +25,41 @@ class Made:
     types: Mapping[int, Any]
 
     def shape(self, node: Any) -> dict[str, Any]:
-        """The schema of what the whole expression writes out, or makes with ``map``; {} of anything else."""
+        """The schema of what the whole expression writes out, joins, chooses, or makes with ``map``; {} of anything else."""
+        if self._puts_together(node):
+            found = self._shape(node, {})
+            return found if "type" in found else {}
         return self._shape(node, {}) if kind_of(node) in {"struct", "comprehension", "list", "const"} else {}
+
+    def values(self, node: Any, positions: Mapping[int, int], path: tuple[str, ...] = ()) -> Iterator[Told]:
+        """The values, written out, between which ``? :`` chooses, that ``default`` or `orValue` gives for none, or that objects and lists
+        hold which are written out.
+        """
+        for side, way in self._parts(node):
+            below = (*path, *way)
+            if word := word_of(side):
+                yield Told(getattr(side.const, word), positions[side.id], below)
+            yield from self.values(side, positions, below)
+
+    def _parts(self, node: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """What a node gives as it is, or as a part of what it gives, and the way to it."""
+        kind = kind_of(node)
+        if calls(node, "_?_:_", "default", "orValue"):
+            yield from ((side, ()) for side in (node.call.args if node.call.function == "orValue" else node.call.args[1:]))
+        elif kind == "list":
+            yield from ((one, ("[]",)) for one in node.list.elements)
+        elif kind == "struct":
+            named = ((written_in(entry.map_key), entry.value) for entry in node.struct.entries)
+            yield from ((value, (name,)) for name, value in named if name is not None)
+        elif kind == "comprehension":
+            yield from ((one, ("[]",)) for one in _added(node.comprehension))
+        elif self._puts_together(node):
+            yield from ((side, ()) for side in node.call.args)
+
+    def _puts_together(self, node: Any) -> bool:
+        """Whether it joins two lists, or chooses between objects or lists."""
+        said = self.types.get(node.id) if calls(node, "_+_", "_?_:_") else None
+        return said is not None and (said.HasField("list") or (said.HasField("map") and calls(node, "_?_:_")))
 
     def _shape(self, node: Any, bound: Bound) -> dict[str, Any]:
         kind = kind_of(node)
@@ -33,6 +69,8 @@ class Made:
             return _list_of([self._shape(one, bound) for one in node.list.elements])
         if kind == "comprehension":
             return self._mapped(node.comprehension, bound)
+        if self._puts_together(node):
+            return _joined(*(self._shape(side, bound) for side in node.call.args[-2:]))
         if path := path_of(node, bound):
             return {OF_PATH: path}
         said = self.types.get(node.id)
@@ -49,16 +87,36 @@ class Made:
 
     def _mapped(self, node: Any, bound: Bound) -> dict[str, Any]:
         """What ``map`` makes of each item; {} of the other macros."""
-        step = node.loop_step
-        while calls(step, "_?_:_"):  # map(x, condition, value)
-            step = step.call.args[1]
-        if not calls(step, "_+_") or is_binding(node):
-            return {}
-        added = step.call.args[1].list.elements
+        added = _added(node)
         return _list_of([self._shape(added[0], bound_within(node, bound))]) if len(added) == 1 else {}
+
+
+def _added(node: Any) -> list[Any]:
+    """What ``map`` adds for each item; nothing of the other macros."""
+    step = node.loop_step
+    while calls(step, "_?_:_"):  # map(x, condition, value)
+        step = step.call.args[1]
+    return [] if not calls(step, "_+_") or is_binding(node) else list(step.call.args[1].list.elements)
 
 
 def _list_of(items: list[dict[str, Any]]) -> dict[str, Any]:
     """The schema of a list: what all items have in common is said where they are alike."""
     alike = bool(items) and all(one == items[0] for one in items)
-    return {"type": "array", "items": items[0] if alike else {}}
+    return {"type": "array", "items": items[0] if alike else {}} if items else NO_ITEMS
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What two shapes have in common; {} where nothing is known of one of them."""
+    if other in (one, NO_ITEMS):
+        return one
+    if one == NO_ITEMS:
+        return other
+    if one.get("type") != other.get("type") or "type" not in one:
+        return {}
+    if one["type"] == "array":
+        return {"type": "array", "items": _joined(one["items"], other["items"])}
+    if one["type"] != "object":
+        return {"type": one["type"]}
+    fields, others = one["properties"], other["properties"]
+    both = {name: _joined(fields.get(name, others.get(name)), others.get(name, fields.get(name))) for name in {**fields, **others}}
+    return {**one, "properties": both, "required": [name for name in one["required"] if name in other["required"]]}

@@ -111,6 +111,12 @@ def is_null(node: Any) -> bool:
     return kind_of(node) == "const" and bool(node.const.HasField("null_value"))
 
 
+def word_of(node: Any) -> str:
+    """The kind of a value that is written out, as its node calls it; empty of null, and of anything else."""
+    words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
+    return next((word for word in words if node.const.HasField(word)), "")
+
+
 def table_of(node: Any) -> str | None:
     """The table all of whose rows a node gives, where it is written out."""
     return written_in(node.call.args[0]) if calls(node, "rows") else None

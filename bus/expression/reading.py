@@ -83,10 +83,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts."""
+    """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts.
+
+    ``path`` leads to it within objects and lists that are written out (`[]`: an item); empty where it is the whole.
+    """
 
     value: str | int | float | bool
     offset: int
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +208,7 @@ class Reading:
     literals: list[Literal] = field(default_factory=list)
     """What is written out among the operands of its functions and operators."""
     results: list[Told] = field(default_factory=list)
-    """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
+    """The values, written out, between which it chooses with ``? :`` or that it gives for none, and those in what it makes of them."""
     texts: frozenset[str] = frozenset()
     """The texts, all of them written out, of which it gives one; empty where it may give anything else."""
     mixed: dict[int, bool] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -31,6 +31,7 @@ from bus.expression.nodes import (
     path_of,
     plain_children_of,
     table_of,
+    word_of,
     written_in,
 )
 from bus.expression.reading import (
@@ -51,7 +52,6 @@ from bus.expression.reading import (
     Place,
     Reading,
     Reference,
-    Told,
 )
 from bus.functions import FUNCTIONS
 
@@ -122,7 +122,7 @@ def read(checked: Any) -> Reading:
     walker.check_type(checked.expr)
     if _looked_up(checked.expr)[0] is not None:  # it is noted before those that its key is looked up by
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
-    walker.reading.results += _chosen(checked.expr, walker.positions)
+    walker.reading.results += Made(walker.types).values(checked.expr, walker.positions)
     walker.reading.texts = _texts(checked.expr)
     walker.reading.made = Made(walker.types).shape(checked.expr)
     walker.reading.row = _row_of(checked.expr)
@@ -132,15 +132,6 @@ def read(checked: Any) -> Reading:
     if path_of(checked.expr, {}) is None:
         walker.reading.sifted = tuple(items_of(checked.expr))
     return walker.reading
-
-
-def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
-    """The values, written out, between which ``? :`` chooses, or that ``default`` or `orValue` gives for none."""
-    if calls(node, "_?_:_", "default", "orValue"):
-        for side in node.call.args if node.call.function == "orValue" else node.call.args[1:]:
-            if word := _basic(side, of_none=False):
-                yield Told(getattr(side.const, word), positions[side.id])
-            yield from _chosen(side, positions)
 
 
 def _texts(node: Any) -> frozenset[str]:
@@ -422,8 +413,7 @@ def _basic(node: Any, *, of_none: bool = True) -> str:
     """The kind of a value that is written out, or (``of_none``) of what `orValue` or `default` gives for none; empty where nobody knows."""
     if of_none and calls(node, "orValue", "default"):
         node = node.call.args[-1]
-    words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
-    return next((word for word in words if node.const.HasField(word)), "")
+    return word_of(node)
 
 
 def _written_value(node: Any) -> Any:

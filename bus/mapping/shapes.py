@@ -32,8 +32,11 @@ def resolve(schema: Any, root: Any) -> dict[str, Any]:
     return resolved(schema, root)[0]
 
 
-def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | None:
-    """Where a path leaves a schema that allows no other fields: (position in the path, fields known there); None when it does not."""
+def unknown_field(schema: Any, path: Sequence[str], *, closed: bool = True) -> tuple[int, list[str]] | None:
+    """Where a path leaves a schema that allows no other fields: (position in the path, fields known there); None when it does not.
+
+    Not ``closed``: where it leaves one that names some fields and does not say whether there are others.
+    """
     here = schema
     for position, piece in enumerate(path):
         here = resolve(here, schema)
@@ -45,12 +48,10 @@ def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | N
             here = fields[piece]
         elif by_pattern(here, piece):
             return None
-        elif others is False:
-            return position, sorted(fields)
         elif isinstance(others, dict):
             here = others
         else:
-            return None
+            return (position, sorted(fields)) if others is (False if closed else None) else None
     return None
 
 

@@ -189,7 +189,9 @@ CODES: dict[str, Code] = {
     "name.reserved": Code("The name is a reserved word of expressions, or cannot be a name.", "as: package", "Choose another."),
     "name.built-in": Code("body, message, case and now are always there and cannot be defined.", "set: {body: 1}", "Choose another name."),
     "path.unknown-field": Code(
-        "The declared type has no such field.", "body.richiedente.codice_fiscal", "Correct it; the hint lists the fields."
+        "The declared type has no such field. A warning where it may have others than it names, and the field is nearly one of those.",
+        "body.richiedente.codice_fiscal",
+        "Correct it; the hint lists the fields. Or declare it in the type.",
     ),
     "path.maybe-missing": Code(
         "By the contract this field may be missing, and nothing asks first whether it is there: on a message without it the run would"

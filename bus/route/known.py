@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from bus.expression.made import NO_ITEMS
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import kinds_of, laid
 from bus.mapping.types import BUILT_IN
@@ -18,8 +19,6 @@ _TEXT = SCALARS["string"]
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 ON_SOME_WAYS = "on some ways to this step"
 """When a name is null that steps, of their own accord, make null on one way and not on another."""
-NO_ITEMS: Schema = {"type": "array", "maxItems": 0}
-"""A list that is written out and holds nothing: what its items would be is said by what it may be elsewhere."""
 KINDS = ("refused", "unreachable", "in_doubt", "invalid")
 
 ERROR_SCHEMA: Schema = {

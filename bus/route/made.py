@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from bus.expression.made import NO_ITEMS
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import kind_of
 from bus.mapping.shapes import resolve
-from bus.route.known import NO_ITEMS, SCALARS, Known, Schema
+from bus.route.known import SCALARS, Known, Schema
 from bus.route.values import Values
 from bus.source import Pointer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Hashable, Iterable
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,6 +151,17 @@ class Paths:
                     hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
+            elif known.schema and (left := unknown_field(known.schema, path, closed=False)) is not None:
+                self._undeclared(used, name, path, *left)
+
+    def _undeclared(self, used: Used, name: str, path: tuple[str, ...], position: int, fields: Sequence[str]) -> None:
+        """A field of what may have others than its schema names, which is nearly one of those that it names."""
+        wrong = path[position]
+        if near := nearest(wrong, fields, 0.74) or next((one for one in fields if sorted(one) == sorted(wrong)), ""):
+            sentence = f"{as_written((name, *path[:position]))} declares no field `{wrong}`"
+            hint = f"did you mean {near}? Else declare it; with `additionalProperties: false` there are no others"
+            within = place_of(used, (name, *path[: position + 1]))
+            self.report.report(used.pointer, "path.unknown-field", sentence, hint, "warning", within=within)
 
     def _no_object(self, used: Used) -> None:
         """A plain path that asks a field of a text, a number or a list; CEL's checker finds it in other expressions."""
@@ -347,7 +358,7 @@ class Paths:
     def _date(self, used: Used) -> bool:
         """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
         form, always = self.values.value(used).schema.get("format"), self.values.constant(used)
-        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.reads.results]
+        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.reads.results if not one.path]
         faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
         if form not in {None, *_DATED}:
             faults = [(f"this is a text of format {form}", 0)]

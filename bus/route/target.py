@@ -228,9 +228,18 @@ class Target:
         if given:
             self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
         for told in used.reads.results if len(self.report.findings) == found else ():
-            self._literal(told.value, schema, pointer, path, line_and_column(used.expression.text, told.offset))
+            place = line_and_column(used.expression.text, told.offset)
+            below = (*path, *("" if piece == "[]" else piece for piece in told.path))
+            self._literal(told.value, self._below(schema, told.path), pointer, below, place)
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
+
+    def _below(self, schema: Any, path: tuple[str, ...]) -> Any:
+        """What is wanted at a path below; {} where nothing is said of it."""
+        for piece in path:
+            wanted = resolve(schema, self.schema)
+            schema = wanted.get("items", {}) if piece == "[]" else wanted.get("properties", {}).get(piece, {})
+        return schema
 
     def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A value whose schema is known, against the schema it must have, as deep as both go."""

@@ -55,3 +55,28 @@ def test_a_condition_of_a_mapping_may_read_what_the_route_asks_about(when: str, 
     documents = {"mappings/types/d.yaml": declared, "mappings/m.yaml": mapping, "routes/r.yaml": route}
     _, findings = examine({name: json.dumps(one).encode() for name, one in documents.items()}, {})
     assert told == [one.code for one in findings if one.file == "mappings/m.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [
+        ("body.chi.nmoe", "body.chi declares no field `nmoe`"),
+        ("body.chi.?nmoe.orValue('')", "body.chi declares no field `nmoe`"),
+        ("body.chi.pce", "body.chi declares no field `pce`"),
+        ("body.chi.Nome", "body.chi declares no field `Nome`"),
+        ("body.?chi.orValue({}).size()", None),
+        ("body.chi.cognome", None),
+        ("body.altri.nmoe", None),
+    ],
+)
+def test_a_field_that_is_nearly_declared_is_told_where_there_may_be_others(read: str, told: str | None) -> None:
+    """A name misspelt in an object without `additionalProperties: false` stopped the run, and nothing was said before."""
+    named = {"type": "object", "required": ["nome"], "properties": {"nome": {"type": "string"}, "pec": {"type": "string"}}}
+    fields = {"chi": named, "altri": {**named, "additionalProperties": True}}
+    schema = {"type": "object", "additionalProperties": False, "required": [*fields], "properties": fields}
+    declared = {"type": "prova.d", "case": {"nome": "body.chi.nome"}, "schema": schema}
+    route = {"route": "prova.r", "version": 1, "on": "prova.d", "steps": [{"id": "a", "reply": {"x": read}}]}
+    documents = {"mappings/types/d.yaml": declared, "routes/r.yaml": route}
+    _, findings = examine({name: json.dumps(one).encode() for name, one in documents.items()}, {})
+    warned = [one.sentence for one in findings if one.code == "path.unknown-field" and one.severity == "warning"]
+    assert warned == ([told] if told else []), [str(one) for one in findings]
