@@ -7,13 +7,15 @@ Shapes are a small part of JSON Schema, made into pydantic models. Known keyword
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
 
 from bus.adapter import Adapter, Call, Contract, Operation, Refused, Settings
 from bus.faults import placed
@@ -161,7 +163,7 @@ class ConfiguredOperation(Settings):
 
     effect: Literal["read", "keyed", "once"] = Field(description=EFFECT)
     timeout: float = Field(10.0, gt=0, description="seconds for one call")
-    undo: str | None = Field(None, description="the operation that takes it back, which is asked with its answer")
+    undo: str | None = Field(None, description="the operation that takes it back, which is asked with what it takes of its answer")
     concurrency: int | None = Field(None, ge=1, description="its calls at once, at most, in one process")
     purpose: str = Field("", description="what it is for, in one sentence")
 
@@ -189,14 +191,56 @@ def refused_in_band(declared: Operation, said: str) -> Refused:
     return Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": said})
 
 
+def taking_back(request: type[BaseModel], answers: Sequence[type[BaseModel]]) -> type[BaseModel]:
+    """The request of an undo. It is asked with the whole answer of what it takes back: what only that has is taken and not sent."""
+
+    @cache
+    def unread() -> frozenset[str]:
+        known = [frozenset(form.get("properties", {})) for form in _closed(request.model_json_schema())]
+        told = frozenset(name for one in answers for form in _forms(one.model_json_schema()) for name in form.get("properties", {}))
+        return told - frozenset.union(*known) if known else frozenset()
+
+    class TakingBack(request):  # type: ignore[misc, valid-type]  # made at run time
+        @model_validator(mode="before")
+        @classmethod
+        def _its_own(cls, value: Any) -> Any:
+            return {name: inner for name, inner in value.items() if name not in unread()} if isinstance(value, Mapping) else value
+
+        @classmethod
+        def model_json_schema(cls, *said: Any, **more: Any) -> dict[str, Any]:
+            schema = copy.deepcopy(request.model_json_schema(*said, **more))
+            for form in _closed(schema):
+                form.setdefault("properties", {}).update({name: {"description": "not sent"} for name in sorted(unread())})
+            return schema
+
+    TakingBack.__name__ = TakingBack.__qualname__ = request.__name__
+    return TakingBack
+
+
+def _forms(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(schema.get("anyOf", [schema]))
+
+
+def _closed(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The forms of a request, if none of them takes fields of any name."""
+    forms = _forms(schema)
+    return forms if all(form.get("additionalProperties") is False for form in forms) else []
+
+
 class Configured(Adapter):
     """An adapter whose operations exist per instance; each is asked through `_ask`, by its name."""
 
     def _offer(self, operations: Mapping[str, Operation]) -> None:
         """These are its operations from now on, by name."""
-        vars(self)["operations"] = operations  # those of an instance stand before those of its class
-        for name, one in operations.items():
+        offered = {name: self._taking_back(name, one, operations) for name, one in operations.items()}
+        vars(self)["operations"] = offered  # those of an instance stand before those of its class
+        for name, one in offered.items():
             setattr(self, one.method, partial(self._ask, name))
+
+    def _taking_back(self, name: str, operation: Operation, operations: Mapping[str, Operation]) -> Operation:
+        """The operation, whose request takes the answers of those that it takes back."""
+        answers = [one.answer for one in operations.values() if one.undo in (name, f"{self.name}.{name}")]
+        return replace(operation, request=taking_back(operation.request, answers)) if answers else operation
 
     def _ask(self, name: str, request: BaseModel, ctx: Call) -> BaseModel:
         raise NotImplementedError
