@@ -34,7 +34,7 @@ from pydantic import BaseModel, Field, ValidationError
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
-from adapters.http.outcome import KEPT_OUT, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
+from adapters.http.outcome import KEPT_OUT, asked_for, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
 from adapters.http.pdnd import Pdnd, Vouchers
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
@@ -299,7 +299,8 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
         named = "" if code == f"HTTP_{reply.status}" else f", {code}"
         meaning = refusals.get(code) or HTTP_REFUSALS.get(code, "")
         kept_out = reply.status in KEPT_OUT and (reply.status == 401 or not named)
-        return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None, locked_out=kept_out)
+        wanted = asked_for(reply.headers) if reply.status == 401 else ""
+        return Refused(f"{sentence}{named}: {meaning}{wanted}", outside_code=code, evidence=problem or None, locked_out=kept_out)
     if reply.status < 300:
         sentence += ", a success of another kind than this operation expects"
     sentence += led_away(reply.status)

@@ -21,6 +21,9 @@ KEPT_OUT = frozenset({401, 403})
 """Statuses that are about who asks, unless the contract has a code of its own for the second (`OutsideError.locked_out`)."""
 _SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 """Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{1,29})(?=\s*(?:,|$)|\s+[^\s=,])")
+"""A scheme of authentication (RFC 9110 §11.3), alone or before its parameters, which have an equals sign."""
+_QUOTED = re.compile(r'"[^"]*"')
 _NGINX = {
     b"<title>400 The SSL certificate error</title>": "the web server before it does not take our certificate",
     b"<title>400 No required SSL certificate was sent</title>": "the web server before it wants a certificate of ours",
@@ -120,6 +123,12 @@ def led_away(status: int) -> str:
     if status == HTTPStatus.NOT_MODIFIED:
         return ", as if we kept a copy of the answer: look at the cache that stands before it"
     return ", which sends us elsewhere; that is not followed: look at the address in the settings" if 300 <= status < 400 else ""
+
+
+def asked_for(headers: Mapping[str, str]) -> str:
+    """How a system wants to be told who asks, in words: what `WWW-Authenticate` names, and nothing else of it."""
+    schemes = list(dict.fromkeys(_SCHEME.findall(_QUOTED.sub("", headers.get("www-authenticate", "")))))
+    return f"; it asks for {', '.join(schemes)}" if schemes else ""
 
 
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import KEPT_OUT, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
+from adapters.http.outcome import KEPT_OUT, asked_for, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -178,6 +178,8 @@ class SoapClient:
         except Malformed as error:
             asked.refuse(f"status {reply.status}", f"HTTP_{reply.status}", locked_out=kept_out)
             why = f": {error.sentence}" if reply.status < 300 and body else led_away(reply.status)
+            if reply.status == 401:
+                why = f": our credentials are not valid{asked_for(reply.headers)}"
             coding = reply.headers.get("content-encoding", "") if body is reply.body else ""
             coded = f" coded in {coding[:100]}, which nobody asked for" if why and coding else ""
             answered = not (wrong or is_page(reply.headers))

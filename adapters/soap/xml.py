@@ -44,6 +44,7 @@ _MOMENT = re.compile(
 _BLANKS = " \t\r\n"
 """Of XML; Python knows others."""
 _BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]+(?=<\?xml)")
+_DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<(?:\?xml[^>]*\sencoding\s*=\s*["']([^"']*)|[^\0])""")
 _SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?|<\?xml[^>]*\sencoding\s*=")
 
 
@@ -97,7 +98,7 @@ class _Guard:
         try:
             reader.Parse(content, True)
         except (expat.ExpatError, LookupError, ValueError) as error:
-            raise Malformed(f"not well-formed XML: {error}") from None
+            raise Malformed(f"not well-formed XML: {error}{_not_as_it_says(content)}") from None
 
     def _refuse(self, *_: Any) -> None:
         raise _doctype()
@@ -116,6 +117,23 @@ class _Guard:
         self._depth -= 1
 
 
+def _not_as_it_says(content: bytes) -> str:
+    """What is said of characters that are not in UTF-8, in which XML is where it says nothing else; where they are, nothing."""
+    if not _should_be_utf_8(content):
+        return ""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return f"; it should be in UTF-8, as far as it says, and byte {error.start + 1} is not (0x{content[error.start]:02X})"
+    return ""
+
+
+def _should_be_utf_8(content: bytes) -> bool:
+    """Whether a document says so, or says nothing."""
+    declared = _DECLARED.match(content)
+    return declared is not None and (declared[1] or b"utf-8").lower() in (b"utf-8", b"utf8")
+
+
 def begun(content: bytes) -> bytes:
     """XML from its declaration on: scripts of some servers write line ends before it, for which no parser takes it."""
     blanks = _BEFORE.match(content)
@@ -123,9 +141,11 @@ def begun(content: bytes) -> bytes:
 
 
 def as_said(content: bytes, media_type: str) -> bytes:
-    """XML that says no encoding itself is in the one that its media type says (RFC 7303 §3.2), and here then in UTF-8."""
+    """XML that says no encoding itself is in the one that its media type says (RFC 7303 §3.2), and here then in UTF-8. So is XML that says
+    UTF-8 and is not: a template says it, and the server that fills it does not know.
+    """
     said = _CHARSET.search(media_type)
-    if said is None or _SAYS_ITS_OWN.match(content):
+    if said is None or (_SAYS_ITS_OWN.match(content) and not _not_as_it_says(content)):
         return content
     try:
         name = codecs.lookup(said[1]).name

@@ -316,6 +316,21 @@ def test_what_a_system_said_is_told_in_words(status, body, sentence):
 
 
 @pytest.mark.parametrize(
+    ("header", "schemes"),
+    [
+        ("NTLM, Negotiate", "NTLM, Negotiate"),
+        ('Digest realm="ufficio, tributi", nonce="a", Basic realm="b"', "Digest, Basic"),
+        ("NTLM TlRMTVNTUAAC==", "NTLM"),
+    ],
+)
+def test_how_a_system_wants_to_be_told_who_asks_is_said(header, schemes):
+    """Headers are not kept as evidence: nobody could see that it takes NTLM alone."""
+    with peer(http(401, b"", WWW_Authenticate=header)) as (url, _):
+        error, _ = send(url, body={})
+    assert error.sentence == f"POST /x: HTTP 401: our credentials are not valid; it asks for {schemes}"
+
+
+@pytest.mark.parametrize(
     ("body", "media", "why"),
     [
         (b"<html>", "text/html", "HTTP 200, text/html"),

@@ -296,6 +296,29 @@ def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
     assert ctx.exchanges[-1].content == packed
 
 
+def test_xml_that_says_utf_8_and_is_not_is_told_or_read_as_its_media_type_says():
+    """A template says it, and the program that fills it writes its own encoding."""
+    said = GOOD.replace(b"ADA", "NICOLÒ".encode("cp1252"))
+    with Peer(body=said, headers={"Content-Type": "text/xml; charset=windows-1252"}) as peer:
+        client = SoapClient(OURS, peer.url)
+        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
+        client.close()
+    where = said.index("Ò".encode("cp1252")) + 1
+    with Peer(body=said) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(InDoubt, match=rf"in UTF-8, as far as it says, and byte {where} is not \(0xD2\)$"):
+            client.call("ricercaSoggetto", ASKED, call_of())
+        client.close()
+
+
+def test_that_a_server_takes_other_credentials_is_told():
+    with Peer(401, headers={"WWW-Authenticate": "NTLM"}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(Unreachable, match=r"status 401 and no SOAP reply: our credentials are not valid; it asks for NTLM$"):
+            client.call("ricercaSoggetto", ASKED, call_of())
+        client.close()
+
+
 @pytest.mark.parametrize("charset", ["utf-7", "punycode"])
 def test_an_encoding_that_hides_characters_or_takes_time_without_end_is_not_taken(charset):
     assert as_said(b"<a>+AOg--</a>", f"text/xml; charset={charset}") == b"<a>+AOg--</a>"
