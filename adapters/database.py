@@ -90,6 +90,7 @@ _DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupport
 _WRITER = json.JSONEncoder(ensure_ascii=False, default=str)
 """How evidence is written; made once, which `json.dumps` would do each time."""
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
 UNIQUE_VIOLATION, _NO_RIGHT = "23505", "42501"
 _FILLED = "bpchar"
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
@@ -165,13 +166,17 @@ def amount_of(cents: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text; no number is null."""
+    """A column's value as the log can keep it: whole numbers of 64 bits are integers, longer ones and decimals text; moments are ISO text;
+    what is no number is null.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Decimal):
         if not value.is_finite():  # `math.isfinite` makes a float of it, and infinity of what is beyond 1e308
             return None
-        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
+        return _plain(int(value)) if value.as_tuple().exponent == 0 else str(value)
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        return str(value)
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, (bytes, memoryview)):

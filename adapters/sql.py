@@ -95,17 +95,20 @@ class Sql(Configured):
 
 
 def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -> BaseModel:
-    """The declared answer; rows of another shape undo the transaction, since nobody could use them."""
+    """The declared answer; rows of another shape, or that no record holds, undo the transaction, since nobody could use them."""
     if asked.list_field is None and not found:
         raise Refused(f"{declared.name}: no row", outside_code=asked.none_found)
     value = {asked.list_field: list(found)} if asked.list_field else found[0]
     try:
-        return declared.answer.model_validate(value)
-    except ValidationError as error:
-        sentence = f"{declared.name}: the rows do not have the agreed shape: {faults_of(error)}"
+        answer = declared.answer.model_validate(value)
+        canonical(answer.model_dump(mode="json"))
+    except (ValidationError, TypeError) as error:
+        why = faults_of(error) if isinstance(error, ValidationError) else f"{error}: let the answer be text"
+        sentence = f"{declared.name}: the rows do not have the agreed shape: {why}"
         if asked.effect == "read":
             raise Unreachable(sentence, answered=True) from None
         raise Refused(sentence, outside_code="NON_ESEGUIBILE") from None
+    return answer
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:

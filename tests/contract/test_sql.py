@@ -353,6 +353,18 @@ def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_whole_number_beyond_64_bits_is_text_and_undoes_what_nobody_could_use(url):
+    """No record holds it as a number: the transaction was over when that was seen, and its effect in doubt for a person."""
+    twenty = "92233720368547758070"
+    statement = f"SELECT {twenty} AS n, jsonb_build_object('n', {twenty}) AS o, 9223372036854775807 AS m"
+    done = asked_one(url, statement, {}, {}, n="string", o="object", m="integer")
+    assert done.answer.model_dump() == {"n": twenty, "o": {"n": twenty}, "m": 2**63 - 1}
+    refused = asked_one(url, f"INSERT INTO strade VALUES (9, 'Via Lunga') RETURNING {twenty} AS n", {}, {}, n="integer")
+    assert (type(refused.error), refused.error.outside_code) == (Refused, "NON_ESEGUIBILE")
+    assert asked_one(url, "SELECT count(*) AS n FROM strade", {}, {}, n="integer").answer.n == 2
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("value", "said"),
     [
