@@ -42,7 +42,7 @@ class Exchange:
     async def answer(self, status: int, head: bytes, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> bool:
         """Answer with one piece; ``head`` are lines that are always right. False when the answer must go by events."""
         cycle = self._here()
-        if cycle.waiting_for_100_continue:
+        if cycle.waiting_for_100_continue and cycle.more_body:
             cycle.keep_alive = False  # a body may follow, or another request: nobody can tell which
         lines = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
         plain = cycle.keep_alive and b"connection:" not in lines and lines.count(b"\n") == len(headers) + len(cycle.default_headers)

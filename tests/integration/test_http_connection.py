@@ -251,6 +251,14 @@ def test_who_was_not_let_in_is_told_that_the_connection_ends(server):
     assert b"\r\nconnection: close\r\n" in answer
 
 
+def test_who_did_not_wait_to_be_let_in_goes_on_with_the_connection(server):
+    asked = b"POST /messages HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
+    with connected(server) as raw:
+        raw.sendall(asked + b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = rest(raw)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"401", b"200"]
+
+
 def test_a_client_of_http_1_0_is_not_told_to_go_on(server):
     """It would take that for the answer."""
     body = json.dumps(saluto("Zoe")).encode()
