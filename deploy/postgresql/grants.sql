@@ -1,5 +1,5 @@
 -- What the bus may do with the tables; after every `bus migrate up`, as snodo_owner:
---   psql --file=deploy/postgresql/grants.sql "$SNODO_OWNER_URL"
+--   psql --file=deploy/postgresql/grants.sql "$OWNER_URL"    (an address without password, which is in PGPASSWORD)
 \set ON_ERROR_STOP on
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO snodo;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO snodo;

@@ -1,7 +1,11 @@
 -- Two roles and a database, once, by an administrator of PostgreSQL 15 or later:
---   psql --set=owner_password=… --set=bus_password=… --file=deploy/postgresql/roles.sql postgres
+--   export OWNER_PASSWORD BUS_PASSWORD
+--   psql --file=deploy/postgresql/roles.sql postgres
+-- From the environment, for the words of a command are seen by every user of the machine.
 -- snodo_owner owns the tables and is used by `bus migrate` only; snodo is who the bus is: it adds records and cannot change them.
 \set ON_ERROR_STOP on
+\getenv owner_password OWNER_PASSWORD
+\getenv bus_password BUS_PASSWORD
 CREATE ROLE snodo_owner LOGIN PASSWORD :'owner_password';
 CREATE ROLE snodo LOGIN PASSWORD :'bus_password';
 CREATE DATABASE snodo OWNER snodo_owner ENCODING 'UTF8' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';

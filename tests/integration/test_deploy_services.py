@@ -56,12 +56,12 @@ def test_the_user_of_the_bus_may_use_its_own_queues_and_no_others(rabbitmq, set_
 # -- PostgreSQL -----------------------------------------------------------------------------------------------------------
 
 
-def psql(postgresql, text: str, *settings: str, url: str) -> None:
+def psql(postgresql, text: str, *, url: str, **passwords: str) -> None:
     script = postgresql.folder / "set-up.sql"
     script.write_text(text, "utf-8")
     postgresql._give(script)
-    command = [str(postgresql.programs / "psql"), "--no-psqlrc", "--quiet", *(f"--set={one}" for one in settings), f"--file={script}", url]
-    postgresql._run(command, {"PATH": "/usr/bin:/bin", "HOME": str(postgresql.folder)})
+    command = [str(postgresql.programs / "psql"), "--no-psqlrc", "--quiet", f"--file={script}", url]
+    postgresql._run(command, {"PATH": "/usr/bin:/bin", "HOME": str(postgresql.folder), **passwords})
 
 
 def renamed(file: str) -> str:
@@ -72,7 +72,7 @@ def renamed(file: str) -> str:
 @pytest.fixture
 def roles(postgresql):
     """The two roles, the database, and the tables that the owner made; gives the URLs of owner and bus."""
-    psql(postgresql, renamed("roles.sql"), "owner_password=prova-uno", "bus_password=prova-due", url=postgresql.url)
+    psql(postgresql, renamed("roles.sql"), url=postgresql.url, OWNER_PASSWORD="prova-uno", BUS_PASSWORD="prova-due")
     owner, bus = (
         f"postgresql://{name}:{word}@127.0.0.1:{postgresql.port}/comune"
         for name, word in (("comune_owner", "prova-uno"), ("comune", "prova-due"))
@@ -105,7 +105,12 @@ def test_the_bus_works_with_its_rights_and_migrates_nothing(postgresql, roles):
 
 def test_a_script_that_fails_says_so(postgresql, roles):
     with pytest.raises(Exception, match="already exists"):
-        psql(postgresql, renamed("roles.sql"), "owner_password=x", "bus_password=y", url=postgresql.url)
+        psql(postgresql, renamed("roles.sql"), url=postgresql.url, OWNER_PASSWORD="x", BUS_PASSWORD="y")
+
+
+def test_a_role_without_a_password_is_not_made(postgresql):
+    with pytest.raises(Exception, match="syntax error"):
+        psql(postgresql, renamed("roles.sql"), url=postgresql.url)
 
 
 def test_the_shell_script_wants_a_password():

@@ -76,11 +76,11 @@ class Machine:
             "PATH": f"{Path(sys.executable).parent}:{postgresql.programs}:/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PGHOST": "127.0.0.1", "PGPORT": str(postgresql.port), "PGUSER": "postgres", "NO_COLOR": "1",
             "OWNER_PASSWORD": "prova-uno", "BUS_PASSWORD": "prova-due", "BROKER_PASSWORD": "prova-tre",
-            "OWNER_URL": self.database("snodo_owner:prova-uno", "snodo"), "SNODO_STORE_URL": self.database("snodo:prova-due", "snodo"),
+            "OWNER_URL": self.database("snodo_owner", "snodo"), "SNODO_STORE_URL": self.database("snodo:prova-due", "snodo"),
             "SNODO_CHANNEL_URL": f"amqp://snodo:prova-tre@127.0.0.1:{rabbitmq.port}/snodo",
             "ATTACHMENTS": str(folder / "etc/var/attachments"), "RESTORED_ATTACHMENTS": str(folder / "restored"),
             "KEY_STORE": str(folder / "etc/var/keys"), "MASTER_KEY": str(folder / "etc/var/master.key"),
-            "RESTORED_URL": self.database("snodo_owner:prova-uno", "restored"), "SQLITE": str(folder / "old/var/snodo.db"),
+            "RESTORED_URL": self.database("snodo_owner", "restored"), "SQLITE": str(folder / "old/var/snodo.db"),
             "SNODO_CONFIG": str(folder / "etc/config.yaml"), "SNODO_URL": f"http://127.0.0.1:{self.port}", "SNODO_KEY": key_of("sistemista"),
         }  # fmt: skip
 
@@ -152,11 +152,14 @@ def machine(tmp_path_factory) -> Iterator[Machine]:
 
 
 def _as_delivered(postgresql: PostgreSQL, rabbitmq: RabbitMQ) -> None:
-    """The test servers know a snodo already; a new machine does not."""
+    """The test servers know a snodo already; a new machine does not, and asks for passwords: the pages show none to other users."""
     with psycopg.connect(postgresql.url, autocommit=True) as raw:
         raw.execute("CREATE ROLE postgres SUPERUSER LOGIN")
+    rules = postgresql.data / "pg_hba.conf"
+    rules.write_text("host all snodo,snodo_owner 127.0.0.1/32 scram-sha-256\n" + rules.read_text("utf-8"), "utf-8")
     with psycopg.connect(postgresql.url.replace("snodo@", "postgres@"), autocommit=True) as raw:
         raw.execute("ALTER ROLE snodo RENAME TO before")
+        raw.execute("SELECT pg_reload_conf()")
     rabbitmq.evaluate('rabbit_vhost:delete(<<"snodo">>, <<"test">>)')
     rabbitmq.evaluate('rabbit_auth_backend_internal:delete_user(<<"snodo">>, <<"test">>)')
 
@@ -214,9 +217,9 @@ def test_the_pages_played_from_top_to_bottom(machine):
     os.chown(database, os.geteuid(), -1)
     assert [path.name for path in (machine.folder / "old/var").glob("snodo.db*")] == ["snodo.db"]
     machine.run("createdb --owner=snodo_owner fresh")
-    for name, who in (("OWNER_URL", "snodo_owner:prova-uno"), ("SNODO_STORE_URL", "snodo:prova-due")):
+    for name, who in (("OWNER_URL", "snodo_owner"), ("SNODO_STORE_URL", "snodo:prova-due")):
         machine.environment[name] = machine.database(who, "fresh")
-    machine.run('psql --quiet --command="GRANT USAGE ON SCHEMA public TO snodo" "$OWNER_URL"')
+    machine.run('PGPASSWORD="$OWNER_PASSWORD" psql --quiet --command="GRANT USAGE ON SCHEMA public TO snodo" "$OWNER_URL"')
     machine.run('mv "$KEY_STORE" keys.before; mv "$MASTER_KEY" master.key.before')  # a new machine has none
     machine.run(look_around)
     machine.run('mv keys.before "$KEY_STORE"; mv master.key.before "$MASTER_KEY"')
