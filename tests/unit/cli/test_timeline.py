@@ -6,6 +6,8 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from bus.cli import timeline, watch
 from bus.cli.search import _print as print_found
@@ -48,6 +50,26 @@ def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys,
     out = capsys.readouterr().out
     assert "edilizia.presenta-pratica@1/registra-pagamento" in out
     assert "call.refused" in out
+
+
+def test_a_row_is_one_line_where_nobody_looks_and_as_a_terminal_would_show_it(capsys):
+    """A program that reads lines, or grep, finds the whole of what happened in one."""
+    rows = [("a\u0300bc", "1", "x" * 150), ("perché 漢字", "1.234,50 €", "y" * 150), ("bell\x07", "", "[b]"), ("short",)]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("name")
+    table.add_column("fee", justify="right")
+    table.add_column("what")
+    for row in rows:
+        table.add_row(*row[:2], *(Text(cell) for cell in row[2:]))
+    timeline.print_table(table)
+    shown = capsys.readouterr().out
+    wide = Console(file=io.StringIO(), width=400, highlight=False, markup=False, emoji=False)
+    wide.print(table)
+    assert shown.splitlines() == [line.rstrip() for line in wide.file.getvalue().splitlines()]
+    assert len(shown.splitlines()) == 1 + len(rows)
+    long = {"kind": "dead", "time": "2026-11-29T01:05:29Z", "data": {"code": "x" * 250}, "place": "prova.giro@1/registra"}
+    timeline.print_timeline([long])
+    assert len(capsys.readouterr().out.splitlines()) == 2, "the day, and the record"
 
 
 def test_what_a_message_says_is_no_markup_and_turns_no_line_round(capsys):
