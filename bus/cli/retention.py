@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Reason, Url, client, family, pages, show
+from bus.cli.words import when
 
 HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
@@ -65,7 +66,7 @@ def _whole(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
 
 def _told(shown: dict[str, Any]) -> None:
     for one in shown["kinds"]:
-        print(f"{one['kind']:<13}" + (f"from before {one['before'][:10]}" if one["before"] else "kept for ever: the settings say no time"))
+        print(f"{one['kind']:<13}" + (f"from before {when(one['before'])}" if one["before"] else "kept for ever: the settings say no time"))
         for row in one["months"]:
             print(f"  {row['month']}  {row['things']:>8,}  {HELD.get(row['held'], row['held'])}")
         if one["before"] and not one["months"]:

@@ -68,6 +68,8 @@ def sentence(record: Mapping[str, Any], types: Mapping[str, str] | None = None) 
         data["names"] = ", ".join(data["names"])
     if data.get("decision") in DECISIONS:
         data["decision"] = DECISIONS[data["decision"]]
+    if record["kind"] == "disposed" and "before" in data:  # of rules it is a digest
+        data["before"] = when(data["before"])
     if data.get("event") == "refused":
         data["event"] = "was refused"
     if not data.get("type"):

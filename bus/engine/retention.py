@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus import calendar
-from bus.clock import Clock, text_of
+from bus.clock import ROME, Clock, moment_of, text_of
 from bus.config import Retention
 from bus.engine import reasons, search
 from bus.engine.erasure import APART, OVER, Done
@@ -106,11 +106,11 @@ class Found(NamedTuple):
 
 
 def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime, questions: Questions | None = None) -> Terms:
-    """The settings as moments."""
+    """The settings as moments: days and months are those of Rome, as deadlines count them."""
+    here = now.astimezone(ROME)
 
     def before(term: str) -> str:
-        day = calendar.add(now.date(), f"-{term}")
-        return text_of(now.replace(year=day.year, month=day.month, day=day.day))
+        return text_of(dt.datetime.combine(calendar.add(here.date(), f"-{term}"), here.time(), ROME))
 
     cuts: dict[str, str] = {kind: before(term) for kind in KINDS if isinstance(term := getattr(settings, kind), str)}
     kept = {adapter: before(settings.journals.get(adapter, least)) for adapter, least in minima.items()}
@@ -245,10 +245,10 @@ def dispose(
 
 
 def months(found: Sequence[Found]) -> Iterator[JsonObject]:
-    """Counts by month: what goes, and what is held back for which reason."""
+    """Counts by month, of Rome: what goes, and what is held back for which reason."""
     counts: dict[tuple[str, str], list[int]] = {}
     for one in found:
-        both = counts.setdefault((one.time[:7], one.held), [0, 0])
+        both = counts.setdefault((f"{moment_of(one.time).astimezone(ROME):%Y-%m}", one.held), [0, 0])
         both[0] += 1
         both[1] += one.payloads
     for (month, why), (things, payloads) in sorted(counts.items()):

@@ -33,6 +33,10 @@ def test_words_ask_only_for_what_records_have():
         ({"kind": "read", "actor": "dpo", "data": {"role": "search", "found": 0}}, "opened by dpo (search)"),
         ({"kind": "exported", "actor": "dpo", "data": {"manifest": "ab", "records": 3}}, "exported by dpo (bundle)"),
         ({"kind": "exported", "actor": "dpo", "data": {"report": "accesses", "from": TIME}}, "exported by dpo (accesses)"),
+        (
+            {"kind": "disposed", "actor": "dpo", "data": {"what": "wire", "before": TIME}},
+            "wire from before 01/07/2026 12:00:00 CEST destroyed, as they were too old, by dpo",
+        ),
         ({"kind": "replayed", "actor": "dpo", "data": {"scope": "case"}}, "replayed by dpo (case)"),
         (
             {"kind": "asked", "data": {"operation": "protocollo.registra", "effect": "queryable"}, "attempt": 1},

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from pydantic import ValidationError
 
+from bus.clock import moment_of, text_of
 from bus.config import Retention
 from bus.engine import retention, search
 from bus.engine.least import check
@@ -76,6 +77,29 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_the_longest_times_lead_to_a_day_that_there_was(text: str) -> None:
     held = retention.terms(Retention(payloads=text), {}, dt.datetime(2026, 2, 28, 8, tzinfo=dt.UTC))
     assert "1027-02-28" <= held.cuts["payloads"] < "2000"
+
+
+@pytest.mark.parametrize(
+    ("now", "term", "cut"),
+    [
+        ("2026-11-30T13:00+01:00", "6M", "2026-05-30T13:00+02:00"),  # not an hour too early
+        ("2026-10-25T02:30+02:00", "1d", "2026-10-24T02:30+02:00"),
+        ("2026-10-25T02:30+01:00", "1d", "2026-10-24T02:30+02:00"),
+        ("2027-03-29T02:30+02:00", "1d", "2027-03-28T02:30+01:00"),  # a time that no clock showed
+        ("2026-12-01T00:30+01:00", "6M", "2026-06-01T00:30+02:00"),  # of another day in UTC
+        ("2028-02-29T08:00+01:00", "1y", "2027-02-28T08:00+01:00"),
+        ("2026-12-31T08:00+01:00", "6M", "2026-06-30T08:00+02:00"),
+        ("2027-03-01T08:00+01:00", "24M", "2025-03-01T08:00+01:00"),
+    ],
+)
+def test_days_and_months_are_those_of_rome(now: str, term: str, cut: str) -> None:
+    held = retention.terms(Retention(payloads=term), {}, moment_of(now))
+    assert held.cuts["payloads"] == text_of(moment_of(cut))
+
+
+def test_what_goes_is_counted_by_the_month_that_it_was_in_rome() -> None:
+    found = [retention.Found(time) for time in ("2026-05-31T21:59:59Z", "2026-05-31T22:00:00Z", "2026-12-31T23:30:00Z")]
+    assert [one["month"] for one in retention.months(found)] == ["2026-05", "2026-06", "2027-01"]
 
 
 def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_path):
