@@ -11,7 +11,7 @@ import datetime as dt
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -140,47 +140,90 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
     records = log.of_seldom_kinds(tx, kinds, int(after or 0), PAGE)
     old = [record for _, record in records if record.time < cut]
     on = search.page_end(tx, kinds, search.EVER, cut, records, PAGE)
-    return [one for record in old if (one := _record(tx, held, kind, record))], None if on is None else str(on)
+    return _records(tx, held, kind, old), None if on is None else str(on)
+
+
+class _Case(NamedTuple):
+    """Of a case: whether something of it is at work or needs a person, and when something happened in it last."""
+
+    open: bool = False
+    last: str = ""
+
+    def why(self, cut: str) -> str:
+        """Why nothing of it may go yet; empty where it may."""
+        return "open" if self.open else "recent" if self.last >= cut else ""
+
+
+def _cases(tx: Tx, cases: Iterable[str]) -> dict[str, _Case]:
+    found = dict.fromkeys(cases, _Case())
+    for row in tx.all("last_of_cases", cases=listed(sorted(found))) if found else ():
+        before = found[row["case_id"]]
+        found[row["case_id"]] = _Case(before.open or row["state"] not in {"", *OVER}, max(before.last, row["last"]))
+    return found
+
+
+class _Told(NamedTuple):
+    """Of a message: the key that sealed it, whether the law wants an exchange of it kept, and its payloads that are there, with their keys;
+    ``wire``: those of them that crossed a line.
+    """
+
+    key: int | None
+    lawful: bool
+    there: Mapping[str, int | None]
+    wire: tuple[str, ...]
 
 
 def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found], str | None]:
     cut = held.cuts[kind]
     until = f"{int((dt.datetime.fromisoformat(cut) + _APART).timestamp() * 1000):012x}"
     rows = tx.all("messages_to_dispose", after=after, before=cut, until=f"{until[:8]}-{until[8:]}", most=PAGE)
-    cases = {case: _standing(tx, case, cut) for case in {row["case_id"] for row in rows}}
-    asked = cache(partial(held.questions.read, tx, held))
-    found = [one for row in rows if (one := _message(tx, held, kind, row, cases[row["case_id"]], asked)) is not None]
-    return found, rows[-1]["id"] if len(rows) == PAGE else None
+    told, asked = _told(tx, held, rows), cache(partial(held.questions.read, tx, held))
+    left = [row for row in rows if row["id"] in told]
+    cases = _cases(tx, (row["case_id"] for row in left))
+    found = [_message(held, kind, row, told[row["id"]], cases[row["case_id"]], asked) for row in left]
+    return [one for one in found if one is not None], rows[-1]["id"] if len(rows) == PAGE else None
 
 
-def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, asked: Callable[[], Questions]) -> Found | None:
-    """A message that is old enough; None when it is gone already, or, of wire bytes, when it goes itself, and they with it."""
-    own = key_number(nonce_of(row)) if row["nonce"] is not None else None
-    if row["nonce"] is None or (own is not None and tx.one("is_erased", key=own)):
-        return None
-    records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]
-    lawful = any(_kept(held, one) for one in records)
-    payloads = [one for record in records for one in record.payloads]
+def _told(tx: Tx, held: Terms, rows: Sequence[Row]) -> dict[str, _Told]:
+    """Of those messages of a page that are not gone already. What is asked does not grow with their number: whoever writes waits for it."""
+    own = {row["id"]: key_number(nonce_of(row)) for row in rows if row["nonce"] is not None}
+    gone = _destroyed(tx, own.values())
+    left = [message for message, key in own.items() if key not in gone]
+    records: dict[str, list[Record]] = {message: [] for message in left}
+    for record in log.of_messages(tx, left):
+        if record.kind not in APART:
+            records[str(record.message)].append(record)
+    payloads = {message: [one for record in some for one in record.payloads] for message, some in records.items()}
+    there = log.keys_of(tx, (one.id for some in payloads.values() for one in some)) if left else {}
+    return {
+        message: _Told(
+            own[message], any(_kept(held, record) for record in records[message]),
+            {one.id: there[one.id] for one in some if one.id in there},
+            tuple(dict.fromkeys(one.id for one in some if one.id in there and one.role.startswith("wire"))),
+        )
+        for message, some in payloads.items()
+    }  # fmt: skip
+
+
+def _destroyed(tx: Tx, keys: Iterable[int | None]) -> set[int]:
+    """Those of some keys that the log says are destroyed."""
+    some = sorted({key for key in keys if key is not None})
+    return {row["key"] for row in tx.all("erased_among", keys=listed(some))} if some else set()
+
+
+def _message(held: Terms, kind: Kind, row: Row, told: _Told, case: _Case, asked: Callable[[], Questions]) -> Found | None:
+    """A message that is old enough; of wire bytes None when it goes itself, and they with it."""
+    standing = case.why(held.cuts[kind])
     if kind == "wire":
-        cut, why = held.cuts.get("payloads", ""), standing or ("minimum" if lawful else "")
-        if not lawful and row["time"] < cut and not _standing(tx, row["case_id"], cut) and not asked().kept(held, own):
+        cut = held.cuts.get("payloads", "")
+        if not told.lawful and row["time"] < cut and not case.why(cut) and not asked().kept(held, told.key):
             return None
-        wire = tuple(log.keys_of(tx, (one.id for one in payloads if one.role.startswith("wire"))))
-        return Found(row["time"], why, len(wire), row["id"], rows=wire) if wire else None
-    why = standing or ("minimum" if lawful or asked().kept(held, own) else "")
-    numbers = log.keys_of(tx, (one.id for one in payloads))
-    keys = tuple(sorted({number for number in numbers.values() if number is not None}))
-    unsealed = tuple(identity for identity, number in numbers.items() if number is None)
-    return Found(row["time"], why, len(numbers), row["id"], keys=keys, rows=unsealed)
-
-
-def _standing(tx: Tx, case: str, cut: str) -> str:
-    """Why nothing of a case may go yet: something of it is at work or needs a person, or it went on since."""
-    runs = tx.all("runs_of_case", case_id=case)
-    if any(run["state"] not in OVER for run in runs):
-        return "open"
-    times = [*(run["changed"] for run in runs), *(row["time"] for row in tx.all("messages_of_case", case_id=case))]
-    return "recent" if any(time >= cut for time in times) else ""
+        why = standing or ("minimum" if told.lawful else "")
+        return Found(row["time"], why, len(told.wire), row["id"], rows=told.wire) if told.wire else None
+    why = standing or ("minimum" if told.lawful or asked().kept(held, told.key) else "")
+    keys = tuple(sorted({number for number in told.there.values() if number is not None}))
+    unsealed = tuple(identity for identity, number in told.there.items() if number is None)
+    return Found(row["time"], why, len(told.there), row["id"], keys=keys, rows=unsealed)
 
 
 def _kept(held: Terms, record: Record) -> bool:
@@ -199,22 +242,28 @@ def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
     """A file that nobody sent since; it goes with what the bus was told of it."""
     token = row["file"]
     messages = listed(one["message"] for one in tx.all("enclosures_of_file", file=token))
-    cases = {row["case_id"] for row in tx.all("messages_by_id", messages=messages)}
-    standing = next((why for case in sorted(cases) if (why := _standing(tx, case, cut))), "")
+    cases = _cases(tx, (row["case_id"] for row in tx.all("messages_by_id", messages=messages)))
+    standing = next((why for _, case in sorted(cases.items()) if (why := case.why(cut))), "")
     told = log.keys_of(tx, (one["payload"] for one in tx.all("attachments_of_file", file=token)))
     keys = {number for number in (*told.values(), files.get(token)) if number is not None}
     return Found(row["time"], standing, file=token, keys=tuple(sorted(keys)))
 
 
-def _record(tx: Tx, held: Terms, kind: Kind, record: Record) -> Found | None:
-    """A record whose payloads are old enough; None when they are gone already, or belong to a journal that is kept for ever."""
-    if kind == "journals" and (record.data["adapter"] not in held.journals or _kept(held, record)):
-        return None
-    there = log.keys_of(tx, (one.id for one in record.payloads))
+def _records(tx: Tx, held: Terms, kind: Kind, records: Sequence[Record]) -> list[Found]:
+    """Those whose payloads are not gone already, but for journals that are kept for ever."""
     if kind == "journals":
-        return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(there)) if there else None
-    keys = tuple(number for number in there.values() if number is not None and not tx.one("is_erased", key=number))
-    return Found(text_of(record.time), payloads=len(keys), record=record.id, keys=keys) if keys else None
+        records = [one for one in records if one.data["adapter"] in held.journals and not _kept(held, one)]
+    there = log.keys_of(tx, (one.id for record in records for one in record.payloads)) if records else {}
+    gone = _destroyed(tx, there.values()) if kind == "accesses" else set[int]()
+    found = []
+    for record in records:
+        mine = {one.id: there[one.id] for one in record.payloads if one.id in there}
+        time, left = text_of(record.time), tuple(key for key in mine.values() if key is not None and key not in gone)
+        if kind == "journals" and mine:
+            found.append(Found(time, payloads=len(mine), record=record.id, rows=tuple(mine)))
+        elif kind == "accesses" and left:
+            found.append(Found(time, payloads=len(left), record=record.id, keys=left))
+    return found
 
 
 # -- destroying ----------------------------------------------------------------------------------------------------------------

@@ -524,6 +524,11 @@ SELECT key FROM erased_keys WHERE key = :key
 SELECT m.id, m.time, m.case_id, p.nonce FROM messages m LEFT JOIN payloads p ON p.id = m.payload
 WHERE m.id > :after AND m.id < :until AND m.time < :before ORDER BY m.id LIMIT :most
 
+-- When something happened last in some cases: by the state of their runs, and in their messages.
+-- name: last_of_cases
+SELECT case_id, state, max(changed) AS last FROM runs WHERE case_id IN :list(cases) GROUP BY case_id, state
+UNION ALL SELECT case_id, '', max(time) FROM messages WHERE case_id IN :list(cases) GROUP BY case_id
+
 -- name: files_to_dispose
 SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY file HAVING max(time) < :before ORDER BY file LIMIT :most
 

@@ -104,7 +104,7 @@ SELECT seq, message FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM js
 SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
 
 -- name: erased_among
-SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:keys)::jsonb) j)) LIMIT 1
+SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:keys)::jsonb) j))
 
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j

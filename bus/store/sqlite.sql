@@ -96,7 +96,7 @@ SELECT seq, message FROM records WHERE seq IN (SELECT value FROM json_each(:seqs
 SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
 
 -- name: erased_among
-SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys)) LIMIT 1
+SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys))
 
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j

@@ -155,16 +155,52 @@ def test_questions_of_systems_are_read_once_however_many_pages_there_are(tmp_pat
     assert not questions.kept(held._replace(kept={"pagopa": "2026-03-02T08:00:01.000000Z"}), last)
 
 
+def test_a_page_asks_as_few_questions_however_many_messages_are_on_it(tmp_path):
+    """Five for each message, one after the other over a line to PostgreSQL, held up whoever writes for half a second a page."""
+    then = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
+    terms = Retention(payloads="30d", wire="20d", accesses="6M")
+    held = retention.terms(terms, {}, then + dt.timedelta(days=300))
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        keys = store.keys = Keyring.in_memory()
+
+        def receive(tx, *numbers: int) -> None:
+            for number in numbers:
+                message = f"01900000-0000-7000-8000-{number:012x}"
+                data = {"type": "prova", "sender": "prova", "intake": [], "content": "", "keys": {}, "runs": []}
+                told = {"message": {"keys": {"case": {}}, "envelope": {}, "body": {}}}
+                write(tx, entry(Record(new_id(), "received", then, message=message, data=data), keys.fresh(), told))
+                write(tx, entry(Record(new_id(), "access", then, data={"event": "entered"}), keys.fresh(), {"origin": {}}))
+
+        def asked() -> tuple[list[int], list[int]]:
+            while search.trace(store):
+                pass
+            with store.read() as tx:
+                views = {kind: Counting(tx) for kind in ("payloads", "wire", "accesses")}
+                found = [len(retention.page(view, held, kind, "", {})[0]) for kind, view in views.items()]
+            return found, [view.questions for view in views.values()]
+
+        store.write(lambda tx: receive(tx, *range(2))).result()
+        few = asked()
+        store.write(lambda tx: receive(tx, *range(2, 62))).result()
+        many = asked()
+    assert (few[0], many[0]) == ([2, 0, 2], [62, 0, 62])
+    assert many[1] == few[1]
+
+
 class Counting:
-    """A view that counts the rows of each query."""
+    """A view that counts the rows of each query, and how often anything is asked."""
 
     def __init__(self, tx) -> None:
-        self._tx, self.rows = tx, Counter[str]()
+        self._tx, self.rows, self.questions = tx, Counter[str](), 0
 
     def __getattr__(self, name: str):
         return getattr(self._tx, name)
 
+    def one(self, query: str, **parameters):
+        return next(iter(self.all(query, **parameters)), None)
+
     def all(self, query: str, **parameters):
         rows = self._tx.all(query, **parameters)
         self.rows[query] += len(rows)
+        self.questions += 1
         return rows
