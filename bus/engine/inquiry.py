@@ -7,6 +7,7 @@ Bodies are not in them, except where a caller asks for a message of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from bus.engine import cases
@@ -105,18 +106,27 @@ def run_row(row: Row, now: str) -> JsonObject:
 
 
 _HELD = {None: "", True: "yes", False: "no"}
+_STATES = ("ready", "dead", "waiting", "done", "cancelled")
+"""In which runs are stored."""
 
 
 def runs(
     tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50, held: bool | None = None
 ) -> list[JsonObject]:  # fmt: skip
     """The newest runs first; of those that are ready, with ``held``, only what somebody has now (True) or has not (False)."""
-    asked = {"state": state, "route": route, "most": most}
+    states = (state,) if state is not None or route is None else _STATES
+    asked = {"route": route, "most": most, "held": _HELD[held], "now": now}
+    found = [row for one in states for row in tx.all(_by_index(one, route), state=one, **asked)]
+    return [run_row(row, now) for row in sorted(found, key=itemgetter("id"), reverse=True)[:most]]
+
+
+def _by_index(state: str | None, route: str | None) -> str:
+    """The query that reads no more than it shows, or all that are ready or dead: a route may have few runs among all there ever were."""
     if state in ("ready", "dead"):
-        found = tx.all("runs_ready_or_dead", **asked, held=_HELD[held], now=now)
-    else:
-        found = tx.all("runs_waiting_or_cancelled" if state in ("waiting", "cancelled") else "runs_by_state", **asked)
-    return [run_row(row, now) for row in found]
+        return "runs_ready_or_dead"
+    if state is not None and route is not None:
+        return "runs_of_route"
+    return "runs_waiting_or_cancelled" if state in ("waiting", "cancelled") else "runs_by_state"
 
 
 def run(tx: Tx, identity: str, now: str, *, after: int = 0, most: int = MOST_RECORDS) -> JsonObject:

@@ -225,8 +225,9 @@ def key_of_payload(tx: Tx, identity: str) -> Key:
 
 def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
     """Records of some kinds with their numbers, in order."""
-    rows = tx.all("records_of_kinds", kinds=listed(sorted(kinds)), after=after, most=most)
-    return [(row["seq"], _record(row)) for row in rows]
+    kinds = frozenset(kinds)
+    query = "records_destroying" if DESTROYING.issuperset(kinds) else "records_of_kinds"
+    return [(row["seq"], _record(row)) for row in tx.all(query, kinds=listed(sorted(kinds)), after=after, most=most)]
 
 
 def of_seldom_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:

@@ -222,6 +222,11 @@ ORDER BY id DESC LIMIT :most
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
 WHERE state = :state AND state IN ('waiting', 'cancelled') AND (:route IS NULL OR route = :route) ORDER BY id DESC LIMIT :most
 
+-- The same of one route, by theirs: in each state in which runs lie.
+-- name: runs_of_route
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
+WHERE route = :route AND state = :state AND state IN ('done', 'waiting', 'cancelled') ORDER BY id DESC LIMIT :most
+
 -- name: move_runs
 UPDATE runs SET case_id = :into WHERE case_id = :gone
 

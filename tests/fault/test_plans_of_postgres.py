@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bus.clock import text_of
+from bus.engine import inquiry
 from bus.engine.claims import Part, claim, due, lines_of, long_lines
 from bus.message import canonical
 from bus.store import Tx
@@ -173,5 +174,31 @@ def test_runs_that_are_done_are_not_read_to_find_those_that_are_not(postgresql_u
 
         _in_one(connection, look)  # what is dead in the indices is noted at the first look
         assert _in_one(connection, look) < 50
+    finally:
+        connection.close()
+
+
+def test_the_few_runs_of_a_route_are_not_looked_for_among_all_there_ever_were(postgresql_url: str) -> None:
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+
+    def rare(tx: Tx) -> None:
+        row = {"message": "m", "route": "rara", "version": 1, "digest": "d", "entry": "", "ordered": 1, "place": "rara@1", "time": "2026"}
+        for n, state in enumerate(("done", "waiting", "cancelled", "dead", "ready")):
+            tx.do("add_run", id=f"a-{n}", case_id=f"a{n}", **row)  # older than all others
+            tx.do("set_run", id=f"a-{n}", state=state, due="2026", place="rara@1", time="2026", reason=None)
+
+    def look(tx: Tx) -> None:
+        assert [run["id"] for run in inquiry.runs(tx, text_of(NOW), route="rara")] == [f"a-{n}" for n in reversed(range(5))]
+        assert [run["id"] for run in inquiry.runs(tx, text_of(NOW), "done", "rara")] == ["a-0"]
+        assert len(inquiry.runs(tx, text_of(NOW), route="r")) == len(inquiry.runs(tx, text_of(NOW), "done", "r")) == 50
+        assert inquiry.runs(tx, text_of(NOW), route="nessuna") == []
+
+    try:
+        _in_one(connection, _fill)
+        _all_done(connection)
+        _in_one(connection, rare)
+        _in_one(connection, look)  # what is dead in the indices is noted at the first look
+        assert _in_one(connection, look) < 250
     finally:
         connection.close()

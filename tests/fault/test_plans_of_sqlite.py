@@ -38,11 +38,12 @@ def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_
     SqliteStore(path).close()
     asked = queries.load(*FILES, in_list=IN_LIST)
     with closing(sqlite3.connect(path)) as raw, raw:
-        plans = {name: _plan(raw, asked[name]) for name in ("runs_waiting_or_cancelled", "runs_by_plan")}
+        plans = {name: _plan(raw, asked[name]) for name in ("runs_waiting_or_cancelled", "runs_by_plan", "runs_of_route")}
     raw.close()
-    assert {name: [said for said in plan if "INDEX runs_waiting" in said] for name, plan in plans.items() if plan} == {
+    assert {name: [said for said in plan if "INDEX runs_state" not in said and "INDEX runs_" in said] for name, plan in plans.items()} == {
         "runs_waiting_or_cancelled": ["SEARCH runs USING INDEX runs_waiting (state=?)"],
         "runs_by_plan": ["SEARCH runs USING INDEX runs_waiting (state=?)"],
+        "runs_of_route": ["SEARCH runs USING INDEX runs_of_route (route=? AND state=?)"],
     }
     assert [said for plan in plans.values() for said in plan if RUNS.match(said) and "INDEX" not in said] == []
 

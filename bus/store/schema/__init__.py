@@ -19,7 +19,7 @@ from bus.errors import StoreError
 if TYPE_CHECKING:
     import psycopg
 
-REVISION = 8
+REVISION = 9
 """The one this program speaks."""
 LOCK = 1399745925
 """Advisory lock in PostgreSQL under which a schema is made or changed."""

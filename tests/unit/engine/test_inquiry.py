@@ -24,7 +24,9 @@ def test_runs_of_each_state_are_listed_newest_first(tmp_path):
             assert [run["id"] for run in app.runs(state)] == runs[::-1], state
             assert {run["state"] for run in app.runs(state)} <= {state}
         assert [run["id"] for run in app.runs("waiting", most=1)] == ids["attesa"][1:]
-        assert app.runs("waiting", route="prova.tace") == []
+        assert app.runs("waiting", route="prova.tace") == app.runs(route="prova.nessuna") == []
+        assert [run["id"] for run in app.runs(route="prova.fallisce")] == [*ids["guasto"], gone]
+        assert [run["id"] for run in app.runs("done", route="prova.tace", most=1)] == ids["silenzio"][1:]
         assert len(app.runs()) == 6
 
 

@@ -1,0 +1,2 @@
+DROP INDEX runs_of_route;
+UPDATE schema_revision SET revision = 8;

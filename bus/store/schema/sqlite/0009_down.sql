@@ -1,0 +1,2 @@
+DROP INDEX runs_of_route;
+PRAGMA user_version = 8;
