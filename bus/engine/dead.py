@@ -18,7 +18,7 @@ from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
 from bus.engine.inquiry import known_run
 from bus.engine.projection import entry, write
-from bus.errors import UNOPENED, Conflict, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Damaged, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Kind, Record
 from bus.message import JsonValue, canonical, new_id
@@ -60,12 +60,15 @@ class Letter:
 
 
 def letter(tx: Tx, run: str) -> Letter:
-    """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead."""
+    """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead, `Damaged` when no record says why."""
     row = known_run(tx, run)
     if row["state"] != "dead":
         raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     journal = log.of_run(tx, run)
-    record = next(record for record in reversed(journal) if record.kind == "dead")
+    record = next((record for record in reversed(journal) if record.kind == "dead"), None)
+    if record is None:
+        hint = "bus log verify says what else is amiss; restore it from a backup before anything is decided"
+        raise Damaged(f"the run {run} is dead, and the log does not say any more why", code="evidence.broken", hint=hint)
     failure = _failure(tx, record, journal)
     return Letter(
         run=run, message=row["message"], route=f"{row['route']}@{row['version']}", place=record.place or "", path=record.path,

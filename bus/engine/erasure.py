@@ -106,7 +106,8 @@ def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
 
 def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
     row = tx.one("record", id=identity)
-    assert row is not None
+    if row is None:
+        raise log.taken_out(f"the erasure {identity} was asked for", "records")
     record = record_of(row["content"])
     return record, log.json_payload(tx, str(record.payload("request")))
 

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from bus.engine import cases
-from bus.errors import UNOPENED, Conflict, Damaged, Erased, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject, JsonValue
@@ -25,12 +25,6 @@ Numbered: TypeAlias = list[tuple[int, Record]]
 def unknown_message() -> NotFound:
     """There is no such message; said also to whoever may not learn that there is one."""
     return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
-
-
-def lost_message(identity: str) -> Damaged:
-    """Of one that the log tells of, and that somebody took out of the table."""
-    sentence = f"the message {identity} was accepted, and does not stand in the table `messages` any more"
-    return Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
 
 
 def unknown_case() -> NotFound:
@@ -55,7 +49,8 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
     """
     row = tx.one("message", id=identity)
     if row is None:
-        raise lost_message(identity) if tx.one("records_of_kind_among", messages=listed([identity]), kind="received") else unknown_message()
+        accepted = tx.one("records_of_kind_among", messages=listed([identity]), kind="received")
+        raise log.taken_out(f"the message {identity} was accepted", "messages") if accepted else unknown_message()
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         **message_row(row), "correlationid": _correlation(tx, row["id"]) if said else None,

@@ -19,11 +19,11 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.engine.backlog import Backlog
 from bus.engine.holding import Claims, Known
-from bus.engine.inquiry import lost_message
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
 from bus.errors import Conflict, Damaged, InputError, StoreError, Unknown
 from bus.failpoint import reach
+from bus.log import log
 from bus.log import receipt as receipts
 from bus.log.receipt import Promises
 from bus.log.record import WEAK
@@ -323,7 +323,7 @@ def _reused(scope: str, identity: str) -> Conflict:
 def _repeated(tx: Tx, identity: str) -> Accepted:
     row = tx.one("message", id=identity)
     if row is None:
-        raise lost_message(identity)
+        raise log.taken_out(f"the message {identity} was accepted", "messages")
     tx.do("wait_for_standbys")  # the first 202 may never have been given: whoever committed it waits for them still
     receipt = ""
     with contextlib.suppress(Damaged):  # that it was accepted stands, and is what its sender asks

@@ -67,7 +67,8 @@ def _passed(wait: Row, time: str) -> bool:
 def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
     """Give one message to one wait (its run, path, place, state); returns the run to ring for: a new one when the message is late."""
     row = tx.one("run", id=wait["run"])
-    assert row is not None
+    if row is None:
+        raise log.taken_out(f"the run {wait['run']} waits for this message", "runs")
     data: dict[str, Any] = {"arrival": message, "type": wait["type"]}
     late = wait["state"] == "late"
     if late:

@@ -76,6 +76,9 @@ class Sweeper:
         reach("sweeper.before-look")
         most = max(min(room, self._page), 0)
         part, ready, paused, overdue = self._find(now, most, free=free)
+        expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
+        if overdue:  # before anything is claimed: what fails here must not keep runs that nobody works on then
+            reach("timers.after-commit")
         if self._suspects.next and most:
             rows, more = self._claim_suspect(now, quiet=quiet), True
         else:
@@ -83,9 +86,6 @@ class Sweeper:
             self._suspects.next = ready[0]["id"] if ready and ready[0]["strikes"] == SUSPECT else ""
         if paused:
             rows = self._holding.wake([row["id"] for row in paused], now)
-        expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
-        if overdue:
-            reach("timers.after-commit")
         reach("sweeper.after-look")
         self._more = more or len(expired) >= self._page
         return rows, expired

@@ -16,10 +16,8 @@ def expire(tx: Tx, now: dt.datetime, most: int) -> list[str]:
     """Expire up to ``most`` waits; returns the runs that are ready because of it."""
     runs = []
     for row in tx.all("waits_expired", now=text_of(now), most=most):
-        run = tx.one("run", id=row["run"])
-        assert run is not None
         record = Record(
-            new_id(), "expired", now, message=run["message"], run=row["run"], place=row["place"], path=row["path"], rules=run["digest"]
+            new_id(), "expired", now, message=row["message"], run=row["run"], place=row["place"], path=row["path"], rules=row["digest"]
         )
         write(tx, Entry(record))
         runs.append(row["run"])

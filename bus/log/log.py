@@ -141,6 +141,12 @@ def _taken_out() -> Damaged:
     sentence = "it, or its key, is not there any more, and no record says that it was erased"
     return Damaged(sentence, code="payload.swapped", hint="bus log verify says which; restore it from a backup")
 
+def taken_out(what: str, table: str) -> Damaged:
+    """Of a row that something else tells of: ``what`` is a sentence that does."""
+    sentence = f"{what}, and does not stand in the table `{table}` any more"
+    return Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
+
+
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
     """Of some payloads those that are there: the number of the key of each, by id; None for one from before payloads were sealed."""

@@ -400,7 +400,8 @@ SELECT w.run, r.message, w.path, w.state FROM messages m JOIN waits w ON w.case_
 WHERE m.id = :message AND w.type = :type AND w.name IS NULL
 
 -- name: waits_expired
-SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
+SELECT w.run, w.path, w.place, r.message, r.digest FROM waits w JOIN runs r ON r.id = w.run
+WHERE w.state = 'open' AND w.deadline <= :now ORDER BY w.deadline LIMIT :most
 
 -- name: arrived_for_key
 SELECT k.message, m.time FROM message_keys k JOIN messages m ON m.id = k.message

@@ -52,7 +52,7 @@ class Bridge:
             if waiter.done():
                 continue
             if isinstance(outcome, BaseException):
-                waiter.set_exception(outcome)
+                waiter.set_exception(awaitable(outcome))
             else:
                 waiter.set_result(outcome)
 
@@ -67,6 +67,11 @@ class Bridge:
         self._looking = bool(self._open)
         if self._looking:
             loop.call_later(_EVERY, self._look, loop)
+
+
+def awaitable(error: BaseException) -> BaseException:
+    """What may be the end of an awaitable: `StopIteration` may not, and whoever waited would never be answered."""
+    return RuntimeError("something that must be there is not") if isinstance(error, StopIteration) else error
 
 
 def unanswered() -> Unknown:

@@ -11,7 +11,7 @@ from bus.app import App
 from bus.errors import Interrupted
 from bus.web.accesses import Accesses
 from bus.web.auth import Keys
-from bus.web.bridge import Bridge
+from bus.web.bridge import Bridge, awaitable
 
 T = TypeVar("T")
 READING = 8
@@ -45,11 +45,11 @@ class House:
         if self._heard > RENEWED:
             self._inbound.shutdown(wait=False)  # what it has begun, or is to begin, it still does
             self._inbound, self._heard = ThreadPoolExecutor(INBOUND, "snodo-inbound"), size
-        return await asyncio.get_running_loop().run_in_executor(self._inbound, work)
+        return await _done(self._inbound, work)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run something that blocks, away from the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+        return await _done(self._reading, work)
 
     async def glance(self, work: Callable[[], T]) -> T:
         """As `run`, for those who watch the bus; raises `Interrupted` when there is no answer within `GLANCE` seconds."""
@@ -62,7 +62,7 @@ class House:
     async def _soon(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(GLANCE):
-                return await asyncio.get_running_loop().run_in_executor(threads, work)
+                return await _done(threads, work)
         except TimeoutError:
             hint = "is a table locked, or the server overloaded? pg_stat_activity says what waits for what"
             raise Interrupted(f"the database did not answer within {GLANCE:g} seconds", hint=hint) from None
@@ -73,3 +73,14 @@ class House:
         self._watching.shutdown(wait=True, cancel_futures=True)
         self._reading.shutdown(wait=True, cancel_futures=True)
         self._inbound.shutdown(wait=False, cancel_futures=True)
+
+
+async def _done(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, _whole, work)
+
+
+def _whole(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except StopIteration as error:
+        raise awaitable(error) from error

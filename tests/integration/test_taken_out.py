@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from bus.testing.patience import until
 from tests.integration.erasing import sent
 from tests.integration.test_damaged import change
 from tests.small_bus import Caller, running, wait_reply
@@ -63,3 +64,32 @@ def test_a_receipt_that_is_gone_is_not_said_never_to_have_been_given(tmp_path, d
         assert (receipt.status, receipt.json["code"]) == (503, "evidence.broken")
         assert f"the receipt of the message {message} does not stand in the table `receipts`" in receipt.json["detail"]
         assert (again.status, again.json["id"], "receipt" in again.json) == (202, message, False)
+
+
+def test_a_dead_letter_whose_record_is_gone_is_named_by_whatever_is_done_with_it(tmp_path):
+    """Whoever asked for it, or released it, was never answered: the connection stood until the client gave up."""
+    with running(tmp_path) as server:
+        ask = Caller(server.port, "sistemista")
+        wait_reply(server.app, sent(server, "prova.guasto", {"nome": "Ada"}), 60)
+        [run] = [one["id"] for one in ask("GET", "/dead").json["dead"]]
+        change(tmp_path, "DELETE FROM records WHERE kind = 'dead'")
+        tries = [("GET", f"/dead/{run}", None), *(("POST", f"/dead/{run}/{act}", {"reason": "prova"}) for act in ("redeliver", "discard"))]
+        for method, path, body in tries:
+            answer = ask(method, path, body, {"Snodo-Purpose": "prova"})
+            said = f"the run {run} is dead, and the log does not say any more why"
+            assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
+
+
+def test_a_wait_whose_run_is_gone_is_named_to_whom_it_waits_for_and_keeps_no_other_deadline(tmp_path):
+    """A message that it waited for was a 500; and once its deadline had passed, no wait of anybody ended, and what was claimed stood."""
+    with running(tmp_path) as server:
+        ask = Caller(server.port)
+        lost, other = (sent(server, "prova.attesa", {"nome": name}) for name in ("Ada", "Bea"))
+        until(lambda: all(server.app.message(one)["state"] == "waiting" for one in (lost, other)), "both wait")
+        [run] = [one["id"] for one in server.app.message(lost)["runs"]]
+        change(tmp_path, "DELETE FROM runs WHERE id = ?", run)
+        answer = ask("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}})
+        said = f"the run {run} waits for this message, and does not stand in the table `runs` any more"
+        assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
+        change(tmp_path, "UPDATE waits SET deadline = '2026-01-01T00:00:00.000000Z'")
+        assert wait_reply(server.app, other, 60)["state"] == "done"

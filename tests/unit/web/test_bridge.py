@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from bus.errors import NotFound
 from bus.store import writer
 from bus.web.bridge import PATIENCE, Bridge
+from bus.web.house import House
 from bus.web.messages import _hand_in
 
 
@@ -32,6 +34,24 @@ def test_results_and_errors_of_other_threads_arrive_each_at_its_own_waiter():
 
     for number, end in enumerate(asyncio.run(story())):
         assert end == number if number % 7 else isinstance(end, ValueError)
+
+
+def test_what_asyncio_takes_for_no_end_is_one_for_whoever_waits():
+    """`StopIteration` can be no end of an awaitable: whoever waited was never answered, nor those behind him before somebody else came."""
+
+    def missing() -> object:
+        return next(iter(()))
+
+    async def story():
+        bridge, house = Bridge(), SimpleNamespace(_reading=ThreadPoolExecutor(1))
+        (first, tell_first), (second, tell_second) = bridge.waiter(), bridge.waiter()
+        tell_first(StopIteration())
+        tell_second(2)
+        ends = asyncio.gather(first, second, House.run(house, missing), return_exceptions=True)
+        return await asyncio.wait_for(ends, 10)
+
+    first, second, third = asyncio.run(story())
+    assert (type(first), second, type(third)) == (RuntimeError, 2, RuntimeError)
 
 
 def test_many_ends_wake_the_loop_once(monkeypatch):
