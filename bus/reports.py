@@ -136,7 +136,7 @@ def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt
 
 def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> Page:
     """The lines of records from ``since`` on and before ``until``."""
-    found = log.of_seldom_kinds(tx, report.kinds, after or search.before_any(tx, report.kinds, since, until), PAGE)
+    found = log.of_kinds(tx, report.kinds, after or search.before_any(tx, report.kinds, since, until), PAGE)
     wanted = [record for _, record in found if since <= record.time < until]
     source = Source(tx, wanted)
     lines = [line for record in wanted for line in report.lines(record, source)]

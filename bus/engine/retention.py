@@ -65,11 +65,11 @@ class Questions:
                 oldest = dt.datetime.fromisoformat(min(held.kept.values()))
                 self._behind = search.before_any(tx, {"served"}, oldest, search.NEVER)
             after = self._behind
-            while records := log.of_seldom_kinds(tx, {"served"}, after, log.PAGE):
+            while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
                 self._remember(tx, [record for _, record in records if record.payloads])
                 after = records[-1][0]
-            # What has its traces was committed before; another record may yet have the number of one of this transaction.
-            self._behind = max(self._behind, log.traced_until(tx))
+            # Another transaction may yet commit a number before these; what has its traces was committed before.
+            self._behind = max(self._behind, min(after, log.traced_until(tx)))
         return self
 
     def _remember(self, tx: Tx, records: Sequence[Record]) -> None:
@@ -137,7 +137,7 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
         return _files(tx, held, after, files)
     kinds = _LOOKS if kind == "accesses" else frozenset({"served"})
     cut = dt.datetime.fromisoformat(held.cuts[kind])
-    records = log.of_seldom_kinds(tx, kinds, int(after or 0), PAGE)
+    records = log.of_kinds(tx, kinds, int(after or 0), PAGE)
     old = [record for _, record in records if record.time < cut]
     on = search.page_end(tx, kinds, search.EVER, cut, records, PAGE)
     return _records(tx, held, kind, old), None if on is None else str(on)

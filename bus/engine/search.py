@@ -168,8 +168,12 @@ def _facets(tx: Tx) -> dict[tuple[str, str, str], int]:
 def before_any(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int = 0) -> int:
     """Where to begin to look, behind number ``after``, for records of some kinds and of a time: up to there none is.
 
-    Times follow numbers as a rule, but not where a clock was set. Those that have no traces yet are to be looked at.
+    Times follow numbers as a rule, but not where a clock was set. Seldom kinds have an index of their own; of others the traces tell, and
+    those that have no traces yet are to be looked at.
     """
+    if log.SELDOM.issuperset(kinds):
+        found = log.first_of_seldom_kinds(tx, kinds, since, until, after)
+        return max(after, _newest(tx) if found is None else found - 1)
     first = tx.one("first_trace", kinds=listed(sorted(kinds)), since=micros(since), until=micros(until), after=after)
     return max(after, log.traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1)
 

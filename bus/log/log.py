@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -15,13 +16,10 @@ from bus.message import parsed
 from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
-FEW = 10_000
-"""At most so many traces are read to find the next records of some kinds. Where there are that many, such records are frequent, and the
-log itself is read."""
 SELDOM = frozenset({
     "access", "read", "exported", "replayed", "redelivered", "decided", "discarded", "rules", "erasure", "erased", "disposed", "served",
 })  # fmt: skip
-"""Kinds of records that tell what persons did, or what systems asked; messages make none of them, so they are rare."""
+"""Kinds of records that tell what persons did, or what systems asked; messages make none of them. They have an index, `records_seldom`."""
 Owner: TypeAlias = Literal["run", "message", "case"]
 """Whose records are asked for."""
 
@@ -141,11 +139,11 @@ def _taken_out() -> Damaged:
     sentence = "it, or its key, is not there any more, and no record says that it was erased"
     return Damaged(sentence, code="payload.swapped", hint="bus log verify says which; restore it from a backup")
 
+
 def taken_out(what: str, table: str) -> Damaged:
     """Of a row that something else tells of: ``what`` is a sentence that does."""
     sentence = f"{what}, and does not stand in the table `{table}` any more"
     return Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
-
 
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
@@ -230,25 +228,17 @@ def key_of_payload(tx: Tx, identity: str) -> Key:
 
 
 def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
-    """Records of some kinds with their numbers, in order."""
+    """Records of some kinds with their numbers, in order. Of `SELDOM` kinds nothing that lies between two of them is read."""
     kinds = frozenset(kinds)
-    query = "records_destroying" if DESTROYING.issuperset(kinds) else "records_of_kinds"
+    query = "records_of_seldom_kinds" if kinds <= SELDOM else "records_of_kinds"
     return [(row["seq"], _record(row)) for row in tx.all(query, kinds=listed(sorted(kinds)), after=after, most=most)]
 
 
-def of_seldom_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
-    """As `of_kinds`, faster for kinds that are rare (`SELDOM`): between two such records may be a million others, and the traces say where
-    they stand.
-
-    Not for whoever judges the log: the owner of the database may have taken traces away.
-    """
-    seldom = SELDOM.issuperset(kinds)
-    told = tx.all("traces_of_kinds", kinds=listed(sorted(kinds)), after=after, most=FEW) if seldom else ()
-    if not seldom or len(told) == FEW:
-        return of_kinds(tx, kinds, after, most)
-    numbers = sorted({int(row["seq"]) for row in told})[:most]
-    found = [(row["seq"], _record(row)) for row in tx.all("records_among", seqs=listed(numbers))]
-    return [*sorted(found), *of_kinds(tx, kinds, max(after, traced_until(tx)), most - len(found))]
+def first_of_seldom_kinds(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int) -> int | None:
+    """The number of the first record of `SELDOM` kinds and of a time, behind another; None where there is none."""
+    time = {"since": clock.text_of(since), "until": clock.text_of(until)}
+    row = tx.one("first_of_seldom_kinds", kinds=listed(sorted(kinds)), after=after, **time)
+    return None if row is None or row["seq"] is None else int(row["seq"])
 
 
 def traced_until(tx: Tx) -> int:
@@ -268,7 +258,7 @@ def every_of_kinds(tx: Tx, kinds: Iterable[str]) -> Iterator[Record]:
 def seldom_between(tx: Tx, kinds: Iterable[str], after: int, until: int | None) -> Iterator[tuple[int, Record]]:
     """Records of seldom kinds behind a number, up to another or the end, with their numbers; a page of them is in memory."""
     kinds = frozenset(kinds)
-    while page := of_seldom_kinds(tx, kinds, after, PAGE):
+    while page := of_kinds(tx, kinds, after, PAGE):
         yield from (one for one in page if until is None or one[0] <= until)
         after = page[-1][0]
         if until is not None and after >= until:

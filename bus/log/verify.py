@@ -482,7 +482,7 @@ class _Walk:
         with self._read() as tx:
             stored = StoredTree(tx)
             newest = stored.checkpoint()
-            for row in tx.all("records_of_kinds", kinds=listed(sorted(tables.GONE)), after=self._seq, most=PAGE):
+            for row in tx.all("records_of_seldom_kinds", kinds=listed(sorted(tables.GONE)), after=self._seq, most=PAGE):
                 content = octets(row["content"])
                 sealed = self._is_sealed(stored, newest, row["seq"], content)
                 (self._excused if sealed else late).update(excuses(parsed(content)["data"]))

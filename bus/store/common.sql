@@ -99,6 +99,16 @@ SELECT id, message, media_type, nonce, content FROM payloads WHERE id IN :list(p
 -- name: records_of_kinds
 SELECT seq, content FROM records WHERE seq > :after AND kind IN :list(kinds) ORDER BY seq LIMIT :most
 
+-- Of kinds that the index `records_seldom` has, whose words these are; what lies between them is not read.
+-- name: records_of_seldom_kinds
+SELECT seq, content FROM records WHERE seq IN (
+  SELECT seq FROM records WHERE kind IN ('access', 'decided', 'discarded', 'disposed', 'erased', 'erasure', 'exported', 'read', 'redelivered', 'replayed', 'rules', 'served')
+  AND kind IN :list(kinds) AND seq > :after ORDER BY seq LIMIT :most) ORDER BY seq
+
+-- name: first_of_seldom_kinds
+SELECT min(seq) AS seq FROM records WHERE kind IN ('access', 'decided', 'discarded', 'disposed', 'erased', 'erasure', 'exported', 'read', 'redelivered', 'replayed', 'rules', 'served')
+AND kind IN :list(kinds) AND time >= :since AND time < :until AND seq > :after
+
 -- name: record_from
 SELECT seq, time FROM records WHERE seq >= :seq ORDER BY seq LIMIT 1
 
@@ -399,6 +409,7 @@ SELECT w.run, r.message, w.path, w.state FROM waits w JOIN runs r ON r.id = w.ru
 SELECT w.run, r.message, w.path, w.state FROM messages m JOIN waits w ON w.case_id = m.case_id JOIN runs r ON r.id = w.run
 WHERE m.id = :message AND w.type = :type AND w.name IS NULL
 
+-- A wait whose run somebody took out of the table keeps no other from ending: `bus log verify` names it.
 -- name: waits_expired
 SELECT w.run, w.path, w.place, r.message, r.digest FROM waits w JOIN runs r ON r.id = w.run
 WHERE w.state = 'open' AND w.deadline <= :now ORDER BY w.deadline LIMIT :most
@@ -872,10 +883,6 @@ INSERT INTO traces (facet, at, seq) VALUES (:facet, :at, :seq) ON CONFLICT DO NO
 
 -- name: facets
 SELECT id, kind, place, type FROM facets
-
--- Where records of some kinds stand behind a number, in no order.
--- name: traces_of_kinds
-SELECT t.seq FROM facets f JOIN traces t ON t.facet = f.id WHERE f.kind IN :list(kinds) AND t.seq > :after LIMIT :most
 
 -- name: first_trace
 SELECT min(t.seq) AS seq FROM facets f JOIN traces t ON t.facet = f.id

@@ -1,14 +1,5 @@
-"""An index for the runs of a route."""
+"""Indexes for the runs of a route, and for records of seldom kinds."""
 
-from bus.store.revisions import run
+from bus.store.revisions import scripts
 
-revision = "0009"
-down_revision = "0008"
-
-
-def upgrade() -> None:
-    run(9, "up")
-
-
-def downgrade() -> None:
-    run(9, "down")
+revision, down_revision, upgrade, downgrade = scripts(9)
