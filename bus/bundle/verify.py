@@ -250,8 +250,9 @@ def once(pairs: Sequence[Any]) -> dict[str, Any]:
 def said(name: str, text: str, *either: str) -> Any:
     """What a file, or a line of one, says: all of `SAYS`, and one of ``either``."""
     found = json.loads(text, object_pairs_hook=once)
-    if not isinstance(found, dict) or set(found) not in [SAYS[name] | {one} for one in either] + [SAYS[name]] * (not either):
-        raise Malformed("it says more, or less, than it should")
+    later = isinstance(found, dict) and found.get("v", 1) != 1
+    if later or not isinstance(found, dict) or set(found) not in [SAYS[name] | {one} for one in either] + [SAYS[name]] * (not either):
+        raise Malformed("it is of another version: take the verify.py of that" if later else "it says more, or less, than it should")
     return found
 
 
@@ -499,8 +500,7 @@ def rules_of(records: Iterable[Any]) -> set[str]:
 
 def unruled(named: Iterable[str], files: Mapping[str, bytes]) -> list[str]:
     """Which files of rules are not here: of those that are named, and of those that an edition consists of."""
-    editions = [files[name] for name in named if name in files and name.startswith("rules/edition/")]
-    parts = [read(edition.decode(errors="replace")).get("files") for edition in editions]
+    parts = [read(files[one].decode(errors="replace")).get("files") for one in named if one in files and one.startswith("rules/edition/")]
     consist = [f"rules/file/{address}" for held in parts if isinstance(held, dict) for address in held.values()]
     return sorted({*named, *consist} - set(files))
 
