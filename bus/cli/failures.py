@@ -54,6 +54,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     try:
         command = typer.main.get_command(app)
         _say_what_is_taken(command)
+        _take_nothing_empty(command)
         code = command(args=list(arguments), prog_name=name, standalone_mode=False, help_option_names=HELP)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -117,6 +118,22 @@ def _say_what_is_taken(command: Any) -> None:
             one.display_type = lambda _, each=label.replace("list[", "").replace("]", "").lower(): each
     for below in getattr(command, "commands", {}).values():
         _say_what_is_taken(below)
+
+
+def _take_nothing_empty(command: Any) -> None:
+    """Refuse an option that is said and empty: `--case "$KEY"` with a variable that is not set would be all cases instead of one."""
+    for one in command.params:
+        if one.param_type_name == "option" and one.callback is None:
+            one.callback = _said
+    for below in getattr(command, "commands", {}).values():
+        _take_nothing_empty(below)
+
+
+def _said(context: Any, option: Any, value: Any) -> Any:
+    each = value if isinstance(value, list | tuple) else [value]
+    if "" in each and context.get_parameter_source(option.name).name == "COMMANDLINE":
+        raise typer.BadParameter("it is empty: leave it out, or is a variable not set?", ctx=context, param=option)
+    return value
 
 
 def let_output_go() -> None:

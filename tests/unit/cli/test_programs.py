@@ -169,6 +169,19 @@ def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
     assert (code, err.splitlines()[0]) == (2, "error: one of the words is not UTF-8, and the bus has no such word")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("log", "search", "--case", ""), ("tail", "--once", "--case="), ("runs", "--state", ""), ("plan", "--from", ""),
+        ("log", "verify", "--key", "x", "--key", ""), ("message", "x", "--purpose", ""), ("runs", "list", "--url", ""),
+    ],
+)  # fmt: skip
+def test_an_option_that_is_said_and_empty_is_not_taken_for_one_that_is_left_out(bus, words):
+    """A variable that is not set, in quotes: a search for nothing in particular finds everything."""
+    code, error = failed(bus(*words, "--json"))
+    assert (code, error["code"], "it is empty: leave it out" in error["detail"]) == (2, "cli.usage", True)
+
+
 def test_an_idempotency_key_with_a_line_break_is_wrong_usage(bus, reach):
     code, _, err = bus("send", "prova.saluto", '{"nome": "Ada"}', "--idempotency-key", "a\n", *reach)
     assert (code, "is a line break among them?" in err) == (2, True)
