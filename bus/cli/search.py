@@ -11,7 +11,7 @@ import typer
 from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, pages, show
 from bus.cli.words import when
 from bus.client import Client
-from bus.errors import SnodoError, counted, visible
+from bus.errors import Malformed, counted, visible
 from bus.jsontext import parse_object
 
 OPENED = 2000
@@ -89,8 +89,10 @@ def _values(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         return parse_object(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), 1 << 16)
-    except (OSError, SnodoError) as error:
-        raise typer.BadParameter(str(error), param_hint="--values") from None
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}", param_hint="--values") from None
+    except Malformed as error:
+        raise Malformed(f"{'standard input' if str(path) == '-' else path}: {error.sentence}", code=error.code, hint=error.hint) from None
 
 
 def _print(shown: dict[str, Any], find: str) -> None:

@@ -51,7 +51,8 @@ def _data(body: str) -> Any:
     except OSError as error:
         raise typer.BadParameter(f"cannot read {body}: {error.strerror}", param_hint="BODY") from None
     except Malformed as error:
-        raise Malformed(f"{'BODY' if written else body}: {error.sentence}", code=error.code, hint=error.hint) from None
+        where = "BODY" if written else "standard input" if body == "-" else body
+        raise Malformed(f"{where}: {error.sentence}", code=error.code, hint=error.hint) from None
 
 
 def _told(answer: dict[str, Any]) -> None:

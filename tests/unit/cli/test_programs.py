@@ -554,6 +554,14 @@ def test_a_bus_that_is_away_is_told_once_for_as_long_as_it_is(monkeypatch, capsy
     assert capsys.readouterr().err == "the bus cannot be reached; still trying\n"
 
 
+def test_standard_input_that_is_closed_holds_nothing():
+    for command in ("send prova.saluto -", "log search --values -"):
+        program = f"{sys.executable} -m bus.cli {command} <&-"
+        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: standard input: not JSON: the text is empty\n  code: input.malformed\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
 @pytest.mark.parametrize("command", ["--help", "--version", "explain call.refused"])
 def test_a_full_disk_is_told(command):
