@@ -65,19 +65,6 @@ class SharedClock:
         return after - before, (told, (before + after) / 2)
 
 
-class FixedClock:
-    """A clock that moves only when told; for tests and for virtual time."""
-
-    def __init__(self, moment: dt.datetime) -> None:
-        self.moment = moment.astimezone(dt.UTC)
-
-    def now(self) -> dt.datetime:
-        return self.moment
-
-    def move(self, by: dt.timedelta) -> None:
-        self.moment += by
-
-
 def text_of(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds and ``Z``; sorts like time."""
     return _text_of_utc(moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC))

@@ -16,12 +16,12 @@ from typing import Any
 from bus import config
 from bus.app import App
 from bus.bundle import export as bundles
-from bus.clock import FixedClock
 from bus.config import Retention
 from bus.disk import save
 from bus.engine.destruction import Destruction
 from bus.engine.retention import KINDS
 from bus.store import writer
+from tests.clocks import FixedClock
 
 WORDS = ("fsync", "pwrite", "replace", "link", "unlink")
 DAYS = 40

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from bus.clock import FixedClock
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted, Intake
 from bus.errors import StoreError
@@ -25,6 +24,7 @@ from bus.log import log
 from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.fault.disk import Disk, Note, Platter, put
 from tests.keyrings import in_memory
 from tests.simulation import judge

@@ -17,7 +17,6 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
@@ -27,6 +26,7 @@ from bus.log.keyring import Keyring
 from bus.log.keystore import open_keyring
 from bus.store.sqlite import ROOM, SqliteStore
 from bus.testing.patience import until
+from tests.clocks import FixedClock
 from tests.fault.disk import Disk
 from tests.fault.power import FILE, KEYS, faults_inside, folder
 from tests.simulation.parts import START

@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any
 
 from bus.app import App
-from bus.clock import FixedClock
 from bus.config import Retention
 from bus.engine.destruction import Destruction
 from bus.engine.retention import Kind
@@ -14,6 +13,7 @@ from bus.errors import Erased
 from bus.log import log
 from bus.log.verify import Trust, verify
 from bus.testing.patience import until
+from tests.clocks import FixedClock
 from tests.integration.workshop import Workshop
 
 

@@ -23,13 +23,13 @@ import pytest
 from bus import config
 from bus.app import App
 from bus.cli import main
-from bus.clock import FixedClock
 from bus.engine import erasure, projection
 from bus.engine.names import holder
 from bus.errors import Erased
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.testing.patience import until
+from tests.clocks import FixedClock
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins
 from tests.projections import snapshot
 from tests.small_bus import Caller, Process, key_of, own_key, running, wait_reply

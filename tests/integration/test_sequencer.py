@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from bus import doctor
-from bus.clock import FixedClock
 from bus.engine.leases import Leases
 from bus.engine.sequencer import DUTY, LEASE, MOST, Sequencer
 from bus.errors import ConfigError, StoreError
@@ -27,6 +26,7 @@ from bus.log.stored import StoredTree
 from bus.message import new_id
 from bus.store import Store, Tx
 from bus.store.opening import open_store
+from tests.clocks import FixedClock
 from tests.small_bus import write
 
 ORIGIN = "prova.example/log"

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from bus.clock import FixedClock
 from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.sequencer import Sequencer
@@ -19,6 +18,7 @@ from bus.log.stored import StoredTree
 from bus.log.verify import State, Trust, verify
 from bus.message import new_id
 from bus.store.opening import open_store
+from tests.clocks import FixedClock
 from tests.integration.auditing import change
 from tests.tamper.logs import NOW, ORIGIN, WITNESS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bus.catalog import Catalog
-from bus.clock import FixedClock, moment_of, text_of
+from bus.clock import moment_of, text_of
 from bus.copying import rows_of
 from bus.engine import dead
 from bus.engine.arrival import Submission
@@ -20,6 +20,7 @@ from bus.engine.intake import Accepted, Intake
 from bus.errors import Conflict, StoreError
 from bus.message import canonical
 from bus.store import Tx
+from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 from tests.simulation import judge
 from tests.simulation.parts import (

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bus.clock import FixedClock
 from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, write
@@ -28,6 +27,7 @@ from bus.message import canonical, new_id, parsed
 from bus.store import Key, Store, Tx
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteConnection
+from tests.clocks import FixedClock
 from tests.tamper.salamander import ciphertext
 
 ORIGIN = "prova.example/log"

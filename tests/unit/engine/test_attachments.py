@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from bus.clock import FixedClock
 from bus.engine.accesses import Looker
 from bus.engine.attachments import DROPPED, LEFT, NAME, Attachments
 from bus.errors import Erased, StoreError, TooLarge
@@ -23,6 +22,7 @@ from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)

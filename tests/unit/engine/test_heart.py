@@ -14,7 +14,6 @@ import pytest
 
 from bus import adapter as contract
 from bus.adapter import Adapter, Contract, Wire, operation
-from bus.clock import FixedClock
 from bus.engine import dead
 from bus.engine.arrival import Submission
 from bus.engine.asks import Call, Send
@@ -30,6 +29,7 @@ from bus.log import log
 from bus.message import Attachment, Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT, Domanda, Sistema, rules

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bus.clock import FixedClock
 from bus.engine.claims import ALL
 from bus.engine.gates import Crowd
 from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.contract.store_contract import NOW, add_runs
 from tests.keyrings import in_memory
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from bus import config
-from bus.clock import FixedClock
 from bus.engine.attachments import NAME, Attachments
 from bus.engine.engine import Pace
 from bus.engine.leases import Leases
 from bus.engine.presence import Presence, processes
 from bus.errors import ConfigError
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 
 NOON = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from bus.adapter import Door, Poller
-from bus.clock import FixedClock, SystemClock
+from bus.clock import SystemClock
 from bus.diagnostics import configure
 from bus.engine import projection
 from bus.engine.leases import Leases
 from bus.engine.polling import WATERMARK, Polling
 from bus.store.sqlite import SqliteStore
 from bus.testing.door import MemoryDoor
+from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 from tests.projections import snapshot
 

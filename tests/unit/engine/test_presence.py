@@ -16,7 +16,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from bus.clock import FixedClock
 from bus.disk import READ_ONLY
 from bus.engine import lifeline
 from bus.engine.identity import gone, new_identity
@@ -26,6 +25,7 @@ from bus.engine.presence import LAST, Presence, gates
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
 from bus.worker import LEAVING
+from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids
 
 LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from bus.clock import FixedClock, text_of
+from bus.clock import text_of
 from bus.engine import dead, engine
 from bus.engine.arrival import Submission
 from bus.engine.claims import SUSPECT
@@ -19,6 +19,7 @@ from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
 from bus.message import parsed
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim
 from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation

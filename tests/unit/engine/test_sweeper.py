@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bus.clock import FixedClock, text_of
+from bus.clock import text_of
 from bus.engine import suspects, sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
+from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids, settle
 from tests.keyrings import in_memory
 

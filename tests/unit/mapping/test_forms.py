@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from bus.catalog import Catalog
-from bus.clock import FixedClock
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.errors import Invalid
 from bus.expression import Tables
 from bus.mapping.types import MessageType, check_forms, compile_type, validate_whole
 from bus.source import Notes
+from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 
 KEYS = in_memory()
