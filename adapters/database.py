@@ -545,7 +545,7 @@ def _first_line(error: DBAPIError) -> str:
 
 
 def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
-    """The table at the top of this module."""
+    """What a failure of the database means, by the table at the top of this module."""
     state = _state_of(error)
     if read or _is_of_preparing(error, state) or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)

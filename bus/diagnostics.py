@@ -91,7 +91,7 @@ class _Stderr:
         return taken
 
     def flush(self) -> None:
-        """Each line was."""
+        """Nothing is kept back: each line was handed over when it was whole."""
 
 
 def _takes_more(patience: float) -> bool:

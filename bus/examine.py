@@ -92,7 +92,7 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
 
 
 def types_of(files: Files) -> Mapping[str, MessageType]:
-    """The types of files that were in force, which no adapter has to be there for; of one that cannot be read any more nothing is known."""
+    """The types of files that were in force once; it takes no adapters. Of a type that cannot be read any more nothing is known."""
     return _Reader(files, {}).read_types()
 
 
@@ -382,12 +382,12 @@ class _Reader:
 
     @property
     def outlines(self) -> list[Outline]:
-        """Of all routes."""
+        """The outlines of all routes."""
         others = (outline for one in self.others for outline in one.outlines)
         return [*(draft.outline for draft in self.drafts.values()), *others, *self.known.values()]
 
     def _world(self) -> World:
-        """What all is checked against; a route of which is not known what is found there is read now."""
+        """What everything is checked against. A route whose findings are not known from an earlier check is read now."""
         traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines, self.types)
         world = World(
             self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(),
@@ -430,7 +430,7 @@ class _Reader:
                 self.tested[mapping.name] = _tested(mapping, source, found)
 
     def _check_routes(self, world: World) -> None:
-        """Each with its tests; those in a file beside it may be of no route that there is."""
+        """Check each route with its tests. A file of tests whose route is not there is a finding."""
         known = {beside_of(path) for path in self.known}
         documents = self._documents(lambda path: is_beside(path) and path not in known and self.is_own(path))
         beside = {source.file: (source, document) for source, document in documents}

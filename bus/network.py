@@ -111,7 +111,7 @@ class Proxy(Exact):
         return line
 
     def refusal(self, status: int) -> NoWay:
-        """That it answered with a status of its own."""
+        """The error of a proxy that answers with a status of its own."""
         return self._no_way(f" answers {status}{_WHY.get(status, '')}")
 
     def _open(self, line: socket.socket, target: str, until: float) -> None:

@@ -55,7 +55,7 @@ class NotPassedOn(OSError):
 
 
 class NotLetIn(NotPassedOn):
-    """Nor will it, without a certificate of ours that it takes."""
+    """A web server before the system passes nothing on without a certificate of ours that it takes."""
 
 
 def passed_on(reply: Reply, *, plain: bool) -> Reply:
@@ -114,7 +114,7 @@ def _said_by_tls(error: ssl.SSLError) -> str:
 
 
 def is_page(headers: Mapping[str, str]) -> bool:
-    """Whether a reply is for people's eyes: then who stands before the system said it, as that there is maintenance, and not the system."""
+    """Whether a reply is a page for people: then it is not of the system, but of a server before it, which tells of maintenance, say."""
     return headers.get("content-type", "").lstrip().lower().startswith(("text/html", "application/xhtml"))
 
 

@@ -124,7 +124,7 @@ def are_octets(value: object) -> TypeGuard[bytes | bytearray | memoryview]:
 
 
 def not_cosigned(found: Note, size: int, said: Checkpoint, origin: str) -> Fault:
-    """All earlier cosignatures of a witness that changed its key are by another one, which the auditor must know too."""
+    """The fault of a stored cosignature that is of none of the keys given. A witness may have changed its key: the auditor needs both."""
     what = f"what is stored as the cosigned checkpoint of {size:,} records"
     by = ", ".join(f"{one.name} ({one.key_id.hex()})" for one in found.signatures)
     hint = f"signed by: {by}; if the witness changed its key, give every key that it ever had, each with --witness-key"
@@ -134,7 +134,7 @@ def not_cosigned(found: Note, size: int, said: Checkpoint, origin: str) -> Fault
 
 
 def of_keys(leaf: int, line: Line, named: Iterable[Verifier], lost: Iterable[Verifier], *, signed: bool) -> Fault:
-    """Keys that a record names, and for which nobody vouches; ``signed``: by whom else."""
+    """The fault of a record that names keys for which nobody vouches. ``signed``: whether anybody signed it at all."""
     what = f"keys of the log that none of those before it has signed: {', '.join(sorted(map(str, named)))}"
     why = f", in the place of {', '.join(sorted(map(str, lost)))}, said to be lost" if lost else ""
     how = "" if signed else " without any signature, as versions did before changes of keys were signed"
@@ -146,7 +146,7 @@ def of_keys(leaf: int, line: Line, named: Iterable[Verifier], lost: Iterable[Ver
 
 
 def not_ours(error: Changed) -> Fault:
-    """Of a database in which a table, or a column, is not there or is another thing."""
+    """The fault of a database in which a table, or a column, is missing or was replaced."""
     return Fault("unreadable", f"{error.sentence}; a table, or a column, was dropped or replaced")
 
 

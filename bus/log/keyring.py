@@ -117,7 +117,7 @@ class Folder:
             self.folder.stat()
 
     def destroy(self, keys: Iterable[int]) -> None:
-        """Overwritten in place: the file keeps nothing of them, nor do copies that a rekeying which was cut off has left."""
+        """Overwrite keys in place, in their files and in copies that an interrupted rekeying has left: nothing of them is kept."""
         with kept("keys cannot be destroyed", code="keys.not-destroyed", hint=LEFT):
             folders = copies(self.folder.parent)
             for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
@@ -184,7 +184,7 @@ class Keyring:
             self._fill()
 
     def _beside(self, work: Callable[[], None]) -> None:
-        """What asks the disk, so that nobody waits for it, the door's event loop least of all."""
+        """Do in a thread what asks the disk, so that nobody waits for it, the door's event loop least of all."""
         with contextlib.suppress(RuntimeError):  # no thread is to be had: whoever needs a key makes it
             threading.Thread(target=work, name="snodo-keys", daemon=True).start()
 
@@ -204,7 +204,7 @@ class Keyring:
             self._unused, self._ahead = self._ahead or self._more(), []
 
     def _make_ahead(self) -> None:
-        """The next block."""
+        """Make the next block of keys."""
         with contextlib.suppress(StoreError):  # who finds no key hears it
             made = self._more()
             with self._lock:

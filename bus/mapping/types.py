@@ -241,7 +241,7 @@ def _of_the_nearest(error: Any, shape: dict[str, Any]) -> Sequence[Any]:
 
 
 def _not_ruled_out(sides: Sequence[Any], own: Pointer, shape: dict[str, Any]) -> list[Any]:
-    """The alternatives of which the value at a place is, by its kind, and of which it has no code that is one of another alternative."""
+    """The alternatives that the value at a place may be meant for: its kind fits, and no code of it is another alternative's."""
     forms = schema_at(shape, _as_path(own)).get(ALTERNATIVES, ())
     forms = [{**form, "$defs": shape.get("$defs", {})} for form in forms] if len(forms) == len(sides) else []
     codes = [{tuple(one.instance_path) for one in side if one.kind.name in ("const", "enum")} for side in sides]

@@ -78,7 +78,7 @@ class _Checker:
         self._unread(parsed)
 
     def _unread(self, parsed: ParsedRoute) -> None:
-        """Names that a step gives and nothing reads, while another one like it is read; not where that is missing, which was told."""
+        """Names that a step gives and nothing reads, where something reads a name like it; not where that one was told to be missing."""
         for step in parsed.every if parsed.complete else ():
             for name, pointer in step.gives:
                 near = self.misspelt.get(name)
@@ -136,7 +136,7 @@ class _Checker:
         return merged(ways)
 
     def _nulled(self, step: Parsed, position: int, ended: Scope | None) -> Scope | None:
-        """After a clause of `on_error` that makes one name null and no other, by which the steps after it could tell that it was taken."""
+        """What is known after a clause of `on_error`. If it sets one name alone, to null, later steps can tell by it that it was taken."""
         given = {name for name, _ in leaking(step.block("on_error", position, "steps"))}
         if ended is None or len(given) != 1 or ended.names[name := given.pop()].schema.get("type") != "null":
             return ended
@@ -175,7 +175,7 @@ class _Checker:
         return scope
 
     def _shown(self, reply: Mapping[str, Any], pointer: Pointer, answered: MessageType) -> None:
-        """Fields of a reply that are nearly ones of which the type says who may see them."""
+        """Fields of a reply whose names are nearly ones that the type has under `reply`, where it says who may see them."""
         for name in reply.keys() - answered.reply.below.keys():
             if (near := nearest(name, answered.reply.below)) is not None:
                 hint = f"did you mean {near}? Else name it under `reply` of the type"
@@ -545,13 +545,13 @@ def _as_a_name(text: str) -> str:
 
 
 def _needs_fields(used: Used, name: str) -> bool:
-    """Whether it reads a field of a name whatever the rest of it says, and nothing else is provided."""
+    """Whether an expression reads a field of a name in any case, and has no other value for where there is none."""
     read = (one for one in used.reads.references if one.path[0] == name and len(one.path) > 1)
     return not used.guarded and any(one.needed or one.free for one in read)
 
 
 def _refuses_null(used: Used, name: str) -> bool:
-    """Whether an operator or function of it takes a name, whatever the rest of it says, and no null."""
+    """Whether an expression gives a name, in any case, to an operator or function that takes no null."""
     return not used.guarded and any(one.path == (name,) and one.bare and one.needed for one in used.reads.references)
 
 

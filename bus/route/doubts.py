@@ -69,15 +69,15 @@ class Doubts:
     _by_place: dict[Pointer, tuple[str, Callable[[], None]]] = field(default_factory=dict)
 
     def add(self, place: Pointer, name: str, tell: Callable[[], None]) -> None:
-        """One more; of those of one place the first counts."""
+        """Note a doubt; of several at one place the first counts."""
         self._by_place.setdefault(place, (name, tell))
 
     def drop(self, place: Pointer) -> None:
-        """Of no matter any more."""
+        """Forget the doubt at a place."""
         self._by_place.pop(place, None)
 
     def tell(self, names: Container[str] | None = None) -> None:
-        """Say all of them, or those about some names."""
+        """Report all doubts, or those about some names."""
         for place, (name, tell) in self._by_place.items():
             spoilt = any(one in self.wrong for one in conditions_above(place))
             if not spoilt and name not in self.misread and (names is None or name in names):

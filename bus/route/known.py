@@ -117,7 +117,7 @@ def _met(ways: list[Known | None]) -> Known:
 
 
 def unsaid(scope: Scope, names: Iterable[str]) -> Scope:
-    """The scope of steps that are done again and give these names: the texts that they are before the first time are not all."""
+    """The scope of steps that may run again and that set these names: the texts that are known of them now may then be others."""
     return scope.having({name: replace(scope.names[name], texts=frozenset()) for name in names if name in scope.names})
 
 

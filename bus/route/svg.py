@@ -74,7 +74,7 @@ def breadth(text: str, kind: str) -> float:
 
 
 def _breadth(letter: str) -> float:
-    """Of its height."""
+    """How broad a letter is, as a part of its height."""
     if letter in _SLIM:
         return 0.32
     if letter in _NARROW:

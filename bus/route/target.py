@@ -185,7 +185,7 @@ class Target:
 
     @staticmethod
     def _judged(form: Any, value: dict[str, Any], literals: dict[str, Any], perhaps: set[str]) -> tuple[list[str], list[str]]:
-        """What the fields lack of an alternative, and those of them that it does not take; which are ``perhaps`` there, it may."""
+        """What the fields lack of an alternative, and which of them it does not take. Those only ``perhaps`` there it need not take."""
         missing, strange = fits(form, value, literals)
         return missing, [name for name in strange if name not in perhaps]
 

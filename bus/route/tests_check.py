@@ -117,7 +117,7 @@ def _written(sentence: str, body: Any, place: Pointer) -> str:
 
 
 def check_fields(name: str, expected: Any, world: World, report: Reporter, place: Pointer) -> None:
-    """Fields that an operation is asked for, or a message holds: of one that there is not, null would always be so."""
+    """The fields that a test expects of a request or a message: that one which does not exist is null would always hold."""
     schema = target_schema(name, world)
     for path in _paths(expected) if schema else ():
         if found := unknown_field(schema, ["[]" if isinstance(piece, int) else piece for piece in path]):

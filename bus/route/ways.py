@@ -373,7 +373,7 @@ class Order:
 
 
 def _before(step: Parsed, effects: Iterable[Effect], under: frozenset[str]) -> Iterator[Effect]:
-    """The effects that a read comes after; where it has a condition, only those that this makes no exception of."""
+    """The effects that a read comes after; where it has a condition, only those whose conditions are all among its own."""
     return (one for one in effects if step.model.when is None or one.under <= under)
 
 
