@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bus.clock import text_of
+from bus.copying import rows_of
 from bus.engine.cases import add_keys
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import NOW, add_runs
@@ -18,7 +19,7 @@ def settle(store: SqliteStore, case: str, **keys: str) -> str:
 
 def rows(store: SqliteStore, table: str) -> list[Any]:
     with store.read() as tx:
-        return list(tx.all(f"all_{table}"))
+        return list(rows_of(tx, table))
 
 
 def test_two_cases_that_share_a_strong_key_become_the_older_one_whichever_learns_it(store: SqliteStore) -> None:
