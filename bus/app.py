@@ -240,7 +240,7 @@ class App:
         return Promises(signer, settings.origin, settings.promise)
 
     def _sequencer(self) -> Sequencer | None:
-        """None in a process that has no part in it: a door, or a worker on a machine without the log's key."""
+        """What numbers and signs the log; None in a process that does not: a door, or a worker on a machine without the log's key."""
         settings = self.config.log
         if self.role == "web":
             return None

@@ -114,7 +114,7 @@ class Catalog:
 
     @cached_property
     def first_calls(self) -> Mapping[str, Sequence[tuple[str, CallStep]]]:
-        """By operation: the plans in force that surely ask it before all else, as digest and step."""
+        """The plans in force whose first call is certain, as digest and step, by the operation that they call first."""
         found: dict[str, list[tuple[str, CallStep]]] = {}
         for route in self.routes.values():
             if (step := route.plan.first_call) is not None:

@@ -91,7 +91,7 @@ class _Stderr:
         return taken
 
     def flush(self) -> None:
-        """Nothing is kept back: each line was handed over when it was whole."""
+        """Do nothing: no line is kept back, each was handed over when it was whole."""
 
 
 def _takes_more(patience: float) -> bool:

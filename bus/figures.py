@@ -16,7 +16,7 @@ from bus.store.survey import of_late
 
 
 def of(app: App) -> Iterator[Figure]:
-    """Of the process always; of the store, which is one for all, only where there is a door: one answer is enough."""
+    """The figures of the process; where there is a door also those of the store, which is one for all: one answer is enough."""
     yield Figure(
         "snodo_store_commits", "Transactions that this process committed.", {"": app.store.describe().get("commits", 0)}, grows=True
     )

@@ -79,7 +79,7 @@ class _Collector:
         self._ask = ask
 
     def describe(self) -> Iterable[Any]:
-        """Nothing beforehand: to describe would be to ask the store."""
+        """Tell nothing beforehand: to describe the figures would be to ask the store."""
         return ()
 
     def collect(self) -> Iterator[Any]:

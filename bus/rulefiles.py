@@ -48,7 +48,7 @@ def paths_in(folder: Path) -> Iterator[str]:
 
 
 def closed(error: OSError) -> None:
-    """For `os.walk`: a folder that is there and not ours to read holds rules that we would pass over, or take for deleted ones."""
+    """Raise what `os.walk` meets at a folder that we may not read: its rules would be passed over, or taken for deleted ones."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 
@@ -99,7 +99,7 @@ def _linked_folders(folder: Path) -> Iterator[str]:
 
 
 def misplaced(path: str, document: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """For a file that says to be something else than what is read where it is: (the field that says so, sentence, hint)."""
+    """What is wrong with a file that is something else than what is read at its place: (the field that says so, sentence, hint)."""
     own = "tests" if is_beside(path) else "type" if is_type(path) else "route" if is_route(path) else "mapping"
     found = [word for word in _PLACES if word in document]
     if path == CATALOGUE or own in found or not found or (found == ["tests"] and document.keys() & {"steps", "fields"}):

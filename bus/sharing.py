@@ -188,7 +188,7 @@ def _forked(work: Callable[[Share], Any], number: int, size: int, others: Iterab
 
 
 def _line(pid: int, inwards: tuple[int, int], outwards: tuple[int, int]) -> _Line:
-    """Of each pipe the other end is closed here: so it ends when the other process does."""
+    """Our ends of the pipes to a helper. The helper's ends are closed here, so that the pipes end when the helper does."""
     os.close(inwards[1])
     os.close(outwards[0])
     return _Line(pid, os.fdopen(inwards[0], "rb"), os.fdopen(outwards[1], "wb"))

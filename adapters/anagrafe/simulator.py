@@ -59,7 +59,7 @@ class Registry(Simulator):
         return Reply(*self._service.handle(request.body, soap_action=request.headers.get("soapaction", "")))
 
     def refuse(self, request: Request, code: str) -> Reply:
-        """In band, as each contract says no."""
+        """Say no in the reply itself, in the words of the operation's contract."""
         operation = self.operation_of(request)
         said = {"ricercaSoggetto": _errors(code), "emissioneCertificato": _refused(_no_heading(), code)}
         return Reply(*self._service.reply(operation, said.get(operation, {})))

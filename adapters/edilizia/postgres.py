@@ -111,7 +111,7 @@ class Postgres:
             raise PostgresFailed(done.stderr)
 
     def _wait_until_the_old_one_is_gone(self) -> None:
-        """After a ``kill -9`` of the simulator its server is still ending; two on the same data must never be."""
+        """Wait for the server of a simulator that was killed with ``kill -9``: two servers must never work on the same data."""
         until = time.monotonic() + READY_SECONDS
         while (old := self._old_pid()) is not None and _is_postgres(old):
             if time.monotonic() > until:

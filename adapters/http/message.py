@@ -170,7 +170,7 @@ class Reading:
         return self._exactly(int(length))
 
     def _exactly(self, size: int) -> bool:
-        """So many bytes more of the body; false when they are beyond the limit."""
+        """Read ``size`` more bytes of the body; false when the body is longer than the limit."""
         while len(self._buffer) < size and len(self._body) + len(self._buffer) <= self._limit:
             if not self._more():
                 self._body += self._buffer

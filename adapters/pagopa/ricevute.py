@@ -63,7 +63,7 @@ class Ricevuta:
 
     @classmethod
     def letta(cls, valori: Mapping[str, Any]) -> Ricevuta:
-        """From the values of paSendRT or paSendRTV2."""
+        """The receipt that the values of a paSendRT or paSendRTV2 tell."""
         ricevuta = valori["receipt"]
         contenuto: Any = _piano(ricevuta)
         return cls(
@@ -95,7 +95,7 @@ class Ricevuta:
         return nota["impronta"] in (self.impronta, self.comune) or nota.get("comune") == self.impronta
 
     def datata(self, giorno: dt.date) -> Ricevuta:
-        """With a date of payment: its own, else the given one."""
+        """The same receipt with a date of payment: the one that it has, else ``giorno``."""
         return replace(self, data_pagamento=self.data_pagamento or giorno)
 
     def corpo(self, iupd: str | None) -> JsonObject:

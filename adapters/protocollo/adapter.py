@@ -217,7 +217,10 @@ class Protocollo(Adapter):
             raise
 
     def _renewed(self, visit: _Visit) -> _Visit:
-        """With another token: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
+        """The visit with another token: the one that another thread has got meanwhile, else that of a new login.
+
+        Some registers keep one token a user: each login ends what the others do with theirs.
+        """
         if not self._lock.acquire(timeout=max(visit.call().left, 0.0)):
             raise Unreachable("no token in time; nothing was registered")
         try:

@@ -79,7 +79,7 @@ class Register(Simulator):
         return Reply(*self._at(request).handle(request.body, soap_action=request.headers.get("soapaction", "")))
 
     def refuse(self, request: Request, code: str) -> Reply:
-        """In band, as DOCAREA says no."""
+        """Say no in the reply itself, in the words of DOCAREA."""
         operation = self.operation_of(request)
         dialect = self._dialect
         for step in (dialect.login, dialect.inserimento, dialect.protocollazione, dialect.ricerca):

@@ -52,7 +52,7 @@ class _Asked:
     refusals: Mapping[str, str]
 
     def failed(self, why: str, *, unread: bool = False, **detail: Any) -> OutsideError:
-        """For raising: there is no answer; where the request is ``unread``, it had no effect either. ``detail``: see `OutsideError`."""
+        """The error of a call without an answer. ``unread``: the request was not read, so it had no effect. See `OutsideError`."""
         return no_answer("read" if unread else self.effect, f"{self.operation.name}: {why}", **detail)
 
     def refuse(self, why: str, *codes: str, locked_out: bool) -> None:

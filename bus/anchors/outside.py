@@ -101,7 +101,7 @@ def rolled_back(witness: str, seen: int, size: int) -> str:
 
 
 def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
-    """By the names of their keys: the last checkpoint of a log that each witness cosigned, where it says so."""
+    """The last checkpoint of a log that each witness says to have cosigned, by the name of the witness's key."""
     keys = [(verifier(one.key), one) for one in witnesses]
     return {key.name: head for key, one in keys if (head := _last(one.url, key, origin, one.proxy)) is not None}
 
@@ -154,7 +154,7 @@ def _post(url: str, body: bytes, media_type: str, proxy: Proxy | None) -> _Answe
 
 
 def _ask(method: str, url: str, proxy: Proxy | None, **sent: Any) -> _Answer:
-    """At most `MOST_BYTES` of the answer, within `LONGEST` seconds; no redirection is followed."""
+    """Send a request and return its answer: at most `MOST_BYTES`, within `LONGEST` seconds; no redirection is followed."""
     import requests  # every process that starts would wait for it, and keep it
 
     try:

@@ -480,7 +480,7 @@ class Bundle:
 
 
 def names_of(record: Any) -> dict[str, Any]:
-    """By what a record is looked up in the log: its kind and id, and the message that it concerns, if any."""
+    """What a reader needs to look a record up in the log: its kind and id, and the message that it concerns, if any."""
     return {name: record.get(name, "-") for name in ("kind", "id", "message")}
 
 

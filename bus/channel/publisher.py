@@ -65,7 +65,7 @@ class Publisher:
                 self._rest(back_off.seconds())
 
     def _rest(self, seconds: float) -> None:
-        """Before dialling again; whoever closes us ends it once."""
+        """Wait before dialling again. `close` cuts this wait short; a later one lasts, but not beyond the moment to give up."""
         if self._closing.is_set():
             time.sleep(max(min(seconds, self._give_up - time.monotonic()), 0.0))
         else:
@@ -117,7 +117,7 @@ class Flight:
         return len(self._tickets)
 
     def options(self) -> dict[str, Any]:
-        """For the connection: RabbitMQ tells when it takes no more (its memory or disk alarm)."""
+        """Options for the connection: RabbitMQ tells us when it takes no more (its memory or disk alarm)."""
         return {"on_blocked": self._on_blocked, "on_unblocked": self._on_unblocked} if self._line.amqp else {}
 
     def open(self, connection: kombu.Connection, *, anew: bool) -> None:

@@ -75,7 +75,7 @@ def _doubts(url: str) -> list[str]:
 
 
 def _refuse_unusable(url: str) -> None:
-    """Nothing of the address is repeated: it may be a part of the password."""
+    """Refuse an address that cannot be used. The refusal repeats nothing of it: any piece may be a part of the password."""
     try:
         _ = kombu.Connection(url).transport
     except ValueError:
@@ -174,7 +174,7 @@ def remedy(error: BaseException) -> str:
 
 
 def _is_of_tls(error: BaseException) -> bool:
-    """Not that a line which speaks TLS was cut off."""
+    """Whether an error is about TLS itself, and not about a connection that was cut off."""
     return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 

@@ -41,7 +41,7 @@ def doctor(config: Settings = CONFIG, json: Json = False) -> None:
 
 
 def _tell(verdict: Verdict) -> None:
-    """At once: the next check may take its time. In one line; on a terminal why and what next have lines of their own."""
+    """Print a verdict at once, as the next check may take long: in one line; on a terminal why and what next have lines of their own."""
     head, what = f"{verdict.level:<9}{verdict.code:<25}", verdict.what + (f" at {verdict.where}" if verdict.where else "")
     more = [f"{label}: {text}" for label, text in (("why", verdict.why), ("next", verdict.next)) if text]
     if not sys.stdout.isatty():

@@ -106,7 +106,7 @@ def unwritten(error: BaseException, name: str) -> int:
 
 
 def _say_what_is_taken(command: Any) -> None:
-    """In the help of a command and of those below it, what each option takes.
+    """Say in the help of a command, and of those below it, what each option takes.
 
     typer would show ``--json <bool>``, and ``--json true`` is refused; and ``--key <list[str]>`` where one is taken each time.
     """

@@ -32,7 +32,7 @@ class Declared:
 
     @cached_property
     def adapters(self) -> dict[str, Adapter]:
-        """None where a secret is missing to make them."""
+        """The adapters by name; empty where a secret is missing that they need."""
         return {} if self.missing else adapters_of(self.config)
 
     @cached_property

@@ -71,7 +71,7 @@ def run_tests(
 
 
 def _scores(catalog: Catalog, operations: Mapping[str, Operation], routes: Sequence[str], mappings: Sequence[str]) -> list[Score]:
-    """Of the routes, and of the mappings that none of them applies."""
+    """The scores of the routes, and of the mappings that none of these routes applies."""
     from bus.testing.mutate import score, score_mapping
 
     applied = {mapping for name in routes for mapping in catalog.routes[name].plan.rules["mappings"]}  # type: ignore[union-attr]

@@ -111,7 +111,7 @@ def rights(at: Surroundings) -> Iterator[Verdict]:
 
 
 def connections(at: Surroundings) -> Iterator[Verdict]:
-    """For the processes that are at work; for a door and a worker before there are any."""
+    """Whether the server lets in as many connections as the processes at work take; before there are any, a door and a worker."""
     store = at.database
     if store.room is None:
         return
@@ -134,7 +134,7 @@ def locks(at: Surroundings) -> Iterator[Verdict]:
 
 
 def standby(at: Surroundings) -> Iterator[Verdict]:
-    """Only where commits wait for one."""
+    """Whether a standby confirms commits, where commits wait for one."""
     store = at.database
     if store.standbys is None:
         return
@@ -162,7 +162,7 @@ def keeps(at: Surroundings) -> Iterator[Verdict]:
 
 
 def disk(at: Surroundings) -> Iterator[Verdict]:
-    """Only what lies on this machine."""
+    """Whether a database that is a file of this machine can be written and will last."""
     path = file_of(at.settings.store.url)
     if path is None:
         return

@@ -21,7 +21,7 @@ OURS = "chown it to the user of the bus: was the bus run as root once?"
 
 
 def keystore(at: Surroundings) -> Iterator[Verdict]:
-    """Before the first start there is none; an old database without its own is lost."""
+    """Whether the key store is the one of the database. Before the first start there is none; without its own a database is lost."""
     folder, master = at.settings.keystore.folder, at.settings.keystore.master
     expected = at.value("keystore_of_payloads", "value")
     try:

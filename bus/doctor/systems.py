@@ -164,7 +164,7 @@ def _good_until(until: dt.datetime, now: dt.datetime, what: str, where: str) -> 
 
 
 def _context(settings: Any) -> ssl.SSLContext:
-    """With the authority and our own certificate that the adapter's settings name, as the adapter itself does."""
+    """TLS as the adapter itself speaks it: with the authority and our own certificate that its settings name."""
     context = ssl.create_default_context(cafile=getattr(settings, "ca", None) or None)
     if certificate := getattr(settings, "certificate", None):
         context.load_cert_chain(certificate, getattr(settings, "certificate_key", None) or None)

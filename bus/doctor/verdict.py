@@ -94,12 +94,12 @@ Check: TypeAlias = Callable[[Surroundings], Iterable[Verdict]]
 
 
 def needs_settings(check: Check) -> Check:
-    """Nothing to look at without settings."""
+    """The check, which finds nothing to look at where there are no settings."""
     return lambda at: () if at.config is None else check(at)
 
 
 def needs_store(check: Check) -> Check:
-    """Nothing to look at without the database."""
+    """The check, which finds nothing to look at where there is no database."""
     return lambda at: () if at.store is None else check(at)
 
 

@@ -140,7 +140,7 @@ def leases(at: Surroundings) -> Iterator[Verdict]:
 
 
 def tree(at: Surroundings) -> Iterator[Verdict]:
-    """With workers of their own, and none at work, nobody seals, which is as it should be."""
+    """Whether the log is sealed in time. With workers of their own, and none at work, nobody seals, which is as it should be."""
     if lost := next((cut_off(row) for row in at.rows("ends_of_log")), ""):
         yield wrong("doctor.tree", lost, why="records that existed are gone", next=CUT_OFF)
         return

@@ -224,7 +224,7 @@ def _refuse_nul(submission: Submission, names: Sequence[tuple[str, str]]) -> Non
 
 
 def _content(submission: Submission) -> str:
-    """By which a repeated message is told from another one under the same key."""
+    """The digest that tells a repeated message from another one under the same key."""
     files: list[Any] = [a.sha256 for a in submission.attachments]
     if any(submission.called):
         files = [[sha256, name] for sha256, name in zip(files, submission.called, strict=True)]

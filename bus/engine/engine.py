@@ -239,7 +239,7 @@ class Engine:
             self._log.warning("engine.leases-not-left", code=error.code, sentence="they run out by themselves")
 
     def _wait(self, seconds: float) -> None:
-        """After a turn that failed; whoever tells us to stop ends it once."""
+        """Wait after a turn that failed. `stop` cuts this wait short; a later one lasts, but not beyond the last moment."""
         if self._stopping.is_set():
             time.sleep(max(min(seconds, self._last_moment - time.monotonic()), 0.0))
         self._stopping.wait(seconds)
@@ -479,7 +479,7 @@ class Engine:
     # -- acting ------------------------------------------------------------------------------------------------------
 
     def _act(self, lives: list[Live], settled: list[Settled], now: dt.datetime) -> None:
-        """After the commit: make the calls, ring for the others, forget what is not ours any more."""
+        """Do what has to wait for the commit: make the calls, ring for the others, forget what is not ours any more."""
         rung: dict[str, None] = {}
         told: dict[str, JsonValue] = {}
         for live, done in zip(lives, settled, strict=True):

@@ -229,7 +229,7 @@ def holdings(tx: Tx, subject: str) -> Reach:
 
 
 def _nameless(tx: Tx, cases: str, found: Collection[str]) -> list[str]:
-    """Of cases the other messages, where none of these names a person; but for those that are erased."""
+    """The messages of cases beside ``found`` that are not erased yet, where none of a case's other messages names a person."""
     others = [row for row in tx.all("members_of_cases", cases=cases) if row["id"] not in found]
     held = {row["message"] for row in tx.all("holding_among", messages=listed(row["id"] for row in others))}
     theirs = {row["case_id"] for row in others if row["id"] in held}

@@ -180,7 +180,7 @@ class Gates:
         return [run for gate in self._gates.values() if gate.away for run in gate.called(now)]
 
     def crowds(self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime, coming: Counter[str]) -> list[Crowd]:
-        """Of the gates that have no room for ``most`` more, what to turn away unclaimed; ``first``: see `bus.catalog.Catalog.first_calls`.
+        """What to turn away unclaimed at the gates that have no room for ``most`` more. ``first``: see `bus.catalog.Catalog.first_calls`.
 
         ``coming``: how many runs of which rules are claimed and not live yet: the room that there is will be theirs.
         A route with a plan for a silent system must be asked what it does when the circuit is open.
@@ -233,7 +233,7 @@ class Gates:
             self._say("call.locked-out", operation=operation, code=error.outside_code or error.code, next="see the adapter's credentials")
 
     def keep(self, claim: tuple[str, int], paths: Collection[str]) -> None:
-        """Of all places that a run has, in and in line, only those of ``paths`` are still needed."""
+        """Give up all places that a run has, inside a gate or in line, but those of ``paths``."""
         for path, (gate, _) in list(self._held.get(claim, {}).items()):
             if path not in paths:
                 self._free((*claim, path), gate)

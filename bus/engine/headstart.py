@@ -62,7 +62,7 @@ class HeadStart:
         self._vain.extend(begun[0] for run in runs if (begun := self._begun.pop(run, None)) is not None)
 
     def take(self, rows: Sequence[Row], live: Collection[str]) -> tuple[list[tuple[Live, Settled]], list[Row]]:
-        """Of claimed runs those that were begun, with what was settled, and the others; by the engine's thread.
+        """Part the claimed runs into those that were begun, with what was settled, and the others. For the engine's thread.
 
         What was begun in vain leaves its places at the gates, unless the same claim is had by a later try.
         """

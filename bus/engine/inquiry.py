@@ -23,12 +23,12 @@ Numbered: TypeAlias = list[tuple[int, Record]]
 
 
 def unknown_message() -> NotFound:
-    """There is no such message; said also to whoever may not learn that there is one."""
+    """The error that says there is no such message; also for whoever may not learn that there is one."""
     return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
 
 
 def unknown_case() -> NotFound:
-    """There is no such case; said also to whoever may not learn that there is one."""
+    """The error that says there is no such case; also for whoever may not learn that there is one."""
     return NotFound(
         "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
     )

@@ -182,7 +182,7 @@ def _opened(files: Files, crossed: list[Wire], sha256: str) -> IO[bytes]:
 
 
 def _not_had(error: InDoubt) -> Unreachable:
-    """Of a ``read``, which has no effect to be in doubt of."""
+    """The same failure of a ``read``, which has no effect that could be in doubt."""
     more = {"code": error.code, "hint": error.hint, "outside_code": error.outside_code, "evidence": error.evidence, "cause": error.cause}
     return Unreachable(error.sentence, answered=error.answered, locked_out=error.locked_out, **more)
 

@@ -312,7 +312,7 @@ def _attached(tx: Tx, record: Record, values: Values) -> None:
 
 
 def attached(keys: Keys, record: Record) -> tuple[str, str, str]:
-    """Of a file that came: its token, who sent it, when."""
+    """What the record of a file that came tells: the file's token, who sent it, and when."""
     file = record.data["file"] if "file" in record.data else keys.token(record.data["sha256"])
     return file, record.data.get("sender", record.actor), record.data.get("came", text_of(record.time))
 

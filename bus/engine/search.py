@@ -87,7 +87,7 @@ class Question(NamedTuple):
         return _END if self.until is None else micros(self.until)
 
     def token(self, tx: Tx) -> str:
-        """By which a cursor knows the question that it belongs to; tells nothing of it."""
+        """What a cursor carries to know the question that it belongs to; it gives nothing of the question away."""
         told = {**self._asdict(), "kinds": sorted(self.kinds), "since": self.first, "until": self.end}
         return tx.keys.token(canonical(told).decode())
 
@@ -350,7 +350,7 @@ class _Things:
         raise NotImplementedError
 
     def _newest(self, things: Sequence[tuple[str, Row]]) -> dict[str, Key]:
-        """Of each thing the place of its newest record that the question takes, also where that is on another page."""
+        """The place of the newest record of each thing that the question takes, also where that is on another page."""
         question, found = self.walk.question, dict[str, Key]()
         if not things:
             return found

@@ -77,7 +77,7 @@ class Found(NamedTuple):
     broken: Fault | None = None
 
     def then(self, later: Found) -> Found:
-        """With what was found behind it."""
+        """What was found here together with what was found later in the log."""
         absent, excused = {**later.absent, **self.absent}, self.excused | later.excused
         return Found(self.counts.plus(later.counts), absent, excused, self.row or later.row)
 

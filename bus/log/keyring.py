@@ -106,7 +106,7 @@ class Folder:
         return b""
 
     def left(self, keys: Iterable[int]) -> Iterator[int]:
-        """Of keys those that are not gone; reads each block once."""
+        """Those of the keys that are not gone; reads each block once."""
         for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
             content = self.whole(block)
             yield from (key for key in some if content[(at := key % BLOCK * SLOT) : at + SLOT] not in (GONE, b""))
@@ -239,7 +239,7 @@ class Keyring:
             self._held.close()
 
     def left(self, numbers: Iterable[int]) -> list[int]:
-        """Of keys those that are not gone; reads each block once."""
+        """Those of the keys that are not gone; reads each block once."""
         return list(self._blocks.left(numbers))
 
     def _keep(self, key: Key) -> None:

@@ -75,7 +75,7 @@ def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyri
 
 
 def refuse_used(folder: Path) -> None:
-    """For a new database: raises `ConfigError` when keys of this key store were ever given out, for then there is another that knows it."""
+    """Raise `ConfigError` where a new database finds keys of this key store given out: then another database knows them."""
     if any(folder.glob("*/*.keys")):
         raise ConfigError(
             f"the database is new, and the key store {folder} was used before: its log is elsewhere", code="store.lost",

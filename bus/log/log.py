@@ -64,8 +64,8 @@ def of_messages(tx: Tx, messages: Sequence[str]) -> Iterator[Record]:
 
 
 def page_of(tx: Tx, what: Owner, identity: str, after: int, most: int) -> tuple[list[tuple[int, Record]], int | None]:
-    """At most so many records of a run, a message or a case, behind a number, in order, with their numbers; and where to go on, if there
-    are more.
+    """At most ``most`` records of a run, a message or a case behind the number ``after``, in order, with their numbers; and the number to
+    go on after, if there are more.
     """
     found = [(row["seq"], _record(row)) for row in tx.all(f"page_of_{what}", id=identity, after=after, most=most + 1)]
     return found[:most], found[most - 1][0] if len(found) > most else None
@@ -147,7 +147,7 @@ def taken_out(what: str, table: str) -> Damaged:
 
 
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
-    """Of some payloads those that are there: the number of the key of each, by id; None for one from before payloads were sealed."""
+    """The number of the key of each payload that is there, by id; None for one from before payloads were sealed."""
     rows = tx.all("payloads_there", payloads=listed(identities))
     return {row["id"]: sealing.key_number(sealing.nonce_of(row)) for row in rows}
 

@@ -39,7 +39,7 @@ class Signature(NamedTuple):
 
     @property
     def time(self) -> int:
-        """Of a cosignature: the second (POSIX) in which it was made."""
+        """The second (POSIX) in which a cosignature was made."""
         return int.from_bytes(self.value[:_TIME])
 
     def line(self) -> str:

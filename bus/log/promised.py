@@ -64,7 +64,7 @@ def _included(promise: receipt.Receipt, index: int, size: int) -> Judged:
 
 
 def _absent(promise: receipt.Receipt, size: int, newest: Sequence[bytes]) -> Judged:
-    """By the latest time that the newest records tell: what the log itself says of how far it has come."""
+    """Judge a message that is not in the log, by how far the log itself says to have come: the latest time of its newest records."""
     known = max(record_of(content).time for content in newest)
     if known <= promise.deadline:
         return Judged(

@@ -235,7 +235,7 @@ def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row
 
 
 def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:
-    """Of each message the reply that was told last."""
+    """The payload of the reply that the log told last of each message; None where it told none."""
     found: dict[str, str | None] = dict.fromkeys(messages)
     for row in tx.all("records_of_kind_among", messages=listed(messages), kind="replied") if messages else ():
         found[row["message"]] = _payload(parsed(row["content"]), "reply")
@@ -243,7 +243,7 @@ def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:
 
 
 def _journals(tx: Tx, messages: Mapping[str, str]) -> dict[str, list[Content]]:
-    """Of each run, told with its message, the record that opened it, where that is told with the message, and all of its own."""
+    """The records of each run: the arrival of its message, where that opened the run, and all of its own. ``messages``: each by its run."""
     found: dict[str, list[Content]] = {run: [] for run in messages}
     if not found:
         return found
@@ -258,7 +258,7 @@ def _journals(tx: Tx, messages: Mapping[str, str]) -> dict[str, list[Content]]:
 
 
 def _broken(tx: Tx, page: Page, at: int, said: str, journal: Sequence[Content]) -> Broken:
-    """At the last record that moved the run, where that has its leaf; else at the one of the page."""
+    """The fault at the last record that moved the run, if it has a leaf; else at the record of the page."""
     last = next((one for one in reversed(journal) if "state" in one.get("data", ()) or one["kind"] in MOVES), None)
     row = tx.one("record", id=last["id"]) if last is not None else None
     leaf = StoredTree(tx).index_of(row["seq"]) if row is not None else None

@@ -244,7 +244,7 @@ class _Walk:
         return tuple(name for name, (size, _) in sorted(self._cosigned.items()) if size > held)
 
     def state(self) -> State:
-        """At any moment, also when it is interrupted: what is half done is not in it."""
+        """From where to go on another time. May be asked at any moment, also when interrupted: what is half done is not in it."""
         kept = self._kept
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in kept.tiles)
         known, lost = (tuple(sorted(map(str, some))) for some in (() if self._own_word else kept.keys, kept.lost))
@@ -517,7 +517,7 @@ class _Walk:
             raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error
 
     def _end(self) -> None:
-        """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
+        """Check that nothing of the stored tree lies beyond its last checkpoint, and that the witnesses have seen it."""
         with self._read() as tx:
             diagnosis.nothing_beyond(tx, self._edge.size)
         self._all_there()

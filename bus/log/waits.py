@@ -88,7 +88,7 @@ def _opened(content: Content) -> dict[str, Any]:
 
 
 def _wrong(run: str, waits: Mapping[str, Content], rows: Mapping[tuple[str, str], Row]) -> Iterator[tuple[str, str, Any, Any]]:
-    """Of the waits of a run the columns in which rows differ from what was told."""
+    """The columns in which the rows of a run's waits differ from what the log told."""
     for path, columns in waits.items():
         row = rows.get((run, path))
         if row is None:

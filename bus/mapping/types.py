@@ -203,7 +203,7 @@ def _first(validator: Any, body: JsonValue) -> Any:
 
 
 def _near(code: str, table: Table) -> str:
-    """Of a table's codes the one that was probably meant, or some."""
+    """The code of a table that was probably meant, else some of its codes."""
     return suggestion(code, table) or (f"such as {', '.join(sorted(table)[:3])}" if table else "its table has no rows")
 
 
@@ -230,8 +230,8 @@ def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> li
 
 
 def _of_the_nearest(error: Any, shape: dict[str, Any]) -> Sequence[Any]:
-    """Of a value that is of no alternative what keeps it from the one that is surely meant: the only one but null, or the only one that
-    neither its kind nor its codes rule out. The error itself of others.
+    """What keeps a value that is of no alternative from the one that is surely meant: the only one but null, or the only one that neither
+    its kind nor its codes rule out. For all other errors, the error itself.
     """
     sides = getattr(error.kind, "context", ()) if error.kind.name in ("oneOf", "anyOf") else ()
     meant = [side for side in sides if not any(one.kind.name == "type" and one.message.endswith('"null"') for one in side)]
@@ -270,7 +270,7 @@ _STRANGE = frozenset({"additionalProperties", "unevaluatedProperties"})
 def _meant(
     name: str, place: tuple[str | int, ...], body: JsonValue, shape: dict[str, Any], missing: Collection[tuple[str | int, ...]]
 ) -> str | None:
-    """Of the fields that a body does not have at a place the one that was probably meant: a mandatory one before others."""
+    """The field that was probably meant by ``name``, of those that the body lacks at that place: a mandatory one before others."""
     given: Any = body
     for piece in place:
         given = given[piece]

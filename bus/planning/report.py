@@ -70,7 +70,7 @@ class Planned:
         return self._of(route, old=group.old).of(group.place, group.fields, self._of(route, old=not group.old))
 
     def _in_type(self, group: Group) -> str:
-        """Of a type: where it declares the field, or tells the key."""
+        """Where a type declares the field, or tells the key."""
         file, files = f"mappings/types/{group.place}.yaml", self.before if group.old else self.after
         if file not in files:
             return group.place

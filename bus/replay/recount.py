@@ -361,7 +361,10 @@ class _Life:
             self._compare_taken(ask, payload, parsed(recorded))
 
     def _compare_taken(self, ask: Call, payload: str, recorded: JsonValue) -> None:
-        """By what the adapter of today makes of both: it says what the rules leave to it, and need not be the one that was made then."""
+        """Compare two requests by what the adapter of today makes of each.
+
+        It adds what the rules leave to it, and need not be the adapter that made the recorded one.
+        """
         operation = self.operations.get(ask.operation)
         if operation is None:
             sentence = f"no adapter declares {ask.operation}: its request cannot be compared"
@@ -419,7 +422,7 @@ class _Life:
             self._say("different", f"the {role}", ask.place, ask.path, *fields)
 
     def _say_closed(self, what: str, payload: str, place: str, path: str = "") -> None:
-        """Of a payload without which something cannot be told: why nobody can open it, and whose it is."""
+        """Say why nobody can open a payload that is needed, and whose it is."""
         why = self.evidence.unopened.get(payload)
         if why is None:
             self._say(self.evidence.missing, what, place, path)

@@ -285,7 +285,7 @@ def masked(text: str) -> str:
 
 
 def _way_to(steps: Sequence[p.Step], wanted: str) -> list[Where]:
-    """From the outermost step that holds it to the step itself. Raises KeyError."""
+    """The steps from the outermost that holds the wanted one to that itself. Raises KeyError."""
     for step in steps:
         if step.id == wanted:
             return [(step, "", 0)]

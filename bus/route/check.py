@@ -207,7 +207,7 @@ class _Checker:
         return self._deadline(step, scope.having({"items": items}), after, after)
 
     def _deadline(self, step: Parsed, scope: Scope, after: Scope, late: Scope) -> Scope | None:
-        """After a wait: it came in time, or the deadline's steps ran first. ``late`` is what is known where nothing came."""
+        """What is known after a wait, in time or after the deadline's steps. ``late``: what is known where nothing came."""
         if step.block("on_late"):
             self._comes_late(step)
         expired = step.block("on_deadline")

@@ -63,7 +63,7 @@ class Missing:
             self._no_item(used)
 
     def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> Lack | None:
-        """For want of what at a path there may be no value of the expression: a null at its end is a value, if nothing refuses it."""
+        """What may be lacking at a path so that the expression has no value. A null at the path's end is a value, if nothing refuses it."""
         lack = self._lack(used, path, asked)
         walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
         bare = any(one.bare and one.needed and one.path == path for one in used.reads.references)

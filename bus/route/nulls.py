@@ -78,7 +78,7 @@ class Nulls:
 
     @cached_property
     def _makers(self) -> Sequence[tuple[frozenset[str], frozenset[str]]]:
-        """Of each step that gives names: those that it reads, or the conditions it stands under, and those that it gives."""
+        """For each step that gives names: the names that it, or a condition above it, reads, and those that it gives."""
         found = []
         for step in self._compiled.parsed.every:
             if given := frozenset(name for name, _ in step.gives):

@@ -327,7 +327,7 @@ class _Reader:
 
 
 def _meant(written: dict[str, Any], known: set[str]) -> dict[str, str]:
-    """Of each misspelt field, the one that was meant and that nothing else says."""
+    """The field that was meant by each misspelt one, where no other field says it already."""
     meant: dict[str, str] = {}
     for name in written.keys() - known:
         near = meant_by(name, known - written.keys() - set(meant.values()))

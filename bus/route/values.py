@@ -152,7 +152,7 @@ class Values:
         return self.types.check(used.expression.text, self.bound(used), self.types.finds_text(used.reads.lookups))
 
     def bound(self, used: Used) -> dict[str, str]:
-        """By the names that an expression reads, how CEL comes to a value of their type."""
+        """How CEL comes to a value of the right type, for each name that the expression reads."""
         return {name: self._typed(self.named(name, used)) for name in used.expression.names}
 
     def _typed(self, known: Known) -> str:

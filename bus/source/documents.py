@@ -54,7 +54,7 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
 
 
 def meant_by(name: str, known: Collection[str]) -> str | None:
-    """Of known fields the one that was probably meant by one that is not."""
+    """The known field that was probably meant by an unknown one."""
     meant = _OTHERWISE.get(name)
     return meant if meant in known else nearest(name, known)
 
@@ -98,7 +98,7 @@ def _joined(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _meant(unknown: Sequence[Any], model: type[BaseModel]) -> str | None:
-    """Of the fields there the one that was probably meant by an unknown one: if it is missing, that is one mistake, not two."""
+    """The field that was probably meant by an unknown one at its place: if the field is missing, that is one mistake, not two."""
     return meant_by(str(unknown[-1]), _fields_at(model, unknown[:-1]))
 
 

@@ -125,8 +125,8 @@ def _initials(word: str) -> str:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place. What several routes bring to light is said once, and so is a thing that several places of a file, or several
-    files, miss: at the first, with where else.
+    """The findings by file and place. What several routes bring to light is said once, and so is a thing that several places of a file,
+    or several files, miss: at the first, with where else.
     """
     found: dict[Hashable, list[Finding]] = {}
     for one in sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code)):

@@ -178,7 +178,10 @@ def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
 
 
 def _in_flow(raw: str, style: str, wanted: int) -> int:
-    """Of a text over several lines one line break is a blank, more are one less, and one after a backslash is none."""
+    """The place in ``raw`` of character ``wanted`` of a text over several lines.
+
+    There one line break is a blank, more are one less, and one after a backslash is none.
+    """
     fold, position, index = _FOLDS[style == '"'], len(style), 0
     while index < wanted or (style == '"' and raw.startswith("\\\n", position)):
         if found := fold.match(raw, position):

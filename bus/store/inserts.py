@@ -40,12 +40,12 @@ class Insert:
 
     @cached_property
     def values(self) -> Mapping[int, str]:
-        """By the number of rows, with a ``?`` for each parameter."""
+        """The statements by how many rows each inserts, with a ``?`` for each parameter."""
         row = _PARAMETER.sub("?", self.row)
         return {size: f"{self.head} VALUES {', '.join([row] * size)}{self.tail}" for size in SIZES}
 
     def arrays(self, types: Sequence[str]) -> str:
-        """For any number of rows: parameter ``:name`` is the array of a column, of the type that stands at its place."""
+        """The statement for any number of rows: parameter ``:name`` is the array of a column, and ``types`` has the type of each."""
         columns = tuple(dict.fromkeys(self.names))
         arrays = ", ".join(f"(:{name})::{type}[]" for name, type in zip(columns, types, strict=True))
         row = _PARAMETER.sub(r"u.\1", self.row).strip("()")

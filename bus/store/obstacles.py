@@ -54,7 +54,7 @@ class Standbys:
 
 
 def standbys(raw: Session) -> Standbys | None:
-    """None where commits wait for no other server."""
+    """The standbys that commits wait for; None where they wait for no other server."""
     [row] = raw.execute(_STANDBY).fetchall()
     if not row["names"].strip():
         return None

@@ -256,7 +256,7 @@ def is_pooled(session: psycopg.Connection[Any]) -> bool:
 
 
 def refuse_old(session: Session) -> None:
-    """Before anything is set: an older server does not know all of `SETTINGS`, and would be taken for one that went away."""
+    """Refuse an old server before anything is set: it does not know all of `SETTINGS`, and would be taken for one that went away."""
     info = session.info
     if info.server_version < OLDEST:
         said = f"the server at {info.host}:{info.port} is PostgreSQL {info.parameter_status('server_version')}"

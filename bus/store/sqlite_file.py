@@ -93,7 +93,7 @@ def make(path: Path) -> None:
 
 
 def address(path: Path, mode: Literal["rw", "ro"]) -> str:
-    """For SQLite; it makes no file."""
+    """The address of a file for SQLite, which then opens what is there and makes no new one."""
     return f"{path.resolve().as_uri()}?mode={mode}"
 
 

@@ -75,7 +75,7 @@ class Survey:
 
 
 def of_late(gone: Sequence[Row], now: dt.datetime) -> list[Row]:
-    """Of the rows of the query ``rolled_back`` those that are young enough to be told."""
+    """The rows of the query ``rolled_back`` that are young enough to be told."""
     return [row for row in gone if moment_of(row["found"]) > now - TOLD]
 
 

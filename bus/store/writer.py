@@ -56,7 +56,7 @@ class Connection(Tx, Protocol):
     def rollback(self) -> None: ...
 
     def weary(self) -> float | None:
-        """After how many seconds without work it is to `rest`; None while it need not."""
+        """After how many seconds without work the writer is to call `rest`; None while there is no need."""
         ...
 
     def rest(self) -> None:

@@ -149,7 +149,7 @@ def _left(
 
 
 def as_json(verdicts: Sequence[Verdict]) -> JsonObject:
-    """For ``bus test --json``."""
+    """The verdicts as ``bus test --json`` prints them."""
     failed = sum(not verdict.passed for verdict in verdicts)
     return {
         "passed": len(verdicts) - failed,

@@ -28,7 +28,7 @@ opener = build_opener(ProxyHandler({}))
 
 
 def environment() -> dict[str, str]:
-    """Of a process of ours: it finds the modules that we find."""
+    """The environment of a process that is to find the modules that this one finds."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
 
 
@@ -80,7 +80,7 @@ class RunningSimulator:
         self._ask("POST", "faults", faults)
 
     def clear(self) -> None:
-        """No faults any more."""
+        """End all faults."""
         self._ask("DELETE", "faults")
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:

@@ -236,7 +236,7 @@ def _elsewhere(session: psycopg.Connection[Any]) -> str:
 
 
 def refuse_emptied(session: psycopg.Connection[Any]) -> None:
-    """For a process that works in this database already. Makes nothing: an empty one is not the one in which it began."""
+    """Refuse a database that a process at work finds empty or of another revision. Nothing is made: this is not the one where it began."""
     found = revision_of_postgres(session)
     if found == 0:
         raise StoreError(
