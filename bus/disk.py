@@ -105,7 +105,7 @@ def whole(path: Path, mode: int = 0o666, *, anew: bool = False) -> Iterator[IO[b
 
 
 def save(path: Path, content: bytes, mode: int = 0o666, *, anew: bool = False) -> None:
-    """As `whole`; it is on the disk when this returns."""
+    """Write a file as `whole` does; it is on the disk when this returns."""
     with whole(path, mode, anew=anew) as file:
         file.write(content)
         file.flush()

@@ -171,7 +171,7 @@ def _helpers(work: Callable[[Share], Any], size: int) -> Iterator[list[_Line]]:
 
 
 def _end(helpers: Iterable[_Line]) -> None:
-    """Whoever waits for one of them learns that it is gone."""
+    """Kill helpers, so that whoever waits for one of them learns that it is gone."""
     for one in helpers:
         with suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGKILL)

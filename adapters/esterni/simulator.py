@@ -127,7 +127,7 @@ def _part(content: bytes) -> str:
 
 
 def _no_voucher(code: str, detail: str) -> Reply:
-    """As PDND says no."""
+    """The reply with which PDND refuses a voucher."""
     return Reply.json({"status": 400, "title": "The request contains bad syntax", "errors": [{"code": code, "detail": detail}]}, 400)
 
 

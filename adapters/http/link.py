@@ -94,7 +94,7 @@ class Link:
             connection.close()
 
     def __del__(self) -> None:
-        """Whoever forgets it leaves no socket open."""
+        """Close the sockets, for whoever forgets to."""
         self.close()
 
     def _connection(self, scheme: str, host: str, *, fresh: bool) -> Any:

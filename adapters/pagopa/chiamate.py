@@ -71,7 +71,7 @@ class Esito:
         return self.ppt in (ERRORE_RESPONSE, IRRAGGIUNGIBILE, TIMEOUT) or self.fault == "PAA_SYSTEM_ERROR"
 
     def detto(self) -> dict[str, Any]:
-        """Without the values, for a ledger."""
+        """What a ledger keeps of the call: everything but the values."""
         return {
             "operation": self.operazione,
             "outcome": "OK" if self.riuscito else "KO",

@@ -158,6 +158,6 @@ class BackOff:
         self._tries = 0
 
     def seconds(self) -> float:
-        """Until the next try, which this counts."""
+        """Seconds to wait before the next try; counts that try."""
         self._tries += 1
         return float(min(LONGEST_PAUSE, 0.05 * 2 ** min(self._tries, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -28,7 +28,7 @@ def store_of(config: Path) -> str:
 
 
 def store_in(settings: Config) -> str:
-    """As `store_of`, of settings that were read without their secrets."""
+    """The address of the database, as `store_of` gives it, from settings that were read without their secrets."""
     if not settings.store.url:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)

@@ -60,7 +60,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
 
 
 def print_each_run(several: Iterable[Mapping[str, Any]]) -> None:
-    """Some runs, each with its journal."""
+    """Print some runs, each with its journal."""
     for position, shown in enumerate(several):
         print("\n" if position else "", end="")
         print_run(shown)

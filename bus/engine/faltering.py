@@ -32,7 +32,7 @@ class Faltering:
             self.went_well()
 
     def failed(self, error: Exception) -> float:
-        """Seconds to wait before the next try."""
+        """Note that a try failed, and tell it once; returns the seconds to wait before the next."""
         said = f"{type(error).__name__}: {error}"
         if said != self._told:
             self._tell(error)

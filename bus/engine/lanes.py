@@ -56,7 +56,7 @@ class Lanes:
         return [self._next] if any(self._waiting.values()) else []
 
     def look(self, now: dt.datetime) -> None:
-        """Each half second, and whatever a clock does: which of the lanes that somebody waits for are free by now."""
+        """Find out each half second, whatever a clock does, which of the lanes that somebody waits for are free by now."""
         names = [lane for lane, waiting in self._waiting.items() if waiting]
         if not names or self._next - LANE_PAUSE <= now < self._next:
             return

@@ -114,7 +114,7 @@ class Presence:
                 pause = max(pause, self._try(self._say, called))
 
     def _try(self, work: Callable[[], None], faltering: Faltering) -> float:
-        """Seconds to wait before the next try."""
+        """Try some work; returns the seconds to wait before the next try, 0 where it went well."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - the next time is soon, and leases run out by themselves

@@ -64,7 +64,7 @@ def signed_by(keys: Iterable[Verifier], raw: bytes) -> Checkpoint:
 
 
 def opened(raw: bytes, origin: str, keys: Iterable[Verifier]) -> Checkpoint:
-    """As `signed_by`, of this log; raises `EvidenceError`."""
+    """The checkpoint that `signed_by` finds, if it is of this log; raises `EvidenceError`."""
     checkpoint = signed_by(keys, raw)
     if checkpoint.origin != origin:
         raise EvidenceError(f"a checkpoint of the log {checkpoint.origin!r}, not of {origin!r}", code="evidence.origin")

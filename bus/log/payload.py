@@ -124,7 +124,7 @@ def parts(row: Row) -> tuple[bytes, bytes]:
 
 
 def committed(identity: str, row: Row) -> tuple[bytes, bytes]:
-    """As `parts`. Raises `Damaged` too where they are not what the id commits to: others in their place might open as well."""
+    """What `parts` gives, if it is what the id commits to; else raises `Damaged`: another content in its place might open as well."""
     nonce, content = parts(row)
     if not matches(identity, nonce, content) or (is_numbered(identity) and len(nonce) != SEALED_NONCE):
         raise _swapped()
@@ -132,7 +132,7 @@ def committed(identity: str, row: Row) -> tuple[bytes, bytes]:
 
 
 def nonce_of(row: Row) -> bytes:
-    """As `parts`, where the content was not asked for."""
+    """The nonce of a payload whose row was read without its content; raises as `parts` does."""
     return _octets(row["nonce"])
 
 
@@ -151,7 +151,7 @@ def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:
 
 
 def opened_with(own: bytes, nonce: bytes, content: bytes) -> bytes:
-    """As `opened`, with the payload's own key."""
+    """The text of a payload, as `opened` gives it, by the payload's own key."""
     from cryptography.exceptions import InvalidTag
 
     try:

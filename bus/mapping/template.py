@@ -155,7 +155,7 @@ class Template:
         return value
 
     def make(self, scope: Mapping[str, Any]) -> Any:
-        """As a call, but what a false ``$when`` leaves out stays recognisable."""
+        """The same value as a call makes, but what a false ``$when`` leaves out stays recognisable."""
         try:
             values = self._bundle(scope)
         except ExpressionError as error:

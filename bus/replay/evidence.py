@@ -102,7 +102,7 @@ class Evidence:
         return self.journals.get(run, ())
 
     def message(self, identity: str) -> Message | None:
-        """None: erased."""
+        """The message; None where it was erased."""
         stored = self._stored(identity)
         return None if stored is None else message_of(stored["envelope"], stored["body"])
 

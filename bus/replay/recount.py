@@ -135,7 +135,7 @@ def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
 
 
 def _state(records: Sequence[Record]) -> str:
-    """As the records leave it: who works at it just now is not in the log."""
+    """The state in which the records leave a run; who works at it just now is not in the log."""
     state = "ready"
     for record in records:
         woken = state == "waiting" and record.kind in ("matched", "expired")
@@ -351,7 +351,7 @@ class _Life:
             self._compare_request(ask, identity, self.evidence.content(identity))
 
     def _keys_before(self, path: str) -> Iterator[str]:
-        """Under new rules a call keeps the key it first went out with."""
+        """The keys with which a call went out in earlier lives: it keeps its first one, also under new rules."""
         return (record.data["key"] for record in self.records[: self.start] if record.kind == "asked" and record.path == path)
 
     def _compare_request(self, ask: Call, payload: str, recorded: bytes | None) -> None:

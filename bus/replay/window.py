@@ -56,7 +56,7 @@ def _accepted(row: Row) -> Named:
 
 
 def pages_of(messages: Sequence[T]) -> Iterator[list[T]]:
-    """As many at a time as one question to the database takes."""
+    """The messages in pages, each as long as one question to the database takes."""
     yield from (list(messages[start : start + PAGE]) for start in range(0, len(messages), PAGE))
 
 

@@ -151,7 +151,7 @@ def tables_of(rules: Any) -> Tables:
 
 
 def built_of(rules: Any, tables: Tables | None = None) -> p.Plan:
-    """As `plan_of`, but not kept: for rules that are tried once.
+    """The plan that `plan_of` gives, but not kept: for rules that are tried once.
 
     ``tables`` are those of the rules: who tries many that differ elsewhere shares them, and with them the expressions compiled before.
     """

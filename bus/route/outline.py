@@ -38,7 +38,7 @@ class Outline:
     targets: frozenset[tuple[str, ...]]
 
     def written(self) -> JsonObject:
-        """As JSON."""
+        """The outline as JSON."""
         sets = {name: sorted(getattr(self, name)) for name in _SETS}
         paths: JsonObject = {name: [list(path) for path in sorted(getattr(self, name))] for name in ("asked", "targets")}
         return {"route": self.route, "on": self.on, **sets, **paths}

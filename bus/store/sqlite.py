@@ -60,7 +60,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def look_at(path: Path) -> sqlite3.Connection:
-    """As `open_file`, but SQLite itself refuses to write to the file."""
+    """Open a file as `open_file` does, but so that SQLite itself refuses to write to it."""
     return sqlite3.connect(address(path, "ro"), uri=True, isolation_level=None, check_same_thread=False)
 
 
@@ -110,7 +110,7 @@ class SqliteConnection:
         return rows
 
     def take_alone(self) -> bool:
-        """Whoever writes to a file has it alone."""
+        """True: whoever writes to a file has it alone."""
         return True
 
     def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:

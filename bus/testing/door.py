@@ -13,7 +13,7 @@ from bus.message import JsonObject, JsonValue, digest, new_id
 
 
 def _any_type(name: str, body: JsonObject) -> None:
-    """Every body is of its type."""
+    """Refuse nothing: here every body is of its type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,5 +53,5 @@ async def log(call: Call) -> Answer:
 
 
 def _page(call: Call) -> tuple[int, int]:
-    """Behind which record to go on, and how many at most."""
+    """What a page is asked for: the number of the record to go on behind, and how many records at most."""
     return number_of(call.query, "after", 0, 2**62, 0), number_of(call.query, "limit", 1, MOST_RECORDS, MOST_RECORDS)

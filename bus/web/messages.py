@@ -137,7 +137,7 @@ class _Asked:
         self._news.clear()
 
     async def accepted(self) -> Accepted:
-        """As soon as that is known; raises why it was not."""
+        """Wait until the message is accepted; raises what it was refused for."""
         until = time.monotonic() + bridge.PATIENCE
         while self._outcome is None:
             await self.news(FIRST_LOOK)

@@ -118,7 +118,7 @@ def of_store(error: Exception) -> dict[str, str]:
 
 
 def retry_later(error: Exception) -> list[tuple[bytes, bytes]]:
-    """When to come back."""
+    """The header that says after how many seconds to try again."""
     detail = error.detail if isinstance(error, SnodoError) else {}
     return [(b"retry-after", str(int(detail.get("retry_after", RETRY_AFTER))).encode())]
 

@@ -155,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers = []  # of the request no more: what comes as trailers is no header (RFC 9110 §6.5.1)
 
     def on_chunk_header(self) -> None:
-        """Behind the last one trailers come."""
+        """Count anew: behind the head of the last chunk trailers may come."""
         self._taken = 0
 
     def on_body(self, body: bytes) -> None:
