@@ -70,13 +70,13 @@ _NO_LONGER_PREPARED = "RevalidateCachedQuery"
 _PREPARED_BY_ANOTHER = "42P05"
 """Where a pooler lends one session to several clients, and it was not told (`_prepare_nothing_on_lent`)."""
 _ASKED = "snodo asked whose the session is"
-"""Of a connection, as long as it is open."""
+"""The key under which a connection notes that it was asked; kept as long as it is open."""
 _READ_ONLY = "25006"
 """What a server says that was the primary, and is one no more: by its name another may be found, on a new connection."""
 _ROLLED_BACK_AT_COMMIT = {"40", "55"}
 """Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
 _NOBODY_KNOWS = "40003"
-"""Of the first class, and yet none: so databases of several nodes that speak PostgreSQL's protocol say that a COMMIT may have happened."""
+"""The exception in class 40: databases of several nodes that speak PostgreSQL's protocol say by it that a COMMIT may have happened."""
 
 _SQLITE_STATES = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": "23505", "SQLITE_CONSTRAINT_UNIQUE": "23505", "SQLITE_CONSTRAINT": "23000",
@@ -100,7 +100,7 @@ _MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz")
 _AS_WRITTEN = (
     "interval", *(f"{of}{kind}" for of in ("int4", "int8", "num", "date", "ts", "tstz") for kind in ("range", "multirange"))
 )  # fmt: skip
-"""They are told as PostgreSQL writes them."""
+"""Types whose values are told as PostgreSQL writes them."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 

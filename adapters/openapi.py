@@ -39,7 +39,7 @@ _KEPT = (
 )  # fmt: skip
 _DEPTH = 16
 _FORMS = 24
-"""So many alternatives of one value are told apart."""
+"""How many alternatives of one value are told apart, at most."""
 _NULL: Schema = {"type": "null"}
 
 

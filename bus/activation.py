@@ -42,7 +42,7 @@ from bus.store import Store, Tx
 NEWS = "rules"
 """What is published, among the ids of messages, when other rules are in force."""
 SETTLING = dt.timedelta(minutes=1)
-"""So long after an activation another process may still accept a message under the rules before."""
+"""How long after an activation another process may still accept a message under the rules before."""
 KEPT = 4
 SHORTEST = 8
 """Digits by which rules are named, at least."""

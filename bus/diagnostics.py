@@ -160,7 +160,7 @@ def hide_persons(_logger: Any, _method: str, line: Any) -> str:
 
 
 class _Libraries(logging.Handler):
-    """For libraries, which do not speak through structlog: what they warn of is said as the bus says its own."""
+    """Says what libraries warn of as the bus says its own: they do not speak through structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

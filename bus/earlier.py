@@ -31,7 +31,7 @@ from bus.rulefiles import Files
 from bus.source import Finding, Place
 
 KEPT = 4
-"""So many entries are kept for each that is of use now: an edit that is taken back needs no second check."""
+"""How many entries are kept for each that is of use now: an edit that is taken back needs no second check."""
 
 
 class Earlier:

@@ -188,7 +188,7 @@ def iban_valid(text: str) -> bool:
 
 
 _IBAN = re.compile(r"[A-Za-z0-9 ]+")
-"""Its check drops points, hyphens and ends of lines too, which no payment system takes."""
+"""What an IBAN may be written of. The library's check drops points, hyphens and ends of lines too, which no payment system takes."""
 
 
 # --- text ------------------------------------------------------------------------------------------------------------

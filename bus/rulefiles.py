@@ -23,7 +23,7 @@ _PLACES = {
     "servizi": ("the list of services", f"call the file {CATALOGUE}"),
     "tests": ("a file of tests", f"call the file as that of its route, with {BESIDE} at its end"),
 }
-"""By the field that tells what a file holds: what it is, and where it belongs."""
+"""What a file is and where it belongs, by the field that tells what it holds."""
 _LOOKS = (".yaml", ".yml", ".csv", ".yaml.txt", ".yml.txt", ".csv.txt", ".xls", ".xlsx", ".ods")
 """How files end that somebody may take for files of rules."""
 

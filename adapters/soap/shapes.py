@@ -42,7 +42,7 @@ class _Contract:
     operations: dict[tuple[str, str], Element] = field(default_factory=dict)
     parts: dict[tuple[str, str], Element] = field(default_factory=dict)
     bindings: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """By name: how it is spoken (a namespace), and its port type. The same operation may stand in one of HTTP too, with other messages."""
+    """How each binding is spoken (a namespace), and its port type. One of HTTP may have the same operation too, with other messages."""
     ports: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     types: dict[str, Element] = field(default_factory=dict)

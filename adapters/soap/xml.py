@@ -31,9 +31,9 @@ _ABSENT = "/dev/null/remote-schema"
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 64
 MAX_ELEMENTS = 500_000
-"""Of a document; each costs some 130 bytes of memory and 4 µs, though it be four bytes long. Lists of 10,000 rows have 200,000."""
+"""Elements in a document: each costs some 130 bytes of memory and 4 µs, even one of four bytes. Lists of 10,000 rows have 200,000."""
 MAX_ATTRIBUTES = 1_000
-"""Of an element, names of namespaces included, which libxml2 compares each with all others."""
+"""Attributes of an element, names of namespaces included: libxml2 compares each with all others."""
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
@@ -42,7 +42,7 @@ _MOMENT = re.compile(
     r"(?:-?[0-9]{4,}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9.]+)?)?|[0-9]{2}:[0-9]{2}:[0-9.]+)(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 _BLANKS = " \t\r\n"
-"""Of XML; Python knows others."""
+"""What XML takes for a blank; Python knows others."""
 _BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]+(?=<\?xml)")
 _DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<(?:\?xml[^>]*\sencoding\s*=\s*["']([^"']*)|[^\0])""")
 _SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?|<\?xml[^>]*\sencoding\s*=")

@@ -35,7 +35,7 @@ LATE, FAILED = "late", "failed"
 APART = dt.timedelta(hours=1)
 """How far the time of a stamp, or of a cosignature, may be from ours."""
 AGAIN = dt.timedelta(hours=1)
-"""After which what is late, or fails as before, is told of again."""
+"""How long after it was told of what is still late, or fails as before, is told of again."""
 
 
 class Ways(NamedTuple):

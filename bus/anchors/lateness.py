@@ -27,7 +27,7 @@ class Expected(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Of one anchor: the size that it has vouched for, and since when (seconds) there is a checkpoint that it has not."""
+    """What is known of one anchor: the size that it has vouched for, and since when (seconds) there is a checkpoint that it has not."""
 
     kind: str
     name: str

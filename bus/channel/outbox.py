@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 
 MOST = 100
-"""At most so many ids go into one ticket: the claim of a worker is about as large, and others get their share."""
+"""How many ids go into one ticket at most: the claim of a worker is about as large, and others get their share."""
 BOUND = 200_000
-"""At most so many run ids wait while the broker is away; as many news."""
+"""How many run ids wait at most while the broker is away, and how many news."""
 
 
 class Outbox:

@@ -44,7 +44,7 @@ FILES = {
 """Each schema, and the files it is for."""
 
 _DEPTH = 6
-"""So deep the fields of a request are told."""
+"""How deep the fields of a request are told."""
 _STEPS = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 _DURATIONS = {
     **dict.fromkeys(("deadline", "pass"), r"^[1-9][0-9]{0,5}(s|m|h|d|wd|w|M|y)$"),

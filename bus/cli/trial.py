@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bus.testing.mutate import Score
 
 Ways: TypeAlias = "Mapping[str, Sequence[Mapping[str, str]]]"
-"""By route: ways or faults, each with its place."""
+"""The ways or faults of each route, by its name, each with its place."""
 
 app = family(
     "Run the tests inside the route files (options: bus test run --help), or cut a new one out of the log.", bare="run", other="run"

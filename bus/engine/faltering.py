@@ -13,7 +13,7 @@ WELL = 10.0
 
 
 class Faltering:
-    """For one thread. ``tell`` says a failure, ``again`` that work goes on; ``ticks`` gives running time."""
+    """The failures of one thread's work. ``tell`` says a failure, ``again`` that work goes on; ``ticks`` gives running time."""
 
     def __init__(
         self, tell: Callable[[Exception], None], again: Callable[[], None] = lambda: None, ticks: Callable[[], float] = running_time

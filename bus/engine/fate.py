@@ -43,7 +43,7 @@ class Tries:
 
     count: int = 0
     probes: int = 0
-    """Those without an answer since the last try."""
+    """Probes without an answer since the last try."""
     asked: dt.datetime | None = None
     """When the last try went out."""
     prepared: dt.datetime | None = None
@@ -51,17 +51,17 @@ class Tries:
     goes out again, also on the next day.
     """
     due: dt.datetime | None = None
-    """When the next one goes out."""
+    """When the next try goes out."""
     in_air: bool = False
-    """Nobody saw the end of the last one."""
+    """Nobody saw the end of the last try."""
     doubt: bool = False
-    """One of them may have had its effect."""
+    """One of the tries may have had its effect."""
     probe: bool = False
     """What goes out next asks whether it had."""
     key: str | None = None
     """The outgoing key that its intent on record names, from before a restart."""
     number: int | None = None
-    """The one that it has in an ordered lane."""
+    """The call's number in an ordered lane."""
 
     def asks(self, now: dt.datetime) -> None:
         """A try goes out."""

@@ -37,7 +37,7 @@ LOOKS = 50
 REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
-"""Of the golden ratio: its multiples, without their whole part, spread evenly however many there are."""
+"""The golden ratio without its 1. The fractional parts of its multiples spread evenly, however many there are."""
 
 
 class Crowd(NamedTuple):

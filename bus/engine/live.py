@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 AGAIN = dt.timedelta(seconds=5)
-"""After how long a message is sent that could not be, because the store of keys failed."""
+"""How long after the store of keys failed a message is tried again that could not be sent for it."""
 ELSEWHERE = dt.timedelta(seconds=1)
 """For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
 KeptBack: TypeAlias = Literal["line", "away", "elsewhere"]
@@ -87,9 +87,9 @@ class Live:
     kept_back: dict[str, KeptBack] = field(default_factory=dict)
     """Calls that do not go out yet; but for those in line they have a due time."""
     since: dt.datetime | None = None
-    """When it became ready."""
+    """When the run became ready."""
     began: float = 0.0
-    """When it became live here, in ticks."""
+    """When the run became live here, in ticks."""
     strikes: int = 0
     """Claims of this run, this one counted in, whose owner vanished before anything came."""
     came_home: bool = False

@@ -35,18 +35,18 @@ class Settled:
     """What the transaction brought for one run."""
 
     lost: bool = False
-    """Its claim is ours no more, or nobody knows whether it was written: nothing goes on here."""
+    """The run's claim is ours no more, or nobody knows whether it was written: nothing goes on here."""
     unwritten: bool = False
     """The store failed; nothing was written, all of it is still to be."""
     woken: bool = False
-    """It can be claimed again."""
+    """The run can be claimed again."""
     ended: bool = False
     parked: bool = False
-    """It waits for messages, or until it is due."""
+    """The run waits for messages, or until it is due."""
     well: bool = False
     """Something came of the claim, so that its strikes are forgotten."""
     due: dt.datetime | None = None
-    """When one that is not held any more can be claimed again."""
+    """When a run that is not held any more can be claimed again."""
     askings: list[Asking] = field(default_factory=list)
     """Calls that got their number of an ordered lane, to be made now."""
     held_up: dict[str, str] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from bus.store import Row, Store, Tx
 LEARN = 10
 """Looks that found less than a page, between two at which the long lines are learnt."""
 PAUSE = 10
-"""After a look through everything that found nothing: so many times as long as it took, until the next one."""
+"""How long the sweeper rests after a look through everything that found nothing, in times of how long the look took."""
 MARGIN = dt.timedelta(seconds=10)
 """What others make due is seen so much later than its own moment at most: clocks differ, and commits take time."""
 

@@ -28,7 +28,7 @@ LATE = 5.0
 
 @dataclass
 class _Turns:
-    """Of one place: when the last calls went out, and what those that wait were promised, by their keys.
+    """The turns at one place: when the last calls went out, and what those that wait were promised, by their keys.
 
     ``late`` are those whose turn another process had promised, and that came too late for it: they come within the time of the limit.
     ``over`` are those that were promised one while fewer processes worked (``workers`` is how many did last).

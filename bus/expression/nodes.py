@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 Bound: TypeAlias = "Mapping[str, tuple[str, ...] | None]"
-"""Of the variables of comprehensions, the path that each is an item of, or stands for; None where that is computed."""
+"""For each variable of a comprehension, the path that it is an item of, or stands for; None where that is computed."""
 
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 

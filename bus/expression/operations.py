@@ -202,4 +202,6 @@ OPERATORS: Mapping[tuple[str, int, bool], tuple[Sequence[type], Callable[..., An
     ("endsWith", 2, True): ((str,), str.endswith),
     ("contains", 2, True): ((str,), str.__contains__),
 }
-"""By name, number of operands (the target counted) and whether it is a method: the kinds it takes here, and what it does."""
+"""The kinds that each operator takes here and what it does, by its name, the number of operands (the target counted) and whether it is a
+method.
+"""

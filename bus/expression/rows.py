@@ -8,7 +8,7 @@ from typing import Any
 from bus.message import JsonValue
 
 CODES = 200
-"""So many texts in a column are all that it can hold, for who checks rules; of more it is only said that they are texts."""
+"""How many texts in a column are told one by one to whoever checks rules; of more it is only said that they are texts."""
 
 _NUMBERS = {frozenset({bool}): "boolean", frozenset({int}): "integer", frozenset({float}): "number", frozenset({int, float}): "number"}
 

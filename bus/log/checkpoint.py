@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class Checkpoint(NamedTuple):
-    """Of the log ``origin``: the first ``size`` records have the root ``root`` (32 bytes). ``extensions`` say nothing to us."""
+    """Says of the log ``origin`` that its first ``size`` records have the root ``root`` (32 bytes). ``extensions`` say nothing to us."""
 
     origin: str
     size: int

@@ -28,7 +28,7 @@ Read = Callable[[], AbstractContextManager[Tx]]
 Mark = TypeVar("Mark")
 PAGE = 2048
 COLUMNS = ("id", "kind", "time", "message", "run")
-"""Of a record: what repeats its content for searching."""
+"""The columns of a record that repeat its content for searching."""
 _IN_COLUMNS = operator.itemgetter(*COLUMNS)
 WIRE = " wire"
 """Behind the id of a message: its wire bytes alone."""
@@ -43,7 +43,7 @@ PIECE = 8 * PAGE
 
 
 class Stretch(NamedTuple):
-    """So many ``records`` behind number ``after``, the first is leaf ``first``; up to number ``traced`` searches look at traces."""
+    """The ``records`` (how many) behind number ``after``; the first is leaf ``first``. Up to number ``traced`` searches look at traces."""
 
     first: int
     after: int
@@ -191,7 +191,7 @@ def _rows(tx: Tx, page: Page) -> tuple[int, int, Fault | None]:
 # -- in other processes ------------------------------------------------------------------------------------------------
 
 _mine: list[Read] = []
-"""In a process that helps: how it reads."""
+"""How this process reads, if it is one that helps."""
 
 
 def _begin(url: str) -> None:

@@ -28,9 +28,9 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
 """Names of business keys that name persons: no record tells them, and they never join cases by themselves."""
 _ITEM = re.compile(r"(?:^|/)([^/!\[]+)\[(\d+)\](?=/)")
-"""In a path: the step ``each``, and the index of its item."""
+"""A step ``each`` in a path, and the index of its item."""
 _NAMED = re.compile(r'"id":"([0-9a-f-]{36})","kind":')
-"""In the bytes of a record: its own id, not one that it tells."""
+"""A record's own id in its bytes, not one that it tells."""
 
 
 class Commitment(NamedTuple):

@@ -23,7 +23,7 @@ _TEXT = "text "
 """What the texts stand under that a route was read from; its fingerprint follows."""
 _EVERY = 2**31
 Files = Mapping[str, str]
-"""Of an edition: the fingerprint of each file by its path."""
+"""The fingerprint of each file of an edition, by its path."""
 
 
 def compare(tx: Tx) -> None:

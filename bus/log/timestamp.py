@@ -45,9 +45,9 @@ _ROOT = (
     "where the authority sends its own certificate alone"
 )
 _REASONS = (re.compile(r'Verify error: ([^"]+)"'), re.compile(r'reason: "([^"]+)"'))
-"""Of an error of OpenSSL what a person reads, the exacter one first."""
+"""What a person reads of an error of OpenSSL, the more exact part first."""
 MOST_BYTES = 100_000
-"""Of an answer; real ones have 1 to 7 thousand, with the certificates."""
+"""The length of an answer at most; real ones have 1 to 7 thousand bytes, with the certificates."""
 
 
 class Asked(NamedTuple):

@@ -63,7 +63,7 @@ class State(NamedTuple):
     tiles: tuple[tuple[int, int, str, int], ...]
     """The open tiles of the tree, level by level."""
     absent: Mapping[str, tuple[Any, ...]]
-    """Of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`)."""
+    """The first payload of each message that is gone, as a fault, unless a record that comes says why (`GONE`)."""
     row: tuple[Any, ...] = ()
     """The first row of a table that says something else than the records, as a fault."""
     lost: tuple[str, ...] = ()
@@ -101,9 +101,9 @@ class Report(NamedTuple):
     held: int
     """Checkpoints that the auditor holds."""
     cosigned: Mapping[str, tuple[int, int]]
-    """Of each witness its last size and time (POSIX)."""
+    """The last size and time (POSIX) of each witness."""
     stamped: Mapping[str, tuple[int, int]]
-    """Of each time-stamping authority the same."""
+    """The same of each time-stamping authority."""
     payloads: int
     messages: int
     """Compared with their rows."""

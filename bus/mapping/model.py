@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 NAME = r"^[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$"
-"""Of routes, mappings and types: an office, then what it is."""
+"""The name of a route, mapping or type: an office, then what it is."""
 
 
 class MappingDocument(BaseModel):

@@ -53,7 +53,7 @@ _SAYS_OF = {
          "dependentRequired", "dependentSchemas", "unevaluatedProperties"), frozenset({"object"}),
     ),
 }  # fmt: skip
-"""Of which types a word says something."""
+"""The types that a word says something of."""
 _ELSEWHERE = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
 """Words that may say of fields elsewhere."""
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains")

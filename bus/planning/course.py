@@ -76,7 +76,7 @@ _NO_TYPE = "there is no message type {}"
 _CLOSED = "!closed"
 """How the path ends at which a run says that messages are late."""
 DEEPEST = 5
-"""So many messages that send one another are followed."""
+"""How many messages that send one another are followed."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "n
 _TEXT = SCALARS["string"]
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 ON_SOME_WAYS = "on some ways to this step"
-"""When a name is null that steps, of their own accord, make null on one way and not on another."""
+"""Said of a name that steps, of their own accord, make null on one way and not on another."""
 KINDS = ("refused", "unreachable", "in_doubt", "invalid")
 
 ERROR_SCHEMA: Schema = {

@@ -18,7 +18,7 @@ from bus.route.graph import Card, Way, outline
 CARD, HEIGHT, GAP, ASIDE, BETWEEN = 236.0, 46.0, 26.0, 44.0, 28.0
 _BOLD = 1.12  # how much wider letters are then
 SIZES = {"id": 13 * _BOLD, "says": 11.5, "kind": 10.5 * _BOLD, "label": 11.0, "title": 18 * _BOLD, "purpose": 12.0}
-"""Of letters of each kind of text, in pixels, as in `STYLE`."""
+"""The size of the letters of each kind of text, in pixels, as in `STYLE`."""
 _SLIM, _NARROW, _BROAD = frozenset("ijlI.,:;'|! "), frozenset('ftr-()[]{}/"\\'), frozenset("mwMW@%=<>&+…")
 _MARGIN = 28.0
 COLOURS = {

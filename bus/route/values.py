@@ -23,7 +23,7 @@ _OR_NONE = re.compile(rf"\s*(?:{_A_PATH}\.orValue\(\[\]\)|default\({_A_PATH}(?:\
 """A list that may not be there, or be null, or none: ``body.?righe.orValue([])``, ``default(body.righe, [])``."""
 
 _OF_NONE = "where the list has none"
-"""When there is no first item."""
+"""Said of the first item of a list that may have none."""
 _AS_IT_IS = frozenset({"string", "integer", "boolean"})
 """Kinds whose values are of that kind when it runs, too: a number with decimals may be a whole one."""
 

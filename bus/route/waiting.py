@@ -8,7 +8,7 @@ from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, Severity
 
 _NONE = re.compile(r"\s*(-[0-9]+|0+)\s*")
-"""So many messages make nothing complete."""
+"""A number of messages that makes nothing complete."""
 
 
 def ends(step: Parsed) -> bool:

@@ -39,7 +39,7 @@ _NONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """For each situation: the clause that surely takes it, or None; and whether an earlier one may, for all that can be told."""
+    """Which clause surely takes a situation, or None; and whether an earlier one may, for all that can be told."""
 
     clause: int | None
     perhaps: bool

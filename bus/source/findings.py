@@ -152,7 +152,7 @@ def _with_places(first: Finding, others: list[Finding]) -> Finding:
 
 
 _WIDEST, _BEFORE = 200, 120
-"""Of a longer line only what stands around the place is shown, and this much before it."""
+"""The longest line that is shown whole; of a longer one only what stands around the place, and this much before it."""
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:

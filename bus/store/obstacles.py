@@ -14,7 +14,7 @@ from bus.errors import Interrupted, StoreError
 from bus.store.postgres_session import BUSY, Session
 
 PATIENCE = "SET lock_timeout = '2s'; SET statement_timeout = '10s'"
-"""Of a session that looks: what is found is told soon, and what is not found, too."""
+"""How long a session that looks waits: what is found is told soon, and what cannot be found out, too."""
 _SPENT = "SET lock_timeout = '100ms'"
 # Whoever waits for a table for himself keeps us out as much as its owner of the moment: those before him are in the way, too.
 _HOLDERS = """

@@ -81,7 +81,7 @@ INSERT INTO marks (name, value)
 SELECT concat('rolled-back ', %s::text), to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 ON CONFLICT DO NOTHING
 """
-"""For `bus doctor`, who looks when the line of the process has long scrolled away."""
+"""Kept for `bus doctor`: whoever runs it looks when the line of the process has long scrolled away."""
 _LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"

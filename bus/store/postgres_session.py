@@ -97,7 +97,7 @@ READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": 
 READERS = 8
 """Views at once; whoever comes then waits."""
 CONNECTIONS = READERS + 1
-"""Of a process at most: each view has one, made when it is first needed, and whoever writes has another."""
+"""How many a process has at most: each view has one, made when it is first needed, and whoever writes has another."""
 FULL = (errors.DiskFull, errors.IoError)
 """What a server says that cannot keep what is written."""
 PASSING: tuple[type[psycopg.Error], ...] = (

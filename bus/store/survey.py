@@ -38,7 +38,7 @@ LOOKED_THROUGH = 500_000_000
 """Bytes of the largest file of which each page is looked at: that takes seconds."""
 _COPY = "no WAL yet, as in each copy that SQLite made: the bus sets it at its start, and refuses to start where the disk cannot"
 TOLD = dt.timedelta(days=30)
-"""For how long commits that are gone are told of."""
+"""How long commits that are gone are told of."""
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
 

@@ -25,7 +25,7 @@ from bus.testing.script import Script, TrialError
 from bus.testing.trial import Trial
 
 START = "2026-03-02T09:00:00+01:00"
-"""When a test begins that does not say ``clock``: a Monday morning."""
+"""When a test begins that says no ``clock``: a Monday morning."""
 
 
 @dataclass(frozen=True, slots=True)

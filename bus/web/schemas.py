@@ -342,7 +342,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "rules": TEXT,
     },
 }
-"""By name: the fields of each; what ends in ``?`` may be missing."""
+"""The fields of each schema, by its name; what ends in ``?`` may be missing."""
 _OPEN = frozenset({"Problem", "Record", "Service"})
 """May have other fields besides."""
 SCHEMAS = {"Schema": ANYTHING, **{name: _object(fields, more=name in _OPEN) for name, fields in _SHAPES.items()}}

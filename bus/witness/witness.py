@@ -20,7 +20,7 @@ from bus.witness.memory import Memory
 MOST_PROOF = 63
 """Lines of a proof."""
 MOST_BYTES = 262_144
-"""Of a request: sixteen signatures that withstand quantum computers fit in."""
+"""The length of a request at most: sixteen signatures that withstand quantum computers fit in."""
 SIZE = "text/x.tlog.size"
 
 
