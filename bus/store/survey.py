@@ -46,6 +46,7 @@ OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "key
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
+    ``now``: when all was looked at, so that no record which came meanwhile passes for one of later.
 
     ``lacking``: keys, indexes and triggers of the schema that are not there. ``room``: how many connections there may be at most, and what
     says so; ``full``: what a server of our schema says that could not keep what was written, and taken back.
@@ -104,17 +105,16 @@ def _sqlite(path: Path) -> Survey:
             _refuse_damaged(raw, path)
             revision = revision_of_sqlite(raw)
             mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
-            now = dt.datetime.now(dt.UTC)
 
             def ask(query: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
                 return raw.execute(query, parameters).fetchall()
 
             lost = lacking_in_sqlite(raw) if revision == REVISION else []
-            figures, missed = _figures(ask, now, revision, sqlite3.OperationalError)
+            figures, missed = _figures(ask, dt.datetime.now(dt.UTC), revision, sqlite3.OperationalError)
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability=f"{'WAL' if mode == 'wal' else _COPY}; the bus asserts synchronous=FULL at its start",
-                unsafe=(), lacking=lost, revision=revision, speaks=REVISION, now=now,
+                unsafe=(), lacking=lost, revision=revision, speaks=REVISION, now=dt.datetime.now(dt.UTC),
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
@@ -157,11 +157,12 @@ def _postgresql(url: str) -> Survey:
                 *(_refusal(partial(_unless_locked, raw, look)) for look in ours),
             ]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
+            [behind] = ask("SELECT clock_timestamp() AS now")
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
                 too_old=raw.info.server_version < postgres_session.OLDEST,
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=facts["now"],
+                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=behind["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
                 may_change=_may_change(ask) if revision else "",

@@ -22,7 +22,7 @@ from bus.doctor import database
 from bus.doctor.verdict import Surroundings
 from bus.engine.identity import new_identity
 from bus.errors import StoreError
-from bus.store import migrate
+from bus.store import migrate, survey
 from bus.store.obstacles import Standbys
 from bus.store.opening import open_store
 from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupted, refusals, unreachable
@@ -555,3 +555,17 @@ def test_a_commit_that_no_standby_confirms_for_long_is_doubtful(tmp_path):
         at.store.standbys = Standbys("gemello", lacking=False, waiting=1, longest=dt.timedelta(seconds=longest))
         [told] = database.standby(at)
         assert (told.level, "perhaps" in told.what) == (level, level == "warning")
+
+
+def test_a_record_that_comes_while_it_looks_is_no_doubt_of_the_clock(url, monkeypatch):
+    """Where the figures took more than a second, a bus at work wrote meanwhile what seemed to be of later than now."""
+    open_store(url).close()
+    told, figures = [], survey._figures
+
+    def looked(*asked):
+        found, missed = figures(*asked)
+        told.append(dt.datetime.now(dt.UTC))
+        return {**found, "time_of_last_record": [{"time": text_of(told[0])}]}, missed
+
+    monkeypatch.setattr(survey, "_figures", looked)
+    assert survey.survey(url).now >= told[0]
