@@ -8,21 +8,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from bus.log import stretches
 from bus.log.diagnosis import MISLED, Broken, Content, Fault, Page
 from bus.log.record import WEAK
+from bus.log.stretches import Read
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
 MOST = 500
 """Cases looked at together."""
-_STRANGERS: Mapping[str, str] = {
-    "cases_unfounded": "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise",
-    "cases_missing": "the case {id} is not in the table `cases`, and the message that opened it is there",
-    "keys_unfounded": "the case {case_id} stands under a key `{name}` that no record of it tells",
+_STRANGERS: Mapping[str, tuple[str, str]] = {
+    "cases_unfounded": ("cases", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
+    "cases_missing": ("messages", "the case {id} is not in the table `cases`, and the message that opened it is there"),
+    "keys_unfounded": ("case_keys", "the case {case_id} stands under a key `{name}` that no record of it tells"),
+}
+"""Questions for a row that no record made, the table that is looked through, and what it says of one. Keys that name persons (``weak``) no
+record tells.
+"""
+_TWICE: Mapping[str, str] = {
     "cases_twice": "two rows stand in the table `cases` for the case {id}",
     "case_keys_twice": "two rows stand in the table `case_keys` for one key `{name}` of the case {case_id}",
 }
-"""Questions for a row that no record made, or made once, and what it says of one. Keys that name persons (``weak``) no record tells."""
+"""Questions for rows of which there may be one."""
 
 
 def deciding(binding: Sequence[tuple[int, Content]]) -> Iterator[str]:
@@ -80,16 +87,21 @@ def _tokens(content: Content) -> Mapping[str, str]:
     return keys
 
 
-def strangers(tx: Tx) -> None:
+def strangers(read: Read) -> None:
     """Raises `Broken` for a case, or a key of one, that no record made, and for a message that no record puts into its case."""
-    for query, sentence in _STRANGERS.items():
-        row = tx.one(query, weak=listed(sorted(WEAK)))
-        if row is not None:
+    for query, (table, sentence) in _STRANGERS.items():
+        for row in stretches.found(read, query, table, weak=listed(sorted(WEAK))):
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=MISLED))
-    after = ""
-    while rows := tx.all("cases_of_several", after=after, most=MOST):
-        after = rows[-1]["case_id"]
-        _connected(tx, [row["case_id"] for row in rows])
+    with read() as tx:
+        for query, sentence in _TWICE.items():
+            if (twice := tx.one(query)) is not None:
+                raise Broken(Fault("table", sentence.format(**dict(twice)), hint=MISLED))
+    after: str | None = ""
+    while after is not None:
+        with read() as tx:
+            cases = [row["case_id"] for row in tx.all("cases_of_several", after=after, most=MOST)]
+            _connected(tx, cases)
+        after = cases[-1] if cases else None
 
 
 def _connected(tx: Tx, cases: Sequence[str]) -> None:

@@ -11,20 +11,18 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager
 from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.log import tables, traces
 from bus.log.diagnosis import BY_ID, Broken, Content, Fault, Line, Page, are_octets, octets, once
 from bus.log.payload import divided, matches
+from bus.log.stretches import Read
 from bus.store import Row, Tx, listed
 from bus.store.opening import open_reader
 
-Read = Callable[[], AbstractContextManager[Tx]]
-"""A new view of the database."""
 Mark = TypeVar("Mark")
 PAGE = 2048
 COLUMNS = ("id", "kind", "time", "message", "run")

@@ -10,9 +10,10 @@ from bus.errors import EvidenceError
 from bus.log import diagnosis, note
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, octets
-from bus.log.examine import PAGE, Read
+from bus.log.examine import PAGE
 from bus.log.note import Note, Verifier
 from bus.log.stored import StoredCheckpoint
+from bus.log.stretches import Read
 
 STORED, WITNESS, HELD = range(3)
 """Who vouches for a root; of one size the log itself is asked first."""

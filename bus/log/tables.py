@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from bus.log import cases, log, requests, waits
+from bus.log import cases, log, requests, stretches, waits
 from bus.log.diagnosis import BY_ID, MISLED, Broken, Content, Fault, Page, once
 from bus.log.stored import StoredTree
+from bus.log.stretches import Read
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
@@ -25,12 +26,15 @@ MOVES = frozenset({"matched", "expired", "redelivered"})
 BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
+_NAMED = "the message {message} is named in the table `{name}`, and no record received it"
 _STRANGERS: Mapping[str, str] = {
-    "messages_unfounded": "the message {id} stands in the table `messages`, and no record received it",
-    "runs_unfounded": "the run {id} stands in the table `runs`, and no record opened it",
-    "names_unfounded": "the message {message} is named in the table `{name}`, and no record received it",
+    "messages": "the message {id} stands in the table `messages`, and no record received it",
+    "runs": "the run {id} stands in the table `runs`, and no record opened it",
+    "holders": _NAMED,
+    "enclosures": _NAMED,
+    "message_keys": _NAMED,
 }
-"""Questions for a row that no record made, and what it says of one."""
+"""Tables that are asked for a row that no record made, and what it says of one."""
 
 
 class _Told(NamedTuple):
@@ -83,24 +87,26 @@ def _runs(tx: Tx, page: Page, told: _Told, others: Iterable[str]) -> dict[str, R
     return rows
 
 
-def strangers(tx: Tx) -> None:
+def strangers(read: Read) -> None:
     """Raises `Broken` for a row that no record made."""
-    for query, sentence in _STRANGERS.items():
-        if (row := tx.one(query)) is not None:
+    for table, sentence in _STRANGERS.items():
+        for row in stretches.found(read, f"{table}_unfounded", table):
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=MISLED))
-    cases.strangers(tx)
-    _known_again(tx)
-    waits.strangers(tx)
-    _destroyed(tx)
+    cases.strangers(read)
+    _known_again(read)
+    waits.strangers(read)
+    with read() as tx:
+        _destroyed(tx)
 
 
-def _known_again(tx: Tx) -> None:
+def _known_again(read: Read) -> None:
     """Raises `Broken` for what would pass for a message that came before, though no message that was received is known by it.
 
     Older records told no tokens; the question to the database compares texts, and is asked about what is left.
     """
-    for row in tx.all("intake_keys_unfounded"):
-        received = tx.all("records_of_kind_among", messages=listed([row["message"]]), kind="received")
+    for row in stretches.found(read, "intake_keys_unfounded", "intake_keys"):
+        with read() as tx:
+            received = tx.all("records_of_kind_among", messages=listed([row["message"]]), kind="received")
         told = [parsed(one["content"])["data"] for one in received]
         if not any("intake" not in data or [row["scope"], row["key"]] in data["intake"] for data in told):
             sentence = f"what comes from {row['scope']} would pass for the message {row['message']} by a row of `intake_keys`"

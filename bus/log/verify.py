@@ -18,10 +18,11 @@ from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
 from bus.log.checkpoint import RECEIPTS, Checkpoint, checkpoint_of, cosigned, signed_by
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
-from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Read, Stretch, examine, excuses, helped, lines_of
+from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.roots import WITNESS, Root, Span, anchors, cosignatures, roots
 from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.log.stretches import Read
 from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
@@ -32,6 +33,7 @@ Progress = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
 SEALED_WITHIN = 5.0
 """Seconds within which a record has its place in the tree, while a sequencer is at work."""
+_EVERY = 2**31
 _NONE_LEFT = StoredCheckpoint(0, b"", 0, "", b"")
 """The newest checkpoint of a log that has none, and had some."""
 _ALL_REMOVED = Fault("rollback", "the log has no checkpoint any more: all of them were removed", 0, 0)
@@ -167,9 +169,10 @@ class _Walk:
             diagnosis.nothing_before(tx)
             known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
-            begun = newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names") or tx.one("messages_unfounded")
-        if not begun:
-            raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
+            begun = newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names")
+            if not (begun or tx.one("messages_unfounded", first="", most=_EVERY)):
+                hint = "it has one a second after its first record"
+                raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint=hint)
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
         given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
         self._own_word, self._keys = not given, given or keys.begun_with(first)
@@ -405,8 +408,8 @@ class _Walk:
         """Raises `Broken` when the tables do not say what the records say."""
         if self._row is not None:
             raise Broken(self._row)
+        tables.strangers(self._read)
         with self._read() as tx:
-            tables.strangers(tx)
             rules.compare(tx)
             traces.strangers(tx, min(self._traced, self._seq), self._counts.traces)
 

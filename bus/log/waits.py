@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from bus.log import stretches
 from bus.log.diagnosis import Broken, Content, Fault, Page, once
+from bus.log.stretches import Read
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
@@ -47,11 +49,12 @@ def _rows(tx: Tx, query: str, runs: Collection[str]) -> Sequence[Row]:
     return tx.all(query, runs=listed(sorted(runs))) if runs else ()
 
 
-def strangers(tx: Tx) -> None:
+def strangers(read: Read) -> None:
     """Raises `Broken` for a row that no record made. The questions to the database compare texts, and are asked about what is left."""
     for table, kinds in (("waits", OPENS), ("matches", GIVES)):
-        for row in tx.all(f"{table}_unfounded"):
-            journal = (parsed(one["content"]) for one in tx.all("records_among_runs", runs=listed([row["run"]])))
+        for row in stretches.found(read, f"{table}_unfounded", table):
+            with read() as tx:
+                journal = [parsed(one["content"]) for one in tx.all("records_among_runs", runs=listed([row["run"]]))]
             if not any(row["what"] == _what(content) for content in journal if content["kind"] in kinds):
                 sentence = f"a row of the table `{table}` for the run {row['run']} ({row['what']}) was made by no record"
                 raise Broken(Fault("table", sentence, hint=HINT))

@@ -792,15 +792,52 @@ FROM waits w LEFT JOIN runs r ON r.id = w.run WHERE w.run IN :list(runs)
 -- name: matches_among
 SELECT run, message FROM matches WHERE run IN :list(runs)
 
--- Rows that no record made.
+-- Rows that no record made, in a stretch of a table behind a place (`bus.log.stretches`): all of it at once takes longer than a database
+-- lets one question take.
 -- name: messages_unfounded
-SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = m.id AND r.kind = 'received') ORDER BY m.id LIMIT 1
+SELECT m.id FROM (SELECT id FROM messages WHERE id > :first ORDER BY id LIMIT :most) m
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = m.id AND r.kind = 'received') ORDER BY m.id LIMIT 1
 
 -- name: cases_unfounded
-SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
+SELECT c.id FROM (SELECT id, opened FROM cases WHERE id > :first ORDER BY id LIMIT :most) c
+WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
 
 -- name: cases_missing
-SELECT m.id FROM messages m WHERE m.case_id = m.id AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.id = m.id) ORDER BY m.id LIMIT 1
+SELECT m.id FROM (SELECT id, case_id FROM messages WHERE id > :first ORDER BY id LIMIT :most) m
+WHERE m.case_id = m.id AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.id = m.id) ORDER BY m.id LIMIT 1
+
+-- name: holders_unfounded
+SELECT 'holders' AS name, n.message FROM (SELECT message FROM holders WHERE message > :first ORDER BY message LIMIT :most) n
+WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
+
+-- name: enclosures_unfounded
+SELECT 'enclosures' AS name, n.message FROM (SELECT message FROM enclosures WHERE message > :first ORDER BY message LIMIT :most) n
+WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
+
+-- name: message_keys_unfounded
+SELECT 'message_keys' AS name, n.message FROM (SELECT message FROM message_keys WHERE message > :first ORDER BY message LIMIT :most) n
+WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
+
+-- Where such a stretch ends; none where it is the last one. Of what stands there for one message the rest need not be asked about.
+-- name: end_of_messages
+SELECT id AS first, '' AS second, '' AS third FROM messages WHERE id > :first ORDER BY id LIMIT 1 OFFSET :most - 1
+-- name: end_of_cases
+SELECT id AS first, '' AS second, '' AS third FROM cases WHERE id > :first ORDER BY id LIMIT 1 OFFSET :most - 1
+-- name: end_of_runs
+SELECT id AS first, '' AS second, '' AS third FROM runs WHERE id > :first ORDER BY id LIMIT 1 OFFSET :most - 1
+-- name: end_of_holders
+SELECT message AS first, '' AS second, '' AS third FROM holders WHERE message > :first ORDER BY message LIMIT 1 OFFSET :most - 1
+-- name: end_of_enclosures
+SELECT message AS first, '' AS second, '' AS third FROM enclosures WHERE message > :first ORDER BY message LIMIT 1 OFFSET :most - 1
+-- name: end_of_message_keys
+SELECT message AS first, '' AS second, '' AS third FROM message_keys WHERE message > :first ORDER BY message LIMIT 1 OFFSET :most - 1
+-- name: end_of_case_keys
+SELECT case_id AS first, '' AS second, '' AS third FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1
+-- name: end_of_waits
+SELECT run AS first, path AS second, '' AS third FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT 1 OFFSET :most - 1
+-- name: end_of_matches
+SELECT run AS first, message AS second, '' AS third FROM matches
+WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT 1 OFFSET :most - 1
 
 -- Rows that the keys of their tables take once.
 -- name: cases_twice
@@ -811,11 +848,6 @@ SELECT name, case_id FROM case_keys GROUP BY name, value, case_id HAVING count(*
 
 -- name: rules_missing
 SELECT r.digest FROM (SELECT DISTINCT digest FROM runs) r WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest) ORDER BY r.digest LIMIT 1
-
--- name: names_unfounded
-SELECT n.name, n.message FROM (SELECT 'holders' AS name, message FROM holders UNION ALL SELECT 'enclosures', message FROM enclosures
-  UNION ALL SELECT 'message_keys', message FROM message_keys) n
-WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
 
 -- What is known of messages by their texts alone (`bus.engine.named`).
 -- name: sealed_messages_after

@@ -59,14 +59,19 @@ DELETE FROM texts
 
 -- A run that has no record of its own stands in the one that opened it.
 -- name: runs_unfounded
-SELECT r.id FROM runs r WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
+SELECT r.id FROM (SELECT id, message FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
+WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
   AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
   AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
 ORDER BY r.id LIMIT 1
 
 -- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
 -- name: keys_unfounded
-SELECT k.name, k.case_id FROM case_keys k WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
+SELECT k.name, k.case_id FROM (
+  SELECT name, value, case_id, strong FROM case_keys
+  WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
+    (SELECT max(case_id) FROM case_keys))) k
+WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
   WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to('"' || k.name || '":"' || k.value || '"', 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0)))
 ORDER BY k.case_id LIMIT 1
@@ -110,14 +115,25 @@ SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_a
 SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j
 JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
 
+-- As they lie in the table, which is the order in which their messages came: in that of their tokens each would be looked for elsewhere among
+-- all records. `first` is the number of a page of the table, which holds 40 of them and more.
 -- name: intake_keys_unfounded
-SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
+SELECT k.scope, k.key, k.message FROM (SELECT scope, key, message FROM intake_keys
+  WHERE ctid >= format('(%s,0)', coalesce(nullif(:first, ''), '0'))::tid
+    AND ctid < format('(%s,0)', coalesce(nullif(:first, ''), '0')::bigint + :most / 40 + 1)::tid OFFSET 0) k
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
   AND position(convert_to('["' || k.scope || '","' || k.key || '"]', 'UTF8') IN r.content) > 0)
 
+-- name: end_of_intake_keys
+SELECT (here.page + :most / 40 + 1)::text AS first, '' AS second, '' AS third FROM (SELECT coalesce(nullif(:first, ''), '0')::bigint AS page) here
+WHERE (here.page + :most / 40 + 1) * current_setting('block_size')::bigint < pg_relation_size('intake_keys')
+
 -- name: waits_unfounded
-SELECT w.run, w.path AS what FROM waits w WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
+SELECT w.run, w.path AS what FROM (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most) w
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
   AND position(convert_to('"path":"' || w.path || '"', 'UTF8') IN r.content) > 0)
 
 -- name: matches_unfounded
-SELECT m.run, m.message AS what FROM matches m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
+SELECT m.run, m.message AS what FROM (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most) m
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
   AND position(convert_to('"arrival":"' || m.message || '"', 'UTF8') IN r.content) > 0)

@@ -52,14 +52,19 @@ DROP TABLE texts
 
 -- A run that has no record of its own stands in the one that opened it.
 -- name: runs_unfounded
-SELECT r.id FROM runs r WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
+SELECT r.id FROM (SELECT id, message FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
+WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
   AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND instr(q.content, CAST(r.id AS BLOB)) > 0)
   AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND instr(q.content, CAST(r.id AS BLOB)) > 0)
 ORDER BY r.id LIMIT 1
 
 -- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
 -- name: keys_unfounded
-SELECT k.name, k.case_id FROM case_keys k WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
+SELECT k.name, k.case_id FROM (
+  SELECT name, value, case_id, strong FROM case_keys
+  WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
+    (SELECT max(case_id) FROM case_keys))) k
+WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
   WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (instr(q.content, CAST('"' || k.name || '":"' || k.value || '"' AS BLOB)) > 0 OR q.kind = 'received' AND NOT instr(q.content, CAST('"intake":' AS BLOB)) > 0)))
 ORDER BY k.case_id LIMIT 1
@@ -103,13 +108,21 @@ SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
 
 -- name: intake_keys_unfounded
-SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
+SELECT k.scope, k.key, k.message FROM (
+  SELECT scope, key, message FROM intake_keys WHERE (scope, key) > (:first, :second) ORDER BY scope, key LIMIT :most) k
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
   AND instr(r.content, CAST('["' || k.scope || '","' || k.key || '"]' AS BLOB)) > 0)
 
+-- name: end_of_intake_keys
+SELECT scope AS first, key AS second, '' AS third FROM intake_keys
+WHERE (scope, key) > (:first, :second) ORDER BY scope, key LIMIT 1 OFFSET :most - 1
+
 -- name: waits_unfounded
-SELECT w.run, w.path AS what FROM waits w WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
+SELECT w.run, w.path AS what FROM (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most) w
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
   AND instr(r.content, CAST('"path":"' || w.path || '"' AS BLOB)) > 0)
 
 -- name: matches_unfounded
-SELECT m.run, m.message AS what FROM matches m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
+SELECT m.run, m.message AS what FROM (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most) m
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
   AND instr(r.content, CAST('"arrival":"' || m.message || '"' AS BLOB)) > 0)

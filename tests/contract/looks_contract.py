@@ -9,6 +9,7 @@ import pytest
 
 from bus.clock import text_of
 from bus.engine import claims
+from bus.log import stretches
 from bus.store import Store, Tx
 from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
@@ -22,6 +23,11 @@ def found(store: Store, query: str, **asked: Any) -> list[Any]:
 
 def add_message(store: Store, id: str, type: str = "t", *, case: str = "c") -> None:
     do(store, "add_message", id=id, type=type, sender="s", time=text_of(NOW), case_id=case, payload="p")
+
+
+def _run(name: str) -> dict[str, Any]:
+    row = {"version": 1, "digest": "d", "entry": "", "ordered": 1, "place": "r@1", "time": text_of(NOW)}
+    return {"id": name, "message": name, "route": "r", "case_id": name, **row}
 
 
 def twice_lost(store: Store, *runs: str) -> dt.datetime:
@@ -263,9 +269,45 @@ class LooksContract:
         do(store, "add_record", id="r", kind="received", time=text_of(NOW), message="m", run=None, content=told)
         for n, v, s in (("iuv", "7", 1), ("email", "x", 0)):
             do(store, "add_case_key", name=n, value=v, case_id="c", strong=s)
-        assert found(store, "keys_unfounded", weak='["email"]') == []
+        asked = {"weak": '["email"]', "first": "", "second": "", "third": "", "most": 9}
+        assert found(store, "keys_unfounded", **asked) == []
         do(store, "add_case_key", name=name, value=value, case_id=case, strong=strong)
-        assert found(store, "keys_unfounded", weak='["email"]') == unfounded
+        assert found(store, "keys_unfounded", **asked) == unfounded
+
+    @pytest.mark.parametrize("most", [1, 2, 3, 100])
+    def test_a_row_that_no_record_made_is_found_wherever_it_stands(self, store: Store, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        monkeypatch.setattr(stretches, "MOST", most)
+        names = [f"n{n}" for n in range(5)]
+        for name in names:
+            add_message(store, name, case=name)
+            do(store, "add_run", **_run(name))
+            do(store, "add_wait", run=name, path="p", place="r@1", type="t", name=None, value=None, deadline=None, state="open", late=0)
+            do(store, "add_match", run=name, message="m")
+            do(store, "add_intake_key", scope="s", key=name, message=name, content="c")
+            do(store, "add_holder", holder="h", message=f"x{name}")
+            do(store, "add_enclosure", file="f", message=f"x{name}")
+            do(store, "add_message_key", name="k", value="v", message=f"x{name}", type="t")
+            do(store, "add_case", id=f"x{name}", opened="2026")
+            for value in ("7", "8"):  # more keys of a case than are looked at together
+                do(store, "add_case_key", name="iuv", value=value, case_id=name, strong=1)
+
+        def strangers(query: str, table: str, column: str) -> list[str]:
+            found = [row[column] for row in stretches.found(store.read, query, table, weak="[]")]
+            assert found == sorted(found)
+            return list(dict.fromkeys(found))
+
+        first = names[::most]  # of each stretch the first is told
+        assert strangers("messages_unfounded", "messages", "id") == first
+        assert strangers("cases_missing", "messages", "id") == first
+        assert strangers("runs_unfounded", "runs", "id") == first
+        assert strangers("cases_unfounded", "cases", "id") == [f"x{name}" for name in first]
+        for table in ("holders", "enclosures", "message_keys"):
+            assert strangers(f"{table}_unfounded", table, "message") == [f"x{name}" for name in first]
+        assert strangers("waits_unfounded", "waits", "run") == names
+        assert strangers("matches_unfounded", "matches", "run") == names
+        assert strangers("intake_keys_unfounded", "intake_keys", "message") == names
+        assert strangers("keys_unfounded", "case_keys", "case_id")[:1] == ["n0"]
+        assert len(strangers("keys_unfounded", "case_keys", "case_id")) == {1: 5, 2: 5, 3: 3, 100: 1}[most]
 
     def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
         for name in ("m3", "m1", "m2", "m4"):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from bus.clock import text_of
 from bus.engine import inquiry
 from bus.engine.claims import Part, claim, due, lines_of, long_lines
+from bus.log import stretches
 from bus.message import canonical
 from bus.store import Tx
-from bus.store.postgres import PostgresConnection
+from bus.store.postgres import PostgresConnection, PostgresStore
 
 ROWS = 4000
 ASKED = canonical([["chiave", "n7"], ["chiave", "nessuna"]]).decode()
@@ -202,3 +204,32 @@ def test_the_few_runs_of_a_route_are_not_looked_for_among_all_there_ever_were(po
         assert _in_one(connection, look) < 250
     finally:
         connection.close()
+
+
+def test_one_question_for_rows_that_no_record_made_reads_a_stretch_of_a_table(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One about the whole table would take longer than the minute that a statement has, once there are some millions of messages."""
+    monkeypatch.setattr(stretches, "MOST", PAGE)
+    store = PostgresStore(postgresql_url)
+    read: list[int] = []
+
+    def fill(tx: Tx) -> None:
+        for n in range(ROWS):
+            tx.do("add_case_key", name="email", value=f"n{n}", case_id=f"c{n}", strong=0)
+            tx.do("add_intake_key", scope="s", key=f"n{n:05}", message=f"m{n}", content="c")
+
+    @contextmanager
+    def view() -> Iterator[Tx]:
+        with store.read() as tx:
+            before = tx.ask(COUNTED, {})[0]["read"]
+            yield tx
+            read.append(tx.ask(COUNTED, {})[0]["read"] - before)
+
+    try:
+        store.write(fill).result()
+        assert list(stretches.found(view, "keys_unfounded", "case_keys", weak='["email"]')) == []
+        assert len(list(stretches.found(view, "intake_keys_unfounded", "intake_keys"))) == ROWS
+    finally:
+        store.close()
+    assert len(read) > ROWS / PAGE
+    assert max(read) < 6 * PAGE
+    assert sum(read) < 6 * ROWS

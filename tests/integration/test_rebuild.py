@@ -49,7 +49,7 @@ def said_by_records(shop: Workshop) -> None:
         for size in (1, 7, 2048):
             for at in range(0, len(lines), size):
                 tables.compare(tx, Page.of(at, lines[at : at + size]))
-        tables.strangers(tx)
+    tables.strangers(shop.app.store.read)
 
 
 def rows_changed_one_by_one_are_found(shop: Workshop) -> None:
