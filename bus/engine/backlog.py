@@ -1,7 +1,8 @@
 """Back-pressure: how much work waits, and whether the doors take more. Any process can ask, with an engine or without.
 
 The count is a look at the store, at most one a second and only while messages come; so a bus that fills up fast takes about a second's
-worth more than its bound. Once it is full it looks on by itself, and takes messages again when a tenth has been worked off.
+worth more than its bound. Once it is full it looks on by itself, and takes messages again when a tenth has been worked off. Looks that take
+long, as where a transaction that is left open keeps PostgreSQL from clearing away what was ready hours ago, come more seldom.
 
 Runs that stand behind a dead letter of their case are not counted: they wait for a person, and one case must not shut the door for all.
 """
@@ -18,7 +19,10 @@ from bus.engine.threads import Threads
 from bus.errors import Busy
 from bus.store import Store
 
-EVERY = 1.0
+EVERY, SELDOM = 1.0, 10.0
+"""Seconds between two looks, and the most."""
+SHARE = 0.1
+"""The part of the time for which it may look."""
 RETRY_AFTER = 5
 """Seconds that a sender is asked to wait."""
 
@@ -28,7 +32,7 @@ class Backlog:
 
     def __init__(self, store: Store, clock: Clock, most: int) -> None:
         self._store, self._clock, self._most = store, clock, most
-        self._looked = -EVERY
+        self._looked, self._every = -EVERY, EVERY
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = Threads(1, "snodo-backlog")
@@ -39,7 +43,7 @@ class Backlog:
     def check(self) -> None:
         """Raises `Busy` while too much waits."""
         now = time.monotonic()
-        if now - self._looked >= EVERY and self._lock.acquire(blocking=False):
+        if now - self._looked >= self._every and self._lock.acquire(blocking=False):
             self._looked = now
             try:
                 self._thread.run(self._watch)
@@ -55,13 +59,15 @@ class Backlog:
         """Look, and while it is full again and again: the first message after a pause must not meet what was true before it."""
         try:
             self._faltering.attempt(self._look)  # a store that fails says so itself, when a message is written
-            while self.full and not self._stopping.wait(EVERY):
+            while self.full and not self._stopping.wait(self._every):
                 self._faltering.attempt(self._look)
         finally:
             self._lock.release()
 
     def _look(self) -> None:
+        began = time.monotonic()
         count = self._count()
+        self._every = min(max(EVERY, (time.monotonic() - began) / SHARE), SELDOM)
         was, self.full = self.full, count >= (self._most * 0.9 if self.full else self._most)
         if was != self.full:
             self._log.warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)

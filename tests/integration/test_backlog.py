@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -57,6 +59,27 @@ def test_a_full_door_says_once_that_it_cannot_count_and_looks_on(store: Store, m
     looks.side_effect = [0]
     until(lambda: not backlog.full, "the door is open")
     backlog.close()
+
+
+@pytest.mark.parametrize(("took", "apart"), [(0.01, 1.0), (0.1, 1.0), (0.5, 5.0), (3.0, 10.0)])
+def test_looks_that_take_long_come_more_seldom(monkeypatch: pytest.MonkeyPatch, took: float, apart: float) -> None:
+    """Behind a transaction that is left open for a night PostgreSQL walks past each run of that night that was ever ready."""
+    ticks, looks = [100.0], list[float]()
+
+    def count() -> int:
+        looks.append(ticks[0])
+        ticks[0] += took
+        return 0
+
+    monkeypatch.setattr(backlogs, "time", SimpleNamespace(monotonic=lambda: ticks[0]))
+    backlog = Backlog(Mock(), SystemClock(), 20)
+    monkeypatch.setattr(backlog, "_thread", SimpleNamespace(run=lambda work: work()))
+    monkeypatch.setattr(backlog, "_count", count)
+    while ticks[0] < 160:
+        backlog.check()
+        ticks[0] += 0.01
+    assert [round(after - before, 1) for before, after in pairwise(looks)] == [apart] * (len(looks) - 1)
+    assert len(looks) > 3
 
 
 def test_one_case_that_stands_behind_a_dead_letter_shuts_the_door_for_nobody(store: Store) -> None:
