@@ -14,7 +14,7 @@ from typing import Any
 from bus.engine import projection
 from bus.errors import ConfigError, StoreError
 from bus.log import log
-from bus.store import Row, Store, Tx
+from bus.store import Row, Store, Tx, migrate
 
 MOST = 500
 """Rows at a time."""
@@ -38,8 +38,19 @@ def copy(source: Store, target: Store) -> dict[str, int]:
 
     Raises `ConfigError` for a target with records, `StoreError` for a copy that differs.
     """
-    with source.read() as old:
-        return target.write(lambda tx: _copy(old, tx)).result()
+
+    def work(new: Tx) -> dict[str, int]:
+        if not new.take_alone():
+            raise migrate.taken()
+        with source.read() as old:
+            counts = _copy(old, new)
+        projection.rebuild(new)  # for longer than a server lets a view stand idle
+        for table in projection.TABLES:
+            with source.read() as old:
+                _compare(old, new, table)
+        return counts
+
+    return target.write(work).result()
 
 
 def _copy(old: Tx, new: Tx) -> dict[str, int]:
@@ -53,15 +64,16 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     counts["anchors"] = sum(_copy_pages(old, new, "anchors_beyond", "size", "add_anchor", **_row(row)) for row in old.all("anchor_names"))
     counts["tiles"] = _copy_tiles(old, new)
     new.one("go_on_counting")
-    projection.rebuild(new)
-    for row in old.all("all_sequences"):  # beyond what the log tells, where a restored database was put there
-        new.do("set_sequence", name=row["name"], value=row["value"])
-    for table in projection.TABLES:
-        if _fingerprint(old, table) != _fingerprint(new, table):
-            raise StoreError(
-                f"after the copy the table {table} is not as it was", code="copy.differs", hint="report it; the copy was taken back"
-            )
     return counts
+
+
+def _compare(old: Tx, new: Tx, table: str) -> None:
+    if table == "sequences":
+        for row in old.all("all_sequences"):  # beyond what the log tells, where a restored database was put there
+            new.do("set_sequence", name=row["name"], value=row["value"])
+    if _fingerprint(old, table) != _fingerprint(new, table):
+        sentence = f"after the copy the table {table} is not as it was"
+        raise StoreError(sentence, code="copy.differs", hint="report it; the copy was taken back")
 
 
 def _copy_tiles(old: Tx, new: Tx) -> int:

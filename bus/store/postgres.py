@@ -28,7 +28,7 @@ from psycopg.pq import TransactionStatus
 from bus.diagnostics import logger
 from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Keys, Locked, Row, Tx, queries, schema
-from bus.store.inserts import Insert, Inserts, Rows, Update
+from bus.store.inserts import MOST, Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
     MISTAKES,
     READERS,
@@ -144,6 +144,7 @@ class PostgresConnection(_Asking):
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
+        self._kept_rows = 0
         self._number: str | None = None
         self._proof: str | None = None
         """A record that this transaction adds."""
@@ -162,7 +163,14 @@ class PostgresConnection(_Asking):
     def do(self, query: str, **parameters: Any) -> None:
         if not self._inserts.take(query, parameters):
             self._inserts.before(query)
-            self._later.append((_QUERIES[query], parameters))
+            self._keep(_QUERIES[query], parameters)
+
+    def _keep(self, text: str, parameters: Mapping[str, Any], rows: int = 1) -> None:
+        """Have a statement wait for the next trip. Where rows are many it is now: a transaction may write more than memory holds."""
+        self._later.append((text, parameters))
+        self._kept_rows += rows
+        if self._kept_rows >= MOST:
+            self._send_all()
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
         self._inserts.before(query)
@@ -175,7 +183,7 @@ class PostgresConnection(_Asking):
         Nothing is sent before, and nothing after it (leaving psycopg's pipeline sends a Flush): only after a Sync does the server
         end a session that has stopped in the midst of its transaction.
         """
-        session, later, self._later = self._session, self._later, []
+        session, later, self._later, self._kept_rows = self._session, self._later, [], 0
         if session is None:
             raise interrupted(ConnectionError("no session"))
         cursor = session.cursor(binary=True)
@@ -224,7 +232,7 @@ class PostgresConnection(_Asking):
         key = insert, tuple(type for type, _ in columns.values())
         if key not in self._texts:
             self._texts[key] = translated(insert.arrays(key[1]))
-        self._later.append((self._texts[key], {name: values for name, (_, values) in columns.items()}))
+        self._keep(self._texts[key], {name: values for name, (_, values) in columns.items()}, len(rows))
 
     # -- the transaction ---------------------------------------------------------------------------------------------
 
@@ -276,7 +284,7 @@ class PostgresConnection(_Asking):
 
     def begin(self) -> None:
         """The transaction begins on the server with the first statement that is sent."""
-        self._number, self._proof, self._later = None, None, []
+        self._number, self._proof, self._later, self._kept_rows = None, None, [], 0
         if self._session is None or self._session.closed:
             self._drop()
             with self._remembered():
@@ -319,7 +327,7 @@ class PostgresConnection(_Asking):
 
     def rollback(self) -> None:
         self._inserts.forget()
-        self._later = []
+        self._later, self._kept_rows = [], 0
         session = self._session
         try:
             if session is not None and not session.closed and session.info.transaction_status != TransactionStatus.IDLE:
