@@ -130,8 +130,8 @@ CODES: dict[str, Code] = {
     ),
     "doctor.keystore": Code(
         "The key store and its master key: there, closed to other users, the ones of this database, without keys that are destroyed; "
-        "a warning where keys are missing, or where it holds its master key.",
-        "without them the bus does not start, and no payload can be opened",
+        "a warning where it lacks keys or blocks of them were cut, or where it holds its master key.",
+        "without them nothing is taken in, and no payload can be opened",
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),
     "doctor.channel": Code(

@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, make_folder, save, sync_folder
 from bus.errors import ConfigError, StoreError
@@ -39,9 +39,10 @@ def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
         _make(folder, master)
         told = _about(folder)
     secret = _master(folder, master, told)
-    held = (folder / ".lock").open("rb")
+    index = _index(Wrapping(secret, told["id"]), told, folder)
+    held = _lock(folder)
     fcntl.flock(held, fcntl.LOCK_SH)
-    return Keyring(told["id"], secret, _index(Wrapping(secret, told["id"]), told), Folder(folder / told["blocks"]), held)
+    return Keyring(told["id"], secret, index, Folder(folder / told["blocks"]), held)
 
 
 def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyring:
@@ -100,8 +101,8 @@ def left(folder: Path, keys: Iterable[int]) -> int:
 
 
 def blocks(folder: Path) -> set[int]:
-    """The numbers of the blocks of keys that are in the key store. Opens none."""
-    return _in_use(folder).numbers()
+    """The numbers of the blocks of keys that are in the key store, with all of their keys. Opens none."""
+    return {int(path.stem) for path in _in_use(folder).folder.glob("*.keys") if path.stat().st_size == BLOCK * SLOT}
 
 
 def _in_use(folder: Path) -> Folder:
@@ -110,9 +111,24 @@ def _in_use(folder: Path) -> Folder:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """What a key store says of itself."""
-    told: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
-    return told
+    """What a key store says of itself. Raises `ConfigError` where that was damaged."""
+    try:
+        told: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
+        if all(type(told[name]) is str for name in ("id", "blocks", "master", "index")):
+            return told
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise _damaged(folder)
+
+
+def _damaged(folder: Path) -> ConfigError:
+    hint = "restore that file from the backup of the key store, and change nothing else: the keys beside it are opened with what it says"
+    return ConfigError(f"{folder / 'about.json'} is not as it was made", code="keys.lost", hint=hint)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """The file that says who uses a key store; there is nothing in it, and a copy of the folder may have left it out."""
+    return os.fdopen(os.open(folder / ".lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY), "rb")
 
 
 def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:
@@ -142,7 +158,7 @@ def _another_master(folder: Path, master: Path) -> ConfigError:
 def rekey(folder: Path, master: Path) -> int:
     """Wrap all keys under a new master key and destroy the old one; returns how many. No process may have the key store open."""
     told = _about(folder)
-    with (folder / ".lock").open("rb") as held:
+    with _lock(folder) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -157,7 +173,7 @@ def rekey(folder: Path, master: Path) -> int:
         if (was / "destroyed").exists():
             save(now / "destroyed", (was / "destroyed").read_bytes(), OWNER_ONLY, anew=True)
         sync_folder(now)
-        told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(after, _index(before, told))}
+        told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(after, _index(before, told, folder))}
         save(folder / "about.json", json.dumps(told, indent=1).encode(), OWNER_ONLY)
         _master(folder, master, told)
         for other in copies(folder):
@@ -239,5 +255,10 @@ def _wrapped(wrapping: Wrapping, index: bytes) -> str:
     return base64.b64encode(wrapping.wrapped("index", index, os.urandom(12))).decode()
 
 
-def _index(wrapping: Wrapping, told: dict[str, Any]) -> bytes:
-    return wrapping.unwrapped("index", base64.b64decode(told["index"]))
+def _index(wrapping: Wrapping, told: dict[str, Any], folder: Path) -> bytes:
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return wrapping.unwrapped("index", base64.b64decode(told["index"]))
+    except (InvalidTag, ValueError) as error:
+        raise _damaged(folder) from error
