@@ -74,9 +74,7 @@ def publish(reader: Reader, folder: Path) -> tuple[int, int]:
     written = 0
     with reader.read() as tx:
         stored = StoredTree(tx)
-        newest = stored.checkpoint()
-        if newest is None:
-            raise StoreError("the log has no checkpoint yet", code="store.tree", hint="it has one a second after its first record")
+        newest = _newest(stored)
         published = _published(stored, newest, folder)
         for level, number, width in tiles_of(newest.size):
             covered = number * WIDTH + width << HEIGHT * level <= published
@@ -87,6 +85,18 @@ def publish(reader: Reader, folder: Path) -> tuple[int, int]:
             if not (covered and file.exists()):
                 written += _put(file, hashes)
     return newest.size, written + _put(folder / "checkpoint", newest.note)
+
+
+def _newest(stored: StoredTree) -> StoredCheckpoint:
+    """What is published, as it was signed: a size that is none would have no last tile."""
+    newest = stored.checkpoint()
+    if newest is None:
+        raise StoreError("the log has no checkpoint yet", code="store.tree", hint="it has one a second after its first record")
+    signed = checkpoint.checkpoint_of(note.parse(newest.note).text)
+    if signed.size != newest.size or stored.root(signed.size) != signed.root:
+        sentence = "the newest checkpoint is not as it was signed, or not that of the stored tree: nothing was written"
+        raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify says more")
+    return newest
 
 
 def _published(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> int:
