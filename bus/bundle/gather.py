@@ -55,7 +55,10 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
         hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
         said = f"a bundle takes 1 to {MOST:,} messages, these are {'more' if messages else 'none'}"
         raise Invalid(said, code="export.size", hint=hint)
-    return max(int(row["seq"]) for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
+    found = [int(row["seq"]) for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some))]
+    if not found:
+        raise log.taken_out("messages that stand in the table `messages` were accepted", "records")
+    return max(found)
 
 
 def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:

@@ -69,7 +69,7 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
         if not wrong or (_is_gone(tx, row["id"]) and here == _names(record, names_of(tx.keys, record, None))):
             continue
         if text is not None or _is_gone(tx, row["id"]):
-            raise _broken(tx, record, min(wrong)[0])
+            raise _broken(tx, record, min(wrong, key=str)[0])
     return closed
 
 
@@ -112,7 +112,7 @@ def _files(tx: Tx) -> None:
                 told.pop(file, None)
     stands = {(row["file"], row["sender"], row["payload"], row["time"]) for row in tx.all("all_attachments")}
     said = {(file, sender, *one) for file, senders in told.items() for sender, one in senders.items()}
-    if wrong := sorted(stands ^ said):
+    if wrong := sorted(stands ^ said, key=str):
         raise Broken(Fault("table", f"the file {wrong[0][0]} stands in the table `attachments` otherwise than records say", hint=MISLED))
 
 

@@ -244,6 +244,9 @@ def first_of_seldom_kinds(tx: Tx, kinds: Iterable[str], since: dt.datetime, unti
 def traced_until(tx: Tx) -> int:
     """The number of the last record that has its traces (`bus.engine.search`)."""
     row = tx.one("traced_until")
+    if row and not str(row["value"]).isdecimal():
+        sentence = "the mark `traced_until`, up to which searches look by traces, is no number any more"
+        raise Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
     return int(row["value"]) if row else 0
 
 

@@ -106,6 +106,15 @@ PASSING: tuple[type[psycopg.Error], ...] = (
     errors.ReadOnlySqlTransaction, errors.InvalidSqlStatementName,
 )  # fmt: skip
 """What a server says when the same work may do well a moment later."""
+ALTERED = (
+    errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.DatatypeMismatch, errors.WrongObjectType,
+    errors.NotNullViolation, errors.CheckViolation, errors.ForeignKeyViolation, errors.RaiseException,
+    errors.InvalidDatetimeFormat, errors.DatetimeFieldOverflow, errors.InvalidTextRepresentation, errors.CharacterNotInRepertoire,
+    errors.UntranslatableCharacter,
+)  # fmt: skip
+"""What a server says whose tables are not as the bus made them, or hold what it never writes: a column is gone, of another type, or one
+more; a trigger refuses; a time is none, a record no JSON.
+"""
 MISTAKES = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
 """Errors that say something of what was asked; all others say something of the server."""
 
@@ -413,11 +422,12 @@ def told(session: Session | None) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if session is not None and isinstance(error, errors.InvalidSqlStatementName):
-            session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
+        if session is not None and isinstance(error, errors.InvalidSqlStatementName | errors.FeatureNotSupported):
+            # psycopg believes a statement prepared that is not, or the server has it for a table that was another: the next has neither
+            session.close()
         if isinstance(error, errors.InsufficientPrivilege):
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=f"{RIGHTS}; {LOOKS}") from error
-        if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        if isinstance(error, ALTERED):
             raise changed(error) from error
         if isinstance(error, errors.QueryCanceled):
             raise StoreError(SLOW, hint="ask for less at once (a smaller time, fewer messages); else " + BUSY) from error

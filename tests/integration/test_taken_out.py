@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from bus.testing.patience import until
@@ -93,3 +94,40 @@ def test_a_wait_whose_run_is_gone_is_named_to_whom_it_waits_for_and_keeps_no_oth
         assert (answer.status, answer.json["code"], answer.json["detail"]) == (503, "evidence.broken", said)
         change(tmp_path, "UPDATE waits SET deadline = '2026-01-01T00:00:00.000000Z'")
         assert wait_reply(server.app, other, 60)["state"] == "done"
+
+
+MORE = (
+    "ALTER TABLE messages ADD COLUMN altro int NOT NULL DEFAULT 1; ALTER TABLE messages ALTER altro DROP DEFAULT",
+    "ALTER TABLE messages DROP altro",
+)
+REFUSES = (
+    """CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'vietato'; END $$ LANGUAGE plpgsql;
+    CREATE TRIGGER no BEFORE INSERT ON payloads FOR EACH ROW EXECUTE FUNCTION no()""",
+    "DROP TRIGGER no ON payloads; DROP FUNCTION no()",
+)
+KIND = (
+    "ALTER TABLE messages ALTER time TYPE bytea USING time::bytea",
+    "ALTER TABLE messages ALTER time TYPE text USING encode(time, 'escape')",
+)
+
+
+@pytest.mark.parametrize(("done", "undone"), [MORE, REFUSES, KIND], ids=["a column more", "a trigger that refuses", "another type"])
+def test_tables_that_somebody_altered_are_no_fault_of_whoever_sends_and_work_again_once_they_are_as_they_were(
+    postgresql_url, tmp_path, done, undone
+):
+    """It was a 500; and what was asked meanwhile was one for ever after, since the session kept how the table had been."""
+    with running(tmp_path, store={"url": postgresql_url}) as server, psycopg.connect(postgresql_url, autocommit=True) as owner:
+        ask = Caller(server.port)
+
+        def several() -> set[int]:
+            looks = [ask("GET", "/cases/istanza:Ada", name="sistemista").status for _ in range(20)]
+            return {*looks, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).status}
+
+        wait_reply(server.app, sent(server, "prova.saluto", {"nome": "Ada"}), 60)
+        several()
+        owner.execute(done)
+        answer = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}})
+        assert (answer.status, answer.json["code"]) == (503, "store.failed")
+        several()
+        owner.execute(undone)
+        until(lambda: several() == {200, 202}, "each session is a new one")
