@@ -5,7 +5,7 @@ from __future__ import annotations
 _AND, _OR, _NOT = "write && for «and»", "write || for «or»", "write ! for «not», before the whole: !(x in […])"
 _EQUAL, _QUOTES = "write == to compare, != for what differs", "write straight quotes"
 SIGNS = {
-    "and": _AND, "e": _AND, "ed": _AND, "&": _AND,
+    "and": _AND, "e": _AND, "ed": _AND, "&": _AND + ", + to join texts",
     "or": _OR, "o": _OR, "oppure": _OR, "|": _OR,
     "not": _NOT, "non": _NOT, "~": _NOT,
     "=": _EQUAL, "is": _EQUAL, "equals": _EQUAL, "<>": _EQUAL,
@@ -30,7 +30,7 @@ FUNCTIONS_ELSEWHERE = {
     "not": _NOT, "and": _AND, "or": _OR, "len": _SIZE, "length": _SIZE,
     "count": _SIZE, "now": "`now` is a name: write it without ()",
     "today": "date_of(now) is the date of today",
-    "concat": "+ joins texts", "where": "write x.filter(y, y.…)", "select": "write x.map(y, y.…)",
+    "concat": "+ joins texts", "where": "write x.filter(y, y.…)", **dict.fromkeys(("select", "collect"), "write x.map(y, y.…)"),
     "isnull": "write x == null", "get": "write x[key] for a map, x[0] for a list",
     "range": "write the numbers out: [1, 2, 3].filter(n, n <= …)",
     **dict.fromkeys(("nvl", "coalesce", "ifnull"), "default(x, other) gives the other for what is null"),
@@ -45,7 +45,7 @@ FUNCTIONS_ELSEWHERE = {
     **dict.fromkeys(("touppercase", "toupper", "ucase"), "write upper(x)"),
     **dict.fromkeys(("tolowercase", "tolower", "lcase"), "write lower(x)"), **dict.fromkeys(("str", "tostring"), "write text(x)"),
     **dict.fromkeys(("parseint", "parsefloat", "float"), "number(x) makes a number of text"), "strip": "write x.trim()",
-    **dict.fromkeys(("date_diff", "datediff", "daysbetween"), "days_between(start, end) counts the days"),
+    **dict.fromkeys(("date_diff", "datediff", "daysbetween", "days", "giorni"), "days_between(start, end) counts the days"),
     **dict.fromkeys(("add_days", "adddays", "dateadd"), 'write date_add(date, "30d")'),
 }  # fmt: skip
 """Functions of other languages."""

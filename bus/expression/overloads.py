@@ -101,6 +101,8 @@ def no_overload(function: str, types: str) -> tuple[str, str]:
 
 def _remedy(function: str, types: str) -> str:
     """What to write instead, where that can be told; the first that fits."""
+    if function == "orValue" and "optional" not in types:
+        return "it stands behind what .? asks for: x.?y.orValue(…); where something may be null: default(x, …)"
     if function == "date_add" and "int" in types:
         return 'a duration is a text with its unit: "30d"; of a number of days text(...) + "d"'
     if "double" in types and function == "_%_":

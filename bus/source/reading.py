@@ -208,6 +208,9 @@ class _Reader:
         for key in self.bare.values() if not broken else ():
             place = (key.line, key.column)
             self.source.findings = [one for one in self.source.findings if (one.line, one.column) != place]  # what it looks like, too
+            if glued := _GLUED_WITHIN.match(str(key.value)):
+                self.source.at(key.line, key.column + glued.end(1), "yaml.syntax", NO_BLANK, f"write `{glued[1]}: …`")
+                continue
             hint = f"write `{key.value}: …`; {IN_QUOTES}" if _NAME.fullmatch(str(key.value)) else IN_QUOTES
             self.source.at(key.line, key.column, "yaml.syntax", f"`{key.value}` has no value", hint)
         if self.source.root is None and not self.source.findings:
@@ -287,8 +290,7 @@ class _Reader:
             report(key.line, key.column + bare.end(1), "yaml.syntax", COLON_MISSING, f"write `{bare[1]}: {bare[2]}…`")
         elif not key.style and (glued := _GLUED.match(key.value)):
             self.lost = True
-            sentence, hint = "a blank is missing after the colon", f"write `{glued[1]}: …`"
-            report(key.line, key.column + glued.end(1), "yaml.syntax", sentence, hint)
+            report(key.line, key.column + glued.end(1), "yaml.syntax", NO_BLANK, f"write `{glued[1]}: …`")
         elif not node.end - node.start and node.kind == "scalar" and ":" not in self.source.text[key.end : node.start]:
             self.lost = True  # it may be the rest of the value before it
             self.bare.setdefault(key.line, key)
@@ -299,7 +301,7 @@ class _Reader:
             first, held = parent.fields[key.value]
             self.source.refuse(held)  # perhaps the other was meant
             self.lost = self.lost or key.value == "id"  # two items run into one: what else is seen of them has this cause
-            hint = "if a new item begins here, write `- ` before it" if key.value == "id" else ""
+            hint = "if a new item begins here, write `- ` before it" if key.value == "id" else "delete one of them"
             report(key.line, key.column, "yaml.duplicate-key", f"the key `{key.value}` was already written on line {first.line}", hint)
         else:
             parent.fields[key.value] = (key, node)
@@ -325,6 +327,9 @@ _NEGATED = re.compile(r"!(?:\w+[.(]|\(|[a-z_]\w*[ \t]*(?:\n|$))")
 """The start of an expression such as ``!body.urgente`` or ``!has(body.x)``: to YAML a tag."""
 _GLUED = re.compile(r"([\w.-]+):['\"\[{]")
 """A key that goes on as its value: ``oggetto:'"Pratica: "'``."""
+_GLUED_WITHIN = re.compile(r"(\$?[A-Za-z_][\w.-]*):[^\s:]")
+"""The same within ``{…}``, where it is all of a field: ``{mensa:body.domanda}``."""
+NO_BLANK = "a blank is missing after the colon"
 _HANDLED = frozenset({
     yaml.ScalarEvent, yaml.AliasEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent,
 })  # fmt: skip
