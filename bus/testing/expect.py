@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bus.errors import counted
 from bus.message import JsonValue
 from bus.route.model import Expectation
 from bus.testing.script import TrialError
@@ -30,7 +32,7 @@ def _faults(name: str, wanted: Any, trial: Trial) -> Iterable[str]:
         case "calls" | "sent" | "records":
             return _sequence(name, wanted, getattr(trial, name))
         case "reply" if wanted is None and replies:
-            return [f"reply: expected none, is {replies[-1]!r}"]
+            return [f"reply: expected none, is {_said(replies[-1])}"]
         case "reply":
             found = replies[-1] if replies else None
         case "late":
@@ -76,7 +78,7 @@ def _tries(wanted: Any, trial: Trial) -> Iterable[str]:
 def _dead(wanted: Any, trial: Trial) -> Iterable[str]:
     failure = trial.run.walk.failure
     if failure is None:
-        return [f"dead: expected {wanted}, the run is {trial.run.state}"]
+        return [f"dead: expected {_said(wanted)}, the run is {trial.run.state}"]
     found = {"code": failure.code, "step": failure.place.rpartition("/")[2], "sentence": failure.sentence}
     return [f"dead{fault}" for fault in differences(wanted, found)]
 
@@ -85,10 +87,15 @@ def differences(wanted: Any, found: Any, place: str = "") -> list[str]:
     """Where ``found`` lacks what is wanted. Maps may hold more than is wanted, lists may not; null is also what is not there."""
     if isinstance(wanted, Mapping):
         if not isinstance(found, Mapping):
-            return [f"{place}: expected an object, is {found!r}"]
+            return [f"{place}: expected an object, is {_said(found)}"]
         return [fault for key, value in wanted.items() for fault in differences(value, found.get(key), f"{place}.{key}")]
     if isinstance(wanted, list):
         if not isinstance(found, list) or len(found) != len(wanted):
-            return [f"{place}: expected {len(wanted)} items, is {found!r}"]
+            return [f"{place}: expected {counted(len(wanted), 'item')}, is {_said(found)}"]
         return [fault for i, value in enumerate(wanted) for fault in differences(value, found[i], f"{place}[{i}]")]
-    return [] if wanted == found and type(wanted) is type(found) else [f"{place}: expected {wanted!r}, is {found!r}"]
+    return [] if wanted == found and type(wanted) is type(found) else [f"{place}: expected {_said(wanted)}, is {_said(found)}"]
+
+
+def _said(value: Any) -> str:
+    """A value as files of rules can say it."""
+    return json.dumps(value, ensure_ascii=False)

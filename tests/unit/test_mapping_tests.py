@@ -81,7 +81,7 @@ def test_each_difference_is_a_sentence(folder: Path) -> None:
     expect: {riferimento: A-1}
 """
     [two, made, elsewhere, fails] = [one.faults for one in run_mappings(read(folder, wrong), OPERATIONS)]
-    assert ("expect.oggetto: expected 'Neri Ida', is 'Bianchi Anna'",) == two[:1] and 2 == len(two)
+    assert ('expect.oggetto: expected "Neri Ida", is "Bianchi Anna"',) == two[:1] and 2 == len(two)
     assert made[0].startswith("fails: expected no value for oggetto, made was {")
     assert elsewhere[0].startswith("fails: expected oggetto, was righe: ")
     assert fails[0].startswith("oggetto: ")
