@@ -172,7 +172,7 @@ class Argument:
 @dataclass(frozen=True, slots=True)
 class Converted:
     """A text of which a function makes a number: ``path`` leads to it, or it is the ``column`` of a row of ``table``, of that with a
-    ``key`` where this is written out.
+    ``key`` where this is written out. ``beside`` are the paths that the number is reckoned with.
     """
 
     function: str
@@ -181,6 +181,7 @@ class Converted:
     table: str = ""
     column: str = ""
     key: str = ""
+    beside: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(slots=True)

@@ -182,6 +182,7 @@ class _Walker:
         self.alike: set[int] = set()  # calls of `orValue` that are compared with what neither null nor their other value is
         self.same: set[int] = set()  # their optionals
         self.defaulted: set[int] = set()  # calls of `orValue` whose null `default` has another value for
+        self.beside: dict[int, tuple[tuple[str, ...], ...]] = {}  # the paths that a call of `number` is reckoned with
         self.rows: dict[str, str] = {}
 
     def walk(self, node: Any, bound: Bound) -> None:
@@ -229,6 +230,9 @@ class _Walker:
             beside = [other for one, other in (args, args[::-1]) if calls(one, "number")]
             paths = [() if _basic(one) == "double_value" else path_of(one, bound) for one in beside]
             self.reading.numbers += [(path, self.positions[node.id]) for path in paths if path is not None]
+            for one, other in (args, args[::-1]):
+                if calls(one, "number"):
+                    self.beside[one.id] = tuple(_reckoned(other, bound))
 
     def _note_pick(self, call: Any, bound: Bound) -> None:
         if call.function != "_[_]" or kind_of(call.args[0]) != "struct" or self.behind:
@@ -344,13 +348,16 @@ class _Walker:
         if function not in _TO_NUMBERS or len(node.call.args) != 1:
             return
         arg, offset = node.call.args[0], self.positions[node.id] - len(function)  # CEL points at the bracket
+        beside = self.beside.get(node.id, ())
         if path := path_of(arg, bound):
-            self.reading.converted.append(Converted(function, offset, path))
+            self.reading.converted.append(Converted(function, offset, path, beside=beside))
         elif cell := self._cell(arg):
             key = written_in(_looked_up(arg)[0].call.args[1]) or ""
-            self.reading.converted.append(Converted(function, offset, (), *cell, key))
+            self.reading.converted.append(Converted(function, offset, (), *cell, key, beside))
         elif kind_of(arg) == "select" and kind_of(arg.select.operand) == "ident" and arg.select.operand.ident.name in self.rows:
-            self.reading.converted.append(Converted(function, offset, (), self.rows[arg.select.operand.ident.name], arg.select.field))
+            self.reading.converted.append(
+                Converted(function, offset, (), self.rows[arg.select.operand.ident.name], arg.select.field, beside=beside)
+            )
 
     def _note_compared(self, call: Any, bound: Bound) -> None:
         if call.function not in COMPARISONS and call.function != "@in":
@@ -393,6 +400,15 @@ class _Walker:
 
     def _keeps(self, node: Any) -> bool:
         return node.call.function != "_?_:_" or node.id in self.optional
+
+
+def _reckoned(node: Any, bound: Bound) -> Iterator[tuple[str, ...]]:
+    """The paths that a sum, a difference, a product or a quotient is made of; one path is made of itself."""
+    if calls(node, *RECKONING):
+        for side in node.call.args:
+            yield from _reckoned(side, bound)
+    elif path := path_of(node, bound):
+        yield path
 
 
 def _spares(call: Any, bound: Bound) -> bool:

@@ -474,7 +474,8 @@ CODES: dict[str, Code] = {
         "Save it as CSV UTF-8 without BOM.",
     ),
     "table.no-number": Code(
-        "A cell, of which an expression makes a number, says none: it would fail on each message that leads to its row.",
+        "A cell, of which an expression makes a number, says none, or one with decimals where it is reckoned with whole numbers: it would"
+        " fail on each message that leads to its row.",
         'number(lookup("tariffe", body.zona, "importo"))   # one cell holds 12O',
         'Correct the cell; where it may be empty ask first: `riga.importo != "" ? number(riga.importo) : 0`.',
     ),

@@ -255,10 +255,11 @@ class Paths:
             table, column = one.table or self._table_of(one.path, used), one.column or one.path[-1]
             asked = read.count(one.path or (table, column)) > 1 or one.path in self.asked
             cells = ((key, row.get(column)) for key, row in self.values.types.tables.get(table, {}).items() if one.key in ("", key))
-            wrong = ((key, cell) for key, cell in cells if isinstance(cell, str) and misfit(one.function, 0, cell) is not None)
+            whole = one.function == "number" and any(type_of(self.values.at(path, used).schema) == "integer" for path in one.beside)
+            wrong = ((key, cell, why) for key, cell in cells if isinstance(cell, str) and (why := _no_number(one.function, cell, whole)))
             if (found := next(wrong, None)) is not None and not asked:
-                held = f"`{found[1]}`" if found[1] else "nothing"
-                sentence = f"table `{table}` holds {held} in `{column}` of `{found[0]}`, and {one.function}(...) makes no number of it"
+                key, cell, why = found
+                sentence = f"table `{table}` holds {f'`{cell}`' if cell else 'nothing'} in `{column}` of `{key}`, and {why}"
                 self._tell(
                     used, one.offset, "table.no-number", sentence, f"correct it in mappings/tables/{table}.csv, or ask first", "warning"
                 )
@@ -397,6 +398,13 @@ def given_here(used: Used, names: Container[str]) -> str:
         return gathered if "items" in names else "nothing has come where `on_deadline` runs, so this is not there"
     meanwhile = {"match": "what came is `arrival` here", "until": gathered}
     return meanwhile.get(part_of(used.pointer), "this very step gives it: let one before do so")
+
+
+def _no_number(function: str, cell: str, whole: bool) -> str:
+    """Why no number is made of a cell, or, ``whole``, none that whole numbers are reckoned with; empty where one is."""
+    if misfit(function, 0, cell) is not None:
+        return f"{function}(...) makes no number of it"
+    return "no number with decimals is reckoned with a whole one" if whole and not cell.strip(" +-").isdigit() else ""
 
 
 def _is_moment(value: Any) -> bool:

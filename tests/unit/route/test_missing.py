@@ -80,3 +80,19 @@ def test_a_field_that_is_nearly_declared_is_told_where_there_may_be_others(read:
     _, findings = examine({name: json.dumps(one).encode() for name, one in documents.items()}, {})
     warned = [one.sentence for one in findings if one.code == "path.unknown-field" and one.severity == "warning"]
     assert warned == ([told] if told else []), [str(one) for one in findings]
+
+
+@pytest.mark.parametrize(("cell", "told"), [("45", []), (" 45", []), ("0,45", ["table.no-number"]), ("45.0", ["table.no-number"])])
+@pytest.mark.parametrize(
+    "read", ["2 * body.giorni * number(v.cent)", "number(v.cent) * body.giorni", 'body.giorni - number(lookup("t", body.tipo, "cent"))']
+)
+def test_a_cell_with_decimals_is_told_where_whole_numbers_are_reckoned_with_it(read: str, cell: str, told: list[str]) -> None:
+    """The run of each message that led to such a row stopped."""
+    fields = {"giorni": {"type": "integer"}, "tipo": {"type": "string"}, "mq": {"type": "number"}}
+    schema = {"type": "object", "additionalProperties": False, "required": [*fields], "properties": fields}
+    declared = {"type": "prova.d", "case": {"tipo": "body.tipo"}, "schema": schema}
+    steps = [{"id": "a", "set": {"v": 'lookup("t", body.tipo)'}}, {"id": "b", "reply": {"x": read, "y": "v.cent", "z": "v.cent"}}]
+    route = {"route": "prova.r", "version": 1, "on": "prova.d", "steps": steps}
+    files = {name: json.dumps(one).encode() for name, one in (("mappings/types/d.yaml", declared), ("routes/r.yaml", route))}
+    _, findings = examine({**files, "mappings/tables/t.csv": f'tipo,cent\nA,10\nB,"{cell}"\n'.encode()}, {})
+    assert told == [one.code for one in findings], [str(one) for one in findings]
