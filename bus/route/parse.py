@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -137,8 +138,9 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
 
 
 def written_as_name(text: str) -> str:
-    """How one would write what was given as a name and cannot be one: `nome_breve` for `nome-breve`."""
-    return re.sub(r"\W+", "_", text)
+    """How one would write what was given as a name and cannot be one: `nome_breve` for `nome-breve`, `eta` for `età`."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return re.sub(r"\W+", "_", plain)
 
 
 def _spoilt(steps: list[Parsed]) -> Iterator[str]:
