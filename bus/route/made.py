@@ -20,15 +20,23 @@ def made(value: Any, pointer: Pointer, values: Values) -> Known:
         used = values.lists.get(pointer)
         return replace(values.value(used), texts=used.reads.texts) if used else Known()
     if isinstance(value, dict):
+        if "$each" in value and "$value" in value:
+            return _list_of([made(value["$value"], (*pointer, "$value"), values).schema])
         if any(key.startswith("$") for key in value):
             return Known()
         fields = {name: made(inner, (*pointer, name), values).schema for name, inner in value.items()}
         there = [name for name, inner in value.items() if not _left_out(inner)]
         return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
     if isinstance(value, list):
-        return Known(schema={"type": "array"} if value else NO_ITEMS)
+        return _list_of([made(inner, (*pointer, position), values).schema for position, inner in enumerate(value)])
     kind = kind_of(value)
     return Known(schema={"type": kind}, typed=values.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
+
+
+def _list_of(items: list[Schema]) -> Known:
+    """What is known of a list that is written out: what all items have in common is said where they are alike."""
+    alike = bool(items) and bool(items[0]) and all(one == items[0] for one in items)
+    return Known(schema={"type": "array", "items": items[0]} if alike else {"type": "array"} if items else NO_ITEMS)
 
 
 def written(value: Any, schema: Schema, root: Schema) -> Schema:
