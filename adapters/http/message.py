@@ -20,8 +20,7 @@ _AT_ONCE = 65_536
 _MEMBERS = 100
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-5][0-9]{2})(?: .*)?", re.DOTALL)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_REFUSAL = re.compile(rb"(?:HTTP/1\.[01] +1[0-9]{2}.*?\r?\n\r?\n)*HTTP/1\.[01] +[45][0-9]{2}", re.DOTALL)
-"""How the reply of a peer begins that does what was asked for no more."""
+_BEGINNING = re.compile(rb"HTTP/1\.[01] +([1-5])[0-9]{2}")
 _NEVER_IN_A_HEADER = re.compile(r"[\r\n\0]")
 _LENGTH = re.compile(r"[0-9]{1,20}")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?", re.DOTALL)
@@ -113,7 +112,17 @@ class Reading:
                 piece = self._sock.recv(_AT_ONCE)
                 self._buffer += piece
                 self._mute = not piece or len(self._buffer) > MOST_HEAD
-        return _REFUSAL.match(self._buffer) is not None
+        return self._refuses()
+
+    def _refuses(self) -> bool:
+        """Whether what came so far is, behind interim answers, the beginning of an error."""
+        start = 0
+        while (line := _BEGINNING.match(self._buffer, start)) and line[1] == b"1":
+            end = _END_OF_HEAD.search(self._buffer, start)
+            if end is None:
+                return False
+            start = end.end()
+        return line is not None and line[1] in (b"4", b"5")
 
     def reply(self, method: str) -> Reply:
         version, status, headers = self._head()

@@ -159,6 +159,7 @@ def test_what_a_server_said_before_it_heard_all_is_read() -> None:
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b"", 503),
         (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 201),
         (b"HTTP/1.1 201 Created\r\n", b"Content-Length: 0\r\n\r\n", 201),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + b"HTTP/1.1 1", b"00 \r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 201),
     ],
 )
 def test_who_refuses_before_it_has_heard_all_is_written_to_no_more(
