@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, nameless, show
 
 app = family("Show a case: everything that happened, as one timeline.", other="show")
 
@@ -24,4 +24,4 @@ def show_case(
     from bus.cli import timeline
 
     with client(url, api_key) as bus:
-        show(bus.case(key, after, limit or 0), json, timeline.print_case)
+        show(bus.case(nameless(key), after, limit or 0), json, timeline.print_case)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import Json, Key, Purpose, Url, client, family, show
+from bus.cli.common import Json, Key, Purpose, Url, client, family, nameless, show
 
 app = family()
 
@@ -23,4 +23,4 @@ def message(
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.message(id, purpose), json, timeline.print_message)
+        show(bus.message(nameless(id), purpose), json, timeline.print_message)

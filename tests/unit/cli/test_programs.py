@@ -172,6 +172,20 @@ def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
 @pytest.mark.parametrize(
     "words",
     [
+        ("case", "show", "{}"), ("message", "{}"), ("runs", "show", "codice_fiscale:{}"), ("log", "show", "{}"), ("log", "show", "--case", "{}"),
+        ("tail", "--once", "--case", "richiedente:{}"), ("dead", "show", "{}"), ("services", "{}"),
+    ],
+)  # fmt: skip
+def test_no_codice_fiscale_gets_into_an_address(bus, reach, monkeypatch, words):
+    """Every proxy on the way writes addresses down, and finds nothing by it: a case does not go by what names a person."""
+    monkeypatch.setattr(Client, "_call", lambda *_, **__: pytest.fail("it was asked for"))
+    code, error = failed(bus(*(one.format("bncnna80a41b429e") for one in words), "--json", *reach))
+    assert (code, error["code"], "has no place" in error["detail"]) == (2, "cli.usage", True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ("log", "search", "--case", ""), ("tail", "--once", "--case="), ("runs", "--state", ""), ("plan", "--from", ""),
         ("log", "verify", "--key", "x", "--key", ""), ("message", "x", "--purpose", ""), ("runs", "list", "--url", ""),
     ],
