@@ -290,17 +290,18 @@ class Client:
     def _no_answer(self, error: Exception, *, perhaps: bool) -> dict[str, Any]:
         """``perhaps``: it was asked once for what must not be done twice, and may have done it."""
         where = f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}"
+        why = getattr(error, "strerror", None) or error  # without the number that Python puts before it
         if perhaps:
             return {
                 "code": "client.unanswered",
-                "detail": f"the bus at {where} has not said what became of it ({error}): it may be done, now or in a moment",
+                "detail": f"the bus at {where} has not said what became of it ({why}): it may be done, now or in a moment",
                 "hint": "look before you ask again: bus status --history, bus dead, bus runs; bus doctor says what holds the bus up",
             }
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
             return {"code": "client.unreachable", **_tls_failed(error, where)}
         return {
             "code": "client.unreachable",
-            "detail": f"cannot reach the bus at {where}: {error}",
+            "detail": f"cannot reach the bus at {where}: {why}",
             "hint": "is it running, and there? SNODO_URL or --url says where; bus serve starts one, bus demo --stay one to try",
         }
 

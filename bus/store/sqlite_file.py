@@ -44,7 +44,8 @@ def failed(error: sqlite3.Error, path: Path, *, looking: bool = False) -> StoreE
 def unreachable(error: Exception, path: Path) -> StoreError:
     """The error of a database that could not be opened."""
     hint = _remedy(error, path) or "is the folder there, and yours to write?"
-    return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
+    said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
+    return StoreError(f"cannot open the database {path}: {said}", code="store.unreachable", hint=hint)
 
 
 def unreadable(error: Exception, path: Path) -> StoreError:

@@ -269,6 +269,10 @@ def test_a_word_that_an_option_does_not_take_is_told_without_our_tools_words(bus
     assert "Value error" not in said
 
 
+def test_why_a_bus_cannot_be_reached_is_told_in_words(bus):
+    assert "error: cannot reach the bus at http://127.0.0.1:9: Connection refused\n" in bus("runs", "--url", "http://127.0.0.1:9")[2]
+
+
 def test_a_bus_that_is_not_there_is_one_object_without_status(bus):
     code, error = failed(bus("runs", "--json", "--url", "http://127.0.0.1:9"))
     assert (code, error["code"]) == (3, "client.unreachable")
