@@ -46,7 +46,7 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
         yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
     elif lacking := _lacking(at):
-        said = f"the key store is older than the database, was cut or lost files: it lacks keys of payloads, {lacking:,} of the blocks that these name"
+        said = f"the key store is old, cut, or without some of its files: it lacks keys of payloads, {lacking:,} of their blocks"
         cure = "put a newer copy of it there before the start; where there is none, what is due is parked: bus dead"
         yield warning(CODE, said, str(folder), why="what they seal cannot be opened", next=cure)
     elif folder.resolve() in master.resolve().parents:
