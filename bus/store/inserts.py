@@ -16,7 +16,9 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-_INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
+_INSERT = re.compile(
+    r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\)(?: OVERRIDING SYSTEM VALUE)?)\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL
+)
 _UPDATE = re.compile(r"UPDATE (?P<table>\w+) SET (?P<set>.*) WHERE (?P<where>.*)", re.DOTALL)
 _PARAMETER = re.compile(r":(\w+)")
 _WORD = re.compile(r"\w+")

@@ -33,7 +33,7 @@ AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease
 SELECT f.id FROM jsonb_array_elements_text((:cases)::jsonb) c CROSS JOIN LATERAL
   (SELECT r.id FROM runs r WHERE r.case_id = c AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1) f
 
--- name: copy_record
+-- name: copy_record buffered
 INSERT INTO records (seq, id, kind, time, message, run, content) OVERRIDING SYSTEM VALUE
 VALUES (:seq, :id, :kind, :time, :message, :run, :content)
 

@@ -34,7 +34,7 @@ AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease
 SELECT f.id FROM json_each(:cases) c JOIN runs f ON f.id =
   (SELECT r.id FROM runs r WHERE r.case_id = c.value AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1)
 
--- name: copy_record
+-- name: copy_record buffered
 INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :id, :kind, :time, :message, :run, :content)
 
 -- name: go_on_counting

@@ -108,13 +108,13 @@ def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, mo
 
 def test_what_is_written_and_nobody_asks_for_does_not_wait_in_memory_for_its_end(postgresql_url):
     """A copy of 2,000,000 records took 4.5 GB before the first row went out."""
-    connection, row = PostgresConnection(postgresql_url), {"kind": "prova", "time": "2026", "message": None, "run": None, "content": b"{}"}
+    connection = PostgresConnection(postgresql_url)
     connection.open()
     try:
         connection.begin()
         waited = 0
         for number in range(1, 2 * MOST + 10):
-            connection.do("copy_record", seq=number, id=str(number), **row)
+            connection.do("add_match", run=str(number), message="m")
             connection.do("add_payload", id=str(number), message=None, media_type="text/plain", nonce=b"n", content=b"c")
             waited = max(waited, len(connection._later))
         connection.commit()
