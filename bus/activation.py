@@ -30,7 +30,8 @@ from bus.diagnostics import logger
 from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
 from bus.engine.faltering import Faltering
-from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError, one_line
+from bus.errors import Conflict, Damaged, Invalid, NotFound, RulesError, SnodoError, one_line
+from bus.log import rules as kept_rules
 from bus.log.record import Record
 from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, parsed
@@ -229,10 +230,10 @@ class Activation:
         return needed
 
     def _plan(self, tx: Tx, digest: str) -> Plan | None:
-        row = tx.one("rules", digest=digest)
         try:
-            return plan_of(parsed(row["content"])) if row else None
-        except RulesError:  # rules of another version: the engine says so when it meets their runs
+            content = kept_rules.kept(tx, digest)
+            return None if content is None else plan_of(parsed(content))
+        except (RulesError, Damaged):  # rules of another version, or changed: the engine says so when it meets their runs
             return None
 
     # -- following ---------------------------------------------------------------------------------------------------

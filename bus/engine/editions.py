@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from bus.clock import Clock
 from bus.engine.projection import write_apart
 from bus.errors import UNOPENED, StoreError
-from bus.log import log
+from bus.log import log, rules
+from bus.log.diagnosis import octets
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
 from bus.rulefiles import Files, fingerprints
@@ -91,10 +92,10 @@ def edition_of(tx: Tx, record: Record) -> Edition:
 
 def manifest(tx: Tx, edition: str) -> Mapping[str, Any]:
     """What an edition is made of. Raises `StoreError`."""
-    row = tx.one("rules", digest=edition)
-    if row is None:
+    content = rules.kept(tx, edition)
+    if content is None:
         raise _lost(f"the rules {edition[:12]}… were in force, and the database has them no more")
-    found: Mapping[str, Any] = parsed(row["content"])
+    found: Mapping[str, Any] = parsed(content)
     return found
 
 
@@ -103,7 +104,8 @@ def files_of(tx: Tx, manifest: Mapping[str, Any], known: Files | None = None) ->
     held = {hashlib.sha256(content).hexdigest(): content for content in (known or {}).values()}
     wanted = sorted({address for address in manifest["files"].values() if address not in held})
     if wanted:
-        held |= {row["digest"]: bytes(row["content"]) for row in tx.all("rules_among", digests=listed(wanted))}
+        found = (octets(row["content"]) for row in tx.all("rules_among", digests=listed(wanted)))
+        held |= {hashlib.sha256(content).hexdigest(): content for content in found}  # not by what they are called: somebody may change them
     if lost := next((path for path, address in manifest["files"].items() if address not in held), None):
         raise _lost(f"the database has the file {lost} no more, of rules that were in force")
     return {path: held[address] for path, address in manifest["files"].items()}

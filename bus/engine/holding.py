@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd
 from bus.engine.identity import new_identity
 from bus.engine.journal import in_the_air
-from bus.errors import StoreError
+from bus.errors import Damaged, StoreError
 from bus.failpoint import reach
 from bus.log import log
 from bus.store import Key, Row, Store, Tx, listed
@@ -122,7 +123,7 @@ class Holding:
         """Claim those of these runs that can be had, although their pause is not over; none whose call may still be on its way."""
 
         def found(tx: Tx) -> Sequence[str]:
-            free = [run for run, records in log.of_runs(tx, paused).items() if not in_the_air(records)]
+            free = _free(tx, paused)
             tx.do("end_pauses", runs=listed(free))
             return free
 
@@ -262,3 +263,14 @@ class Holding:
 
         self._store.write(work).result()
         self._held.clear()
+
+
+def _free(tx: Tx, runs: Sequence[str]) -> list[str]:
+    """Those of which no call is in the air; and those of which a record was changed: whoever loads them parks them for a person."""
+    journal, free = log.journals(tx, runs), list[str]()
+    for run in runs:
+        with suppress(Damaged):
+            if in_the_air(journal(run)):
+                continue
+        free.append(run)
+    return free

@@ -14,7 +14,7 @@ from bus.engine.interpreter import Walk
 from bus.engine.live import Live, Surroundings
 from bus.engine.names import about
 from bus.errors import Damaged, KeyMissing, SnodoError, StoreError
-from bus.log import log
+from bus.log import log, rules
 from bus.log.record import Record
 from bus.message import as_kept, canonical, message_of, parsed
 from bus.route.plan import Plan
@@ -63,11 +63,11 @@ class Loading:
         try:
             with self._store.read() as tx:
                 messages = log.messages(tx, {row["message"] for row in rows} - known.keys())
-                journals = log.of_runs(tx, [row["id"] for row in rows if row["fence"] > 1])
+                journals = log.journals(tx, [row["id"] for row in rows if row["fence"] > 1])
                 for row in rows:
                     try:
                         opened = _opened(tx, row["message"], known, messages)
-                        loaded.append(self._load(tx, row, opened, journals.get(row["id"], ())))
+                        loaded.append(self._load(tx, row, opened, journals(row["id"])))
                     except (KeyMissing, Damaged) as error:  # a person must see it: what is amiss comes with a backup, or never
                         unreadable.append((row, error))
                     except StoreError as error:
@@ -94,10 +94,10 @@ class Loading:
         found = self._catalog().plan(digest)
         if found is not None:
             return found
-        row = tx.one("rules", digest=digest)
-        if row is None:
+        content = rules.kept(tx, digest)
+        if content is None:
             raise SnodoError(f"the rules {digest[:12]}… are not in the database", code="rules.missing")
-        return self._catalog().remember(parsed(row["content"]))
+        return self._catalog().remember(parsed(content))
 
 
 def _opened(tx: Tx, message: str, known: Known, sealed: Mapping[str, Row]) -> tuple[Any, Key]:

@@ -20,7 +20,7 @@ from bus.engine.journal import unended
 from bus.engine.live import Live
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry, ends_lane, entry, write
-from bus.errors import Interrupted, SnodoError, StoreError, Unknown
+from bus.errors import Damaged, Interrupted, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import WEAK, Record
@@ -280,7 +280,7 @@ def _dead(tx: Tx, record: Record, failure: Failure, key: Key) -> Entry:
     What no call of its own has ended stopped at a call whose end nobody knows, if there is one: a person may decide it.
     """
     place, path, detail = failure.place, failure.path or None, dict(failure.detail)
-    asked = unended(log.of_run(tx, str(record.run))) if path is None else None
+    asked = _unended(tx, str(record.run)) if path is None else None
     if asked is not None:
         place, path = asked.place or place, asked.path
         detail |= {"kind": "in_doubt", "effect": asked.data["effect"], "operation": asked.data["operation"], "attempts": asked.attempt}
@@ -288,6 +288,14 @@ def _dead(tx: Tx, record: Record, failure: Failure, key: Key) -> Entry:
     data = {"state": "dead", "code": failure.code, "doubt": detail.get("kind") == "in_doubt", **stopped}
     told = {"sentence": failure.sentence, "code": failure.code, "detail": detail}
     return entry(record._replace(place=place, path=path, data=data), key, {"failure": told})
+
+
+def _unended(tx: Tx, run: str) -> Record | None:
+    """None too where a record of the run was changed: nobody redelivers that, and whoever looks at it is told which."""
+    try:
+        return unended(log.of_run(tx, run))
+    except Damaged:
+        return None
 
 
 def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:

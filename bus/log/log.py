@@ -52,6 +52,15 @@ def of_runs(tx: Tx, runs: Sequence[str]) -> dict[str, list[Record]]:
     return found
 
 
+def journals(tx: Tx, runs: Sequence[str]) -> Callable[[str], Sequence[Record]]:
+    """As `of_runs`, of others none. Where a record of one was changed each is read when it is asked for; raises `Damaged` for that one."""
+    try:
+        found = of_runs(tx, runs)
+    except Damaged:
+        return lambda run: of_run(tx, run) if run in runs else ()
+    return lambda run: found.get(run, ())
+
+
 def of_message(tx: Tx, message: str) -> list[Record]:
     """All that concerns one message, its runs included, in order."""
     return [_record(row) for row in tx.all("records_of_message", message=message)]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bus.errors import Damaged
 from bus.log.diagnosis import MISLED, Broken, Fault, are_octets, octets
 from bus.message import canonical, parsed
 from bus.store import Tx
@@ -24,6 +25,16 @@ _TEXT = "text "
 _EVERY = 2**31
 Files = Mapping[str, str]
 """The fingerprint of each file of an edition, by its path."""
+
+
+def kept(tx: Tx, digest: str) -> bytes | None:
+    """What the table has under a fingerprint; None where it has nothing. Raises `Damaged` for what has another one."""
+    row = tx.one("rules", digest=digest)
+    content = None if row is None else octets(row["content"])
+    if content is not None and hashlib.sha256(content).hexdigest() != digest:
+        sentence = f"what stands in the table `rules` as {digest[:12]}… has another fingerprint"
+        raise Damaged(sentence, code="rules.lost", hint="bus log verify says what is amiss; restore the table `rules` from a backup")
+    return content
 
 
 def compare(tx: Tx) -> None:

@@ -6,6 +6,7 @@ messages at a time, and only looks.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bus.errors import Damaged, EvidenceError, RulesError, StoreError, visible
 from bus.log import log
+from bus.log.diagnosis import octets
 from bus.log.record import Record, record_of
-from bus.message import Message, message_of, parsed
+from bus.message import Message, canonical, message_of, parsed
 from bus.replay.places import Places
 from bus.route.compile import plan_of
 from bus.route.plan import Plan
@@ -52,7 +54,7 @@ class Rulebook:
         def stored(name: str) -> Any:
             with reader.read() as tx:
                 row = tx.one("rules", digest=name)
-            return None if row is None else parsed(row["content"])
+            return None if row is None else _read(octets(row["content"]))
 
         return cls(stored)
 
@@ -72,10 +74,18 @@ class Rulebook:
 def _compiled(digest: str, stored: Any) -> Plan:
     if stored is None:
         raise RulesError(f"the rules {digest[:12]}… are nowhere", code="rules.missing")
-    plan = plan_of(stored)
-    if plan.digest != digest:
-        raise RulesError(f"what is kept as the rules {digest[:12]}… has the fingerprint {plan.digest[:12]}…", code="rules.forged")
-    return plan
+    if (found := hashlib.sha256(canonical(stored)).hexdigest()) != digest:
+        raise RulesError(f"what is kept as the rules {digest[:12]}… has the fingerprint {found[:12]}…", code="rules.forged")
+    return plan_of(stored)
+
+
+def _read(content: bytes) -> Any:
+    """An object; an empty one for what is none, which has no fingerprint that anybody names."""
+    try:
+        found = parsed(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

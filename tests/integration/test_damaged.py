@@ -11,6 +11,7 @@ import pytest
 
 from bus.bundle import verify
 from bus.cli import main
+from bus.errors import StoreError
 from bus.log import log, note, payload
 from bus.log.stored import StoredTree
 from bus.store import listed
@@ -186,3 +187,36 @@ def test_a_folder_of_tiles_is_not_written_of_a_log_that_is_not_its_tree(tmp_path
     signed = "the newest checkpoint is not as it was signed, or not that of the stored tree: nothing was written"
     assert ("among the leaves from 0 on, records are not those of the stored tree" if damage == "record" else signed) in said
     assert not (tmp_path / "registro/checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["x''", "x'ff00'", "CAST('[]' AS BLOB)", "CAST('{}' AS BLOB)", "CAST(replace(content, 'ciao', 'addio') AS BLOB)"]
+)
+def test_rules_that_somebody_changed_are_not_worked_by_and_end_neither_start_nor_replay_in_an_error_of_ours(tmp_path, content):
+    """Start and replay were tracebacks; rules that could still be read were worked by, under the fingerprint of those that they had been."""
+    with running(tmp_path) as server:
+        waits = sent(server, "prova.attesa", {"nome": "Ada"})
+        until(lambda: server.app.message(waits)["state"] == "waiting", "it waits")
+        wait_reply(server.app, sent(server, "prova.saluto", {"nome": "Bea"}), 60)
+    change(tmp_path, f"UPDATE rules SET content = {content}")
+    with pytest.raises(StoreError) as caught, running(tmp_path):
+        pass
+    assert caught.value.code == "rules.lost"
+    words = ["replay", "--from", "2026-01-01", "--config", str(tmp_path / "config.yaml")]
+    done = subprocess.run([sys.executable, "-m", "bus", *words], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "cannot be recomputed: what is kept as the rules " in done.stdout
+
+
+def test_a_run_whose_record_was_changed_is_parked_and_keeps_no_other_of_its_page(tmp_path):
+    """Whatever was claimed with it was given back, and claimed with it again."""
+    with running(tmp_path) as server:
+        changed, other = (sent(server, "prova.attesa", {"nome": name}) for name in ("Ada", "Bea"))
+        until(lambda: all(server.app.message(one)["state"] == "waiting" for one in (changed, other)), "both wait")
+        with server.app.store.read() as tx:
+            [record] = [one for one in log.of_message(tx, changed) if one.kind == "waiting"]
+    rewrite(tmp_path, record.id, b'"kind":"waiting"', b'"kind":"aspetta"')
+    change(tmp_path, "UPDATE waits SET deadline = '2026-01-01T00:00:00.000000Z'")
+    with running(tmp_path) as server:
+        assert wait_reply(server.app, other, 60)["state"] == "done"
+        until(lambda: server.app.message(changed)["state"] == "dead", "a person must see it")
