@@ -91,7 +91,7 @@ def message_row(row: Row) -> JsonObject:
 
 def run_row(row: Row, now: str) -> JsonObject:
     """One run as everybody sees it; `due` is when one that is ready goes on by itself, of no other."""
-    held = row["owner"] is not None and row["lease"] >= now
+    held = row["owner"] is not None and row["lease"] is not None and row["lease"] >= now
     state = "running" if row["state"] == "ready" and held else row["state"]
     due = row["due"] if state == "ready" else None
     return {

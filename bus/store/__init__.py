@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-from bus.errors import StoreError
+from bus.errors import Damaged, StoreError
 from bus.mac import Mac
 from bus.message import canonical
 
@@ -87,8 +87,17 @@ class Locked:
 
 
 def listed(values: Iterable[Any]) -> str:
-    """What ``IN :list(name)`` takes, and whatever else in a query is a list: one parameter, a JSON array."""
-    return canonical(list(values)).decode()
+    """What ``IN :list(name)`` takes, and whatever else in a query is a list: one parameter, a JSON array.
+
+    Raises `Damaged` for bytes: SQLite lets anybody put them where a table had a text.
+    """
+    try:
+        return canonical(list(values)).decode()
+    except TypeError as error:
+        if "bytes" not in str(error):
+            raise
+        hint = "bus log verify --names says in which table; restore it from a backup"
+        raise Damaged("bytes stand in a table where the bus keeps a text", code="evidence.broken", hint=hint) from error
 
 
 class Tx(Protocol):

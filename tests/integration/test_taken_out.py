@@ -96,6 +96,15 @@ def test_a_wait_whose_run_is_gone_is_named_to_whom_it_waits_for_and_keeps_no_oth
         assert wait_reply(server.app, other, 60)["state"] == "done"
 
 
+def test_a_run_that_somebody_has_and_for_no_time_is_shown_with_the_others(tmp_path):
+    """Of one such row every list of runs, and of dead letters, was a 500."""
+    with running(tmp_path) as server:
+        ask = Caller(server.port, "sistemista")
+        wait_reply(server.app, sent(server, "prova.saluto", {"nome": "Ada"}), 60)
+        change(tmp_path, "UPDATE runs SET owner = 'qualcuno', lease = NULL")
+        assert [ask("GET", path).status for path in ("/runs", "/dead", "/cases/istanza:Ada")] == [200] * 3
+
+
 MORE = (
     "ALTER TABLE messages ADD COLUMN altro int NOT NULL DEFAULT 1; ALTER TABLE messages ALTER altro DROP DEFAULT",
     "ALTER TABLE messages DROP altro",

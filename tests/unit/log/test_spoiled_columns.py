@@ -13,6 +13,7 @@ from bus.engine import search
 from bus.errors import Damaged, EvidenceError
 from bus.log import log
 from bus.log.stored import StoredTree
+from bus.store import listed
 from bus.store.opening import open_store
 from tests.tamper.logs import write_log
 
@@ -39,3 +40,10 @@ def test_the_mark_up_to_which_there_are_traces_is_a_number(tmp_path: Path) -> No
         with store.read() as tx, pytest.raises(Damaged, match="is no number any more"):
             search.before_any(tx, {"received"}, search.EVER, search.NEVER)
             log.traced_until(tx)
+
+
+def test_bytes_in_the_place_of_a_text_are_told_as_that() -> None:
+    """Whoever searched, or sent what concerns that case, got a 500."""
+    for several in ([b"\xff"], ["a", ["b", b"c"]]):
+        with pytest.raises(Damaged, match="bytes stand in a table"):
+            listed(several)
