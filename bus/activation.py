@@ -111,7 +111,13 @@ class Activation:
                 self._log.error("activation.failed", sentence=error.sentence, hint="the earlier rules stay in force")
 
     def _start(self, folder: Path, why: str) -> None:
-        self._propose(files_of(folder), _Wish("started", "bus", {"text": why}), folder)
+        self._propose(self._of(folder), _Wish("started", "bus", {"text": why}), folder)
+
+    def _of(self, folder: Path) -> Files:
+        """What a folder holds. Raises `RulesError` where it has no `routes`: a disk that is not mounted puts no route out of force."""
+        if not (folder / "routes").is_dir():
+            examine.load(folder, self._operations)
+        return files_of(folder)
 
     def _begins(self, *, activate: bool) -> bool:
         """Take over what is in force, if anything. What this process cannot work under gives way only to files that are to be activated."""
@@ -133,7 +139,7 @@ class Activation:
 
         Raises `RulesError` with all findings, `Conflict` when others are in force than ``expected``, `Invalid` without a reason.
         """
-        given = files_of(files) if isinstance(files, Path) else _checked(files)
+        given = self._of(files) if isinstance(files, Path) else _checked(files)
         return self._change(given, _Wish("activated", actor, _reason(reason, on_behalf), expected))
 
     def rollback(self, actor: str, reason: str, *, steps: int = 1, to: str = "", on_behalf: str = "", expected: str = "") -> JsonObject:

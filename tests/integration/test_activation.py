@@ -24,7 +24,7 @@ from bus.source import Finding
 from bus.testing.patience import until
 from tests.integration.activating import SALUTA, Bus, here
 from tests.integration.eco import Eco
-from tests.small_bus import RULES, running, write
+from tests.small_bus import RULES, Caller, at_work, running, write
 
 
 @pytest.fixture
@@ -433,3 +433,21 @@ def test_who_follows_the_rules_goes_on_after_whatever_a_look_meets(tmp_path, mon
         server.app.rules.ring()
         until(lambda: seen, "it looks again")
         assert any(thread.name == "snodo-rules" for thread in threading.enumerate())
+
+
+def test_a_folder_whose_routes_are_away_puts_none_out_of_force(tmp_path):
+    """A disk that was not mounted, and whoever activated had the bus refuse every message."""
+    with running(tmp_path) as server:
+        ask = Caller(server.port, "sistemista")
+        for away in (lambda: (tmp_path / "routes").rename(tmp_path / "altrove"), lambda: (tmp_path / "routes").write_text("", "utf-8")):
+            away()
+            answer = ask("POST", "/rules/activate", {"reason": "prova"})
+            assert (answer.status, [one["code"] for one in answer.json["findings"]]) == (422, ["catalog.no-routes"])
+            assert ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).status == 202
+    (tmp_path / "routes").unlink()
+    app = App(config.load(write(tmp_path, activate_at_start=True)), adapters={})
+    for path in sorted((tmp_path / "routes").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (tmp_path / "routes").rmdir()
+    with at_work(app):
+        assert app.catalog().routes
