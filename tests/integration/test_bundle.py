@@ -563,3 +563,12 @@ def _of_the_bus(port: int, path: Path) -> bytes:
     words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(path)]
     assert main([*words, "--url", f"http://127.0.0.1:{port}", "--key", key_of("revisore")]) == 0
     return path.read_bytes()
+
+
+def test_a_bundle_of_another_version_is_told_as_that(exported):
+    """Its manifest says other things: it was called malformed."""
+    files = verify.unpacked(exported[0])
+    for more in ({}, {"altro": 1}):
+        manifest = json.dumps({**json.loads(files["manifest.json"]), "v": 2, **more}).encode()
+        bundle = verify.Bundle(verify.packed({**files, "manifest.json": manifest}))
+        assert "it is of another version: take the verify.py of that" in verify.report(bundle, "en")
