@@ -61,7 +61,11 @@ def start() -> NoReturn:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="bus")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads the metadata of all libraries; we use none
-    leave(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # while the modules of a command are read; later the command says the same
+        code = 128 + signal.SIGINT
+    leave(code)
 
 
 def leave(code: int) -> NoReturn:

@@ -572,6 +572,13 @@ def test_a_bus_that_is_away_is_told_once_for_as_long_as_it_is(monkeypatch, capsy
     assert capsys.readouterr().err == "the bus cannot be reached; still trying\n"
 
 
+def test_a_command_that_is_interrupted_while_it_starts_says_nothing():
+    program = "import bus.cli.__main__ as it; it.main = lambda: signal.raise_signal(signal.SIGINT)"
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {program}; it.start()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_standard_input_that_is_closed_holds_nothing():
     for command in ("send prova.saluto -", "log search --values -"):
         program = f"{sys.executable} -m bus.cli {command} <&-"
