@@ -6,6 +6,7 @@ import base64
 import contextlib
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -49,7 +50,8 @@ def export(
     if proved.unruled:
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
               *map(visible, proved.unruled), sep="\n  ", file=sys.stderr)  # fmt: skip
-    print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
+    print(f"written: {out} ({len(content):,} bytes)")
+    print(f"verify it anywhere: bus log verifier > verify.py; python3 -I verify.py {quote(str(out))} --key …")
     if lost := [parsed(line) for line in proved.files.get(verify.DAMAGED, b"").split(b"\n") if line]:
         some = [f"{one['id']}: {one['why']}" for one in lost[:SHOWN]] + [f"and {len(lost) - SHOWN:,} more"] * (len(lost) > SHOWN)
         said = f"damaged, and not erased: {len(lost):,} (a backup, with its keys, has them; the bundle has their names alone)"

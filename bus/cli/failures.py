@@ -50,7 +50,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
 def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     """Run a family of commands; every error becomes a block, or an object, and an exit code."""
     if as_json := wants_json(arguments):
-        _write_utf_8()
+        write_utf_8()
     try:
         command = typer.main.get_command(app)
         _say_what_is_taken(command)
@@ -80,8 +80,8 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return _of_a_file(error, name, as_json)
 
 
-def _write_utf_8() -> None:
-    """JSON is UTF-8 (RFC 8259), whatever the terminal's locale."""
+def write_utf_8() -> None:
+    """For what programs read, whatever the terminal's locale: JSON is UTF-8 (RFC 8259), and so is a checkpoint, or a report in a file."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
             if isinstance(stream, TextIOWrapper):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
+from bus.cli.failures import write_utf_8
 from bus.errors import Invalid, NotFound
 from bus.message import JsonObject
 
@@ -51,6 +52,8 @@ def graph(
     else:
         drawn = {"svg": route_svg, "mermaid": one.as_mermaid, "text": one.as_text}[form.value](routes[route])
     if output is None:
+        if form is not Drawing.text:
+            write_utf_8()
         print(drawn)
     else:
         output.write_text(drawn.rstrip("\n") + "\n", "utf-8")

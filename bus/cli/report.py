@@ -15,7 +15,7 @@ from typing import IO, Annotated, Any
 import typer
 
 from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
-from bus.cli.failures import NOT_VERIFIED
+from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.client import Client
 from bus.disk import whole
 from bus.errors import NotFound
@@ -51,6 +51,7 @@ def report(
         if not since:
             raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
         asked = {"from": since, "to": until or _next_day(since), "purpose": purpose}
+        write_utf_8()
         # opened before the bus is asked, which keeps each page in its log
         with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
             unopened: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
+from bus.cli.failures import write_utf_8
 from bus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def schema(
     if name:
         if name not in made:
             raise ConfigError(f"there is no schema {name!r}", code="cli.usage", hint="there are " + ", ".join(made))
+        write_utf_8()
         print(_text(made[name]), end="")
         return
     _folder(folder)

@@ -14,7 +14,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.databases import give_keys, reading, store_of
-from bus.cli.failures import NOT_VERIFIED
+from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.clock import text_of_posix
 from bus.disk import save
 from bus.errors import EvidenceError, counted
@@ -113,6 +113,7 @@ def checkpoint_log(
             raise EvidenceError("the log has no such checkpoint yet", code="evidence.empty")
         cosignatures = [parse(bytes(row["evidence"])) for row in tx.all("anchors_of", size=found.size) if row["kind"] == "witness"]
     note = parse(found.note).signed(*(one for evidence in cosignatures for one in evidence.signatures))
+    write_utf_8()
     sys.stdout.write(note.encode().decode())
 
 

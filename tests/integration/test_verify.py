@@ -439,6 +439,9 @@ def test_a_checkpoint_is_printed_to_be_kept_with_its_cosignatures(auditor, file,
     note = parse(kept.read_bytes())
     assert (note.text, [one.name for one in note.signatures]) == (small.checkpoints[-1].text, [ORIGIN, WITNESS.verifier.name])
     assert auditor.says("--from-checkpoint", kept)[0] == 0
+    words = [sys.executable, "-m", "bus.cli", "log", "checkpoint", "--store", auditor.url]
+    elsewhere = subprocess.run(words, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=120, check=True)
+    assert elsewhere.stdout == kept.read_bytes(), "in a terminal that has no dash of that length"
     change(file, "DELETE FROM anchors WHERE size > ?", small.cosigned[0])
     assert main(["log", "checkpoint", "--store", auditor.url, "--cosigned"]) == 0
     assert checkpoint_of(parse(capsys.readouterr().out.encode()).text).size == small.cosigned[0]
