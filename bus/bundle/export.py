@@ -13,6 +13,7 @@ from bus.clock import Clock
 from bus.engine import reasons
 from bus.engine.projection import write_apart
 from bus.errors import Invalid, StoreError
+from bus.log.diagnosis import of_the_bus
 from bus.log.note import in_base64
 from bus.log.record import Record
 from bus.log.stored import StoredTree
@@ -56,6 +57,7 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
     return found
 
 
+@of_the_bus()
 def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> bytes:
     """The bundle's bytes; the log has recorded it. Blocks up to a second or so.
 

@@ -120,7 +120,7 @@ def checkpoint_log(
 @contextlib.contextmanager
 def _as_sealed() -> Iterator[None]:
     """Columns of checkpoints and anchors may hold anything where somebody changed them."""
-    from bus.log.examine import STRANGE
+    from bus.log.diagnosis import STRANGE
 
     try:
         yield

@@ -8,7 +8,7 @@ records, all that can be said is between which two right roots the fault lies.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeGuard, TypeVar
@@ -26,6 +26,8 @@ from bus.store import Row, Tx
 Name = TypeVar("Name")
 Content = Mapping[str, Any]
 """A record, parsed."""
+STRANGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What reading something comes to that the bus does not write."""
 AHEAD = 4096
 """Leaves and records behind the first that does not fit, among which its fellows are looked for."""
 CHANGED = "the records, and the tree over them, were changed"
@@ -300,3 +302,13 @@ def _root(stored: StoredTree, before: int, leaves: Sequence[bytes]) -> bytes:
     edge = tree.CompactRange()
     edge.extend([*_leaves(stored, 0, before), *leaves])
     return edge.root()
+
+
+@contextmanager
+def of_the_bus() -> Iterator[None]:
+    """For who makes evidence of the log's tables: what somebody put there is told, and is no error of ours."""
+    try:
+        yield
+    except STRANGE as error:
+        sentence = f"something stands in the tables of the log that the bus does not write: {visible(str(error))[:200]}"
+        raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify says what; restore it from a backup") from error

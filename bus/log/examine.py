@@ -17,7 +17,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.log import tables, traces
-from bus.log.diagnosis import BY_ID, Broken, Content, Fault, Line, Page, are_octets, octets, once
+from bus.log.diagnosis import BY_ID, STRANGE, Broken, Content, Fault, Line, Page, are_octets, octets, once
 from bus.log.payload import divided, matches
 from bus.log.stretches import Read
 from bus.store import Row, Tx, listed
@@ -30,8 +30,6 @@ COLUMNS = ("id", "kind", "time", "message", "run")
 _IN_COLUMNS = operator.itemgetter(*COLUMNS)
 WIRE = " wire"
 """Behind the id of a message: its wire bytes alone."""
-STRANGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
-"""What reading something comes to that the bus does not write."""
 LARGE = 100_000
 """Records from which on other processes help."""
 MOST = 4

@@ -14,6 +14,7 @@ from pathlib import Path
 from bus.disk import whole
 from bus.errors import EvidenceError, StoreError
 from bus.log import checkpoint, note
+from bus.log.diagnosis import of_the_bus
 from bus.log.note import Verifier
 from bus.log.record import LONGEST
 from bus.log.stored import StoredCheckpoint, StoredTree
@@ -66,6 +67,7 @@ class Folder:
             raise EvidenceError(f"{self._folder / name} cannot be read: {error.strerror}", code="evidence.tiles") from error
 
 
+@of_the_bus()
 def publish(reader: Reader, folder: Path) -> tuple[int, int]:
     """Bring the folder up to the newest checkpoint; the size of the tree, and how many files were written.
 

@@ -17,8 +17,8 @@ from bus.errors import Changed, EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
 from bus.log.checkpoint import RECEIPTS, Checkpoint, checkpoint_of, cosigned, signed_by
-from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
-from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Counts, Found, Stretch, examine, excuses, helped, lines_of
+from bus.log.diagnosis import STRANGE, Broken, Fault, Line, are_octets, octets
+from bus.log.examine import PAGE, PIECE, WIRE, Beside, Counts, Found, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.roots import WITNESS, Root, Span, anchors, cosignatures, roots
 from bus.log.stored import StoredCheckpoint, StoredTree
