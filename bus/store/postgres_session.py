@@ -20,6 +20,7 @@ from psycopg.pq import Format
 from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
+from psycopg.waiting import Ready, Wait
 
 from bus.errors import Changed, Interrupted, StoreError
 
@@ -53,11 +54,21 @@ class Session(psycopg.Connection[dict[str, Any]]):
             except StopIteration as done:
                 answer: T = done.value
                 return answer
-            ready = yield wanted
+            ready = yield from self._sent(wanted)
             if ready:
                 heard = time.monotonic()
             elif self.patience is not None and time.monotonic() - heard > self.patience:
                 raise psycopg.OperationalError(f"nothing was heard of it for {self.patience:g} s")
+
+    def _sent(self, wanted: Any) -> PQGen[Any]:
+        """Wait for that, and send meanwhile what is still to be sent: psycopg tries once, and waits then for the answer to a statement of
+        which the server has but a part, where it is larger than what the line takes at once.
+        """
+        while wanted == Wait.R and self.pgconn.flush():
+            ready = yield Wait.RW
+            if ready != Ready.W:
+                return ready & Ready.R
+        return (yield wanted)
 
 
 OLDEST = 150000

@@ -124,6 +124,21 @@ def test_what_is_written_and_nobody_asks_for_does_not_wait_in_memory_for_its_end
     assert 0 < waited < MOST
 
 
+def test_a_statement_that_is_larger_than_what_the_line_takes_at_once_is_sent_to_its_end(postgresql_url):
+    """The server waited for the rest of it, and we for the answer."""
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+    connection._session.patience = 20
+    try:
+        connection.begin()
+        for number in range(64):
+            connection.do("add_payload", id=str(number), message=None, media_type="text/plain", nonce=b"n", content=bytes(1_000_000))
+        connection.commit()
+        assert len(connection.one("payload", id="63")["content"]) == 1_000_000
+    finally:
+        connection.close()
+
+
 def test_a_server_does_not_take_a_copy_for_left_alone_while_what_was_there_is_compared(tmp_path, old, postgresql_url, capsys, monkeypatch):
     """After 5 s it ended the session that wrote, and the copy was gone."""
     shown, compare = [], copying._compare
