@@ -151,7 +151,11 @@ def _taken_out() -> Damaged:
 
 def taken_out(what: str, table: str) -> Damaged:
     """Of a row that something else tells of: ``what`` is a sentence that does."""
-    sentence = f"{what}, and does not stand in the table `{table}` any more"
+    return amiss(f"{what}, and does not stand in the table `{table}` any more")
+
+
+def amiss(sentence: str) -> Damaged:
+    """Of a database that is not as the bus left it."""
     return Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
 
 
@@ -254,8 +258,7 @@ def traced_until(tx: Tx) -> int:
     """The number of the last record that has its traces (`bus.engine.search`)."""
     row = tx.one("traced_until")
     if row and not str(row["value"]).isdecimal():
-        sentence = "the mark `traced_until`, up to which searches look by traces, is no number any more"
-        raise Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
+        raise amiss("the mark `traced_until`, up to which searches look by traces, is no number any more")
     return int(row["value"]) if row else 0
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 from bus.clock import ROME, moment_of, text_of
 from bus.engine import inquiry, search
 from bus.errors import Damaged, Invalid, NotFound
+from bus.log import log
 from bus.log.record import record_of
 from bus.store import Row, Tx
 from bus.store.opening import Reader
@@ -79,8 +80,7 @@ def _of_case(tx: Tx, key: str) -> list[str]:
         raise NotFound(f"there is no run, no message and no case {key!r}", code="replay.unknown", hint=hint) from None
     messages = [row["id"] for row in tx.all("messages_of_case", case_id=case)]
     if not messages:
-        sentence = f"a case is known by the key {key!r}, and none of its messages stands in the table `messages` any more"
-        raise Damaged(sentence, code="evidence.broken", hint="bus log verify says what else is amiss; restore it from a backup")
+        raise log.amiss(f"a case is known by the key {key!r}, and none of its messages stands in the table `messages` any more")
     return messages
 
 
