@@ -53,13 +53,6 @@ class Format(StrEnum):
     github = "github"
 
 
-class Plain(StrEnum):
-    """How a result is written."""
-
-    text = "text"
-    json = "json"
-
-
 LOCAL = "http://127.0.0.1:8080"
 CONFIG = Path("config.yaml")
 WHOLE = 1000

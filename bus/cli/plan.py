@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Since, Store, Until, Url, announced, family, show
+from bus.cli.common import CONFIG, Json, Key, Purpose, Settings, Since, Store, Until, Url, announced, family, show
 from bus.errors import RulesError
 
 app = family()
@@ -28,7 +28,6 @@ def plan(
     key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
-    form: Annotated[Plain, typer.Option("--format", help="How the plan is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
     """Say what edited rules would have done otherwise with messages of the log; without any effect.
@@ -52,7 +51,7 @@ def plan(
             if folder and error.code == RulesError.default_code:
                 error.hint = f"run `bus validate {folder}`"
             raise
-        show(found.as_json(), json or form is Plain.json, lambda _: print(found.as_text()))
+        show(found.as_json(), json, lambda _: print(found.as_text()))
     raise typer.Exit(0 if found.empty else OTHERWISE)
 
 

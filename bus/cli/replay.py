@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Since, Store, Until, Url, client, family, given, show
+from bus.cli.common import CONFIG, Json, Key, LogKey, Settings, Since, Store, Until, Url, client, family, given, show
 from bus.cli.failures import NOT_VERIFIED
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def replay(
     every: Annotated[bool, typer.Option("--all", help="Show also the runs that are equal.")] = False,
     config: Settings = CONFIG,
     store: Store = "",
-    form: Annotated[Plain, typer.Option("--format", help="How the result is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
     """Recompute runs from the log under the rules they had, and compare; without any effect.
@@ -67,7 +66,7 @@ def replay(
     else:
         with recomputing(config, store) as (settings, reader):
             report = replayed(reader, still_offered(settings), what, (since, until), every=every or bool(what))
-    show(report.as_json(), json or form is Plain.json, lambda _: print(report.as_text()))
+    show(report.as_json(), json, lambda _: print(report.as_text()))
     raise typer.Exit(code_of(report.worst))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Plain, Purpose, Url, client, given, pages, show
+from bus.cli.common import Json, Key, Purpose, Url, client, given, pages, show
 from bus.cli.words import when
 from bus.client import Client
 from bus.errors import Malformed, counted, visible
@@ -40,7 +40,6 @@ def search_log(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[str, typer.Option(help="Go on behind an earlier search: its `next`.")] = "",
-    format: Annotated[Plain, typer.Option(help="How it is written.")] = Plain.text,
     json: Json = False,
     url: Url = "",
     key: Key = "",
@@ -56,7 +55,7 @@ def search_log(
     with client(url, key) as bus:
         found = _found(bus, asked, limit, after)
     find = str(asked.get("find") or ("messages" if "text" in asked else "records"))
-    show(found, json or format is Plain.json, lambda found: _print(found, find))
+    show(found, json, lambda found: _print(found, find))
 
 
 def _found(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
+from bus.cli.common import CONFIG, Json, Settings, Store, show
 from bus.cli.databases import give_keys, reading, store_of
 from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.clock import text_of_posix
@@ -47,7 +47,6 @@ def verify_log(
     names: Annotated[
         bool, typer.Option("--names", help="Compare also whom messages are about, with the key store of the settings; shows no name.")
     ] = False,
-    format: Annotated[Plain, typer.Option("--format", help="How it is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
     """Hash every record again and compare it with everything that was signed. Only reads; names the first bad leaf.
@@ -58,7 +57,6 @@ def verify_log(
     from bus.log.verify import verify
     from bus.store.opening import open_reader
 
-    as_json = json or format is Plain.json
     trust = _trust(key, witness_key, from_checkpoint, timestamp_ca)
     start = _remembered(resume) if resume is not None and resume.exists() else None
     if start is not None and trust.keys and not start.keys:
@@ -71,10 +69,10 @@ def verify_log(
             report = verify(reader.read, trust, start, progress, url)
             named = _named(reader, config) if names else None
     except Broken as broken:
-        show({"verified": False, "fault": broken.fault._asdict()}, as_json, _say_broken)
+        show({"verified": False, "fault": broken.fault._asdict()}, json, _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
     unstamped = bool(trust.authorities) and not report.stamped
-    show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, as_json, _say_verified)
+    show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, json, _say_verified)
 
 
 def _remembered(path: Path) -> State:

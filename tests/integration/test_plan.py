@@ -263,7 +263,7 @@ def test_the_command_says_the_same_bytes_everywhere_and_has_an_exit_code_for_pro
     assert (same.returncode, same.stderr) == (0, "")
     assert same.stdout.endswith("nothing would be otherwise.\n")
     edit(edited, "body.numero >= 10", "body.numero >= 15")
-    words = ("--config", str(worked / "config.yaml"), "--routes", str(edited), "--from", "2026-01-01", "--format", "json")
+    words = ("--config", str(worked / "config.yaml"), "--routes", str(edited), "--from", "2026-01-01", "--json")
     here = bus(*words, PYTHONHASHSEED="1", TZ="Europe/Rome")
     there = bus(*words, PYTHONHASHSEED="99", TZ="Pacific/Auckland", LC_ALL="C")
     assert here.returncode == there.returncode == 4, here.stderr

@@ -133,7 +133,7 @@ def told(folder: Path, what: str = "", since: str = "2026-01-01", until: str = "
 def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_zone_locale_and_hash_seed(worked):
     folder, _ = worked
     before = (folder / "var/snodo.db").read_bytes()
-    words = ("replay", "--from", "2026-01-01", "--all", "--format", "json", "--config", str(folder / "config.yaml"))
+    words = ("replay", "--from", "2026-01-01", "--all", "--json", "--config", str(folder / "config.yaml"))
     here = bus(*words, PYTHONHASHSEED="1", TZ="Europe/Rome", LC_ALL="C.UTF-8")
     there = bus(*words, PYTHONHASHSEED="4242", TZ="Pacific/Auckland", LC_ALL="C", LANG="tr_TR.UTF-8")
     assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr

@@ -361,9 +361,9 @@ def test_the_command_shows_what_is_found(server: Server, capsys: pytest.CaptureF
     assert 2 == said.count("prova.fallisce@1/rompi")
     assert "more: --after " in said
     for what, seen in (("records", "received"), ("messages", "prova.saluto"), ("cases", "dead")):
-        assert 0 == bus(server, what, "--format", "text")
+        assert 0 == bus(server, what)
         assert seen in capsys.readouterr().out, what
-    assert 0 == bus(server, "messages", "--case", "Nome 2", "--format", "json")
+    assert 0 == bus(server, "messages", "--case", "Nome 2", "--json")
     assert 2 == len(json.loads(capsys.readouterr().out)["found"])
     assert 0 == bus(server, "runs", "--route", "prova.altra")
     assert "no runs" in capsys.readouterr().out
@@ -377,7 +377,7 @@ def test_what_names_a_person_is_refused_on_the_command_line_and_taken_from_a_fil
         assert "--values" in capsys.readouterr().err
     values = tmp_path / "values.json"
     values.write_text('{"key": "istanza:Nome 0"}', "utf-8")
-    assert 0 == bus(server, "messages", "--values", str(values), "--format", "json")
+    assert 0 == bus(server, "messages", "--values", str(values), "--json")
     assert 2 == len(json.loads(capsys.readouterr().out)["found"])
 
 
@@ -536,7 +536,7 @@ def test_the_command_looks_for_a_text_and_says_what_it_opened(people: Server, tm
     assert '{"text": "…"}' in capsys.readouterr().err
     values = tmp_path / "values.json"
     values.write_text(json.dumps({"text": "Ermengarda"}), "utf-8")
-    assert 0 == bus(people, "messages", "--values", str(values), "--purpose", "reclamo 44", "--format", "json")
+    assert 0 == bus(people, "messages", "--values", str(values), "--purpose", "reclamo 44", "--json")
     assert (5, 6) == (len((told := json.loads(capsys.readouterr().out))["found"]), told["opened"])
     assert 0 == bus(people, "--text", "nessuno lo dice", "--purpose", "reclamo 44")
     assert capsys.readouterr().out.startswith("no messages\nopened 6 messages")

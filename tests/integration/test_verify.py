@@ -65,7 +65,7 @@ def test_the_time_of_a_checkpoint_which_nobody_signed_is_not_told(auditor, file)
     change(file, "UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
     code, said = auditor.says()
     assert (code, "1999" in said) == (0, False)
-    code, said = auditor.says("--format", "json")
+    code, said = auditor.says("--json")
     assert (code, "1999" in said) == (0, False)
 
 

@@ -39,7 +39,7 @@ def bus(quiet, tmp_path):
 
 
 def says(bus, capsys, *options: str) -> tuple[int, dict]:
-    code = main(["log", "verify", "--config", str(bus / "config.yaml"), "--format", "json", *options])
+    code = main(["log", "verify", "--config", str(bus / "config.yaml"), "--json", *options])
     return code, json.loads(capsys.readouterr().out)
 
 

@@ -550,8 +550,8 @@ def test_reading_commands_take_json(bus, command):
 
 def test_an_error_is_an_object_where_json_was_asked_for_in_any_way(bus):
     for way in (["--json"], ["--format", "json"], ["--format=json"]):
-        code, out, err = bus("log", "search", "nulla", *way)
-        assert (code, out, json.loads(err)["code"]) == (1, "", "input.invalid")
+        code, out, err = bus("validate", "nulla", *way)
+        assert (code, out, json.loads(err)["code"]) == (2, "", "cli.usage")
 
 
 @pytest.mark.parametrize("since", ["2026-02-29", "28/11/2026", "2026-11-28T16:00:00+01:00", "9999-12-31"])
