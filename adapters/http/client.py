@@ -25,16 +25,16 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
-from adapters.http.outcome import KEPT_OUT, asked_for, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
+from adapters.http.outcome import KEPT_OUT, asked_for, exchanged, is_page, led_away, no_answer, refuse_cut, retry_after_of
 from adapters.http.pdnd import Pdnd, Vouchers
 from adapters.shapes import WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
@@ -256,17 +256,9 @@ class RestClient:
     def _exchange(
         self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], asked: Wire
     ) -> RestReply:
-        """``asked`` is kept as evidence where a byte of it left."""
         limit, line = self.settings.max_bytes, asked.note
-        with crossing(ctx.left) as going:
-            try:
-                reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect in ALONE)
-            except errors() as error:
-                why, kept_out = reason(error), shut_out(error)
-                raise no_answer(effect if going.left else "read", f"{line}: {why}", cause=why, locked_out=kept_out) from None
-            finally:
-                if going.left:
-                    ctx.exchanges.append(asked)
+        exchange = partial(self._link.exchange, method, address, content, headers, limit=limit, fresh=effect in ALONE)
+        reply = exchanged(ctx, effect, line, asked, exchange)
         transaction = reply.headers.get("govway-transaction-id")
         note = f"{reply.status} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
         ctx.wire("in", reply.body, reply.headers.get("content-type", "application/octet-stream"), note)

@@ -1,4 +1,4 @@
-"""What an exchange that failed means and says, and how long a system asks us to wait."""
+"""An exchange kept as evidence; what one that failed means and says, and how long a system asks us to wait."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import email.utils
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from adapters.http.crossing import crossing
 from adapters.http.message import Reply, Unsendable
-from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
+from bus.adapter import Call, Effect, InDoubt, OutsideError, Unreachable, Wire
 from bus.network import NoWay, said_by_tls
 
 LONGEST_WAIT = 86_400.0
@@ -134,6 +135,22 @@ def asked_for(headers: Mapping[str, str]) -> str:
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
     """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
     return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
+
+
+def exchanged(ctx: Call, effect: Effect, asked: str, sent: Wire, exchange: Callable[[], Reply]) -> Reply:
+    """What ``exchange`` gives within ``ctx.left`` seconds; ``sent`` is kept as evidence where a byte of it left.
+
+    Raises `Unreachable` where none did, and `no_answer` where no reply came; ``asked`` begins the sentence.
+    """
+    with crossing(ctx.left) as going:
+        try:
+            return exchange()
+        except errors() as error:
+            why = reason(error)
+            raise no_answer(effect if going.left else "read", f"{asked}: {why}", cause=why, locked_out=shut_out(error)) from None
+        finally:
+            if going.left:
+                ctx.exchanges.append(sent)
 
 
 def refuse_cut(reply: Reply, limit: int, effect: Effect, asked: str) -> None:

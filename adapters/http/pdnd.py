@@ -16,16 +16,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import Field
 
-from adapters.http.crossing import crossing
 from adapters.http.link import Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import errors, reason, retry_after_of
+from adapters.http.outcome import exchanged, refuse_cut, retry_after_of
 from adapters.shapes import WebAddress
 from bus.adapter import Call, Caution, LocalFile, LocalFileOrNone, Settings, Text, Unreachable, Wire
 from bus.network import Proxy
@@ -35,6 +35,7 @@ EARLY = 60.0
 ASSERTED = 120
 """Seconds for which an assertion of ours is good; it is used at once, and once."""
 MOST_BYTES = 100_000
+_NO_VOUCHER = "PDND gives no voucher"
 _FORM = "application/x-www-form-urlencoded"
 _now = time.monotonic
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,10000}")
@@ -101,7 +102,7 @@ class Vouchers:
     @contextmanager
     def _alone(self, timeout: float) -> Iterator[None]:
         if not self._lock.acquire(timeout=max(timeout, 0.0)):
-            raise Unreachable("PDND gives no voucher: another call waits for one, no answer in time")
+            raise Unreachable(f"{_NO_VOUCHER}: another call waits for one, no answer in time")
         try:
             yield
         finally:
@@ -126,25 +127,17 @@ class Vouchers:
         if reply.status != 200:
             raise _refused(reply, said, ctx)
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or str(said.get("token_type", "")).lower() != "bearer":
-            raise Unreachable("PDND gives no voucher: its answer holds none that goes as Bearer", answered=True)
+            raise Unreachable(f"{_NO_VOUCHER}: its answer holds none that goes as Bearer", answered=True)
         lasts = said.get("expires_in")
         seconds = float(lasts) if isinstance(lasts, int) and not isinstance(lasts, bool) else 0.0
         return _Voucher(token, begun + seconds - min(EARLY, seconds / 10), begun)
 
     def _exchange(self, content: bytes, asked: Wire, ctx: Call) -> Reply:
-        """``asked`` is kept as evidence where a byte left."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": _FORM, "User-Agent": "snodo"}
         link = Link(ca=self.settings.ca, proxy=self.proxy)
-        with crossing(ctx.left) as going:
-            try:
-                reply = link.exchange("POST", self.settings.url, content, headers, limit=MOST_BYTES, fresh=True)
-            except errors() as error:
-                raise _away(error) from None
-            finally:
-                if going.left:
-                    ctx.exchanges.append(asked)
-        if reply.failed is not None:
-            raise _away(reply.failed)
+        exchange = partial(link.exchange, "POST", self.settings.url, content, headers, limit=MOST_BYTES, fresh=True)
+        reply = exchanged(ctx, "read", _NO_VOUCHER, asked, exchange)
+        refuse_cut(reply, MOST_BYTES, "read", _NO_VOUCHER)
         return reply
 
     def _assertion(self, ctx: Call) -> str:
@@ -196,11 +189,6 @@ def _said(reply: Reply) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _away(error: Exception) -> Unreachable:
-    why = reason(error)
-    return Unreachable(f"PDND gives no voucher: {why}", cause=why)
-
-
 def _refused(reply: Reply, said: dict[str, Any], ctx: Call) -> Unreachable:
     """What PDND's no means. A 4xx is about who asks, and for what: client, key or purpose; the sysadmin is told."""
     faults = said.get("errors")
@@ -208,6 +196,6 @@ def _refused(reply: Reply, said: dict[str, Any], ctx: Call) -> Unreachable:
     why = " ".join(str(one)[:200] for one in (first.get("code"), first.get("detail") or said.get("detail") or said.get("title")) if one)
     about_us = 400 <= reply.status < 500 and reply.status not in (408, 425, 429)
     return Unreachable(
-        f"PDND gives no voucher: HTTP {reply.status}" + (f": {why}" if why else ""), outside_code=f"HTTP_{reply.status}",
+        f"{_NO_VOUCHER}: HTTP {reply.status}" + (f": {why}" if why else ""), outside_code=f"HTTP_{reply.status}",
         retry_after=retry_after_of(reply.headers, ctx.now), evidence=said or None, locked_out=about_us,
     )  # fmt: skip

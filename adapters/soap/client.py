@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.http.crossing import crossing
 from adapters.http.link import ALONE, Link
 from adapters.http.message import Reply, inflated
-from adapters.http.outcome import KEPT_OUT, asked_for, errors, is_page, led_away, no_answer, reason, refuse_cut, retry_after_of, shut_out
-from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable
+from adapters.http.outcome import KEPT_OUT, asked_for, exchanged, is_page, led_away, no_answer, refuse_cut, retry_after_of
+from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
@@ -125,21 +124,12 @@ class SoapClient:
     def _exchange(self, asked: _Asked, content: bytes, ctx: Call) -> Reply:
         """Send and read within ``ctx.left`` seconds. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(asked.operation)}
-        limit = self._max_reply_bytes
-        with crossing(ctx.left) as going:
-            try:
-                reply = self._link.exchange("POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
-            except errors() as error:
-                why = reason(error)
-                if not going.left:
-                    sentence = f"{asked.operation.name}: {why}, and nothing was sent"
-                    raise Unreachable(sentence, cause=why, locked_out=shut_out(error)) from None
-                raise asked.failed(why, cause=why) from None
-            finally:
-                if going.left:
-                    ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
+        limit, name = self._max_reply_bytes, asked.operation.name
+        sent = Wire("out", content, headers["Content-Type"], f"POST {self._url}")
+        exchange = partial(self._link.exchange, "POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
+        reply = exchanged(ctx, asked.effect, name, sent, exchange)
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
-        refuse_cut(reply, limit, asked.effect, asked.operation.name)
+        refuse_cut(reply, limit, asked.effect, name)
         return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
