@@ -29,7 +29,7 @@ from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
-from bus.engine.faltering import Faltering
+from bus.engine.faltering import repeat
 from bus.errors import Conflict, Damaged, Invalid, NotFound, RulesError, SnodoError, one_line
 from bus.log import rules as kept_rules
 from bus.log.record import Record
@@ -340,12 +340,7 @@ class Activation:
                 tried = files
                 self._try(files, say)
 
-        def go_on() -> None:
-            faltering = Faltering(lambda error: self._log.error("files.not-watched", error=repr(error)))
-            while not self._over.wait(every):
-                faltering.attempt(look)
-
-        threading.Thread(target=go_on, name="snodo-watch", daemon=True).start()
+        repeat("snodo-watch", every, self._over, look, lambda error: self._log.error("files.not-watched", error=repr(error)))
 
     def _try(self, files: Files, say: Callable[[RulesError | None], object]) -> None:
         try:

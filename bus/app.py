@@ -38,7 +38,7 @@ from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.destruction import Destruction
 from bus.engine.engine import LANE, Bulletin, Engine, Pace
-from bus.engine.faltering import Faltering
+from bus.engine.faltering import repeat
 from bus.engine.intake import Accepted, Intake
 from bus.engine.leases import Leases
 from bus.engine.lifeline import Lifelines
@@ -175,7 +175,7 @@ class App:
         if self._presence is not None:
             self._presence.begin()
         if isinstance(self.clock, SharedClock):
-            threading.Thread(target=self._follow, args=(self.clock,), name="snodo-clock", daemon=True).start()
+            repeat("snodo-clock", FOLLOW, self._stopped, self.clock.follow, self._not_followed)
         self.rules.follow(self.config.engine.sweep)
         if self.role == "web":
             return
@@ -255,11 +255,9 @@ class App:
         keys.follows(history, settings.origin, signers, settings.lost_keys)  # refuses a key that is not the log's
         return Sequencer(self.store, self.clock, self.leases, settings.origin, signers, lost=settings.lost_keys)
 
-    def _follow(self, clock: SharedClock) -> None:
-        """Keep to the database's time; while it cannot be asked, the running time does."""
-        faltering = Faltering(lambda error: logger("snodo.clock").warning("clock.not-followed", error=repr(error)))
-        while not self._stopped.wait(FOLLOW):
-            faltering.attempt(clock.follow)
+    def _not_followed(self, error: Exception) -> None:
+        """The database's time cannot be asked: meanwhile the running time does."""
+        logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)

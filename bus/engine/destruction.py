@@ -19,7 +19,7 @@ from bus.config import Retention
 from bus.diagnostics import logger
 from bus.engine import erasure, retention
 from bus.engine.attachments import Attachments
-from bus.engine.faltering import Faltering
+from bus.engine.faltering import repeat
 from bus.engine.leases import Leases
 from bus.errors import InputError
 from bus.log import log
@@ -118,22 +118,17 @@ class Destruction:
         """Give up requests on the day they expire, in a thread of its own; of several processes one does, and finishes what another one
         that is no more has begun. Each finishes what it began itself.
         """
-        threading.Thread(target=self._go_on, args=(leases,), name="snodo-erasures", daemon=True).start()
-
-    def stop(self) -> None:
-        """Begin nothing more by itself."""
-        self._stopped.set()
-
-    def _go_on(self, leases: Leases) -> None:
-        faltering = Faltering(lambda error: self._log.warning("erasures.not-expired", error=repr(error)))
 
         def turn() -> None:
             self._finish()
             if leases.take("erasures", 2 * EXPIRE) is not None:
                 self.again()
 
-        while not self._stopped.wait(EXPIRE):
-            faltering.attempt(turn)
+        repeat("snodo-erasures", EXPIRE, self._stopped, turn, lambda error: self._log.warning("erasures.not-expired", error=repr(error)))
+
+    def stop(self) -> None:
+        """Begin nothing more by itself."""
+        self._stopped.set()
 
     # -- what both need ----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from bus.clock import running_time
@@ -44,3 +45,14 @@ class Faltering:
         if self._told and self._ticks() - self._failed > WELL:
             self._told, self._pause = "", 0.0
             self._again()
+
+
+def repeat(name: str, every: float, over: threading.Event, work: Callable[[], object], tell: Callable[[Exception], None]) -> None:
+    """Do ``work`` in a thread of its own, every so many seconds until it is ``over``; ``tell`` says its failures."""
+    faltering = Faltering(tell)
+
+    def go_on() -> None:
+        while not over.wait(every):
+            faltering.attempt(work)
+
+    threading.Thread(target=go_on, name=name, daemon=True).start()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
 from bus.engine.claims import Part, claim, claim_opened, due, turn_away
-from bus.engine.faltering import Faltering
+from bus.engine.faltering import repeat
 from bus.engine.gates import Crowd
 from bus.engine.identity import new_identity
 from bus.engine.journal import in_the_air
@@ -79,8 +79,9 @@ class Holding:
         self._log = logger("snodo.engine")
 
     def start(self) -> None:
-        """Renew from a thread of our own until `leave`."""
-        threading.Thread(target=self._renew_on, name="snodo-lease", daemon=True).start()
+        """Renew from a thread of our own until `leave`; where that fails, the next time is soon, and there are more before leases end."""
+        every = self.lease.total_seconds() * RENEWED / 4
+        repeat("snodo-lease", every, self._stopped, self.renew, lambda error: self._log.warning("claims.not-renewed", error=repr(error)))
 
     def take_over(self) -> None:
         """Void the claims of engines that are no more. Only where this process owns the store alone."""
@@ -244,11 +245,6 @@ class Holding:
             if held is not None:
                 held.confirmed = max(held.confirmed, since)
         return kept
-
-    def _renew_on(self) -> None:
-        faltering = Faltering(lambda error: self._log.warning("claims.not-renewed", error=repr(error)))
-        while not self._stopped.wait(self.lease.total_seconds() * RENEWED / 4):
-            faltering.attempt(self.renew)  # the next time is soon, and there are more before the leases end
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
