@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,9 +96,7 @@ def _values(path: Path | None) -> dict[str, Any]:
 
 
 def _print(shown: dict[str, Any], find: str) -> None:
-    from rich.table import Table
-
-    from bus.cli.timeline import console, print_runs, print_table, print_timeline
+    from bus.cli.timeline import console, print_list, print_runs, print_timeline
 
     found = shown["found"]
     if not found:
@@ -107,15 +106,10 @@ def _print(shown: dict[str, Any], find: str) -> None:
     elif find == "runs":
         print_runs(found)
     else:
-        table = Table(box=None, pad_edge=False, header_style="dim")
         names = ["time", "id", "type", "sender"] if find == "messages" else ["case", "state", "messages", "newest"]
         names += ["places"] if "opened" in shown else []
-        for name in names:
-            table.add_column(name, no_wrap=True)
-        for one in found:
-            cells = {**one, "time": when(one["time"])} if "time" in one else one
-            table.add_row(*(", ".join(map(visible, cells[name])) if name == "places" else str(cells[name]) for name in names))
-        print_table(table, whole=True)
+        told: dict[str, Callable[[Any], str]] = {"time": when, "places": lambda places: ", ".join(map(visible, places))}
+        print_list(names, ([told.get(name, str)(one[name]) for name in names] for one in found))
     if "opened" in shown:
         lost = f"; {shown['unreadable']:,} of them nobody can open any more" if shown["unreadable"] else ""
         print(f"opened {counted(shown['opened'], 'message')} to look for it; the log keeps who, and why{lost}")

@@ -35,18 +35,14 @@ def show_service(
 
 
 def _listed(shown: dict[str, Any]) -> None:
-    from rich.table import Table
+    from bus.cli.timeline import print_list
 
-    from bus.cli.timeline import print_table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("codice", "tipo", "ufficio", "tariffa", "titolo"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "tariffa" else "left")
-    for one in shown["servizi"]:
+    def row(one: dict[str, Any]) -> list[str]:
         fee = _euro(one["tariffa"]["importo"]) if "tariffa" in one else ""
-        table.add_row(one["codice"], one["tipo"], one["ufficio"], fee, one["titolo"])
+        return [one["codice"], one["tipo"], one["ufficio"], fee, one["titolo"]]
+
     if shown["servizi"]:
-        print_table(table, whole=True)
+        print_list(("codice", "tipo", "ufficio", "tariffa", "titolo"), map(row, shown["servizi"]), right=("tariffa",))
     print(counted(len(shown["servizi"]), "service"))
 
 

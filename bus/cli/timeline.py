@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -102,22 +102,27 @@ def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> Non
     if not found:
         console().print(none)
         return
+    rows = ((when(one["opened"]), one["id"], one["place"], _state(one["state"]), one["reason"] or "") for one in found)
+    print_list(("opened", "run", "place", "state", "reason"), rows)
+
+
+def print_list(names: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Collection[str] = ()) -> None:
+    """A list with a head; each row in one line, however narrow the terminal is. ``right``: the columns whose cells end below each other."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("opened", "run", "place", "state", "reason"):
-        table.add_column(name, no_wrap=name in ("opened", "run"))
-    for one in found:
-        table.add_row(when(one["opened"]), one["id"], one["place"], _state(one["state"]), one["reason"] or "")
-    print_table(table, whole=True)
+    for name in names:
+        table.add_column(name, no_wrap=True, justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*row)
+    print_table(table, wide_enough(table) if console().is_terminal else None)
 
 
-def print_table(table: Table, *, whole: bool = False) -> None:
-    """A table; where nobody looks, each row in one line, without blanks at its end. ``whole``: see `wide_enough`."""
-    if not console().is_terminal:
-        print("\n".join(_lines(table)))
-    elif whole:
-        wide_enough(table).print(table)
+def print_table(table: Table, out: Console | None = None) -> None:
+    """A table; where nobody looks, each row in one line, without blanks at its end."""
+    out = out or console()
+    if out.is_terminal:
+        out.print(table)
     else:
-        console().print(table)
+        print("\n".join(_lines(table)))
 
 
 def _lines(table: Table) -> Iterator[str]:
@@ -147,7 +152,7 @@ def print_timeline(records: Sequence[Mapping[str, Any]], types: Mapping[str, str
             table = timeline(records, types, narrow=True)
         if out.measure(table, options=room).minimum > out.width:
             table = timeline(records, types, narrow=True, below=True)
-    print_table(table)
+    print_table(table, out)
 
 
 def timeline(
