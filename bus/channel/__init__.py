@@ -25,7 +25,7 @@ from bus.channel.refusal import addresses, explain, refuse_old, refuse_unsafe, r
 from bus.message import JsonObject
 
 __all__ = [
-    "MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
+    "MOST", "QUEUE", "Channel", "KombuChannel", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
 ]  # fmt: skip
 
 Ring = Callable[[Sequence[str]], None]

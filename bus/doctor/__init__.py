@@ -12,7 +12,7 @@ from pathlib import Path
 from bus.doctor import broker, database, here, keystore, systems, work
 from bus.doctor.verdict import Check, Surroundings, Verdict, needs_figures, needs_settings, needs_store, wrong
 
-__all__ = ["CHECKS", "Verdict", "examine", "exit_code"]
+__all__ = ["Verdict", "examine", "exit_code"]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", here.python),

@@ -34,7 +34,7 @@ from bus.functions import FUNCTIONS
 from bus.message import JsonValue
 from bus.source import line_and_column
 
-__all__ = ["Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem"]
+__all__ = ["Bundle", "Environment", "Expression", "Lookup", "Table", "Tables", "literal", "name_problem"]
 
 RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "null", "package",
