@@ -23,6 +23,7 @@ from bus.route.given import Given
 from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, unsaid, without
 from bus.route.made import made, written
 from bus.route.nulls import Nulls
+from bus.route.order import Order
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, given_here, read_keys
@@ -30,7 +31,7 @@ from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.values import Values
 from bus.route.waiting import check_gather, check_wait, ends
-from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of, reached
+from bus.route.ways import check_choices, check_condition, check_failures, clauses_of, reached
 from bus.route.world import NO_CASE, World, doubts_in, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
 
