@@ -86,7 +86,8 @@ CODES: dict[str, Code] = {
         "PostgreSQL: as docs/sysadmin/production.md says, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),
     "doctor.store-schema": Code(
-        "The schema's revision against the one this program speaks, and whether its keys, indexes and triggers are there; "
+        "The schema's revision against the one this program speaks, whether its tables have the columns that it made, and whether its "
+        "keys, indexes and triggers are there; "
         "a warning for an empty database.",
         "the bus does not start with another one",
         "bus migrate up",

@@ -18,6 +18,7 @@ from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.schema import WHOLE
+from bus.store.shape import some
 from bus.store.survey import of_late, survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
@@ -85,9 +86,11 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
     store = at.database
     if at.rows("lies_open"):
         yield wrong("doctor.store-schema", "payloads in this database lie open: a migration was interrupted", store.where)
+    elif store.altered:
+        said = f"the tables are not as the bus made them: {some(store.altered)}"
+        yield wrong("doctor.store-schema", said, store.where, why="what needs them is refused, or kept wrong", next=WHOLE[store.kind])
     elif store.lacking:
-        first, more = ", ".join(store.lacking[:5]), f" and {len(store.lacking) - 5} more" if len(store.lacking) > 5 else ""
-        said = f"keys, indexes or triggers are not there, or switched off: {first}{more}"
+        said = f"keys, indexes or triggers are not there, or switched off: {some(store.lacking)}"
         why = "without keys the bus does not start, without indexes it is slow, without triggers records can be changed"
         yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE[store.kind])
     elif store.revision == store.speaks:

@@ -26,8 +26,8 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
-from bus.errors import Interrupted, StoreError, Unknown
-from bus.store import Keys, Locked, Row, Tx, queries, schema
+from bus.errors import Changed, Interrupted, StoreError, Unknown
+from bus.store import Keys, Locked, Row, Tx, queries, schema, shape
 from bus.store.inserts import MOST, Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
     MISTAKES,
@@ -216,6 +216,8 @@ class PostgresConnection(_Asking):
         assert self._session is not None
         with self._remembered(), told(self._session):
             refuse_without_rights(self._session)
+            if isinstance(self.failing, Changed):
+                shape.refuse(shape.of_postgres(self._session))
 
     def _begun(self, facts: Row | None) -> None:
         assert facts is not None

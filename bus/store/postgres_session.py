@@ -119,12 +119,13 @@ PASSING: tuple[type[psycopg.Error], ...] = (
 """What a server says when the same work may do well a moment later."""
 ALTERED = (
     errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.DatatypeMismatch, errors.WrongObjectType,
+    errors.InvalidColumnReference, errors.StringDataRightTruncation,
     errors.NotNullViolation, errors.CheckViolation, errors.ForeignKeyViolation, errors.RaiseException,
     errors.InvalidDatetimeFormat, errors.DatetimeFieldOverflow, errors.InvalidTextRepresentation, errors.CharacterNotInRepertoire,
     errors.UntranslatableCharacter,
 )  # fmt: skip
 """What a server says whose tables are not as the bus made them, or hold what it never writes: a column is gone, of another type, or one
-more; a trigger refuses; a time is none, a record no JSON.
+more; a key is gone, a trigger refuses; a time is none, a record no JSON.
 """
 MISTAKES = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
 """Errors that say something of what was asked; all others say something of the server."""

@@ -15,8 +15,8 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bus.errors import StoreError
-from bus.store import Keys, Locked, Row, Tx, queries, schema
+from bus.errors import Changed, StoreError
+from bus.store import Keys, Locked, Row, Tx, queries, schema, shape
 from bus.store.inserts import Inserts, in_values
 from bus.store.sqlite_file import (
     DAMAGED,
@@ -132,13 +132,17 @@ class SqliteConnection:
                 self._raw.execute("BEGIN")
             cursor = self._raw.executemany(text, parameters) if many else self._raw.execute(text, parameters)
             return cursor if fetch is None else _fetched(cursor, fetch)
-        except MISTAKES:
-            raise
         except sqlite3.DatabaseError as error:
+            if isinstance(error, MISTAKES) and not self._is_refused(error):
+                raise
             self.failing = failed(error, self._path, looking=self._read_only)
             if kind_of(error) in DAMAGED:
                 self._damaged = self.failing
             raise self.failing from error
+
+    def _is_refused(self, error: sqlite3.DatabaseError) -> bool:
+        """Whether it may be what somebody did to the tables that refuses a row, and not what the row is."""
+        return isinstance(error, sqlite3.IntegrityError) and bool(shape.of_sqlite(self._raw))
 
     def begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
@@ -153,6 +157,8 @@ class SqliteConnection:
         """Write `ROOM` bytes; what is deleted is written over (``secure_delete``). A damaged file is doubtful until it is opened again."""
         if self._damaged is not None:
             raise self._damaged
+        if isinstance(self.failing, Changed):
+            shape.refuse(shape.of_sqlite(self._raw))
         self._execute("INSERT INTO sequences (name, value) VALUES ('', zeroblob(:size))", {"size": ROOM})
         self._execute("DELETE FROM sequences WHERE name = ''")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ LITTLE = 1 << 20
 MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
 """Errors of `sqlite3` that say something of what was asked; all others say something of the database."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_UNDERSTOOD = re.compile(r"no such (?:table|column)|table \w+ has no column named|ON CONFLICT clause does not match")
 CHANGED = "keep it as it is: who dropped a table, or a column? compare with a backup"
 """What to do where the revision is ours, and a table is not there."""
 MENDING = "look at the disk, stop the bus, start again; if it stays so, restore the backup, with no -wal of this file beside it"
@@ -35,7 +37,8 @@ def failed(error: sqlite3.Error, path: Path, *, looking: bool = False) -> StoreE
 
     ``looking``: it was only asked, and what it does not understand then, or cannot reckon, is not what we made.
     """
-    if str(error).startswith(("no such table", "no such column")) or (looking and kind_of(error) == sqlite3.SQLITE_ERROR):
+    asked = kind_of(error) == sqlite3.SQLITE_ERROR and (looking or _NOT_UNDERSTOOD.match(str(error)))
+    if asked or isinstance(error, MISTAKES):
         return Changed(f"the database is not as this program knows it: {error}", hint=CHANGED)
     hint = _remedy(error, path) or "look at the disk: space, errors (dmesg: did it become read-only?), who else has the file open"
     return StoreError(f"the database failed: {error}", hint=hint)

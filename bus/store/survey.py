@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bus.clock import moment_of, text_of
 from bus.config import file_of
 from bus.errors import StoreError
-from bus.store import Row, queries
+from bus.store import Row, queries, shape
 from bus.store.schema import (
     REVISION,
     lacking,
@@ -48,11 +48,12 @@ class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
     ``now``: when all was looked at, so that no record which came meanwhile passes for one of later.
 
-    ``lacking``: keys, indexes and triggers of the schema that are not there. ``room``: how many connections there may be at most, and what
-    says so; ``full``: what a server of our schema says that could not keep what was written, and taken back.
+    ``lacking``: keys, indexes and triggers of the schema that are not there; ``altered``: how its tables differ (`bus.store.shape`).
+    ``room``: how many connections there may be at most, and what says so; ``full``: what a server of our schema says that could not keep
+    what was written, and taken back.
 
-    ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema. Both are
-    empty for an empty database.
+    ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema, a table that was
+    altered. Both are empty for an empty database.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Survey:
     ahead: dt.timedelta | None = None
     user: str = ""
     lacking: Sequence[str] = ()
+    altered: Sequence[str] = ()
     may_change: str = ""
     standbys: Standbys | None = None
     room: tuple[int, str] | None = None
@@ -109,12 +111,12 @@ def _sqlite(path: Path) -> Survey:
             def ask(query: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
                 return raw.execute(query, parameters).fetchall()
 
-            lost = lacking_in_sqlite(raw) if revision == REVISION else []
-            figures, missed = _figures(ask, dt.datetime.now(dt.UTC), revision, sqlite3.OperationalError)
+            lost, altered = (lacking_in_sqlite(raw), shape.of_sqlite(raw)) if revision == REVISION else ([], [])
+            figures, missed = _figures(ask, dt.datetime.now(dt.UTC), revision, altered, sqlite3.OperationalError)
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability=f"{'WAL' if mode == 'wal' else _COPY}; the bus asserts synchronous=FULL at its start",
-                unsafe=(), lacking=lost, revision=revision, speaks=REVISION, now=dt.datetime.now(dt.UTC),
+                unsafe=(), lacking=lost, altered=altered, revision=revision, speaks=REVISION, now=dt.datetime.now(dt.UTC),
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
@@ -151,12 +153,14 @@ def _postgresql(url: str) -> Survey:
             [safety] = ask(postgres_session.FACTS)
             with obstacles.looking(raw, "schema_revision"):
                 revision = revision_of_postgres(raw) if safety["schema"] else 0
-            ours = (refuse_without_keys, refuse_rewound, postgres_session.refuse_without_rights) if revision == REVISION else ()
+            altered = shape.of_postgres(raw) if revision == REVISION else []
+            looks = (refuse_without_keys, postgres_session.refuse_without_rights, *([] if altered else [refuse_rewound]))
+            ours = looks if revision == REVISION else ()
             unsafe = [
                 *postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options),
                 *(_refusal(partial(_unless_locked, raw, look)) for look in ours),
             ]
-            figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
+            figures, missed = _figures(ask, facts["now"], revision, altered, psycopg.ProgrammingError)
             [behind] = ask("SELECT clock_timestamp() AS now")
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
@@ -165,6 +169,7 @@ def _postgresql(url: str) -> Survey:
                 unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=behind["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
+                altered=altered,
                 may_change=_may_change(ask) if revision else "",
                 standbys=obstacles.standbys(raw), room=_room(facts), full=_full(raw) if revision == REVISION else "",
                 figures=figures, missed=missed,
@@ -234,14 +239,14 @@ def _room(facts: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _figures(
-    ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime, revision: int, strange: type[Exception]
+    ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime, revision: int, altered: list[str], strange: type[Exception]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, StoreError]]:
-    """Answers, and why there is none; ``strange``: what a database raises that lacks the tables of a query."""
+    """Answers, and why there is none; ``strange``: what a database raises that lacks the tables of a query, or their columns."""
     figures: dict[str, list[dict[str, Any]]] = {}
     missed: dict[str, StoreError] = {}
-    other = _refusal(lambda: refuse(revision))
+    other = _refusal(lambda: refuse(revision)) or _refusal(lambda: shape.refuse(altered))
     for name, query in queries.load("survey.sql", in_list="").items() if revision else ():
-        if other is not None and name not in OF_ALL_REVISIONS:
+        if other is not None and revision != REVISION and name not in OF_ALL_REVISIONS:
             missed[name] = other
             continue
         try:

@@ -78,11 +78,11 @@ def refuse(found: int) -> None:
 
 
 WHOLE = {
-    "SQLite": "another program dropped them: restore the backup, or make them again as bus/store/schema/sqlite does",
-    "PostgreSQL": "was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; what was dropped or "
-    "switched off, its owner makes again as bus/store/schema/postgres does, or by ALTER TABLE … ENABLE TRIGGER ALL",
+    "SQLite": "another program changed them: restore the backup, or make them again as bus/store/schema/sqlite does",
+    "PostgreSQL": "was the database restored in part? anew, into an empty one, with pg_restore --exit-on-error; what was changed, dropped "
+    "or switched off, its owner makes again as bus/store/schema/postgres does, or by ALTER TABLE … ENABLE TRIGGER ALL",
 }
-"""What to do where parts of the schema are lacking."""
+"""What to do where parts of the schema are lacking, or are others."""
 _PART = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)? (TABLE|INDEX|TRIGGER)(?: IF (?:NOT )?EXISTS)? (\w+)", re.MULTILINE)
 _THERE = """
 SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -95,7 +95,7 @@ WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND t.tgenabl
 def lacking(session: psycopg.Connection[Any]) -> list[str]:
     """Keys, indexes and triggers of this revision that are not there, or switched off: each with its name."""
     there = {row["name"] for row in session.execute(_THERE).fetchall()}
-    return sorted(_parts() - there)
+    return sorted(parts() - there)
 
 
 def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
@@ -145,7 +145,7 @@ def _numbering(found: Mapping[str, Mapping[str, Any]], newest: int) -> str:
 
 
 @cache
-def _parts() -> frozenset[str]:
+def parts() -> frozenset[str]:
     """What belongs to the tables of this revision."""
     parts: set[str] = set()
     for made, kind, name in _PART.findall(_everything("postgres")):
@@ -175,11 +175,17 @@ def lacking_in_sqlite(raw: sqlite3.Connection) -> list[str]:
     return sorted(_made().keys() - there)
 
 
+def in_memory() -> sqlite3.Connection:
+    """A database of SQLite as a start makes it."""
+    raw = sqlite3.connect(":memory:")
+    raw.executescript(_everything("sqlite"))
+    return raw
+
+
 @cache
 def _made() -> dict[str, str]:
     """What an empty database of SQLite is given, each with its kind."""
-    with closing(sqlite3.connect(":memory:")) as raw:
-        raw.executescript(_everything("sqlite"))
+    with closing(in_memory()) as raw:
         return dict(raw.execute("SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"))
 
 
