@@ -44,6 +44,8 @@ _ROUND, _LEAST = 8_000, 8
 _LARGEST = 500
 _END = 2**62
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_APART = dt.timedelta(minutes=10)
+"""How far the time of a record may be from those beside it, as long as nobody sets a clock."""
 EVER, NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 """The first and the last moment."""
 Key = tuple[int, int]
@@ -168,14 +170,16 @@ def _facets(tx: Tx) -> dict[tuple[str, str, str], int]:
 def before_any(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int = 0) -> int:
     """Where to begin to look, behind number ``after``, for records of some kinds and of a time: up to there none is.
 
-    Times follow numbers as a rule, but not where a clock was set. Seldom kinds have an index of their own; of others the traces tell, and
-    those that have no traces yet are to be looked at.
+    Times follow numbers as a rule, but not where a clock was set. Seldom kinds have an index of their own. Of others the rule tells, and
+    nothing is passed by in the time that it tells; what a clock put elsewhere the traces tell, of which one that is lost hides no more.
     """
     if log.SELDOM.issuperset(kinds):
         found = log.first_of_seldom_kinds(tx, kinds, since, until, after)
         return max(after, _newest(tx) if found is None else found - 1)
     first = tx.one("first_trace", kinds=listed(sorted(kinds)), since=micros(since), until=micros(until), after=after)
-    return max(after, log.traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1)
+    traced = log.traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1
+    begin, end = log.before(tx, max(since, EVER + _APART) - _APART), log.before(tx, min(until, NEVER - _APART) + _APART)
+    return max(after, min(traced, begin) if after < end else traced)
 
 
 def page_end(

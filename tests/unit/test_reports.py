@@ -34,6 +34,9 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self._tx, name)
 
+    def one(self, query, **parameters):
+        return next(iter(self.all(query, **parameters)), None)
+
     def all(self, query, **parameters):
         self.asked[query] += 1
         return self._tx.all(query, **parameters)
@@ -77,6 +80,26 @@ def test_a_report_has_every_line_of_its_time_though_a_clock_was_set_meanwhile(tm
         for since in (NOW + 5 * day, NOW + 41 * day, NOW + 110 * day, NOW + wrong):
             wanted = sorted(record.id for record in records if since <= record.time < since + day)
             assert sorted(_ids(store, since, since + day)) == wanted
+
+
+def test_a_report_has_every_line_of_its_time_though_traces_are_lost(tmp_path):
+    """Traces are made for searches, and are no evidence: a report began where the first one stood that was left."""
+    hour, kept = dt.timedelta(hours=1), reports.of_adapters({"sistema": Telling()})["prova"]
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        told = [(NOW + number * hour, new_id()) for number in range(3000)]
+        records = [Record(run, "asked", time, run=run, message="m", data={"operation": "sistema.scrivi"}) for time, run in told]
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        while search.trace(store):
+            pass
+        with closing(sqlite3.connect(tmp_path / "prova.db")) as raw, raw:
+            raw.execute("DELETE FROM traces WHERE seq BETWEEN 1000 AND 2000 OR seq > 2900")
+        for since in (900, 1500, 2950):
+            with store.read() as tx:
+                view = Counting(tx)
+                page = reports.page(view, kept, NOW + since * hour, NOW + (since + 300) * hour)
+            assert len(page.lines) == min(300, 3000 - since)
+            assert view.asked["record_from"] <= 4 * 12, "3,000 halved twice, to begin and to go on"
+            assert view.asked["records_of_kinds"] == 1
 
 
 def _ids(store, since, until):
