@@ -15,7 +15,6 @@ Rules with an error in them never get that far. Two people at once: the record t
 from __future__ import annotations
 
 import datetime as dt
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -30,14 +29,15 @@ from bus.diagnostics import logger
 from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
 from bus.engine.faltering import repeat
-from bus.errors import Conflict, Damaged, Invalid, NotFound, RulesError, SnodoError, one_line
+from bus.errors import Conflict, Damaged, Invalid, NotFound, RulesError, SnodoError, counted, one_line
 from bus.log import rules as kept_rules
 from bus.log.record import Record
 from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, parsed
 from bus.route.compile import plan_of
 from bus.route.plan import GatherStep, Plan, SendStep, WaitStep
-from bus.rulefiles import Files, files_of, paths_in
+from bus.rulefiles import Files, files_of, is_path, stamps
+from bus.source import Finding
 from bus.store import Store, Tx
 
 NEWS = "rules"
@@ -47,7 +47,6 @@ SETTLING = dt.timedelta(minutes=1)
 KEPT = 4
 SHORTEST = 8
 """Digits by which rules are named, at least."""
-_PATH = re.compile(r"(routes|mappings)/[\w .@+-]+(/[\w .@+-]+)*\.(yaml|csv)")
 
 
 class Now(NamedTuple):
@@ -111,12 +110,12 @@ class Activation:
                 self._log.error("activation.failed", sentence=error.sentence, hint="the earlier rules stay in force")
 
     def _start(self, folder: Path, why: str) -> None:
-        self._propose(self._of(folder), _Wish("started", "bus", {"text": why}), folder)
+        self._propose(self._of(folder), _Wish("started", "bus", {"text": why}))
 
     def _of(self, folder: Path) -> Files:
-        """What a folder holds. Raises `RulesError` where it has no `routes`: a disk that is not mounted puts no route out of force."""
+        """What a folder holds. Raises `RulesError` where it has no `routes`."""
         if not (folder / "routes").is_dir():
-            examine.load(folder, self._operations)
+            raise _no_routes(f"there is no folder routes in {folder.name or folder}")
         return files_of(folder)
 
     def _begins(self, *, activate: bool) -> bool:
@@ -160,9 +159,11 @@ class Activation:
                 if wish.target is not None or not self.look():
                     raise  # a way back is counted from what is in force; an activation goes on from whatever is
 
-    def _propose(self, files: Files, wish: _Wish, folder: Path | None = None) -> JsonObject:
+    def _propose(self, files: Files, wish: _Wish) -> JsonObject:
         now = self._now
-        own = examine.load(folder if folder and not files else files, self._operations)
+        own = examine.load(files, self._operations)
+        if now and now.catalog.routes and not own.routes and wish.target is None:  # a disk that is not mounted, a copy that ended early
+            raise _no_routes(f"there is no route in these files, and {counted(len(now.catalog.routes), 'route')} would end")
         draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, files, now))
         with self._turn:
             self._made[draft.id()] = own
@@ -331,11 +332,11 @@ class Activation:
 
     def watch(self, folder: Path, say: Callable[[RulesError | None], object], every: float = 0.3) -> None:
         """Activate a folder whenever its files change, in a thread of its own; ``say`` hears the findings, or None when it went well."""
-        tried, last = self.now.files, dict[str, tuple[int, int]]()
+        tried, last = self.now.files, dict[str, tuple[int, int, int]]()
 
         def look() -> None:
             nonlocal tried, last
-            before, last = last, _stamps(folder)
+            before, last = last, stamps(folder)
             if last == before and (files := files_of(folder)) != tried:  # nobody is writing
                 tried = files
                 self._try(files, say)
@@ -381,6 +382,12 @@ class _Raced(Conflict):
     """Other rules came in force between our look and our transaction."""
 
 
+def _no_routes(sentence: str) -> RulesError:
+    hint = "is this the right folder, and is all of it there?"
+    finding = Finding("routes", 1, 1, "catalog.no-routes", "error", sentence, hint)
+    return RulesError(f"the rules cannot be used: {sentence}", [finding], hint=hint)
+
+
 def _told(tx: Tx, record: Record) -> JsonObject:
     reason = editions.reason_of(tx, record)
     return {
@@ -417,19 +424,8 @@ def _reason(text: str, on_behalf: str) -> JsonObject:
 
 def _checked(files: Files) -> Files:
     """Files that somebody sent: their names must be those of rules."""
-    strange = next((path for path in files if not _PATH.fullmatch(path) or ".." in path), None)
+    strange = next((path for path in files if not is_path(path)), None)
     if strange is not None or not files:
         said = "there are no files" if strange is None else f"{strange!r} is no file of rules"
-        named = strange is not None and strange.startswith(("routes/", "mappings/")) and ".." not in strange
-        kinds = "routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv"
-        raise Invalid(said, code="rules.files", hint="name it with letters, digits, blanks and . _ @ + - alone" if named else kinds)
+        raise Invalid(said, code="rules.files", hint="routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv")
     return files
-
-
-def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for path in paths_in(folder):
-        with suppress(OSError):  # it went while we looked
-            told = (folder / path).stat()
-            found[path] = (told.st_mtime_ns, told.st_size)
-    return found

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from bus.errors import RulesError, visible
 from bus.source import LIMIT, Finding, Source
 
 Files: TypeAlias = Mapping[str, bytes]
@@ -26,12 +31,55 @@ _PLACES = {
 """What a file is and where it belongs, by the field that tells what it holds."""
 _LOOKS = (".yaml", ".yml", ".csv", ".yaml.txt", ".yml.txt", ".csv.txt", ".xls", ".xlsx", ".ods")
 """How files end that somebody may take for files of rules."""
+PATIENCE, PAUSE = 5.0, 0.1
+"""Seconds in which a folder should come to rest, and between two looks at it."""
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What a folder holds of rules. Of a file that is too large only so much is read that it is seen to be."""
-    found = sorted((path for path in paths_in(folder) if path.endswith(".yaml") or is_table(path)), key=lambda path: path.split("/"))
-    return {shown: _content(path) for shown in found if (path := folder / shown).is_file()}
+    """What a folder holds of rules, all of one moment: read again while somebody writes in it, as a change of branch does file by file.
+
+    Of a file that is too large only so much is read that it is seen to be. Raises `RulesError` where the folder does not come to rest.
+    """
+    end = time.monotonic() + PATIENCE
+    before = stamps(folder)
+    while True:
+        with suppress(FileNotFoundError):  # it went while we read
+            found = {path: _content(folder / path) for path in before}
+            if stamps(folder) == before:
+                return found
+        if time.monotonic() > end:
+            hint = "wait until whoever writes there is done, and try again"
+            raise RulesError(f"the files in {folder} change while they are read", code="rules.changing", hint=hint)
+        time.sleep(PAUSE)
+        before = stamps(folder)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """The files that are read as rules, in order, each with what tells that somebody wrote it."""
+    named = (path for path in paths_in(folder) if (path.endswith(".yaml") or is_table(path)) and is_path(path))
+    found: dict[str, tuple[int, int, int]] = {}
+    for path in sorted(named, key=lambda path: path.split("/")):
+        told = _told(f"{folder}/{path}")
+        if told is not None and stat.S_ISREG(told.st_mode):
+            found[path] = (told.st_ino, told.st_mtime_ns, told.st_size)
+    return found
+
+
+def _told(path: str) -> os.stat_result | None:
+    """What the system tells of a file; None of a link that leads to nothing, and of what went while we looked."""
+    try:
+        return os.stat(path)  # noqa: PTH116  a third of what `Path.stat` takes, twice for each file
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return None
+
+
+def is_path(path: str) -> bool:
+    """Whether a file of rules may be called so: a path below `routes` or `mappings` that can be written down, whatever its letters."""
+    first, *inner = path.split("/")
+    below = first in ("routes", "mappings") and inner and not {"", ".", ".."}.intersection(inner)
+    return bool(below) and path.endswith((".yaml", ".csv")) and path.isprintable()
 
 
 def fingerprints(files: Files) -> dict[str, str]:
@@ -79,17 +127,19 @@ def is_mapping(path: str) -> bool:
 
 
 def strays(folder: Path) -> list[Finding]:
-    """A warning for each file that looks like rules and is not read as such, for how it is called, where it is, or as a link to nothing."""
+    """A warning for each file that looks like rules and is not read as such, for its name or place, or as a link to nothing."""
     looks = [path for path in paths_in(folder) if path.lower().endswith(_LOOKS)]
     read = (is_route, is_beside, is_type, is_table, is_mapping)
     named = [path for path in looks if path != CATALOGUE and not any(is_one(path) for is_one in read)]
     hint = "routes, mappings and types end in .yaml, tables in .csv; below mappings/types/ and mappings/tables/ there are no folders"
     found = dict.fromkeys(named, ("this file is not read: nothing of it counts", hint))
+    unseen = "its name has a sign that cannot be printed, or is not UTF-8: nothing of it counts"
+    found |= {path: (unseen, "give the file another name") for path in looks if not path.isprintable()}
     lost = "this is no file, or a link to one that is not there: nothing of it counts"
     found |= {path: (lost, "put the file here, or delete it") for path in looks if not (folder / path).is_file()}
     linked = "this link leads to a folder, and such are not followed: nothing in it counts"
     found |= dict.fromkeys(_linked_folders(folder), (linked, "put the folder itself here, or link each of its files"))
-    return [Finding(path, 1, 1, "catalog.not-read", "warning", *found[path]) for path in sorted(found)]
+    return [Finding(visible(path), 1, 1, "catalog.not-read", "warning", *found[path]) for path in sorted(found)]
 
 
 def _linked_folders(folder: Path) -> Iterator[str]:

@@ -71,7 +71,11 @@ CODES: dict[str, Code] = {
         "Call it `.yaml`, a table `.csv`; types and tables stand in their folders without further ones; link files, not folders. "
         "Delete it if it is not meant.",
     ),
-    "catalog.no-routes": Code("The folder of rules has no folder `routes`.", "bus validate /tmp", "Point to the right folder."),
+    "catalog.no-routes": Code(
+        "The folder of rules has no folder `routes`; or what is to be activated has no route, and there are some in force.",
+        "bus validate /tmp",
+        "Point to the right folder; look whether its disk is mounted.",
+    ),
     "catalog.not-a-map": Code("The file holds a list or a single value, not fields.", "- route: x", "Start with the fields."),
     "field.unknown": Code(
         "There is no such field at this place.", "onwer: sue@comune.example", "Correct its name; the reference lists the fields."

@@ -58,4 +58,5 @@ async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body:
     try:
         return json_answer(await call.house.run(lambda: act(how)))
     except RulesError as error:
-        raise Invalid(error.sentence, code="rules.invalid", hint=hint, findings=list(map(asdict, error.findings))) from error
+        findings = list(map(asdict, error.findings))
+        raise Invalid(error.sentence, code=error.code, hint=hint if findings else error.hint, findings=findings) from error

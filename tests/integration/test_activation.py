@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +146,9 @@ def test_a_bad_file_never_replaces_good_rules(bus: Bus, text: str) -> None:
         ({"files": {"routes/../config.yaml": "x"}, "reason": "x"}, "rules.files"),
         ({"files": {"/etc/passwd": "x"}, "reason": "x"}, "rules.files"),
         ({"files": {}, "reason": "x"}, "rules.files"),
-        ({"files": {"routes/prova/50%.yaml": "x"}, "reason": "x"}, "rules.files"),
+        ({"files": {"routes/prova/a\nb.yaml": "x"}, "reason": "x"}, "rules.files"),
+        ({"files": {"routes//a.yaml": "x"}, "reason": "x"}, "rules.files"),
+        ({"files": {"routes/a.txt": "x"}, "reason": "x"}, "rules.files"),
         ({"reason": " "}, "rules.reason-missing"),
         ({"reason": "x", "expected": "0123456789"}, "rules.moved-on"),
         ({"reason": "x", "files": {"routes/a.yaml": 1}}, "input.invalid"),
@@ -166,6 +169,16 @@ def test_a_system_that_the_running_bus_does_not_know_yet_is_told_as_a_restart_th
         refused.status, refused.json["code"], [one["code"] for one in refused.json["findings"]]
     )  # fmt: skip
     assert "where it finds none, the settings are newer than this process: restart it" in refused.json["hint"]
+
+
+def test_a_file_may_be_called_as_any_file_that_is_checked(bus: Bus) -> None:
+    """A copy made by a desktop, and a name as a Mac writes it: `bus validate` read them, and no activation took them."""
+    names = ["saluta (copia).yaml", unicodedata.normalize("NFD", "città.yaml"), "50%, d'oro.yaml"]
+    for number, name in enumerate(names):
+        bus.put(f"routes/prova/{name}", RULES[SALUTA].replace("route: prova.saluta", f"route: prova.copia{number}"))
+    assert bus.activate().json["changed"]
+    bus.again()
+    assert {f"routes/prova/{name}" for name in names} <= bus.rules()["files"].keys()
 
 
 def test_only_a_sysadmin_activates_and_only_readers_look(bus: Bus) -> None:
@@ -439,7 +452,8 @@ def test_a_folder_whose_routes_are_away_puts_none_out_of_force(tmp_path):
     """A disk that was not mounted, and whoever activated had the bus refuse every message."""
     with running(tmp_path) as server:
         ask = Caller(server.port, "sistemista")
-        for away in (lambda: (tmp_path / "routes").rename(tmp_path / "altrove"), lambda: (tmp_path / "routes").write_text("", "utf-8")):
+        routes = tmp_path / "routes"
+        for away in (lambda: routes.rename(tmp_path / "altrove"), routes.mkdir, lambda: (routes.rmdir(), routes.write_text("", "utf-8"))):
             away()
             answer = ask("POST", "/rules/activate", {"reason": "prova"})
             assert (answer.status, [one["code"] for one in answer.json["findings"]]) == (422, ["catalog.no-routes"])
