@@ -12,9 +12,10 @@ import kombu
 
 from bus.channel import QUEUE, addresses, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.channel.line import Line
-from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
+from bus.doctor.verdict import UNGUARDED, UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 
+CHANNEL_TLS = "give the broker a listener with TLS (5671), and channel.url amqps://"
 WITHIN = 5.0
 EXPIRES = 60_000
 """Milliseconds after which the broker itself removes the queue of the trial, should we be cut off."""
@@ -45,7 +46,7 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
             return
         yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
         for doubt in doubtful:
-            yield warning("doctor.channel", doubt, where)
+            yield warning("doctor.channel", doubt, where, why=UNGUARDED, next=CHANNEL_TLS)
         if line.amqp:
             yield from _trial(connection, url, where)
             yield from _ours(line, connection, where)

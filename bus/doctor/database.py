@@ -13,7 +13,7 @@ from bus.disk import READ_ONLY, filesystem, is_read_only, standing
 from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
-from bus.doctor.verdict import UNTOLD, Surroundings, Verdict, ok, warning, wrong
+from bus.doctor.verdict import UNGUARDED, UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
@@ -25,6 +25,7 @@ AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they 
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
+STORE_TLS = "give the server a certificate (`ssl = on`), and store.url sslmode=verify-full"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -77,7 +78,7 @@ def safety(at: Surroundings) -> Iterator[Verdict]:
     for refused in store.unsafe:
         yield wrong("doctor.store-settings", refused.sentence, store.where, next=refused.hint)
     for said in doubts(at.settings.store.url) if at.settings.store.shared else ():
-        yield warning("doctor.store-settings", said, store.where)
+        yield warning("doctor.store-settings", said, store.where, why=UNGUARDED, next=STORE_TLS)
     if not store.unsafe:
         yield ok("doctor.store-settings", store.durability)
 

@@ -24,6 +24,12 @@ from bus.systems import class_of, operations_of
 
 FEWEST_FILES = 4096
 FLEETING = {**IN_MEMORY, "overlay": "in the layer of this container alone"}
+WITHOUT = {
+    "keys": "no payload can be opened without it",
+    "the master key": "no payload can be opened without it",
+    "the log's key": "nothing more is sealed without it",
+    "attachments": "messages name its files",
+}
 LITTLE, TOO_LITTLE = 1e9, 1e8
 """Bytes of free space below which it is a warning, and wrong."""
 
@@ -108,9 +114,10 @@ def places(at: Surroundings) -> Iterator[Verdict]:
     config = at.settings
     folders = {config.keystore.folder: "keys", config.keystore.master.parent: "the master key", config.log.key.parent: "the log's key"}
     folders |= {config.attachments.folder: "attachments"}
-    found = [(what, folder, FLEETING[kind]) for folder, what in folders.items() if (kind := filesystem(folder)) in FLEETING]
-    for what, folder, where in found:
-        yield warning("doctor.places", f"the folder of {what} is {where}", str(folder))
+    found = [(what, folder, kind) for folder, what in folders.items() if (kind := filesystem(folder)) in FLEETING]
+    for what, folder, kind in found:
+        why = f"what is in it goes with {'this container' if kind == 'overlay' else 'this boot of the machine'}, and {WITHOUT[what]}"
+        yield warning("doctor.places", f"the folder of {what} is {FLEETING[kind]}", str(folder), why=why)
     if not found:
         yield ok("doctor.places", "keys and attachments outlive a restart")
 

@@ -18,6 +18,7 @@ from bus.store.survey import Survey
 
 Level: TypeAlias = Literal["ok", "warning", "wrong"]
 UNTOLD = "not looked at: the secret that is its address is not there"
+UNGUARDED = "whoever is on the way can read it, or answer in the place of who is asked"
 
 
 @dataclass(frozen=True, slots=True)

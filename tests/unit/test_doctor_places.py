@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bus import config
 from bus.app import App
 from bus.disk import READ_ONLY
-from bus.doctor import here, keystore
+from bus.doctor import database, here, keystore
+from bus.doctor.verdict import UNGUARDED, Surroundings
 from bus.errors import ConfigError, StoreError
 from bus.store.opening import doubts
 from tests.small_bus import running, write
@@ -66,6 +68,22 @@ def test_keys_and_attachments_that_do_not_outlive_a_restart_are_told(tmp_path, m
     monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "keys" else "nfs4")
     [told] = examined(write(tmp_path))["doctor.places"]
     assert (told.level, "keys" in told.what) == ("ok" if kind == "ext4" else "warning", True)
+
+
+@pytest.mark.parametrize(("kind", "goes"), [("tmpfs", "with this boot of the machine"), ("overlay", "with this container")])
+def test_attachments_that_go_are_not_said_to_take_keys_along(tmp_path, monkeypatch, kind, goes):
+    monkeypatch.setattr("bus.doctor.here.filesystem", lambda folder: kind if folder.name == "attachments" else "ext4")
+    [told] = examined(write(tmp_path))["doctor.places"]
+    assert told.why == f"what is in it goes {goes}, and messages name its files"
+
+
+def test_a_way_to_the_database_that_is_only_doubtful_is_not_said_to_lose_anything(monkeypatch):
+    """Nor does the bus refuse to start for it: the same check also finds settings that do lose what was accepted."""
+    store = SimpleNamespace(unsafe=[], where="db:5432/snodo", durability="fsync on")
+    settings = SimpleNamespace(store=SimpleNamespace(url="postgresql://snodo@db/snodo?sslmode=prefer", shared=True))
+    told, fine = database.safety(cast(Surroundings, SimpleNamespace(database=store, settings=settings)))
+    assert (told.level, told.why, told.next) == ("warning", UNGUARDED, database.STORE_TLS)
+    assert fine.level == "ok"
 
 
 @pytest.mark.parametrize("started", [False, True])
