@@ -394,6 +394,15 @@ def test_every_file_that_the_example_mounts_is_there_except_the_certificates():
     assert {name for name in mounted if not (folder / name).exists()} == {"./tls"}
 
 
+def test_what_the_example_wants_beside_it_is_told_in_it_and_kept_out_of_git():
+    """Passwords and the proxy's private key; `git add -A` took them along."""
+    ignored = (PROJECT / ".gitignore").read_text("utf-8").splitlines()
+    assert {"/deploy/container/.env", "/deploy/container/tls/"} <= set(ignored)
+    head = (DEPLOY / "container/compose.yaml").read_text("utf-8").partition("x-bus:")[0]
+    certificates = re.findall(r"/etc/ssl/snodo(/\S+);", (DEPLOY / "nginx/snodo.conf").read_text("utf-8"))
+    assert [name for name in (".env", *(f"tls{name}" for name in certificates if "authority" not in name)) if name not in head] == []
+
+
 def test_the_processes_of_the_example_are_given_the_secrets_that_the_settings_name():
     for service in compose()["services"].values():
         if service["image"] == "snodo":
