@@ -33,11 +33,6 @@ def page(server) -> dict[tuple[str, ...], float]:
     return scraped(answer.content.decode())
 
 
-@pytest.mark.parametrize(("name", "status"), [(None, 401), ("portale", 403), ("revisore", 403), ("prometheus", 200), ("sistemista", 200)])
-def test_figures_are_for_who_watches_the_bus(server, name, status):
-    assert Caller(server.port, name)("GET", "/metrics").status == status
-
-
 def test_a_key_that_watches_may_see_how_the_bus_is_and_nothing_else(server):
     ask = Caller(server.port, "prometheus")
     assert ask("GET", "/status").json["bus"]["role"] == "all"
