@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from bus.engine import dead
-from bus.errors import Conflict
+from bus.engine.accesses import Looker
+from bus.errors import Conflict, NotFound
 from bus.log import log
+from bus.mapping.protected import EVERYTHING
 from bus.store import Tx
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import rules
@@ -86,6 +88,33 @@ def test_a_letter_tells_why_the_run_is_dead_now_and_shows_the_bytes_of_the_call_
     with world.store.read() as tx:
         assert {log.payload(tx, one.id) for one in last.evidence} == {b"spedisci m1"}
     assert [len(letter.evidence) for letter in (first, last)] == [1, 2]
+
+
+def test_a_dead_letter_opens_its_own_evidence_and_no_other_text(world: Simulation) -> None:
+    mine, other = ended(world, "lose"), ended(world, "lose")
+    looker = Looker("rita", EVERYTHING, "ricorso")
+    [own], [strange] = (do(world, one, dead.letter).evidence for one in (mine, other))
+
+    def opened(identity: str) -> bytes:
+        content: bytes = do(world, mine, lambda tx, run: dead.open_evidence(tx, run, identity, looker, world.clock))[0]
+        return content
+
+    assert opened(own.id) == b"spedisci m1"
+    with pytest.raises(NotFound) as refused:
+        opened(strange.id)
+    assert refused.value.code == "dead.evidence-unknown"
+
+
+def test_a_call_in_doubt_of_which_nothing_can_be_read_any_more_is_decided_by_what_the_records_say(world: Simulation) -> None:
+    message = ended(world, "lose")
+    with world.store.read() as tx:
+        key = log.key_of(tx, message)
+    world.store.keys.forget([key.id])
+    letter = do(world, message, dead.letter)
+    assert (letter.sentence, letter.detail) == (
+        "what was said of it cannot be opened any more", {"kind": "in_doubt", "effect": "once", "operation": "sistema.spedisci"},
+    )  # fmt: skip
+    assert refusal(world, message, redeliver(world)) == "dead.in-doubt"
 
 
 def test_rules_that_replace_those_of_a_run_are_kept_with_it(world: Simulation) -> None:
