@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from bus.engine.arrival import Arrival, Submission, _intake_keys, sent_by
 from bus.engine.intake import Accepted, receive_all
-from bus.errors import Conflict
+from bus.errors import Conflict, StoreError
 from bus.message import Attachment, Message
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
@@ -114,6 +115,18 @@ def test_the_keys_that_types_and_routes_tell_are_of_their_sender_too() -> None:
 def test_a_key_that_is_not_there_is_the_name_of_no_message(value: str | None) -> None:
     plan: Any = SimpleNamespace(route="r", name="r@1", key=lambda scope: value)
     assert () == _intake_keys(lambda scope: value, [plan], {}, Submission("t", {}, "uno"))
+
+
+def test_who_sends_is_told_where_the_store_fails_before_it_begins(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(work: object) -> Future[None]:
+        failed: Future[None] = Future()
+        failed.set_exception(StoreError("the database is away", code="store.away"))
+        return failed
+
+    monkeypatch.setattr(world.store, "write", write)
+    told = world.intake.send(Submission("sim.ricevuta", {"chi": "a"}, "portale"))
+    with pytest.raises(StoreError, match="away"):
+        told.result(0)
 
 
 def test_what_a_run_sends_has_the_files_and_the_cause_of_its_message() -> None:
