@@ -84,4 +84,4 @@ def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_pat
             database.execute("DROP TRIGGER checkpoints_are_never_changed")
             database.execute("UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
         raw = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore").content
-    assert b"1999" not in verify.unpacked(raw)["summary.html"]
+    assert not re.search(rb"1999-12|2000-01", verify.unpacked(raw)["summary.html"]), "ids may hold the year alone"
