@@ -9,6 +9,7 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from bus.diagnostics import logger
 from bus.errors import InputError, Malformed
 from bus.web.answer import STANDING
 from bus.web.door import MOST_HEADERS
@@ -17,6 +18,11 @@ from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_o
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
+_OTHERS = (
+    (b"PRI * HTTP/2.0", "this is HTTP/2", "the bus speaks HTTP/1.1: a proxy in front of it may speak HTTP/2"),
+    (b"\x16\x03", "this is TLS", "the bus itself speaks plain HTTP: is the address http:// meant, or the proxy in front of it?"),
+)
+"""Other protocols: how they begin, what is said of them, and what to do."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -77,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 left = left[upgrade.args[0] :]
                 self._stay()
             except httptools.HttpParserError as error:
-                self.send_400_response("" if isinstance(error, httptools.HttpParserCallbackError) else str(error))
+                self._refuse(self._other(left) or self._no_request(error))
                 return
 
     def _stay(self) -> None:
@@ -89,16 +95,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(_Resumed(self))
         self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n")
 
-    def send_400_response(self, msg: str) -> None:
-        """What is not HTTP gets a problem too; ``msg`` is what the parser says of it, which repeats nothing that came."""
+    def _other(self, said: memoryview) -> Malformed | None:
+        """What is said of a piece that begins as another protocol does; None for any else, and within a body."""
+        others = () if self._coming else _OTHERS
+        return next((Malformed(name, hint=hint) for begins, name, hint in others if said[: len(begins)] == begins), None)
+
+    def _no_request(self, error: httptools.HttpParserError) -> Malformed:
+        """What is not HTTP gets a problem too. What the parser says of it repeats nothing that came."""
         said, hint = "this is not an HTTP request", "is the address percent-encoded, and are its headers those of HTTP/1.1?"
         if self._coming:
             said = "the body is not in chunks, as its headers say"
             hint = "each begins with a line of its size, in hexadecimal digits"
-        self._refuse(Malformed(f"{said}: {msg}" if msg else said, hint=hint))
+        why = "" if isinstance(error, httptools.HttpParserCallbackError) else f": {error}"
+        return Malformed(f"{said}{why}", hint=hint)
 
     def _refuse(self, error: InputError) -> None:
-        """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
+        """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before.
+
+        The answer is told in a line of the log, as those of the door are: who asks for help names its instance.
+        """
         if self._ending or self._said_all:
             return
         if self._coming and self.cycle.response_complete:  # it has its answer
@@ -118,6 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = b"".join([b"%b: %b\r\n" % header for header in (*own, *self.server_state.default_headers, *STANDING)])
         self.transport.write(STATUS_LINE[refused.status] + lines + b"\r\n" + refused.content)
         self.hang_up(hear_out=self._hurry is not None)
+        logger("snodo.http").info("request", method="-", at="-", status=refused.status, why=error.sentence, **refused.told)
 
     def hang_up(self, *, hear_out: bool) -> None:
         """End the connection behind what was written.

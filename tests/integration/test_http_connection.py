@@ -63,6 +63,17 @@ def test_what_is_wrong_with_a_request_that_is_none_is_said(server, lines, why):
     assert json.loads(body)["detail"] == f"this is not an HTTP request: {why}"
 
 
+@pytest.mark.parametrize(
+    ("begins", "what"),
+    [(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "this is HTTP/2"), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "this is TLS")],
+)
+def test_another_protocol_is_called_by_its_name(server, begins, what):
+    with connected(server) as raw:
+        raw.sendall(begins)
+        _, _, body = rest(raw).partition(b"\r\n\r\n")
+    assert (json.loads(body)["detail"], json.loads(body)["hint"].startswith("the bus")) == (what, True)
+
+
 @pytest.mark.parametrize("chunk", [b"0x2\r\n{}", b"-2\r\n{}", b"2\n{}", b"1\r\n{}\r\n", b"f" * 17 + b"\r\n"])
 def test_a_body_whose_chunks_are_none_is_told_as_that(server, chunk):
     with connected(server) as raw:

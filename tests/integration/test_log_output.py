@@ -56,6 +56,22 @@ def test_a_run_that_needs_a_person_is_a_line_of_the_log_and_says_nothing_of_anyb
     assert "Ada" not in lines[0]
 
 
+@pytest.mark.parametrize("request_text", [b"\x16\x03\x01 as TLS begins", b"GET / HTTP/1.1\r\nX-Lungo: " + b"a" * 70_000])
+def test_an_answer_to_what_is_no_request_is_found_by_its_instance_too(tmp_path: Path, request_text: bytes) -> None:
+    log = tmp_path / "log"
+    bus = Process(tmp_path, log, log_level="info")
+    try:
+        with socket.create_connection(("127.0.0.1", bus.port), 60) as raw:
+            raw.sendall(request_text)
+            _, _, body = b"".join(iter(lambda: raw.recv(65536), b"")).partition(b"\r\n\r\n")
+        problem = json.loads(body)
+        [line] = until(lambda: [line for line in log.read_text().splitlines() if problem["instance"] in line], "the line")
+    finally:
+        assert bus.stop() == 0
+    told = json.loads(line)
+    assert (told["event"], told["status"], told["code"], told["why"]) == ("request", problem["status"], problem["code"], problem["detail"])
+
+
 @pytest.mark.parametrize("where", ["a full disk", "a reader that went away", "nowhere"])
 def test_a_bus_that_cannot_say_where_it_listens_starts_and_ends_well(tmp_path: Path, where: str) -> None:
     """Where it listens is known from its configuration."""
