@@ -36,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether the body of a request, or its trailers, are still to come."""
     _ending = False
     """Whether the connection ends with the answers that are still owed."""
-    _said_all = False
+    said_all = False
     """Whether we say no more, and only hear out who still writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -54,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Of a body that is not whole the answer is that.
         """
-        if self._said_all:
+        if self.said_all:
             return False
         if self._coming:
             self._refuse(cut_short())
@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
-        if self._said_all:
+        if self.said_all:
             return
         if self._taken is not None:
             self._taken += len(data)
@@ -114,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         The answer is told in a line of the log, as those of the door are: who asks for help names its instance.
         """
-        if self._ending or self._said_all:
+        if self._ending or self.said_all:
             return
         if self._coming and self.cycle.response_complete:  # it has its answer
             self.transport.close()
@@ -144,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not hear_out:
             self.transport.close()
             return
-        self._said_all = True
+        self.said_all = True
         self.transport.write_eof()
         self.flow.resume_reading()
 
@@ -206,13 +206,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Line:
-    """What a request writes its answer to. Where the connection ends with an answer to a body that is still coming, that is heard out."""
+    """What a request writes its answer to. Where the connection ends with an answer to a body that is still coming, that is heard out.
 
-    __slots__ = ("_protocol", "is_closing", "write")
+    Where nobody can hear any more, because the client broke off or we have said all, what is written goes nowhere: uvicorn learns of
+    that a moment later than the connection does.
+    """
+
+    __slots__ = ("_protocol", "_transport", "is_closing")
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol = weakref.ref(protocol)  # which the connection keeps
-        self.is_closing, self.write = protocol.transport.is_closing, protocol.transport.write
+        self._transport, self.is_closing = protocol.transport, protocol.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        protocol = self._protocol()
+        if protocol is not None and not protocol.said_all and not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         if (protocol := self._protocol()) is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
 import re
 import socket
+import threading
 
 import pytest
 
 from bus.web.answer import STANDING
+from bus.web.door import HttpDoor
+from bus.web.exchange import exchange_of
 from tests.integration.sportello import saluto
 from tests.small_bus import Caller, key_of
 
@@ -353,3 +357,25 @@ def test_who_writes_all_and_then_hangs_up_is_told_why_it_was_refused(server, pat
     )
     assert json.loads(connection.getresponse().read())["code"] == code
     connection.close()
+
+
+def test_an_answer_that_nobody_can_hear_any_more_is_no_fault(server, monkeypatch, caplog):
+    """uvicorn tells the newest of the requests of a connection alone that the client is gone."""
+    answered, gone, ended = HttpDoor._answer, threading.Event(), threading.Event()
+
+    async def answer_when_gone(door, scope, receive):
+        found = await answered(door, scope, receive)
+        protocol = exchange_of(scope)._here().transport._protocol()
+        protocol.transport.abort()
+        await asyncio.to_thread(gone.wait, 60)
+        protocol.loop.call_later(0.01, ended.set)
+        return found
+
+    with connected(server) as raw:
+        monkeypatch.setattr(HttpDoor, "_answer", answer_when_gone)
+        raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        with contextlib.suppress(ConnectionError):
+            assert rest(raw) == b""
+        gone.set()
+        assert ended.wait(60)
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
