@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bus.bundle import gather, summary, verify
+from bus.bundle.packing import File, Packed, digest_of, measured, packed
 from bus.clock import Clock
 from bus.engine import reasons
 from bus.engine.projection import write_apart
@@ -58,8 +59,8 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
 
 
 @of_the_bus()
-def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> bytes:
-    """The bundle's bytes; the log has recorded it. Blocks up to a second or so.
+def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> Packed:
+    """The bundle; the log has recorded it. Blocks up to a second or so, and as its pieces are taken: each reads what is in it.
 
     Raises `Invalid`, `StoreError` (``export.unsealed``), `Conflict` (``export.erased``).
     """
@@ -68,17 +69,17 @@ def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Map
     _sealed(store, last)
     with store.read() as tx:
         found = gather.gather(tx, wanted.messages, last, schemas, payloads=wanted.payloads)
-    files = dict(found.files)
+    files: dict[str, File] = dict(found.files)
+    files["payloads.jsonl"] = measured(lambda: gather.texts(store, found.opened))
     files["summary.html"] = summary.page(found, origin, wanted.scope)
     files["LEGGIMI-README.txt"] = summary.README.encode()
     files["verify.py"] = Path(verify.__file__).read_bytes()
     files["manifest.json"] = gather.manifest(found, files, origin, wanted.scope)
-    record = _record(store, clock, wanted, verify.digest_of(files["manifest.json"]), len(found.leaves))
+    record = _record(store, clock, wanted, digest_of(files["manifest.json"]), len(found.leaves))
     files["seal.json"] = _seal(store, record, found.checkpoint.size)
-    packed = verify.packed(files)
     with store.read() as tx:  # the last thing: an erasure may have been carried out since the payloads were opened
         gather.still_readable(tx, found.opened)
-    return packed
+    return packed(files)
 
 
 def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: int) -> Record:

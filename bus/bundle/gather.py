@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
+from bus.bundle.packing import File, digest_of
 from bus.errors import Conflict, Damaged, Invalid, StoreError
 from bus.log import keys, log, note, payload
 from bus.log.diagnosis import octets
@@ -15,10 +16,12 @@ from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical
 from bus.replay.window import pages_of
-from bus.store import Row, Tx, listed
+from bus.store import Row, Store, Tx, listed
 
 MOST = 20_000
 """Messages in one bundle."""
+SOME = 25
+"""Payloads that are open at the same time: one may be as large as a request."""
 FAR = 100_000
 """Leaves within which a checkpoint with cosignatures is looked for."""
 
@@ -28,8 +31,8 @@ class Gathered:
     """``leaves``: index, exact content and record, in order, None for one that was changed so that nobody can read it; ``files``:
     everything that is written as it is, by name.
 
-    ``opened``: the payloads that are in it with their text; ``damaged``: how many are not, since nobody can open them, though no record
-    says that they were erased. ``unruled``: files of rules that these records name, and that the database has not.
+    ``opened``: the payloads that are in it with their text, which `texts` reads; ``damaged``: how many are not, since nobody can open
+    them, though no record says that they were erased. ``unruled``: files of rules that these records name, and that the database has not.
     """
 
     leaves: Sequence[tuple[int, bytes, Record | None]]
@@ -73,12 +76,11 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     leaves = [(places[seq], rows[seq], _readable(rows[seq])) for seq in sorted(rows)]
     records = [record for _, _, record in leaves if record is not None]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
-    opened, damaged = _openings(tx, records) if payloads else ({}, {})
+    opened, damaged = _openings(tx, records) if payloads else ([], {})
     named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for record in records)
     types = sorted({str(record.data.get("type")) for record in records if record.kind == "received"})
     files = {
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
-        "payloads.jsonl": b"".join(opened.values()),
         **({verify.DAMAGED: b"".join(damaged.values())} if damaged else {}),
         **vouched,
         **_apart(tx, stored, [index for index, _, record in leaves if record is None or record.message], checkpoint.size),
@@ -87,7 +89,7 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     }
     signing = keys.history(tx, "checkpoints")
     said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
-    return Gathered(leaves, checkpoint, said, list(opened), len(damaged), verify.unruled(named, files), files)
+    return Gathered(leaves, checkpoint, said, opened, len(damaged), verify.unruled(named, files), files)
 
 
 def _readable(content: bytes) -> Record | None:
@@ -142,18 +144,29 @@ def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
     return canonical({"index": index, "record": content.decode(errors="replace"), "proof": proof}) + b"\n"
 
 
-def _openings(tx: Tx, records: Iterable[Record]) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Each payload with what shows that its record committed to it; and those that nobody can open, with why, though nobody erased them."""
+def _openings(tx: Tx, records: Iterable[Record]) -> tuple[list[str], dict[str, bytes]]:
+    """The payloads that can be opened, and those that nobody can open, with why, though nobody erased them; in the order of the records."""
     wanted = {held.id: held.role for record in records for held in record.payloads}
     rows_go = {identity for identity, role in wanted.items() if role.startswith("wire")}  # for their age, while their keys stay
-    rows = (row for some in pages_of(list(wanted)) for row in tx.all("payloads_among", payloads=listed(some)))
-    lines, lost = log.open_all(tx, rows, wanted.keys() - rows_go, _opened)
-    damaged = {one: canonical({"id": one, "why": why.sentence}) + b"\n" for one, why in lost.items()}
-    return _in_order(wanted, lines), _in_order(wanted, damaged)
+    opened, damaged = list[str](), dict[str, bytes]()
+    for some in _few_of(list(wanted)):
+        rows = tx.all("payloads_among", payloads=listed(some))
+        lines, lost = log.open_all(tx, rows, [one for one in some if one not in rows_go], _opened)
+        opened += (one for one in some if one in lines)
+        damaged |= {one: canonical({"id": one, "why": lost[one].sentence}) + b"\n" for one in some if one in lost}
+    return opened, damaged
 
 
-def _in_order(names: Iterable[str], found: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {name: found[name] for name in names if name in found}
+def texts(store: Store, opened: Sequence[str]) -> Iterator[bytes]:
+    """Each of these payloads with what shows that its record committed to it; those that are gone by now are left out."""
+    for some in _few_of(opened):
+        with store.read() as tx:
+            lines, _ = log.open_all(tx, tx.all("payloads_among", payloads=listed(some)), (), _opened)
+        yield b"".join(lines[one] for one in some if one in lines)
+
+
+def _few_of(payloads: Sequence[str]) -> Iterator[Sequence[str]]:
+    yield from (payloads[start : start + SOME] for start in range(0, len(payloads), SOME))
 
 
 def still_readable(tx: Tx, opened: Sequence[str]) -> None:
@@ -206,10 +219,10 @@ def _rules(tx: Tx, named: Iterable[str]) -> dict[str, bytes]:
     return files
 
 
-def manifest(gathered: Gathered, files: Mapping[str, bytes], origin: str, scope: Mapping[str, str]) -> bytes:
+def manifest(gathered: Gathered, files: Mapping[str, File], origin: str, scope: Mapping[str, str]) -> bytes:
     """What the log is told of the bundle, by its digest: every file but itself and the seal."""
     return canonical({
         "v": 1, "origin": origin, "keys": list(gathered.keys), "size": gathered.checkpoint.size, "scope": dict(scope),
         "records": len(gathered.leaves), "payloads": gathered.payloads,
-        "files": {name: verify.digest_of(content) for name, content in files.items()},
+        "files": {name: digest_of(file) for name, file in files.items()},
     })  # fmt: skip

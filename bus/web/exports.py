@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+
 from bus.bundle.export import Wanted, messages_of
 from bus.bundle.export import export as exported
+from bus.bundle.packing import Packed
 from bus.engine.accesses import needs_all, purpose_of
 from bus.web.acts import asked
 from bus.web.answer import Answer, Call
@@ -20,10 +23,16 @@ async def export(call: Call) -> Answer:
     scope = {name: given[name] for name in SCOPE if given.get(name)}
     app = call.house.app
 
-    def work() -> bytes:
+    def work() -> Packed:
         wanted = Wanted(scope, messages_of(app.store, scope), call.caller.name, purpose, payloads)
         schemas = {name: declared.schema for name, declared in app.catalog().types.items()}
         return exported(app.store, app.clock, app.config.log.origin, wanted, schemas)
 
-    content = await call.house.run(work)
-    return Answer(200, content, [(b"content-disposition", b'attachment; filename="fascicolo.zip"')], b"application/zip")
+    made = await call.house.run(work)
+    name = [(b"content-disposition", b'attachment; filename="fascicolo.zip"')]
+    return Answer(200, _sent(call, made.pieces), name, b"application/zip", made.size)
+
+
+async def _sent(call: Call, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (piece := await call.house.run(lambda: next(pieces, None))) is not None:
+        yield piece

@@ -68,7 +68,7 @@ def retain(app: App) -> None:
 def export(app: App, out: Path) -> None:
     scope = {"from": "2020-01-01"}
     wanted = bundles.Wanted(scope, bundles.messages_of(app.store, scope), "revisore", "prova", payloads=True)
-    save(out, bundles.export(app.store, app.clock, app.config.log.origin, wanted, {}))
+    save(out, b"".join(bundles.export(app.store, app.clock, app.config.log.origin, wanted, {}).pieces))
 
 
 def main(act: str, at: int, settings: Path, request: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import json
 import random
@@ -98,6 +99,31 @@ def test_no_bundle_gives_what_was_erased_while_it_was_made(tmp_path, monkeypatch
     files = verify.unpacked(again.content)
     assert all(one in files["records.jsonl"].decode() for one in (erased, kept))
     assert (b"Mario" in files["payloads.jsonl"], NAME.encode() in files["payloads.jsonl"]) == (True, False)
+    assert verdict(again.content) == []
+
+
+def test_a_bundle_in_which_something_is_erased_while_it_is_sent_ends_before_it_is_whole(tmp_path, monkeypatch):
+    """Its size was told, so nobody takes it for a bundle; asked for again it is one, without what is gone."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        kept = greet(server, "Mario", OTHER)
+        request, read = asked(server).json["id"], gather.texts
+        readings = iter([lambda: None, lambda: confirmed(server, request)])
+
+        def texts(*given):
+            next(readings)()
+            return read(*given)
+
+        monkeypatch.setattr(gather, "texts", texts)
+        wanted = {"from": "2020-01-01", "purpose": "prova", "payloads": True}
+        ask = Caller(server.port, "revisore")
+        with pytest.raises(http.client.IncompleteRead):
+            ask("POST", "/exports", wanted)
+        monkeypatch.undo()
+        again = ask("POST", "/exports", wanted)
+    files = verify.unpacked(again.content)
+    assert (kept in files["records.jsonl"].decode(), b"Mario" in files["payloads.jsonl"]) == (True, True)
+    assert NAME.encode() not in files["payloads.jsonl"]
     assert verdict(again.content) == []
 
 
