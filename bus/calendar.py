@@ -59,9 +59,10 @@ def moment_after(text: str) -> Moment:
 
 
 def _by_wall_clock(start: dt.datetime, count: int, unit: str) -> dt.datetime:
+    """Of the hour that autumn repeats it goes from the one to the same one; one that spring leaves out is the hour after it."""
     local = start.astimezone(ROME)
     end = dt.datetime.combine(shift(local.date(), count, unit), local.time(), ROME)
-    return end.astimezone(dt.UTC)
+    return max(end.astimezone(dt.UTC), end.replace(fold=0).astimezone(dt.UTC))
 
 
 def day_of(text: str) -> dt.date:
