@@ -14,6 +14,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from bus.calendar import day_of
 from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
 from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.client import Client
@@ -97,7 +98,7 @@ def _cell(value: Any) -> str:
 
 def _next_day(day: str) -> str:
     try:
-        return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
+        return (day_of(day) + dt.timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):
         said = f"{day!r} is no day, as 2026-11-20 is one, that a next one follows: write --from as a day, or say --to too"
         raise typer.BadParameter(said, param_hint="--from") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -17,6 +18,8 @@ from bus.store.opening import Reader
 T = TypeVar("T")
 PAGE = 250
 """Messages, or other ids, in one question to the database."""
+_SAID = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}.*)?")
+"""How a day or a moment begins: Python reads also 2026-W48-1, a day of a week."""
 CHANGED = ""
 """In the place of the type of a message whose record was changed: no message is of this one."""
 
@@ -96,6 +99,8 @@ def times(since: str | None, until: str | None) -> tuple[dt.datetime | None, dt.
 def moment(text: str) -> dt.datetime:
     """A day (its beginning in Rome) or an RFC 3339 moment with its offset; raises `Invalid`."""
     try:
+        if not _SAID.fullmatch(text):
+            raise ValueError("another form")
         return dt.datetime.fromisoformat(text).replace(tzinfo=ROME).astimezone(dt.UTC) if len(text) == 10 else moment_of(text)
     except (ValueError, OverflowError):  # the first and the last day that there is have no such moment everywhere
         hint = "write a day, 2026-11-20, or a moment with its offset, 2026-11-20T08:00:00+01:00"

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from bus.engine import search
+from bus.errors import Invalid
 from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
@@ -52,3 +53,15 @@ def test_the_newest_messages_are_those_that_came_last_also_after_a_clock_was_set
         records = [Record(new_id(), "received", BEGIN, message=one, data={"type": "prova.saluto"}) for one in came]
         store.write(lambda tx: [log.append(tx, record) for record in records]).result()
         assert list(window.newest(store, 3)) == [[(one, "prova.saluto") for one in came[-3:]]]
+
+
+@pytest.mark.parametrize("said", ["2026-W48-1", "2026-W48-1T08:00+01:00", "20261130T080000+0100", "2026-11-31", "2026-11-30T08:00", ""])
+def test_a_time_in_another_form_than_is_written_is_not_guessed_at(said):
+    with pytest.raises(Invalid) as told:
+        window.moment(said)
+    assert told.value.code == "input.time"
+
+
+@pytest.mark.parametrize("said", ["2026-11-30T00:00+01:00", "2026-11-29 23:00:00.000Z", "2026-11-30"])
+def test_a_day_begins_in_rome(said):
+    assert window.moment(said) == dt.datetime(2026, 11, 29, 23, tzinfo=dt.UTC)
