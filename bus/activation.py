@@ -401,7 +401,7 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
     """The activation that a rollback goes back to."""
     all_of_them = editions.history(tx, 10_000)
     if to:
-        if len(to) < SHORTEST:
+        if len(to) < SHORTEST and set(to) <= set("0123456789abcdef"):
             raise Invalid(f"{to} may be the beginning of several", code="rules.too-short", hint=f"say {SHORTEST} digits or more")
         found = next((record for record in all_of_them if str(record.rules).startswith(to)), None)
         if found is None:

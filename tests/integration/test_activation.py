@@ -223,6 +223,7 @@ def test_rolling_back_goes_on_from_where_it_went_back_to(bus: Bus) -> None:
     assert (422, "rules.too-short") == (short.status, short.json["code"]), "they were in force: nobody says that they never were"
     assert 422 == back(to="0" * 12, steps=2).status
     assert 404 == back(to="0" * 12).status
+    assert "no rules zzz were ever in force here" == back(to="zzz").json["detail"], "and it is the beginning of none"
     told = [one["act"] for one in bus.call("GET", "/rules/history").json["activations"]]
     assert ["rolled-back"] * 4 + ["activated"] * 3 + ["started"] == told
     bus.again()
