@@ -21,15 +21,12 @@ _STRANGERS: Mapping[str, tuple[str, str]] = {
     "cases_unfounded": ("cases", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
     "cases_missing": ("messages", "the case {id} is not in the table `cases`, and the message that opened it is there"),
     "keys_unfounded": ("case_keys", "the case {case_id} stands under a key `{name}` that no record of it tells"),
+    "cases_twice": ("cases", "two rows stand in the table `cases` for the case {id}"),
+    "case_keys_twice": ("case_keys", "two rows stand in the table `case_keys` for one key `{name}` of the case {case_id}"),
 }
-"""Questions for a row that no record made, the table that is looked through, and what it says of one. Keys that name persons (``weak``) no
-record tells.
+"""Questions for a row that no record made, or for one that is there twice, the table that is looked through, and what it says of one.
+Keys that name persons (``weak``) no record tells.
 """
-_TWICE: Mapping[str, str] = {
-    "cases_twice": "two rows stand in the table `cases` for the case {id}",
-    "case_keys_twice": "two rows stand in the table `case_keys` for one key `{name}` of the case {case_id}",
-}
-"""Questions for rows of which there may be one."""
 
 
 def deciding(binding: Sequence[tuple[int, Content]]) -> Iterator[str]:
@@ -92,10 +89,6 @@ def strangers(read: Read) -> None:
     for query, (table, sentence) in _STRANGERS.items():
         for row in stretches.found(read, query, table, weak=listed(sorted(WEAK))):
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=MISLED))
-    with read() as tx:
-        for query, sentence in _TWICE.items():
-            if (twice := tx.one(query)) is not None:
-                raise Broken(Fault("table", sentence.format(**dict(twice)), hint=MISLED))
     after: str | None = ""
     while after is not None:
         with read() as tx:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bus.errors import Damaged
+from bus.log import stretches
 from bus.log.diagnosis import MISLED, Broken, Fault, are_octets, octets
+from bus.log.stretches import Read
 from bus.message import canonical, parsed
 from bus.store import Tx
 
@@ -60,9 +62,12 @@ def compare(tx: Tx) -> None:
     in_force = _in_force([one["data"] for one in said], editions, read)
     for name, files in texts.items():
         _of_one_edition(name, files, in_force, read)
-    missing = tx.one("rules_missing")
-    if missing is not None:
-        raise _broken(f"the rules {missing['digest']}, by which there are runs, are not in the table `rules`")
+
+
+def named(read: Read) -> None:
+    """Raises `Broken` where runs work by rules that are not there."""
+    if missing := {row["digest"] for row in stretches.found(read, "rules_missing", "runs")}:
+        raise _broken(f"the rules {min(missing)}, by which there are runs, are not in the table `rules`")
 
 
 def _files(name: str, content: bytes, *within: str) -> Files:

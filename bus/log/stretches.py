@@ -18,9 +18,9 @@ MOST = 20_000
 """Rows of a stretch."""
 
 
-def found(read: Read, query: str, table: str, **asked: Any) -> Iterator[Row]:
-    """What a question finds in each stretch of a table, in its order."""
-    place: dict[str, Any] | None = {"first": "", "second": "", "third": ""}
+def found(read: Read, query: str, table: str, *, start: str | int = "", **asked: Any) -> Iterator[Row]:
+    """What a question finds in each stretch of a table, in its order; ``start`` is before all that the order goes by."""
+    place: dict[str, Any] | None = {"first": start, "second": start, "third": start}
     while place is not None:
         with read() as tx:
             rows = tx.all(query, **place, **asked, most=MOST)

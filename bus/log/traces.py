@@ -5,10 +5,14 @@ Traces are made a while after their records: whoever compares says the number un
 
 from __future__ import annotations
 
+from bus.log import stretches
 from bus.log.diagnosis import MISLED, Broken, Fault, Page
 from bus.log.stored import StoredTree
+from bus.log.stretches import Read
 from bus.store import Tx
 
+BEFORE_ALL = -(2**63)
+"""A number below those of all facets, times and records."""
 _UNTRACED = "searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
 
 
@@ -40,9 +44,10 @@ def _told(tx: Tx, after: int, until: int) -> tuple[int, int | None]:
     return row["told"], row["missing"]
 
 
-def strangers(tx: Tx, until: int, told: int) -> None:
+def strangers(read: Read, until: int, told: int) -> None:
     """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those up to number ``until`` make."""
-    [row] = tx.all("count_traces", until=until)
-    if row["among"] != told or row["beyond"]:
-        said = f"{row['among']:,} traces by which searches find, and {row['beyond']:,} beyond the last; the records make {told:,}"
+    counted = list(stretches.found(read, "count_traces", "traces", start=BEFORE_ALL, until=until))
+    among, beyond = (sum(row[column] for row in counted) for column in ("among", "beyond"))
+    if among != told or beyond:
+        said = f"{among:,} traces by which searches find, and {beyond:,} beyond the last; the records make {told:,}"
         raise Broken(Fault("table", f"the table `traces` holds {said}", hint=MISLED))

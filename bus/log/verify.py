@@ -411,7 +411,8 @@ class _Walk:
         tables.strangers(self._read)
         with self._read() as tx:
             rules.compare(tx)
-            traces.strangers(tx, min(self._traced, self._seq), self._counts.traces)
+        rules.named(self._read)
+        traces.strangers(self._read, min(self._traced, self._seq), self._counts.traces)
 
     def _judge(self, root: Root) -> None:
         """Whether the records hashed so far have this root."""

@@ -839,15 +839,20 @@ SELECT run AS first, path AS second, '' AS third FROM waits WHERE (run, path) > 
 SELECT run AS first, message AS second, '' AS third FROM matches
 WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT 1 OFFSET :most - 1
 
--- Rows that the keys of their tables take once.
+-- Rows that the keys of their tables take once, in such a stretch: all that stands under one id is in the same.
 -- name: cases_twice
-SELECT id FROM cases GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1
+SELECT id FROM cases WHERE id > :first AND id <= coalesce((SELECT id FROM cases WHERE id > :first ORDER BY id LIMIT 1 OFFSET :most - 1),
+  (SELECT id FROM cases ORDER BY id DESC LIMIT 1)) GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1
 
 -- name: case_keys_twice
-SELECT name, case_id FROM case_keys GROUP BY name, value, case_id HAVING count(*) > 1 ORDER BY case_id LIMIT 1
+SELECT name, case_id FROM case_keys WHERE case_id > :first
+  AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
+    (SELECT case_id FROM case_keys ORDER BY case_id DESC LIMIT 1))
+GROUP BY name, value, case_id HAVING count(*) > 1 ORDER BY case_id LIMIT 1
 
 -- name: rules_missing
-SELECT r.digest FROM (SELECT DISTINCT digest FROM runs) r WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest) ORDER BY r.digest LIMIT 1
+SELECT DISTINCT r.digest FROM (SELECT digest FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
+WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest)
 
 -- What is known of messages by their texts alone (`bus.engine.named`).
 -- name: sealed_messages_after
@@ -900,9 +905,15 @@ SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time 
 -- name: traced_until
 SELECT value FROM marks WHERE name = 'traced'
 
+-- In a stretch, as above.
 -- name: count_traces
 SELECT count(CASE WHEN seq <= :until THEN 1 END) AS among,
-  count(CASE WHEN seq > (SELECT CAST(value AS BIGINT) FROM marks WHERE name = 'traced') THEN 1 END) AS beyond FROM traces
+  count(CASE WHEN seq > (SELECT CAST(value AS BIGINT) FROM marks WHERE name = 'traced') THEN 1 END) AS beyond
+FROM (SELECT seq FROM traces WHERE (facet, at, seq) > (:first, :second, :third) ORDER BY facet, at, seq LIMIT :most) t
+
+-- name: end_of_traces
+SELECT facet AS first, at AS second, seq AS third FROM traces
+WHERE (facet, at, seq) > (:first, :second, :third) ORDER BY facet, at, seq LIMIT 1 OFFSET :most - 1
 
 -- name: set_traced_until
 INSERT INTO marks (name, value) VALUES ('traced', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value

@@ -10,6 +10,7 @@ import pytest
 from bus.clock import text_of
 from bus.engine import claims
 from bus.log import stretches
+from bus.log.traces import BEFORE_ALL
 from bus.store import Store, Tx
 from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
@@ -308,6 +309,13 @@ class LooksContract:
         assert strangers("intake_keys_unfounded", "intake_keys", "message") == names
         assert strangers("keys_unfounded", "case_keys", "case_id")[:1] == ["n0"]
         assert len(strangers("keys_unfounded", "case_keys", "case_id")) == {1: 5, 2: 5, 3: 3, 100: 1}[most]
+        assert strangers("rules_missing", "runs", "digest") == ["d"]
+        for number in range(5):
+            do(store, "add_trace", facet=number % 2, at=-number, seq=number)
+        counted = list(stretches.found(store.read, "count_traces", "traces", start=BEFORE_ALL, until=3))
+        assert [sum(row["among"] for row in counted), sum(row["beyond"] for row in counted)] == [4, 0]
+        do(store, "add_rules", digest="d", kind="route", content=b"")
+        assert strangers("rules_missing", "runs", "digest") == []
 
     def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
         for name in ("m3", "m1", "m2", "m4"):

@@ -12,6 +12,7 @@ from bus.clock import text_of
 from bus.engine import inquiry
 from bus.engine.claims import Part, claim, due, lines_of, long_lines
 from bus.log import stretches
+from bus.log.traces import BEFORE_ALL
 from bus.message import canonical
 from bus.store import Tx
 from bus.store.postgres import PostgresConnection, PostgresStore
@@ -214,7 +215,9 @@ def test_one_question_for_rows_that_no_record_made_reads_a_stretch_of_a_table(po
 
     def fill(tx: Tx) -> None:
         for n in range(ROWS):
+            tx.do("add_case", id=f"c{n}", opened="2026")
             tx.do("add_case_key", name="email", value=f"n{n}", case_id=f"c{n}", strong=0)
+            tx.do("add_trace", facet=n % 3, at=n, seq=n)
             tx.do("add_intake_key", scope="s", key=f"n{n:05}", message=f"m{n}", content="c")
 
     @contextmanager
@@ -228,8 +231,12 @@ def test_one_question_for_rows_that_no_record_made_reads_a_stretch_of_a_table(po
         store.write(fill).result()
         assert list(stretches.found(view, "keys_unfounded", "case_keys", weak='["email"]')) == []
         assert len(list(stretches.found(view, "intake_keys_unfounded", "intake_keys"))) == ROWS
+        assert list(stretches.found(view, "cases_twice", "cases")) == []
+        assert list(stretches.found(view, "case_keys_twice", "case_keys")) == []
+        counted = list(stretches.found(view, "count_traces", "traces", start=BEFORE_ALL, until=ROWS // 2))
+        assert sum(row["among"] for row in counted) == ROWS // 2 + 1
+        assert len(read) > 4 * ROWS / PAGE
     finally:
         store.close()
-    assert len(read) > ROWS / PAGE
     assert max(read) < 6 * PAGE
-    assert sum(read) < 6 * ROWS
+    assert sum(read) < 5 * 6 * ROWS
