@@ -10,11 +10,11 @@ from bus.config import file_of
 from bus.disk import READ_ONLY, is_read_only, standing
 from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
-from bus.errors import ConfigError
+from bus.errors import ConfigError, StoreError
 from bus.log import keys, log, payload, timestamp
 from bus.log.checkpoint import RECEIPTS
 from bus.log.keyring import BLOCK
-from bus.log.keystore import blocks, left, look, refuse_used
+from bus.log.keystore import blocks, left, look, refuse_used, unnamed
 
 CODE = "doctor.keystore"
 OURS = "chown it to the user of the bus: was the bus run as root once?"
@@ -25,10 +25,12 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     folder, master = at.settings.keystore.folder, at.settings.keystore.master
     expected = at.value("keystore_of_payloads", "value")
     try:
+        if expected is None and _sealed(at):
+            raise unnamed()
         if expected is None:
             refuse_used(folder)
         found = look(folder, master, expected)
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         yield wrong(CODE, error.sentence, str(folder), next=error.hint)
         return
     except OSError as error:
@@ -56,6 +58,11 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         )
     else:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
+
+
+def _sealed(at: Surroundings) -> bool:
+    """Whether the database has payloads that are sealed."""
+    return bool(at.value("sealed", "payloads")) and not at.rows("lies_open")
 
 
 def _destroyed_and_there(at: Surroundings) -> int:

@@ -164,7 +164,15 @@ def _add(tx: Tx, after: int, rows: Sequence[Row]) -> int:
 
 
 def _facets(tx: Tx) -> dict[tuple[str, str, str], int]:
-    return {(row["kind"], row["place"], row["type"]): row["id"] for row in tx.all("facets")}
+    return {(row["kind"], row["place"], row["type"]): row["id"] for row in _rows_of_facets(tx)}
+
+
+def _rows_of_facets(tx: Tx) -> Sequence[Row]:
+    """All facets. Raises `Damaged` for one that holds what is no text, as SQLite lets anybody write it."""
+    rows = tx.all("facets")
+    if not all(isinstance(row[name], str) for row in rows for name in ("kind", "place", "type")):
+        raise log.amiss("something that is no text stands in the table `facets`, by which searches find")
+    return rows
 
 
 def before_any(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int = 0) -> int:
@@ -249,7 +257,7 @@ class _Walk:
 
     def _merged(self) -> Iterator[list[Key]]:
         """Traces of all facets that are asked for, and what has none yet. Those older than where a facet was cut come the next time."""
-        facets = [row["id"] for row in self.tx.all("facets") if self.question.takes(row)]
+        facets = [row["id"] for row in _rows_of_facets(self.tx) if self.question.takes(row)]
         newest, before = self._untraced(), self._start
         each = max(_LEAST, min(MOST + 1, _ROUND // max(1, len(facets))))
         while True:

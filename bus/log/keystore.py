@@ -51,10 +51,12 @@ def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyri
     ``changing``: what lies open in it is about to be protected.
     """
     with store.read() as tx:
-        known, lies_open = tx.one("mark", name="keystore"), tx.all("lies_open")
+        known, lies_open, sealed = tx.one("mark", name="keystore"), tx.all("lies_open"), tx.one("sealed_payload_after", after="")
     if lies_open and not changing:
         raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
     if known is None and not changing:
+        if sealed is not None:
+            raise unnamed()
         try:
             refuse_used(settings.folder)
         except ConfigError:
@@ -73,6 +75,13 @@ def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyri
         raise ConfigError("another process uses another key store", code="keys.other", hint="give all of them the same keystore.folder")
     store.keys = keys
     return keys
+
+
+def unnamed() -> StoreError:
+    """Of a database with sealed payloads that does not say under which key store: another one would pass for it, or be made."""
+    hint = "INSERT INTO marks (name, value) VALUES ('keystore', '…'), the `id` in about.json of its key store; or restore the backup"
+    said = "the mark `keystore`, which names the key store of this database, is not in the table `marks` any more"
+    return StoreError(said, code="keys.lost", hint=hint)
 
 
 def refuse_used(folder: Path) -> None:

@@ -121,13 +121,14 @@ CUT_OFF = (
 
 def cut_off(ends: Mapping[str, int]) -> str:
     """What the store (``ends_of_log``) knows of a larger log than is in it, in a sentence; empty where nothing is missing at its end."""
-    if ends["last"] < ends["sealed"]:
-        return (
-            f"the log was cut: its last checkpoint covers record number {ends['sealed']:,}, and the last record is number {ends['last']:,}"
-        )
+    if ends["sealed"] and not ends["sealed_there"]:
+        there = f"the last record is number {ends['last']:,}" if ends["last"] < ends["sealed"] else "that one is not there"
+        return f"the log was cut: its last checkpoint covers record number {ends['sealed']:,}, and {there}"
     if (most := max(ends["leaves"], ends["vouched"])) > ends["size"]:
         knows = "the stored tree has" if most == ends["leaves"] else "somebody outside has vouched for"
         return f"the log was cut: {knows} {most:,} records, and its last checkpoint {ends['size']:,}"
+    if ends["untold"]:
+        return "the log was cut: there are messages, and no record of the first of them or of the last"
     return ""
 
 

@@ -49,10 +49,15 @@ SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkp
 -- name: time_of_last_record
 SELECT time FROM records ORDER BY seq DESC LIMIT 1
 
--- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), and whoever vouched for it.
+-- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), whoever vouched for it, and the first
+-- and the last message, of which there is a record. Numbers of records are not given out again: the last one says nothing of those before.
 -- name: ends_of_log
 SELECT coalesce(max(size), 0) AS size, coalesce(max(last), 0) AS sealed,
   (SELECT coalesce(max(seq), 0) FROM records) AS last,
+  (SELECT count(*) FROM records WHERE seq = (SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1)) AS sealed_there,
+  (SELECT count(*) FROM (SELECT id FROM (SELECT id FROM messages ORDER BY id LIMIT 1) AS first
+    UNION ALL SELECT id FROM (SELECT id FROM messages ORDER BY id DESC LIMIT 1) AS newest) AS m
+    WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = m.id)) AS untold,
   coalesce((SELECT number * 256 + length(hashes) / 32 FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1), 0) AS leaves,
   (SELECT coalesce(max(size), 0) FROM anchors) AS vouched
 FROM (SELECT size, last FROM checkpoints ORDER BY size DESC LIMIT 1) AS newest

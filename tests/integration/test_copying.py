@@ -10,11 +10,11 @@ from collections import Counter
 import psycopg
 import pytest
 
-from bus import copying
+from bus import copying, doctor
 from bus.app import App
 from bus.cli import main
 from bus.config import load
-from bus.errors import ConfigError
+from bus.errors import ConfigError, StoreError
 from bus.log import log
 from bus.log.keystore import unlock
 from bus.store.inserts import MOST
@@ -212,6 +212,28 @@ def test_a_bus_that_runs_is_not_copied_from(tmp_path, postgresql_url, capsys):
         config = write(tmp_path / "new", store={"url": postgresql_url})
         assert main(["copy", f"sqlite:///{tmp_path}/old/var/snodo.db", "--config", str(config), "--json"]) == 3
         assert json.loads(capsys.readouterr().err)["code"] == "store.taken"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_database_that_does_not_name_its_key_store_any_more_gets_no_other_one(tmp_path, there):
+    """It was called new; and where the key store was away, too, another one was made, with which nothing of it can be opened."""
+    config = write(tmp_path)
+    with running(tmp_path) as server:
+        wait_reply(server.app, sent(server, "prova.saluto", "Ada", "k"), 60)
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        [name] = raw.execute("DELETE FROM marks WHERE name = 'keystore' RETURNING value").fetchone()
+    keys = tmp_path / "var/keys"
+    if not there:
+        keys.rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="mark `keystore`") as refused:
+        App(load(config))
+    [told] = [one for one in doctor.examine(config) if one.code == "doctor.keystore"]
+    assert (refused.value.code, told.what, keys.exists()) == ("keys.lost", refused.value.sentence, there)
+    if not there:
+        (tmp_path / "away").rename(keys)
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("INSERT INTO marks (name, value) VALUES ('keystore', ?)", [name])
+    App(load(config)).store.close()
 
 
 def test_a_new_database_does_not_take_the_key_store_of_a_lost_one(tmp_path):

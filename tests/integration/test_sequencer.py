@@ -283,10 +283,15 @@ def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> 
     ("removed", "said"),
     [
         (("DELETE FROM records WHERE seq > 8",), "the last record is number 8"),
+        (("DELETE FROM records WHERE seq > 8", "INSERT INTO records (id, kind, time, content) VALUES ('x', 'read', '', x'')"),
+         "covers record number 12, and that one is not there"),
         (("DELETE FROM checkpoints WHERE size > 5",), "the stored tree has 12 records, and its last checkpoint 5"),
         (("DELETE FROM checkpoints", "DELETE FROM tiles"), "somebody outside has vouched for 12 records, and its last checkpoint 0"),
+        (("DELETE FROM checkpoints", "DELETE FROM tiles", "DELETE FROM anchors", "DELETE FROM records",
+          "INSERT INTO messages (id, type, sender, time, case_id, payload) VALUES ('m', 't', 's', '', 'c', 'p')"),
+         "there are messages, and no record of the first of them or of the last"),
     ],
-)
+)  # fmt: skip
 def test_nothing_is_sealed_upon_a_log_that_was_cut_and_doctor_says_so(tmp_path: Path, removed: tuple[str, ...], said: str) -> None:
     path = write(tmp_path)
     (tmp_path / "var").mkdir()

@@ -40,6 +40,20 @@ def test_the_mark_up_to_which_there_are_traces_is_a_number(tmp_path: Path) -> No
             log.traced_until(tx)
 
 
+@pytest.mark.parametrize("column", ["kind", "place", "type"])
+def test_what_is_no_text_among_that_by_which_searches_find_is_told(tmp_path: Path, column: str) -> None:
+    """Each search was a 500."""
+    url = f"sqlite:///{tmp_path}/prova.db"
+    write_log(url, random.Random(1), 5)
+    with closing(open_store(url)) as store:
+        while search.trace(store):
+            pass
+        with closing(sqlite3.connect(tmp_path / "prova.db")) as raw, raw:
+            raw.execute(f"UPDATE facets SET {column} = x'ff' WHERE id = (SELECT min(id) FROM facets)")
+        with store.read() as tx, pytest.raises(Damaged, match="no text stands in the table `facets`"):
+            search.search(tx, search.Question(route="prova"), None, 10, "2026")
+
+
 def test_bytes_in_the_place_of_a_text_are_told_as_that() -> None:
     """Whoever searched, or sent what concerns that case, got a 500."""
     for several in ([b"\xff"], ["a", ["b", b"c"]]):
