@@ -85,6 +85,12 @@ class LooksContract:
         assert due(store, over) == ["a"]
         assert due(store, over, suspects=True) == ["a", "b"]
 
+    def test_a_run_that_somebody_has_for_no_time_is_found_and_claimed(self, store: Store) -> None:
+        add_runs(store, "a", ("b", "case-a"))
+        do(store, "claim_run", id="a", owner="nobody", lease=None)
+        assert due(store, NOW) == ["a"]
+        assert ids(claim(store, "b", "a", owner="due")) == ["a"]
+
     def test_of_what_is_due_only_what_came_due_since_a_moment_is_found(self, store: Store) -> None:
         add_runs(store, "before", time=text_of(NOW - SECOND))
         add_runs(store, "then")
