@@ -126,7 +126,8 @@ def _told(tx: Tx, record: Record) -> list[str]:
 
     def told(role: str) -> Any:
         """Payloads lie open here, whatever their nonce says, or are sealed."""
-        row = tx.one("payload", id=record.payload(role) or "")
+        identity = record.payload(role)
+        row = None if identity is None else tx.one("payload", id=identity)  # most records have none
         if row is None:
             return None
         with suppress(ValueError):

@@ -160,6 +160,25 @@ def test_of_what_lay_open_nothing_is_left_in_the_file(tmp_path: Path, monkeypatc
     assert b"Lucrezia" not in path.read_bytes()
 
 
+def test_of_a_record_that_commits_to_no_text_none_is_asked_for(tmp_path: Path) -> None:
+    """Most are such records, and each was a question to the database."""
+    with running(tmp_path) as server:
+        for number in range(5):
+            sent = server.app.send(Submission("prova.saluto", {"nome": f"n{number}"}, "portale", key=f"k{number}")).result(30)
+            wait_reply(server.app, sent.id, 30)
+        asked: list[str] = []
+        with server.app.store.read() as tx:
+
+            def one(query: str, *, id: str) -> Any:
+                asked.append(id)
+                return tx.one(query, id=id)
+
+            view: Any = SimpleNamespace(keys=tx.keys, all=tx.all, one=one)
+            records, texts = len(list(log.everything(tx))), list(protecting._texts(view))
+    assert {f"k{number}" for number in range(5)} <= set(texts)
+    assert (len(asked), "" in asked, records > 10) == (5, False, True)
+
+
 def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "MOMENT", 0.1)
     with workshop(tmp_path, url) as shop:
