@@ -200,7 +200,7 @@ def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
         hint += f"; a text has quotes of its own: '\"{root}\"'"
     if table := _table(root, text, known):
         return f"there is no `{table}` here", f'a table is read with lookup("{table}", …)', root
-    hint = hint or (f"did you mean body.{root}?" if root in known.fields else _near(root, names))
+    hint = hint or _meant(root, text, known)
     if not hint and root == whole:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
     elif not hint and _is_compared(root, text):
@@ -208,6 +208,16 @@ def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
     if known.offered and (not hint or hint.endswith("; ")):
         hint += "known here: " + ", ".join(sorted(known.offered - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
+
+
+def _meant(root: str, text: str, known: Known) -> str:
+    """What was probably meant by a name: a field of the body, also where it is asked of what somebody calls the body."""
+    if root in known.fields:
+        return f"did you mean body.{root}?"
+    near = _near(root, known.names)
+    asked = re.search(rf"(?<![\w.]){re.escape(root)}\.\??(\w+)", text)
+    said = asked is not None and asked[1] in known.fields and nearest(root, known.names - {"message"}) is None
+    return "did you mean body?" if said else near
 
 
 def _near(word: str, names: frozenset[str]) -> str:

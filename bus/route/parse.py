@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from bus.expression import name_problem
 from bus.mapping.template import local_names
+from bus.mapping.types import BUILT_IN
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
 from bus.source import Pointer, Reporter, meant_by, nearest, report_empty, validated, wrong_fields
@@ -143,6 +144,11 @@ def written_as_name(text: str) -> str:
     return re.sub(r"\W+", "_", plain)
 
 
+def _may_name(identity: Any) -> bool:
+    """Whether a step's id may be the name of what it gives, too."""
+    return isinstance(identity, str) and not name_problem(identity) and identity not in BUILT_IN
+
+
 def _spoilt(steps: list[Parsed]) -> Iterator[str]:
     """What an expression reads where a name is given that cannot be one (`nome-breve`): its words, and how it would be written."""
     for step in walk(steps):
@@ -229,6 +235,8 @@ class _Reader:
         unknown = written.keys() - known - meant.keys()
         perhaps = _PERHAPS - right.keys() if unknown else set()
         right |= {name: _STAND_INS[name] for name in known & _STAND_INS.keys() & (wrong | perhaps)}
+        if "as" in wrong - right.keys() and _may_name(written.get("id")):
+            right["as"] = written["id"]  # by which it is read, perhaps
         if wrong_fields(right, kind):
             return {}, False
         for name, near in meant.items():

@@ -147,8 +147,10 @@ class Paths:
                     self.doubts.misread.add(name)
                 sentence = f"{as_written((name, *path[:position]))} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
+                if name == "message" and schema_at(self.values.named("body", used).schema, path):
+                    hint = f"what the message says is `body`: {as_written(('body', *path))}"
                 if name == "body" and "arrival" in self.values.names and schema_at(self.values.names["arrival"].schema, path):
-                    hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
+                    hint = f"the message that came is `arrival`: {as_written(('arrival', *path))}"
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
             elif known.schema and (left := unknown_field(known.schema, path, closed=False)) is not None:

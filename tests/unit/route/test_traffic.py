@@ -59,3 +59,42 @@ def test_what_was_found_before_is_not_believed_when_the_other_route_is_edited(tm
     path.write_text(path.read_text("utf-8").replace("  - {id: pausa, wait: , deadline: 1d}\n", ""), "utf-8")
     told = review(files_of(tmp_path), {}, earlier)
     assert {one.file for one in told if one.code == "send.endless"} == {"routes/prova.andata.yaml", "routes/prova.ritorno.yaml"}
+
+
+REPLIES = "steps:\n  - {id: rispondi, reply: {esito: '\"bene\"'}}\n"
+ALSO = "route: prova.altra\nversion: 1\non: prova.andata\n"
+
+
+def replying(folder: Path, second: str) -> Path:
+    """A route that replies at once, and another one that begins with the same type."""
+    write_rules(folder, {"prova.andata": REPLIES}, {"prova.andata": "case: {a: body.a}"})
+    (folder / "routes/altra.yaml").write_text(ALSO + second, "utf-8")
+    return folder
+
+
+def test_a_second_route_that_replies_to_every_message_of_a_type_is_told_once(tmp_path: Path) -> None:
+    _, findings = examine(replying(tmp_path, REPLIES), {})
+    [told] = [one for one in findings if one.code == "reply.several"]
+    assert ("routes/prova.andata.yaml", "warning") == (told.file, told.severity)
+    assert "route `prova.altra` replies at once to every `prova.andata`, too" in told.sentence
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        REPLIES.replace("id: rispondi,", "id: rispondi, when: body.a != '',"),
+        REPLIES.replace("steps:\n", "steps:\n  - {id: pausa, wait: , deadline: 1d}\n"),
+        "steps:\n  - {id: nota, set: {x: 1}}\n",
+    ],
+)
+def test_a_second_route_that_replies_to_some_or_later_is_not_told(tmp_path: Path, second: str) -> None:
+    _, findings = examine(replying(tmp_path, second), {})
+    assert [] == [one for one in findings if one.code == "reply.several"]
+
+
+def test_a_second_reply_is_told_though_only_the_other_route_was_edited(tmp_path: Path) -> None:
+    replying(tmp_path, "steps:\n  - {id: nota, set: {x: 1}}\n")
+    earlier = Earlier()
+    assert [] == [one for one in review(files_of(tmp_path), {}, earlier) if one.code == "reply.several"]
+    (tmp_path / "routes/altra.yaml").write_text(ALSO + REPLIES, "utf-8")
+    assert ["reply.several"] == [one.code for one in review(files_of(tmp_path), {}, earlier) if one.code == "reply.several"]
