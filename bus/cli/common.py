@@ -95,10 +95,10 @@ def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
 
 def client(url: str, key: str, config: Path | None = None) -> Client:
     """A client of the bus at ``url``, or of the one whose settings these are; else those of ``SNODO_CONFIG``, or of this folder."""
-    from bus.client import Client
+    from bus.cli.patient import PatientClient
 
     try:
-        return Client(url or address(config or Path(os.environ.get("SNODO_CONFIG", CONFIG))), key)
+        return PatientClient(url or address(config or Path(os.environ.get("SNODO_CONFIG", CONFIG))), key)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

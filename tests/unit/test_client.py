@@ -18,7 +18,7 @@ import pytest
 
 import bus.client as module
 from bus.bundle import verify
-from bus.cli import main
+from bus.cli import main, patient
 from bus.client import Client, ClientError
 from bus.log import log
 from bus.web import matters
@@ -405,3 +405,21 @@ def test_what_no_bus_answers_is_said(moody, mood, status, said):
         moody.send("a.b", {})
     assert (caught.value.status, caught.value.code) == (status, "client.unexpected")
     json.dumps(caught.value.problem)
+
+
+def test_a_command_says_that_it_waits_for_a_bus_that_stands_still(monkeypatch, capsys):
+    """It takes connections, since the kernel does that, and answers nobody: for two minutes the command seemed to stand still itself."""
+    monkeypatch.setattr(patient, "QUIET", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as frozen, patient.PatientClient(f"http://127.0.0.1:{frozen.getsockname()[1]}") as client:
+        told = threading.Event()
+        tell = client._tell
+        monkeypatch.setattr(client, "_tell", lambda: (tell(), told.set()))
+        monkeypatch.setattr(client, "_once", lambda *_: (told.wait(60), (200, {}, b"{}"))[1])
+        client.get("/rules")
+    assert f"the bus at http://127.0.0.1:{client._parts.port} does not answer yet" in capsys.readouterr().err
+
+
+def test_a_command_that_is_answered_says_nothing_of_waiting(server, capsys):
+    with patient.PatientClient(server.url, key_of("sistemista")) as client:
+        client.get("/rules")
+    assert "" == capsys.readouterr().err
