@@ -132,7 +132,8 @@ def check_services(
         if not isinstance(route, str):
             continue
         if route not in starts:
-            hint = suggestion(route, starts)
+            said = written.get("percorso") is not None
+            hint = suggestion(route, starts) if said else "it serves applications without a `percorso`: write such a route, or say which"
             report.report((*pointer, "percorso"), "service.unknown-route", f"there is no route `{route}`", hint)
         elif starts[route] in inside:
             sentence = f"route `{route}` starts from `{starts[route]}`, which no portal presents"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.services import GENERIC_ROUTE, read_services
+from bus.services import GENERIC_ROUTE, check_services, read_services
 from bus.source import Notes
 
 ENTRY = {"codice": "orto-urbano", "titolo": "Orto urbano", "ufficio": "SUE", "tipo": "istanza", "modulo": "prova.istanza"}
@@ -47,3 +47,12 @@ def test_a_wrong_entry_is_a_finding(change: dict[str, object], code: str) -> Non
 
 def test_two_services_cannot_share_a_code() -> None:
     assert ["service.duplicate"] == codes(ENTRY, ENTRY)
+
+
+def test_an_application_whose_generic_route_is_gone_is_told_that_it_is_meant_by_default() -> None:
+    """The entry names no route: a route of a similar name is nothing that could be written in its place."""
+    notes = Notes("x")
+    document = {"servizi": [{"codice": "a", "titolo": "A", "ufficio": "SUE", "tipo": "istanza", "modulo": "a.modulo"}]}
+    check_services(read_services(document, notes), document, {"a.modulo"}, {"servizi.istanza-comune": "a.b"}, {}, None, notes)
+    [told] = [one for one in notes.findings if one.code == "service.unknown-route"]
+    assert "without a `percorso`" in told.hint
