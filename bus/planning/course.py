@@ -107,6 +107,9 @@ class Course:
         names = sorted({*self.before.routes, *self.after.routes})
         plans = {name: (_plan(self.before, name), _plan(self.after, name)) for name in names}
         self.routes = {name: both for name, both in plans.items() if _digest(both[0]) != _digest(both[1])}
+        self._renamed = _renamed(self.before, self.after)
+        self._compared = {name: both for name, both in self.routes.items() if name not in self._renamed.values()}
+        self._compared |= {old: (_plan(self.before, old), _plan(self.after, new)) for old, new in self._renamed.items()}
         self.changed = changed_types(self.before, self.after)
         starts = [plan for name in self.after.routes if (plan := _plan(self.after, name))]
         self._given_by_routes = {name: {key for plan in starts if plan.on == name for key in plan.case} for name in self.changed}
@@ -171,12 +174,12 @@ class Course:
 
     def _pairs(self, message: Message, openings: Sequence[Opening], page: Evidence) -> Iterator[_Pair]:
         """What is to be compared of a message: the routes that it starts, and the runs that it opened because it came late."""
-        for route, both in self.routes.items():
+        for route, both in self._compared.items():
             before, after = (plan if plan and plan.on == message.type else None for plan in both)
             if before or after:
                 yield _Pair(message, message, before, after, "", remember(_likest(openings, route), page))
         for late in openings:
-            step, both = late.entry.partition(" ")[0], self.routes.get(_route_of(late), (None, None))
+            step, both = late.entry.partition(" ")[0], self._compared.get(_route_of(late), (None, None))
             before, after = (_taking_late(plan, step) for plan in both)
             if step and (before or after):
                 lenders = sorted(openings, key=lambda one: one is not late)
@@ -192,6 +195,8 @@ class Course:
         if after is None and before is not None:
             yield Change("run removed", before.name, before.route, old=True)
         if before and after and not entry:
+            if before.route != after.route:
+                yield Change("run renamed", after.name, f"{before.route} → {after.route}")
             yield from _keys(before, after, was, now)
         name = (after or before).name  # type: ignore[union-attr]
         yield from differences(old, new, lambda step: f"{name}/{step}")
@@ -225,7 +230,8 @@ class Course:
         base = (near.message(identity) if identity else None) or _not_in_log(parent, said)
         both = base._replace(body=was.body if was else None), base._replace(body=now.body if now else None)
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
-        afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
+        formerly = {new: old for old, new in self._renamed.items()}
+        afters = {formerly.get(plan.route, plan.route): plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
         openings = [one for one in near.openings if one.message == identity]
         for route in sorted({*befores, *afters}):
             lent = remember(_likest(openings, route), near)
@@ -244,7 +250,7 @@ class Course:
         for opening in near.openings:
             journal = near.journal(opening.run)
             path = next((one.path for one in journal if one.kind == "matched" and one.data["arrival"] == identity), None)
-            waits, plan = near.message(opening.message), _plan(self.after, _route_of(opening))
+            waits, plan = near.message(opening.message), self._edited(_route_of(opening))
             if path is None or waits is None or plan is None:
                 continue
             try:
@@ -263,7 +269,8 @@ class Course:
         near = self._near(here.page)
         for opening in (one for one in near.openings if one.message == identity and one.entry):
             step, _, run = opening.entry.partition(" ")
-            before, after = (_taking_late(_plan(rules, _route_of(opening)), step) for rules in (self.before, self.after))
+            route = _route_of(opening)
+            before, after = (_taking_late(plan, step) for plan in (_plan(self.before, route), self._edited(route)))
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
             pair = _Pair(*both, before, after if wakes else None, opening.entry, remember([opening], near))
             yield from self._beyond(pair, here.beyond(near))
@@ -271,7 +278,7 @@ class Course:
     def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, here: _Here) -> Iterator[Change]:
         """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
         of_message = (one for one in here.page.openings if one.message == message.id and not one.entry)
-        runs = [one.run for one in of_message if _route_of(one) == plans[1].route]
+        runs = [one.run for one in of_message if _route_of(one) == plans[0].route]
         if not runs:
             return
         sooner = [identity for identity in new.taken if identity not in {*old.taken, *new.told}]
@@ -298,7 +305,7 @@ class Course:
             return
         near = self.evidence(sorted({waits[0].message for waits in runs.values()}))
         for opening in (one for one in near.openings if one.run in runs):
-            journal, plan = near.journal(opening.run), _plan(self.after, _route_of(opening))
+            journal, plan = near.journal(opening.run), self._edited(_route_of(opening))
             if plan is None or (identity and any(record.data.get("arrival") == identity for record in journal)):
                 continue
             try:
@@ -326,6 +333,10 @@ class Course:
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
         """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
         return self.waits(_known(near), message.type, self._given(message))
+
+    def _edited(self, route: str) -> Plan | None:
+        """What a route in force is under the edited rules, perhaps under another name."""
+        return _plan(self.after, self._renamed.get(route, route))
 
     def _given(self, message: Message) -> Mapping[str, str]:
         """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
@@ -451,6 +462,16 @@ def _value_of(event: object) -> JsonValue:
 def _plan(catalog: Catalog, route: str) -> Plan | None:
     found = catalog.routes.get(route)
     return found.plan if found else None
+
+
+def _renamed(before: Catalog, after: Catalog) -> dict[str, str]:
+    """Routes that are gone, each with the new one that is meant to do what it did: the only ones of their type."""
+    gone, new = ([one for name, one in a.routes.items() if name not in b.routes] for a, b in ((before, after), (after, before)))
+    found: dict[str, str] = {}
+    for old in gone:
+        alike = [[one.plan.route for one in several if one.plan.on == old.plan.on] for several in (gone, new)]
+        found |= {old.plan.route: alike[1][0]} if list(map(len, alike)) == [1, 1] else {}
+    return found
 
 
 def _digest(plan: Plan | None) -> str:

@@ -21,7 +21,8 @@ from bus.replay.fields import MISSING, changes
 Kind: TypeAlias = Literal[
     "branch", "call added", "call removed", "call changed", "call moved", "message added", "message removed", "message changed",
     "reply added", "reply removed", "reply changed", "key changed", "run key changed", "wait added", "wait removed", "wait changed",
-    "arrival added", "arrival removed", "no arrival", "no answer", "end changed", "run added", "run removed", "refused",
+    "arrival added", "arrival removed", "no arrival", "no answer", "end changed", "run added", "run removed",
+    "run renamed", "refused",
 ]  # fmt: skip
 
 

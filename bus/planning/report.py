@@ -17,6 +17,7 @@ from bus.source import Finding, read, render
 
 WORDS: Mapping[str, str] = {
     "refused": "message refused at the door", "run added": "route starts", "run removed": "route does not start any more",
+    "run renamed": "route under another name",
     "branch": "another branch", "no answer": "call without an answer in the log", "end changed": "ends otherwise",
     "message added": "message sent besides", "message removed": "message not sent any more",
     "message changed": "message with another value",

@@ -202,6 +202,17 @@ def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
     assert ("call added", "ufficio.registra", 20) in found(made)
 
 
+def test_a_route_under_another_name_is_compared_with_what_it_was_called(worked, edited):
+    """Not all of its calls made besides, and all of them not made any more: what matters of the edit would not be seen among them."""
+    edit(edited, "route: ufficio.pratica", "route: ufficio.domanda")
+    renamed = ("run renamed", "ufficio.pratica → ufficio.domanda", MANY)
+    made = plan(worked, edited)
+    assert found(made) == [renamed]
+    assert made.at(made.groups[0]).startswith("routes/pratica.yaml:")
+    edit(edited, "deadline: 30d", "deadline: 10d")
+    assert found(plan(worked, edited)) == [renamed, ("wait changed", "ufficio.fine deadline", 1)]
+
+
 def test_work_in_flight_is_told_with_the_rules_that_it_ends_under(worked, edited):
     edit(edited, "body.numero >= 10", "body.numero >= 15")
     made = plan(worked, edited)
