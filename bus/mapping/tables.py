@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from bus.errors import counted
 from bus.message import JsonValue
 from bus.source import LIMIT, Source
 
@@ -92,8 +93,11 @@ def _header(cells: list[str], source: Source) -> list[str]:
 
 def _add_row(cells: list[str], columns: list[str], rows: dict[str, dict[str, JsonValue]], source: Source, line: int) -> None:
     if len(cells) != len(columns):
-        hint = "a value with a comma is written in quotes" if len(cells) > len(columns) else ""
-        source.at(line, 1, "table.ragged", f"the row has {len(cells)} values, the header {len(columns)}", hint)
+        others = [] if len(cells) > 1 else re.split(r"[;\t]", cells[0])
+        hint = "separate columns with commas" if others[1:] else "a value with a comma is written in quotes"
+        hint = hint if others[1:] or len(cells) > len(columns) else ""
+        source.at(line, 1, "table.ragged", f"the row has {counted(len(cells), 'value')}, the header {len(columns)}", hint)
+        cells = others or cells
     elif cells[0] in rows:
         source.at(line, 1, "table.duplicate-key", f"the key `{cells[0]}` is there twice")
     elif not cells[0]:

@@ -165,7 +165,7 @@ ELSEWHERE = [
     ("mappings/types/notifiche.avviso.yaml", "title: A citizen", 'title: "A citizen', 2, "a quote is not closed"),
     ("mappings/edilizia/presa-in-carico.yaml", "to: notifiche.avviso", "to: notifiche.aviso", 3, "no operation or message type"),
     ("mappings/edilizia/sollecito.yaml", "\nto:", "\n---\nto:", 3, "a second document starts here"),
-    ("mappings/tables/uffici.csv", "\nanagrafe,", "\n#\nanagrafe,", 2, "the row has 1 values"),
+    ("mappings/tables/uffici.csv", "\nanagrafe,", "\n#\nanagrafe,", 2, "the row has 1 value,"),
     ("mappings/tables/uffici.csv", "\nanagrafe,", "\nanagrafe ,", 2, "a blank stands beside the key `anagrafe`"),
     ("mappings/tables/procedimenti-edilizi.csv", "\nSCIA,", "\n\tSCIA,", None, "a blank stands beside the key `SCIA`"),
     ("routes/pagamenti/ricevuta.yaml", "  messages:", "  messgaes:", 49, "there is no operation `messgaes`"),

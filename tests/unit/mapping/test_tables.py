@@ -99,3 +99,12 @@ def test_who_looks_for_the_key_of_a_wrong_row_finds_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"codice;nome\nA;1\n", b"\xef\xbb\xbfcodice,nome\n"])
 def test_a_table_of_which_no_column_is_known_is_none(tmp_path: Path, data: bytes) -> None:
     assert read(tmp_path, data)[0] is None
+
+
+def test_a_row_with_another_separator_is_still_known_by_its_key() -> None:
+    """Pasted out of a spreadsheet: whoever looks for its key need not be told again."""
+    table, source = read_table(b"codice,nome\nA,1\nB;2\n", "zone", "zone.csv")
+    assert table is not None
+    assert ["A", "B"] == list(table.rows)
+    [told] = source.findings
+    assert ("the row has 1 value, the header 2", "separate columns with commas") == (told.sentence, told.hint)
