@@ -40,18 +40,29 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
     Of a file that is too large only so much is read that it is seen to be. Raises `RulesError` where the folder does not come to rest.
     """
-    end = time.monotonic() + PATIENCE
-    before = stamps(folder)
+    end, lock = time.monotonic() + PATIENCE, _lock_of_git(folder)
     while True:
+        late, before = time.monotonic() > end, stamps(folder)
         with suppress(FileNotFoundError):  # it went while we read
             found = {path: _content(folder / path) for path in before}
-            if stamps(folder) == before:
+            at_rest = late or lock is None or not lock.exists()  # git may be long at something else, too
+            if stamps(folder) == before and at_rest:
                 return found
-        if time.monotonic() > end:
+        if late:
             hint = "wait until whoever writes there is done, and try again"
             raise RulesError(f"the files in {folder} change while they are read", code="rules.changing", hint=hint)
         time.sleep(PAUSE)
-        before = stamps(folder)
+
+
+def _lock_of_git(folder: Path) -> Path | None:
+    """What is there as long as git writes the files of the working tree that a folder is in; None where it is in none."""
+    for above in (folder.absolute(), *folder.absolute().parents):
+        if (own := above / ".git").is_dir():
+            return own / "index.lock"
+        if own.is_file():  # one of several working trees
+            told = own.read_text("utf-8", "replace").removeprefix("gitdir:").strip()
+            return above / told / "index.lock"
+    return None
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int, int]]:

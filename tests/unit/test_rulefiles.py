@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,33 @@ def test_files_that_change_while_they_are_read_are_read_again(folder: Path, monk
     assert {b"after it"} == set(files_of(folder).values())
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_files_are_not_read_between_two_that_git_writes(folder: Path, monkeypatch: pytest.MonkeyPatch, several: bool) -> None:
+    """It writes them slowly enough, on a busy machine, that a whole look falls between two of them."""
+    own = folder / ".git"
+    if several:
+        own = folder / "elsewhere"
+        (folder / ".git").write_text(f"gitdir: {own}\n", "utf-8")
+    own.mkdir()
+    (own / "index.lock").touch()
+    (folder / "routes/a.yaml").write_bytes(b"after it")
+
+    def sleep(_: float) -> None:
+        (folder / "routes/b.yaml").write_bytes(b"after it")
+        (own / "index.lock").unlink()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert {b"after it"} == set(files_of(folder).values())
+
+
+def test_what_git_is_long_at_keeps_nobody_from_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit whose message somebody is writing, or a lock that was left lying."""
+    (folder / ".git").mkdir()
+    (folder / ".git/index.lock").touch()
+    monkeypatch.setattr(rulefiles, "PATIENCE", -1.0)
+    assert {b"before"} == set(files_of(folder).values())
+
+
 def test_a_file_that_goes_while_it_is_read_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = rulefiles._content
 
@@ -57,7 +85,7 @@ def test_a_folder_that_never_comes_to_rest_is_told(folder: Path, monkeypatch: py
         return b""
 
     monkeypatch.setattr(rulefiles, "_content", changing)
-    monkeypatch.setattr(rulefiles, "PATIENCE", 0.0)
+    monkeypatch.setattr(rulefiles, "PATIENCE", -1.0)
     with pytest.raises(RulesError, match="change while they are read") as told:
         files_of(folder)
     assert "rules.changing" == told.value.code
