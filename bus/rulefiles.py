@@ -38,14 +38,15 @@ PATIENCE, PAUSE = 5.0, 0.1
 def files_of(folder: Path) -> dict[str, bytes]:
     """What a folder holds of rules, all of one moment: read again while somebody writes in it, as a change of branch does file by file.
 
-    Of a file that is too large only so much is read that it is seen to be. Raises `RulesError` where the folder does not come to rest.
+    While git holds its lock it may be writing, or only waiting for the message of a commit: then files that are at rest are read in the
+    end. Of a file that is too large only so much is read that it is seen to be. Raises `RulesError` where files go on changing.
     """
     end, lock = time.monotonic() + PATIENCE, _lock_of_git(folder)
     while True:
         late, before = time.monotonic() > end, stamps(folder)
         with suppress(FileNotFoundError):  # it went while we read
             found = {path: _content(folder / path) for path in before}
-            at_rest = late or lock is None or not lock.exists()  # git may be long at something else, too
+            at_rest = late or lock is None or not os.path.exists(lock)  # noqa: PTH110  false also where we may not look
             if stamps(folder) == before and at_rest:
                 return found
         if late:
@@ -59,7 +60,7 @@ def _lock_of_git(folder: Path) -> Path | None:
     for above in (folder.absolute(), *folder.absolute().parents):
         if (own := above / ".git").is_dir():
             return own / "index.lock"
-        if own.is_file():  # one of several working trees
+        if own.is_file() and os.access(own, os.R_OK):  # one of several working trees
             told = own.read_text("utf-8", "replace").removeprefix("gitdir:").strip()
             return above / told / "index.lock"
     return None

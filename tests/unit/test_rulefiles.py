@@ -66,6 +66,19 @@ def test_what_git_is_long_at_keeps_nobody_from_reading(folder: Path, monkeypatch
     assert {b"before"} == set(files_of(folder).values())
 
 
+def test_a_repository_of_somebody_else_keeps_nobody_from_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".git").mkdir()
+    told = os.stat
+
+    def closed(path: object, **how: object) -> os.stat_result:
+        if str(path).endswith("index.lock"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return told(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert {b"before"} == set(files_of(folder).values())
+
+
 def test_a_file_that_goes_while_it_is_read_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = rulefiles._content
 
