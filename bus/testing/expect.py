@@ -56,8 +56,10 @@ def _sequence(what: str, wanted: list[Any], happened: list[tuple[str, JsonValue]
         names = ", ".join(name for name, _ in entries) or "none"
         yield f"{what}: expected {names}; were {', '.join(name for name, _ in happened) or 'none'}"
         return
-    for (name, fields), (_, body) in zip(entries, happened, strict=True):
-        yield from (f"{what}: {name}{fault}" for fault in differences(fields, body))
+    names = [name for name, _ in entries]
+    for position, ((name, fields), (_, body)) in enumerate(zip(entries, happened, strict=True)):
+        which = f"[{position}]" if names.count(name) > 1 else ""
+        yield from (f"{what}{which}: {name}{fault}" for fault in differences(fields, body))
 
 
 def _entry(what: str, entry: Any) -> tuple[str, Any]:

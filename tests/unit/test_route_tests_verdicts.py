@@ -80,6 +80,16 @@ def test_every_expectation_can_fail_and_says_why(judged, expected, said):
     assert [said] == faults(verdicts)
 
 
+def test_of_several_calls_of_one_name_it_is_told_which_is_not_as_expected(judged):
+    steps = """
+  - {id: prima, call: sys.leggi, with: {codice: body.codice}, dead_on: any}
+  - {id: seconda, call: sys.leggi, with: {codice: body.codice}, dead_on: any}
+"""
+    expected = "calls: [{sys.leggi: {codice: A1}}, {sys.leggi: {codice: B2}}]"
+    verdicts = judged(steps, f"  - {{name: prova, given: {{sys.leggi: {{answers: {{codice: x}}}}}}, expect: {{{expected}}}}}")
+    assert ['calls[1]: sys.leggi.codice: expected "B2", is "A1"'] == faults(verdicts)
+
+
 def test_a_dead_run_tells_its_reason_to_a_test_that_expected_another_end(judged):
     [verdict] = judged("  - {id: basta, fail: prova.basta, reason: \"'no'\"}", "  - {name: prova, expect: {state: done}}")
     assert verdict.faults == ("state: expected done, is dead: prova.percorso@1/basta: prova.basta: no",)
