@@ -11,11 +11,11 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bus.clock import Clock, moment_of, text_of
+from bus.clock import ROME, Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.names import holder
 from bus.engine.projection import Entry, entry, write, write_apart
-from bus.errors import UNOPENED, Conflict, Forbidden, Invalid, NotFound
+from bus.errors import UNOPENED, Conflict, Forbidden, Invalid, NotFound, counted
 from bus.log import log, requests
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, new_id, parsed
@@ -188,7 +188,8 @@ def _open(found: Reach, senders: Sequence[str]) -> Conflict:
         hint = f"those that wait or are dead you may give up: {'; '.join(still[:10])}{more}{others}"
     if senders:
         hint += f"; some are of messages that came since the erasure was asked for: first have these stop sending: {', '.join(senders)}"
-    return Conflict(f"of these cases runs are not over: {len(found.open)}", code="subject.open", hint=hint, runs=found.as_json()["open"])
+    sentence = f"still open: {counted(len(found.open), 'run')} of these cases"
+    return Conflict(sentence, code="subject.open", hint=hint, runs=found.as_json()["open"])
 
 
 def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -256,7 +257,8 @@ def _nobody_waits_for(tx: Tx, files: Collection[str], now: dt.datetime) -> None:
     again = _latest((row["file"], row["time"]) for row in sent if row["payload"] in uploads)
     last = max((time for file, time in again.items() if time > named.get(file, "")), default="")
     if last and moment_of(last) > now - ABANDONED:
-        hint = f"confirm again after {text_of(moment_of(last) + ABANDONED)}"
+        free = (moment_of(last) + ABANDONED + dt.timedelta(seconds=1)).astimezone(ROME)
+        hint = f"confirm again after {free:%d/%m/%Y %H:%M:%S %Z}"
         raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)
 
 

@@ -228,7 +228,7 @@ def _key(said: str) -> tuple[str, int, bytes]:
     except EvidenceError:
         material = b""
     if not (_is_name(name) and len(material) == 1 + _SEED and material[0] in (ED25519, COSIGNATURE)):
-        raise _malformed(f"no key of a kind that we know: {said[:200]!r}; it is written as `bus log key show` prints it")
+        raise _malformed(f"no key of a kind that we know: {said[:200]!r}; `bus log key show` prints them, each behind a word")
     return name, material[0], material[1:]
 
 

@@ -217,7 +217,7 @@ def test_nothing_is_erased_while_a_run_is_open(office):
 def test_of_open_runs_those_that_may_be_given_up_and_the_others_are_told_apart():
     runs = [{"id": name, "route": "prova.attesa", "state": state} for name, state in (("a", "waiting"), ("b", "ready"))]
     refused = erasure._open(erasure.Reach((), (), tuple(runs)), [])
-    assert refused.sentence == "of these cases runs are not over: 2"
+    assert refused.sentence == "still open: 2 runs of these cases"
     assert refused.hint == (
         "those that wait or are dead you may give up: bus dead discard a --reason …; the others are at work, or ask a system again: let them end"
     )

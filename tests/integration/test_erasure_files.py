@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import io
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -177,6 +178,8 @@ def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_pe
     request = asked(office).json["id"]
     refused = confirmed(office, request)
     assert (refused.status, refused.json["code"]) == (422, "subject.file-again")
+    told = re.fullmatch(r"confirm again after \d\d/\d\d/\d{4} \d\d:\d\d:\d\d CES?T", refused.json["hint"])
+    assert told, "a person reads it: the time of Rome, as everywhere"
     with monkeypatch.context() as patch:
         later(office, patch, 2)
         assert confirmed(office, request).json["files"] == 1  # nobody named it: it was abandoned

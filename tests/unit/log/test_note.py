@@ -222,9 +222,9 @@ def test_a_key_that_was_copied_wrongly_is_refused(change):
     assert code_of(lambda: notes.signer(change(SIGNER.secret()))) == "evidence.malformed"
 
 
-@pytest.mark.parametrize("line", [str(SIGNER.verifier)[:-1], "snodo", ""])
+@pytest.mark.parametrize("line", [str(SIGNER.verifier)[:-1], f"log         {SIGNER.verifier}", "snodo", ""])
 def test_a_key_of_which_a_part_was_copied_is_told_with_who_prints_it(line):
-    with pytest.raises(EvidenceError, match="it is written as `bus log key show` prints it"):
+    with pytest.raises(EvidenceError, match="`bus log key show` prints them, each behind a word"):
         notes.verifier(line)
 
 
