@@ -18,7 +18,7 @@ from tests.unit.sources import PROJECT, PYTHON
 DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 # Codes of findings are passed by position to one of these methods, or made elsewhere and of one of these families.
-REPORTERS = ("at", "_at", "report", "refuse", "fail")
+REPORTERS = ("at", "_at", "report", "refuse", "fail", "Failure", "Finding", "error_of", "_cannot_ask")
 FINDINGS = ("yaml", "route", "mapping", "table", "schema", "name", "type", "types", "services", "service", "step", "test", "rules")
 CODE = re.compile(r"^[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*$")
 
@@ -120,18 +120,25 @@ def test_the_messages_that_the_pages_send_are_valid():
 
 
 def codes_in(source: str) -> set[str]:
-    """Every error code written in the code: ``default_code = "..."``, ``code="..."`` and those of findings."""
+    """Every error code written in the code: given to ``default_code`` or ``code``, or said of a finding or a failure."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "default_code" for t in node.targets):
             found.add(ast.literal_eval(node.value))
-        elif isinstance(node, ast.keyword) and node.arg == "code":
+        elif isinstance(node, ast.keyword | ast.Assign) and "code" in names_of(node):
             found.update(c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REPORTERS:
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in REPORTERS:
             found.update(c.value for c in node.args if isinstance(c, ast.Constant) and isinstance(c.value, str))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.partition(".")[0] in FINDINGS:
             found.add(node.value)
     return {code for code in found if CODE.match(code) and not code.endswith((".sql", ".yaml", ".csv", ".json"))}
+
+
+def names_of(given: ast.keyword | ast.Assign) -> set[str | None]:
+    """What a value is given to."""
+    if isinstance(given, ast.keyword):
+        return {given.arg}
+    return {name.id for target in given.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
 
 
 def documented_codes() -> set[str]:
@@ -148,8 +155,8 @@ def test_every_error_code_is_documented_and_every_documented_code_exists():
 
 
 def test_codes_are_found_however_they_are_written():
-    source = 'class E(X):\n    default_code = "a.b"\nraise Y("s", code="c.d-e")\nraise Y("s", code="f.g" if x else "h.i")\nz(code="NOT A CODE")\nat(1, 1, "yaml.j")\ncall("k.l")\n'
-    assert codes_in(source) == {"a.b", "c.d-e", "f.g", "h.i", "yaml.j"}
+    source = 'class E(X):\n    default_code = "a.b"\nraise Y("s", code="c.d-e")\nraise Y("s", code="f.g" if x else "h.i")\nz(code="NOT A CODE")\nat(1, 1, "yaml.j")\ncall("k.l")\nFailure("m.n", "s")\nstatus, code = 500, "o.p"\n'
+    assert codes_in(source) == {"a.b", "c.d-e", "f.g", "h.i", "yaml.j", "m.n", "o.p"}
 
 
 # -- generated pages, dependencies, publiccode -------------------------------------------------------------------------------
