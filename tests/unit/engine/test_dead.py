@@ -9,7 +9,7 @@ import pytest
 
 from bus.engine import dead
 from bus.engine.accesses import Looker
-from bus.errors import Conflict, NotFound
+from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
 from bus.mapping.protected import EVERYTHING
 from bus.store import Tx
@@ -115,6 +115,20 @@ def test_a_call_in_doubt_of_which_nothing_can_be_read_any_more_is_decided_by_wha
         "what was said of it cannot be opened any more", {"kind": "in_doubt", "effect": "once", "operation": "sistema.spedisci"},
     )  # fmt: skip
     assert refusal(world, message, redeliver(world)) == "dead.in-doubt"
+
+
+def test_a_run_that_cannot_send_what_it_is_to_send_ends_and_says_why(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Invalid("the body is not of its type", code="body.invalid", faults=["chi"])
+
+    monkeypatch.setattr("bus.engine.live.arrival_of_sent", refuse)
+    message = send(world, "lavoro", caso="c", modo="una")
+    for _ in range(4):
+        turn(world, "answer")
+    letter = do(world, message, dead.letter)
+    assert (letter.code, letter.place, letter.sentence, letter.detail, letter.doubt) == (
+        "send.invalid", "sim.lavoro@1/avvisa", "sim.avviso cannot be sent: the body is not of its type", {"faults": ["chi"]}, False,
+    )  # fmt: skip
 
 
 def test_rules_that_replace_those_of_a_run_are_kept_with_it(world: Simulation) -> None:
