@@ -293,6 +293,10 @@ REFUSALS = [
     ("files that are no text", "POST", "/rules/activate", {"reason": "x", "files": {"a": 1}}, J, "sistemista", 422, "input.invalid"),
     ("act that is none", "POST", "/reads", {"act": "curiosare", "purpose": "prova"}, J, "sistemista", 422, "input.invalid"),
     ("act without reason", "POST", "/dead/x/discard", {"reason": 7}, J, "sistemista", 422, "input.invalid"),
+    *(
+        ("decision that is none", "POST", "/dead/x/decide", {"reason": "x", **said}, J, "sistemista", 422, "input.invalid")
+        for said in ({}, {"decision": "happend"}, {"decision": "discard"})
+    ),
     (
         "act in a form",
         "POST",
@@ -477,6 +481,12 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": "basta"}, name="sistemista").json["state"] == "cancelled"
     kinds = [record["kind"] for record in call("GET", f"/log?run={run['id']}", name="revisore").json["records"]]
     assert [kind for kind in kinds if kind in ("dead", "redelivered", "discarded")] == ["dead", "redelivered", "dead", "discarded"]
+
+
+@pytest.mark.parametrize("state", ["ready", "running", "waiting", "done", "dead", "cancelled"])
+def test_runs_may_be_asked_for_in_every_state(call, state):
+    found = call("GET", f"/runs?state={state}", name="revisore")
+    assert (found.status, {run["state"] for run in found.json["runs"]} <= {state}) == (200, True)
 
 
 def test_when_there_are_more_dead_runs_than_are_listed_that_is_told(call, server, monkeypatch, capsys):

@@ -167,6 +167,26 @@ def test_fail_takes_back_answered_calls_last_first_with_their_answers() -> None:
     assert run.finished and run.failure is not None and run.failure.code == "my.code"
 
 
+@pytest.mark.parametrize("ending", ["an expression that fails", "a call that fails", "a list that is none"])
+def test_only_a_fail_step_takes_back_what_was_done(ending: str) -> None:
+    """What went wrong otherwise is mended and goes on from there."""
+
+    def wrong(scope: object) -> Any:
+        raise ExpressionError("no such field")
+
+    last = {
+        "an expression that fails": put("x", wrong), "a call that fails": call("two"),
+        "a list that is none": p.EachStep("each", "r@1/each", items=lambda s: 7, item="x", steps=()),
+    }[ending]  # fmt: skip
+    run = walk(call("one", undo="sys.undo-one"), last)
+    run.start()
+    asked = run.answer("one", Answered(T, {"n": 1}))
+    if paths(asked) == ["two"]:
+        asked = run.answer("two", Failed(T, {"kind": "refused", "sentence": "no"}))
+    assert (asked, run.finished) == ([], True)
+    assert run.failure is not None and run.failure.code in ("expression.invalid", "call.refused", "expression.not-a-list")
+
+
 def test_an_undo_that_fails_is_said_to_have_failed() -> None:
     run = walk(call("one", undo="sys.undo-one"), p.FailStep("stop", "r@1/stop", reason=lambda s: "because"))
     run.start()
