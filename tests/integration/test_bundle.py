@@ -266,14 +266,12 @@ def test_a_bundle_that_does_not_prove_itself_is_not_replayed(exported, tmp_path)
     """Every text changed alike recomputes as equal: only the proofs know."""
     raw, key = exported
     write(tmp_path)
-    forged = {
-        name: content.replace(b"Bo", b"Cy") if name == "payloads.jsonl" else content for name, content in verify.unpacked(raw).items()
-    }
-    (tmp_path / "forged.zip").write_bytes(verify.packed(forged))
+    forged = _with_payloads(raw, [line | {"text": line["text"].replace("Bo", "Cy")} for line in _lines(raw).values()])
+    (tmp_path / "forged.zip").write_bytes(forged)
     (tmp_path / "none.zip").write_bytes(b"PK")
     (tmp_path / "good.zip").write_bytes(raw)
     stranger = str(note.Signer.new("prova", note.ED25519).verifier)
-    message = next(json.loads(line)["record"] for line in forged["records.jsonl"].splitlines() if b"received" in line)
+    message = next(json.loads(line)["record"] for line in verify.unpacked(raw)["records.jsonl"].splitlines() if b"received" in line)
     for words in (["replay"], ["test", "new", "--from", json.loads(message)["message"]]):
         for name, keys in (("forged.zip", ["--log-key", key]), ("forged.zip", []), ("none.zip", []), ("good.zip", ["--log-key", stranger])):
             done = _run(tmp_path, *words, "--bundle", name, *keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_a_window_that_holds_a_record_that_was_changed_holds_the_rest(tmp_path, 
     bundle = verify.Bundle(out.read_bytes(), [verify.Key(str(note.read_signer(tmp_path / "var/log.key").verifier))])
     assert [(word, values["index"]) for word, values in bundle.found if word == "leaf"] == [("leaf", place)]
     assert "unreadable: it was changed" in bundle.files["summary.html"].decode()
-    texts = bundle.files["payloads.jsonl"].decode()
+    texts = " ".join(json.loads(line)["text"] for line in bundle.files["payloads.jsonl"].splitlines())  # what is sealed may read anyhow
     assert ("Ada" in texts, "Bea" in texts.replace("ciao Bea", ""), "Cleo" in texts) == (True, False, True)
     words = ["replay", "--from", "2026-01-01", "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run([sys.executable, "-m", "bus", *words], capture_output=True, text=True, timeout=120)
