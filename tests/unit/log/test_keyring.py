@@ -37,6 +37,17 @@ def open_keyring():
         yield lambda *words: stack.enter_context(contextlib.closing(keystore.open_keyring(*words)))
 
 
+def test_a_block_never_has_the_number_of_one_that_was_lost_or_of_a_clock_that_was_set_back(tmp_path, monkeypatch):
+    """A key of that number would open nothing of what the lost one had sealed, and be taken for it."""
+    folder = keyring.Folder(tmp_path)
+    _, lost = (folder.add(lambda number: b"") for _ in range(2))
+    (tmp_path / f"{lost}.keys").unlink()
+    newest = folder.add(lambda number: b"")
+    assert newest > lost
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    assert folder.add(lambda number: b"") > newest
+
+
 def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_keyring, home):
     keys = open_keyring(*home, None)
     gone, kept = keys.fresh(), keys.fresh()

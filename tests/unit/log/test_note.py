@@ -99,6 +99,13 @@ def test_a_cosignature_is_over_the_time_too():
     assert code_of(lambda: cosigned(NOTE.signed(later), [WITNESS.verifier])) == "evidence.signature"
 
 
+@pytest.mark.parametrize("value", [b"", bytes(7), b"\x80" + bytes(7)])
+def test_what_is_too_short_for_a_cosignature_or_of_no_time_is_none(value):
+    signature = WITNESS.sign(NOTE.text, 1_700_000_000)
+    wrong = signature._replace(value=value if len(value) < 8 else value + signature.value[8:])
+    assert code_of(lambda: cosigned(NOTE.signed(wrong), [WITNESS.verifier])) == "evidence.signature"
+
+
 def test_the_same_seed_makes_two_keys_that_do_not_stand_for_each_other():
     """A signature of the log is no cosignature, though the key material be the same."""
     cosigner = signer_of(SECRET, LOG, COSIGNATURE)
