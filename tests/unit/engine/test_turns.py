@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +20,10 @@ from bus.engine.live import Live
 from bus.engine.settle import JUST_AFTER, Settled
 from bus.engine.throttles import Throttles
 from bus.errors import StoreError
+from bus.log import log
 from bus.route import plan
 from bus.store import Tx
+from tests.simulation import system
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import LEASE
@@ -313,3 +316,27 @@ def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything
         engine._sweeper._seen_until = math.inf
         engine.works_beside(workers, 0)
         assert (engine._sweeper._seen_until < math.inf) == looks
+
+
+PLANNED = """
+  - {id: leggi, call: sistema.leggi, with: {chi: body.chi}, as: letto, on_error: [{steps: []}]}
+  - {id: ricevuta, wait: sim.ricevuta, as: ricevuta}
+"""
+
+
+def test_a_run_that_took_its_plan_before_an_open_circuit_waits_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(system.ROUTES, ("senza", "case"), PLANNED)
+    made = system.rules.__wrapped__()
+    monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+    world = Simulation(1, tmp_path)
+    world.trouble = False
+    sent = [send(world, "senza", caso=f"c{number}", iuv=f"i{number}") for number in range(8)]
+    for _ in range(60):
+        turn(world, *["timeout"] * 8)
+        world.clock.move(dt.timedelta(seconds=1))
+        world.running += 1
+    with world.store.read() as tx:
+        codes = {record.data.get("code") for _, record in log.everything(tx)}
+    assert "call.circuit-open" in codes
+    assert {state(world, message) for message in sent} == {"waiting"}
+    world.close()
