@@ -257,7 +257,13 @@ def test_a_position_without_a_payment_is_no_answer_that_can_be_read() -> None:
     assert "paymentOption" in error.sentence
 
 
-@pytest.mark.parametrize(("stato", "codice"), [("DRAFT", "NON_PAGABILE"), ("INVALID", "NON_PAGABILE"), ("VALID", ""), ("PAID", "")])
+@pytest.mark.parametrize(
+    ("stato", "codice"),
+    [
+        *((stato, "NON_PAGABILE") for stato in ("DRAFT", "INVALID", "EXPIRED")),
+        *((stato, "") for stato in ("VALID", "PUBLISHED", "PARTIALLY_PAID", "PAID", "REPORTED")),
+    ],
+)
 def test_a_position_that_nobody_can_pay_is_not_handed_to_a_citizen(stato: str, codice: str) -> None:
     """A proxy that took the query away left a draft: the citizen had the number of a notice that no bank knew."""
 

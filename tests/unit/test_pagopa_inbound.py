@@ -74,6 +74,13 @@ def test_retention_and_long_names_stay_within_the_contract() -> None:
     assert esito.valori["data"]["debtor"]["e-mail"] is None
 
 
+def test_a_payment_is_of_the_taxonomy_of_its_service_or_else_of_the_settings(scena: Scena) -> None:
+    for numero, propria in ((2, "9/0201100TS/"), (3, None)):
+        esito = scena.nodo.attiva(scena.apri(numero, tassonomia=propria))
+        (trasferimento,) = esito.valori["data"]["transferList"]["transfer"]
+        assert trasferimento["transferCategory"] == (propria or SETTINGS["tassonomia"])
+
+
 def test_another_amount_at_activation_is_refused(scena: Scena) -> None:
     assert scena.nodo.attiva(scena.avviso, 15149).fault == "PAA_ATTIVA_RPT_IMPORTO_NON_VALIDO"
 
