@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from bus.engine import projection
 from bus.log import tables
 from bus.log.diagnosis import Broken, Line, Page
 from bus.store import Tx
+from bus.store.sqlite import SqliteStore
 from tests.integration.workshop import Workshop, workshop
 from tests.projections import snapshot
 
@@ -108,6 +111,19 @@ def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path, url: str) 
         rows_changed_one_by_one_are_found(shop)
     assert all(rows[table] for table in rows if table not in {"lanes", "holders", "enclosures", "erased_keys", "erasures"}), rows
     assert rows["matches"] >= 2
+
+
+EVIDENCE = {"records", "payloads", "rules", "tiles", "checkpoints", "receipts", "anchors"}
+OF_THE_MOMENT = {"leases", "processes", "marks"}
+FOR_SEARCHES = {"facets", "traces"}
+
+
+def test_a_table_is_evidence_or_of_the_moment_or_made_again_from_the_log(tmp_path: Path) -> None:
+    """Traces are made again as well, by the sequencer."""
+    SqliteStore(tmp_path / "s.db").close()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as raw:
+        found = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
+    assert found - EVIDENCE - OF_THE_MOMENT - FOR_SEARCHES == {*projection.TABLES} - {"erasures"}, "erasures are marks"
 
 
 @pytest.mark.parametrize("seed", range(2))
