@@ -583,3 +583,12 @@ class StoreContract:
             assert tx.one("newest_record") is None
             with pytest.raises(StoreError):
                 tx.do("add_mark", name="guardata", value="no")
+
+    def test_a_case_keeps_the_name_of_a_person_only_for_a_message_of_its_own(self, store: Store) -> None:
+        for case in ("a", "b"):
+            do(store, "add_message", id=case, type="t", sender="s", time="", case_id=case, payload="p")
+            do(store, "add_message_key", name="email", value="e", message=case, type="t")
+            do(store, "add_case_key", name="email", value="e", case_id=case, strong=0)
+        do(store, "drop_weak_message_keys", messages='["a"]', weak='["email"]')
+        do(store, "drop_weak_case_keys", cases='["a","b"]')
+        assert [row["case_id"] for row in rows(store, "cases_by_value", name=None, value="e")] == ["b"]
