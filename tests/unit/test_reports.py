@@ -20,26 +20,10 @@ from bus.message import new_id
 from bus.store.opening import open_store
 from tests.keyrings import in_memory
 from tests.unit.pagopa_settings import SETTINGS
+from tests.views import Counting
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 FIELDS = {"operation": "", "outcome": ""}
-
-
-class Counting:
-    """A view that counts which queries it is asked."""
-
-    def __init__(self, tx) -> None:
-        self._tx, self.asked = tx, Counter()
-
-    def __getattr__(self, name):
-        return getattr(self._tx, name)
-
-    def one(self, query, **parameters):
-        return next(iter(self.all(query, **parameters)), None)
-
-    def all(self, query, **parameters):
-        self.asked[query] += 1
-        return self._tx.all(query, **parameters)
 
 
 def exchange(run: str, n: int, end: str, *, intent: bool) -> list[Record]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections import Counter
 from contextlib import closing
 
 import pytest
@@ -20,6 +19,7 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
 from tests.keyrings import in_memory
+from tests.views import Counting
 
 MINIMA = {"pagopa": "24M"}
 
@@ -180,7 +180,7 @@ def test_a_page_asks_as_few_questions_however_many_messages_are_on_it(tmp_path):
             with store.read() as tx:
                 views = {kind: Counting(tx) for kind in ("payloads", "wire", "accesses")}
                 found = [len(retention.page(view, held, kind, "", {})[0]) for kind, view in views.items()]
-            return found, [view.questions for view in views.values()]
+            return found, [view.asked.total() for view in views.values()]
 
         store.write(lambda tx: receive(tx, *range(2))).result()
         few = asked()
@@ -190,20 +190,12 @@ def test_a_page_asks_as_few_questions_however_many_messages_are_on_it(tmp_path):
     assert many[1] == few[1]
 
 
-class Counting:
-    """A view that counts the rows of each query, and how often anything is asked."""
-
-    def __init__(self, tx) -> None:
-        self._tx, self.rows, self.questions = tx, Counter[str](), 0
-
-    def __getattr__(self, name: str):
-        return getattr(self._tx, name)
-
-    def one(self, query: str, **parameters):
-        return next(iter(self.all(query, **parameters)), None)
-
-    def all(self, query: str, **parameters):
-        rows = self._tx.all(query, **parameters)
-        self.rows[query] += len(rows)
-        self.questions += 1
-        return rows
+def test_what_came_after_the_bound_is_kept_though_its_id_is_older(store):
+    """The clock of who made the id was behind."""
+    store.write(lambda tx: tx.do("add_message", id="a", type="t", sender="s", time="2026-03-02", case_id="a", payload="p")).result()
+    with store.read() as tx:
+        found = {
+            before: len(tx.all("messages_to_dispose", after="", until="b", before=before, most=9))
+            for before in ("2026-03-01", "2026-03-03")
+        }
+    assert found == {"2026-03-01": 0, "2026-03-03": 1}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,24 +22,11 @@ from bus.store import Tx, listed, queries
 from bus.store.opening import open_store
 from bus.store.sqlite import FILES, IN_LIST, SqliteStore
 from tests.keyrings import in_memory
+from tests.views import Counting
 
 NOW = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
 ACCESSES = (3, 40, 41, 90)
 """Where they stand among a hundred records of other kinds."""
-
-
-class Watching:
-    """A view that counts how often each query is asked."""
-
-    def __init__(self, tx: Tx) -> None:
-        self._tx, self.asked = tx, Counter[str]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    def all(self, query: str, **parameters: Any) -> Any:
-        self.asked[query] += 1
-        return self._tx.all(query, **parameters)
 
 
 @pytest.fixture
@@ -93,7 +79,7 @@ def test_their_index_has_all_of_their_kinds_and_is_what_is_read(tmp_path: Path, 
 )
 def test_whoever_looks_for_them_reads_nothing_else(store, ask: Any) -> None:
     with store.read() as tx:
-        view = Watching(tx)
+        view = Counting(tx)
         ask(view)
     assert view.asked["records_of_seldom_kinds"]
     assert not view.asked["records_of_kinds"]
