@@ -18,6 +18,7 @@ from bus.errors import ConfigError
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
+from tests.contract.store_contract import add_runs, do
 from tests.keyrings import in_memory
 from tests.views import Counting
 
@@ -199,3 +200,21 @@ def test_what_came_after_the_bound_is_kept_though_its_id_is_older(store):
             for before in ("2026-03-01", "2026-03-03")
         }
     assert found == {"2026-03-01": 0, "2026-03-03": 1}
+
+
+def test_a_file_that_anybody_sent_lately_is_not_old(store):
+    for sender, time in (("uno", "2026-01-01"), ("due", "2026-03-02")):
+        do(store, "add_attachment", file="f", sender=sender, payload="p", time=time)
+    with store.read() as tx:
+        found = {
+            before: [row["time"] for row in tx.all("files_to_dispose", before=before, after="", most=9)]
+            for before in ("2026-02", "2026-04")
+        }
+    assert found == {"2026-02": [], "2026-04": ["2026-03-02"]}
+
+
+def test_a_case_is_as_young_as_its_youngest_message_also_where_that_began_no_run(store):
+    add_runs(store, ("r", "c"), time="2026-01-01")
+    do(store, "add_message", id="m", type="t", sender="s", time="2026-03-02", case_id="c", payload="p")
+    with store.read() as tx:
+        assert retention._cases(tx, ["c"])["c"].last == "2026-03-02"
