@@ -16,6 +16,7 @@ from adapters.protocollo.riferimento import is_marked, says
 from bus.adapter import Caution, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
+from tests.contract.scripted_peer import peer
 
 VENDORS = Path(__file__).parents[3] / "shared/contracts/protocollo-vendor"
 ADS, ADS_SEARCH = VENDORS / "docarea_ads_prisma/DocAreaSoap.wsdl", VENDORS / "docarea_ads_prisma/ProtocolloExtendedService.wsdl"
@@ -256,6 +257,16 @@ class TestAds(_Searchable):
     def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         search = {"url_ricerca": f"{url}/ricerca", "contratto_ricerca": str(ADS_SEARCH)}
         return {"url": url, "dialetto": "ads", "contratto": str(ADS), **search, **COMMON}
+
+    def test_its_search_is_asked_with_an_authorization_of_its_own_which_nobody_is_shown(self, simulator):
+        with peer(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as (url, seen):
+            more = {"url_ricerca": url, "autorizzazione_ricerca": "Basic cHJvdmE="}
+            adapter = Protocollo("protocollo", ProtocolloSettings.model_validate(self.settings(simulator.url, {}) | more))
+            done = attempt(adapter, "cerca", {"riferimento": "x"})
+            adapter.close()
+        assert isinstance(done.error, Unreachable)
+        assert b"authorization: basic chjvdme=" in seen[0].lower()
+        assert (b"cHJvdmE" in done.wire, "cHJvdmE" in repr(adapter.settings)) == (False, False)
 
 
 class _TinnBase(_Register):

@@ -69,6 +69,16 @@ def test_what_could_not_be_written_is_counted_on() -> None:
     assert [event.times for event in scene.kept] == [4]
 
 
+def test_who_left_while_nothing_could_be_written_is_told_later() -> None:
+    scene = Scene()
+    scene.accesses.enter(REVIEWER, "192.0.2.1")
+    scene.now, scene.fails = IDLE + 1, True
+    scene.accesses.tell()
+    scene.fails = False
+    scene.accesses.tell()
+    assert [event.event for event in scene.kept] == ["entered", "left"]
+
+
 def test_an_access_begins_once_and_ends_when_nothing_comes_any_more() -> None:
     scene = Scene()
     assert scene.accesses.enters(REVIEWER, "192.0.2.1")
@@ -77,7 +87,7 @@ def test_an_access_begins_once_and_ends_when_nothing_comes_any_more() -> None:
     assert not scene.accesses.enters(Caller("portale", "portal"), "192.0.2.1"), "a portal is a program"
     scene.now += IDLE + 1
     scene.accesses.tell()
-    assert [event.event for event in scene.kept] == ["entered", "left"]
+    assert scene.kept == [Access(what, "revisore", "auditor", "192.0.2.1") for what in ("entered", "left")]
     assert scene.accesses.enters(REVIEWER, "192.0.2.1")
 
 
