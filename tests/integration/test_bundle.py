@@ -469,6 +469,7 @@ def test_what_is_said_besides_or_twice_is_found_though_the_manifest_fits(exporte
             assert "malformed" in verdict(fitting(raw, {name: line + b"\n" + rest}), key), line
     for wrong in (b'{"v":9,', b'{"nota":1,'):
         assert "malformed" in verdict(rewritten(raw, {"manifest.json": files["manifest.json"].replace(b"{", wrong, 1)}), key)
+    assert "malformed" in verdict(rewritten(raw, {"checkpoint": files["checkpoint"].replace("\u2014".encode(), b"-")}), key)
     manifest = json.loads(files["manifest.json"])
     larger = json.dumps({**manifest, "size": manifest["size"] + 1}).encode()
     assert verdict(rewritten(raw, {"manifest.json": larger}), key) == ["counts", "seal"]

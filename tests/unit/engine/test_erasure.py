@@ -14,6 +14,8 @@ from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
 from bus.log import log, requests
 from bus.log.payload import key_number
+from bus.log.record import Record
+from bus.message import new_id
 from bus.store import Tx
 from bus.store.sqlite import SqliteConnection
 from tests.simulation.simulation import Simulation
@@ -114,3 +116,13 @@ def test_a_person_who_was_asked_for_many_times_is_looked_for_once_while_nobody_e
     assert looked == [WHO, WHO]
     with world.store.read() as tx:
         assert [one["id"] for one in erasure.waiting(tx, world.clock.now())] == [other]
+
+
+def test_records_of_files_from_before_they_told_its_key_hinder_no_erasure(world: Simulation) -> None:
+    def tell(tx: Tx) -> None:
+        for told in ({"file": "prima", "size": 1}, {"file": "poi", "size": 1, "key": 7}):
+            log.append(tx, Record(new_id(), "attached", world.clock.now(), actor="portale", data=told))
+
+    world.store.write(tell).result()
+    with world.store.read() as tx:
+        assert erasure.keys_told(tx, ["prima", "poi"]) == {"poi": 7}
