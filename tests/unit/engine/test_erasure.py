@@ -17,7 +17,8 @@ from bus.log.payload import key_number
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
-from bus.store.sqlite import SqliteConnection
+from bus.store.sqlite import SqliteConnection, SqliteStore
+from tests.contract.store_contract import add_runs, do, rows
 from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import send, turn
 
@@ -126,3 +127,14 @@ def test_records_of_files_from_before_they_told_its_key_hinder_no_erasure(world:
     world.store.write(tell).result()
     with world.store.read() as tx:
         assert erasure.keys_told(tx, ["prima", "poi"]) == {"poi": 7}
+
+
+def test_who_waits_by_the_name_of_another_person_waits_on(store: SqliteStore) -> None:
+    add_runs(store, "a", "b")
+    for run in ("a", "b"):
+        told = {"type": "t", "name": "email", "value": "e", "deadline": None, "state": "open", "late": 0}
+        do(store, "add_wait", run=run, path="p", place="prova@1/p", **told)
+    do(store, "forget_waits_for_persons", messages='["m-a"]', weak='["email"]')
+    assert {run: (row["name"], row["value"]) for run in ("a", "b") for row in rows(store, "waits_of_run", run=run)} == {
+        "a": ("", ""), "b": ("email", "e"),
+    }  # fmt: skip

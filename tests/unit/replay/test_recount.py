@@ -147,6 +147,13 @@ def test_a_call_of_which_nothing_says_what_was_asked_is_not_equal(log: Log) -> N
     assert shows(log, asked) == [("different", asked.place, "the request: none was recorded")]
 
 
+def test_a_call_that_went_out_under_another_key_is_not_equal(log: Log) -> None:
+    """Its system may have taken it for another one, and done it twice."""
+    asked = first(log, "asked")
+    other = asked._replace(data={**asked.data, "key": "altra"})
+    assert shows(log, asked, other) == [("different", asked.place, "our key of the call")]
+
+
 def test_a_wait_that_came_to_its_end_and_of_which_nothing_says_that_it_began_is_not_equal(log: Log) -> None:
     ended = first(log, "matched")
     began = next(one for one in log.records if one.kind == "waiting" and (one.run, one.path) == (ended.run, ended.path))
