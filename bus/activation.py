@@ -18,6 +18,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -199,21 +200,22 @@ class Activation:
         if files == now.files:
             return dict(edition.carried)
         awaited, passed_on, changed = (edition.carried.get(what, {}) for what in ("awaited", "sent", "changed"))
+        settled = self._clock.now() - edition.record.time > SETTLING
+        needed = cache(lambda: self._needed(own))  # it asks the store: only where something hangs on it
+
+        def stays(name: str) -> bool:
+            """Whether what is carried already is carried on."""
+            return not settled or needed()(name)
+
         plans = [route.plan for route in before.routes.values()]
         takers = [plan for name in passed_on for plan in before.plans_for(name, sent=True)]
         sent = {step.type for plan in (*plans, *takers) for step in plan.walk() if isinstance(step, SendStep)}
-        waits = {name: awaited.get(name, edition.id) for name in before.awaited - own.awaited}
+        waits = {name: awaited.get(name, edition.id) for name in before.awaited - own.awaited if name not in awaited or stays(name)}
         gone = {plan.on for plan in plans if not own.plans_for(plan.on)}
-        needed = self._needed(own) if gone - sent else None
-        sends = {name: edition.id for name in gone if name in sent or (needed and needed(name))}
-        sends |= {name: held for name, held in passed_on.items() if not own.plans_for(name)}
-        ageing = self._clock.now() - edition.record.time > SETTLING
-        if ageing and (waits.keys() & awaited.keys() or sends.keys() & passed_on.keys() or changed):
-            needed = needed or self._needed(own)
-            waits = {name: held for name, held in waits.items() if name not in awaited or needed(name)}
-            sends = {name: held for name, held in sends.items() if name not in passed_on or needed(name)}
-            changed = {name: held for name, held in changed.items() if needed(name)}
-        changed = {**changed, **{name: [edition.id, *changed.get(name, ())] for name in changed_types(before, own) if name in own.types}}
+        sends = {name: edition.id for name in gone if name in sent or needed()(name)}
+        sends |= {name: held for name, held in passed_on.items() if not own.plans_for(name) and stays(name)}
+        changed = {name: held for name, held in changed.items() if stays(name)}
+        changed |= {name: [edition.id, *changed.get(name, ())] for name in changed_types(before, own) if name in own.types}
         return {name: value for name, value in (("awaited", waits), ("sent", sends), ("changed", changed)) if value}
 
     def _needed(self, own: Catalog) -> Callable[[str], bool]:
