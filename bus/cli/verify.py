@@ -89,10 +89,10 @@ def _remembered(path: Path) -> State:
 def _named(reader: Reader, config: Path) -> int:
     """How many messages stand under the names that their texts tell. Raises `Broken`."""
     from bus.config import load
-    from bus.engine import named
+    from bus.engine import verify_names
 
     give_keys(reader, load(config, secrets=False))
-    return named.compare(reader.read)
+    return verify_names.compare(reader.read)
 
 
 def checkpoint_log(

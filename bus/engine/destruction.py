@@ -152,13 +152,13 @@ class Destruction:
         finally:
             self._keys.forget(keys)
 
-    def _carry_out(self, decide: Callable[[Tx], erasure.Done]) -> JsonObject:
+    def _carry_out(self, decide: Callable[[Tx], erasure.Doomed]) -> JsonObject:
         """Tell the log, then destroy what it was told is destroyed; returns what to show of it."""
         self._finish()
         with self._or_again():
-            done = self._store.write(decide).result()
-            self._destroy(done.keys, done.files)
-        return done.shown
+            doomed = self._store.write(decide).result()
+            self._destroy(doomed.keys, doomed.files)
+        return doomed.shown
 
     @contextmanager
     def _or_again(self) -> Iterator[None]:

@@ -50,7 +50,7 @@ class Reach(NamedTuple):
         return {"messages": len(self.messages), "files": len(self.files), "open": runs}
 
 
-class Done(NamedTuple):
+class Doomed(NamedTuple):
     """What was written, and which keys and files are to be destroyed now that it is."""
 
     shown: JsonObject
@@ -132,7 +132,7 @@ def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
     return settled
 
 
-def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Done:
+def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Doomed:
     """Write that a person is erased; other requests for the same are over with it.
 
     ``file_keys``: the keys of files by token; None: it is not known, the file is ``lost``, and copies of it can be opened as before.
@@ -158,7 +158,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         write_apart(tx, record, {"reason": {"text": told["reason"]}})
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     shown["lost"] = list[JsonValue](file for file in found.files if file_keys[file] is None)
-    return Done(shown, tuple(keys), found.files)
+    return Doomed(shown, tuple(keys), found.files)
 
 
 def _keys_of(

@@ -19,7 +19,7 @@ from bus import calendar
 from bus.clock import ROME, Clock, moment_of, text_of
 from bus.config import Retention
 from bus.engine import reasons, search
-from bus.engine.erasure import APART, OVER, Done
+from bus.engine.erasure import APART, OVER, Doomed
 from bus.engine.projection import write_apart
 from bus.engine.watching import adapter_of
 from bus.errors import Invalid
@@ -271,14 +271,14 @@ def _records(tx: Tx, held: Terms, kind: Kind, records: Sequence[Record]) -> list
 
 def dispose(
     tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | None], actor: str, reason: str, clock: Clock
-) -> Done:  # fmt: skip
+) -> Doomed:  # fmt: skip
     """Write what of a page is destroyed, and drop the rows that no key of their own seals. Raises `Invalid` without a good reason."""
     told = reasons.given(reason, "retention.reason-missing")
     found, on = page(tx, held, kind, after, files)
     going = [one for one in found if not one.held and (not one.file or one.file in files)]
     shown: JsonObject = {"kind": kind, "months": list[JsonValue](months(found)), "after": on, "record": None}
     if not going:
-        return Done(shown, (), ())
+        return Doomed(shown, (), ())
     for one in going:
         for row in one.rows:
             tx.do("drop_payload", id=row)
@@ -290,7 +290,7 @@ def dispose(
     }  # fmt: skip
     record = Record(new_id(), "disposed", clock.now(), actor=actor, data=data)
     write_apart(tx, record, {"reason": {"text": told}})
-    return Done({**shown, "record": record.id}, tuple(keys), tuple(data["files"]))
+    return Doomed({**shown, "record": record.id}, tuple(keys), tuple(data["files"]))
 
 
 def months(found: Sequence[Found]) -> Iterator[JsonObject]:

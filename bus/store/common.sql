@@ -854,7 +854,7 @@ GROUP BY name, value, case_id HAVING count(*) > 1 ORDER BY case_id LIMIT 1
 SELECT DISTINCT r.digest FROM (SELECT digest FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
 WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest)
 
--- What is known of messages by their texts alone (`bus.engine.named`).
+-- What is known of messages by their texts alone (`bus.engine.verify_names`).
 -- name: sealed_messages_after
 SELECT m.id, m.payload, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
 

@@ -17,7 +17,7 @@ import pytest
 
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.cli import main
-from bus.engine import erasure, named, projection
+from bus.engine import erasure, projection, verify_names
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.keyring import BLOCK
@@ -138,12 +138,12 @@ def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_other
         mine, another = [wait_reply(server.app, message, 60)["reply"]["file"] for message in messages]
         request = asked(server).json
         assert (request["messages"], request["files"]) == (1, 1)
-        assert named.compare(server.app.store.read) == 2
+        assert verify_names.compare(server.app.store.read) == 2
         assert confirmed(server, request["id"]).status == 200
         call, shared = Caller(server.port), hashlib.sha256(b"informativa per tutti").hexdigest()
         assert [call("GET", f"/attachments/{file}").status for file in (mine, another, shared)] == [404, 200, 200]
         assert scanned(tmp_path) == []
-        assert named.compare(server.app.store.read) == 2
+        assert verify_names.compare(server.app.store.read) == 2
         with server.app.store.read() as tx:
             before = snapshot(tx)
         server.app.store.write(projection.rebuild).result()

@@ -16,7 +16,7 @@ from bus import doctor
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
 from bus.engine.arrival import Submission
-from bus.engine.named import compare
+from bus.engine.verify_names import compare
 from bus.log.diagnosis import Broken
 from bus.log.keyring import BLOCK, SLOT
 from bus.log.payload import key_number

@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from bus.cli import main
-from bus.engine import named
+from bus.engine import verify_names
 from bus.log import keyring, payload
 from bus.message import canonical
 from tests.integration.erasing import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
@@ -198,7 +198,7 @@ def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_n
         held = server.app.store.keys.forget
         server.app.store.keys.forget = lambda numbers: None
         assert confirmed(server, asked(server).json["id"]).status == 200
-        assert named.compare(server.app.store.read) == 1
+        assert verify_names.compare(server.app.store.read) == 1
         server.app.store.keys.forget = held
 
 

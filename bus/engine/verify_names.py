@@ -7,8 +7,7 @@ must before an erasure is relied upon: a row that somebody took out hides a mess
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any
 
 from bus.engine import projection
@@ -18,6 +17,7 @@ from bus.log import log
 from bus.log.diagnosis import MISLED, Broken, Fault
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredTree
+from bus.log.stretches import Read
 from bus.log.tables import GONE
 from bus.store import Row, Tx, listed
 
@@ -29,7 +29,6 @@ RESTORED = (
 )
 Stands = tuple[str, str, str, str]
 """A table, a token; where keys have names, that of the key, and the type of the message: a wait looks for both."""
-Read = Callable[[], AbstractContextManager[Tx]]
 
 
 def compare(read: Read) -> int:
