@@ -13,6 +13,7 @@ import re
 from calendar import monthrange
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 from bus.clock import ROME
 
@@ -26,7 +27,8 @@ MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000}
 _LAST = dt.datetime.max.replace(tzinfo=ROME).astimezone(dt.UTC)
 """The last moment that can be said as one of Rome."""
 
-Moment = Callable[[dt.datetime], dt.datetime]
+Moment: TypeAlias = Callable[[dt.datetime], dt.datetime]
+"""A duration applied to a start (aware UTC): ``30s``, ``2d``, ``10wd`` (Italian working days, in Europe/Rome)."""
 
 
 @lru_cache(maxsize=1024)

@@ -140,7 +140,8 @@ def cf_valid(text: str) -> bool:
 
 
 _CODE = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]")
-_DIGITS = str.maketrans("LMNPQRSTUV", "0123456789")
+OMOCODIA = str.maketrans("LMNPQRSTUV", "0123456789")
+"""The digits for which letters stand in codes of persons who would have one code."""
 _ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21) * 2 + (
     2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23), strict=True))  # fmt: skip
 _EVEN = {character: at - 10 if at > 9 else at for at, character in enumerate(_ODD)}
@@ -153,7 +154,7 @@ def _check_character(code: str) -> str:
 
 
 def _is_birth_date(code: str) -> bool:
-    year, day = int(code[6:8].translate(_DIGITS)), int(code[9:11].translate(_DIGITS)) % 40
+    year, day = int(code[6:8].translate(OMOCODIA)), int(code[9:11].translate(OMOCODIA)) % 40
     try:
         return bool(dt.date(1900 + year + 100 * (year < 20), "ABCDEHLMPRST".index(code[8]) + 1, day))
     except ValueError:

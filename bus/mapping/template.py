@@ -66,7 +66,8 @@ def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     return tested_in(used) | asked
 
 
-_TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
+TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
+"""Parts of a step, and of a mapping, that are templates: values, with expressions in them."""
 
 
 @lru_cache(maxsize=4096)
@@ -79,7 +80,7 @@ def part_of(pointer: Pointer) -> str:
     for piece in pointer[:-1] if not str(pointer[-1]).startswith("$") else ():
         if before == "parallel":  # the name of a branch
             before = None
-        elif piece in _TEMPLATES:
+        elif piece in TEMPLATES:
             return ""
         else:
             before = piece

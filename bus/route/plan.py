@@ -7,11 +7,11 @@ places (``route@version/step-id``) are spelled out. `Plan.rules` is the plan's J
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from bus.calendar import Moment
 from bus.message import JsonObject, JsonValue
 
 Scope: TypeAlias = Mapping[str, Any]
@@ -22,9 +22,6 @@ Expression: TypeAlias = Callable[[Scope], JsonValue]
 
 Template: TypeAlias = Callable[[Scope], JsonValue]
 """A compiled mapping or ``with``/``set``/``reply`` value; raises `ExpressionError` naming the target field."""
-
-Moment: TypeAlias = Callable[[dt.datetime], dt.datetime]
-"""A duration applied to a start (aware UTC): ``30s``, ``2d``, ``10wd`` (Italian working days, in Europe/Rome)."""
 
 
 @dataclass(frozen=True, slots=True)

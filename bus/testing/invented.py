@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.functions import cf_valid
+from bus.functions import OMOCODIA, cf_valid
 from bus.message import JsonValue, texts_in
 from bus.replay.people import CODICE_FISCALE, EMAIL, NAME, SURNAME, WHOLE, kind_of, objects
 
@@ -81,7 +81,7 @@ class Invented:
         key = code or f"{name} {surname}".strip().upper()
         if key not in self._people:
             number = len(self._people)
-            woman = code[9:11].translate(_OMOCODIA) > "40" if code else number % 2 == 0
+            woman = code[9:11].translate(OMOCODIA) > "40" if code else number % 2 == 0
             known = {*name.upper().split(), *(to.upper() for to, _, _ in self._people.values())}
             names = [one for one in (WOMEN if woman else MEN) if one.upper() not in known] or list(WOMEN if woman else MEN)
             first = names[number % len(names)]
@@ -103,12 +103,9 @@ class Invented:
         self._real[real] = invented[kind]
 
 
-_OMOCODIA = str.maketrans("LMNPQRSTUV", "0123456789")
-
-
 def _code(name: str, surname: str, real: str) -> str:
     """A valid codice fiscale of an invented person of the same sex and year of birth, born on the first of January in no town."""
-    year, day = real[6:8].translate(_OMOCODIA), real[9:11].translate(_OMOCODIA)
+    year, day = real[6:8].translate(OMOCODIA), real[9:11].translate(OMOCODIA)
     begin = f"{_letters(surname, surname=True)}{_letters(name)}{year}A{'41' if day > '40' else '01'}Z999"
     return next((begin + last for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if cf_valid(begin + last)), f"{begin}X")
 

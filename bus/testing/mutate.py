@@ -15,6 +15,7 @@ from bus.adapter import Operation
 from bus.catalog import Catalog, Route, TestedMapping
 from bus.errors import SnodoError
 from bus.mapping.compile import compile_mapping
+from bus.mapping.template import TEMPLATES
 from bus.message import JsonObject
 from bus.replay.places import Places
 from bus.route.compile import built_of, tables_of
@@ -36,7 +37,6 @@ _CONDITIONS = frozenset({"when", "match", "until", "$when"})
 _ORDERED = (frozenset({"call", "wait", "gather"}), frozenset({"send", "wait", "gather"}))
 """Kinds of steps whose order a test can see: calls are expected in order, so is what is sent, and what is behind a wait comes later."""
 _DROPPED = frozenset({"when", "match", "until", "by", "undo", "again", "otherwise", "on_deadline", "on_late", "$when", "$default"})
-_VALUES = frozenset({"with", "set", "reply", "fields", "collect"})
 _UNSEEN = frozenset(
     {"id", "purpose", "owner", "version", "key", "dead_on", "limit", "timeout", "given", "tests", "route", "mapping", "from", "uses"}
 )
@@ -174,7 +174,7 @@ def _exchanged(position: int) -> Change:
 
 
 def _of_field(name: str, value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
-    within = [part for part in pointer[:-1] if part in _VALUES]
+    within = [part for part in pointer[:-1] if part in TEMPLATES]
     if name in _DROPPED or (within and not name.startswith("$")) or pointer[-2:-1] == ("case",):
         yield pointer, f"`{name}` left out", _gone
     if name == "deadline" and isinstance(value, str):
