@@ -446,7 +446,7 @@ class Engine:
             live.pursue(asks, now)
 
     def _ask_again(self, now: dt.datetime) -> None:
-        """Live runs ask again whose turn at a gate, or whose due time, has come."""
+        """Live runs ask again whose turn at a gate, or whose due time, has come, and go on with what was here when they asked for it."""
         if self._stopping.is_set():
             return
         for place in self._gates.next(now):
@@ -461,7 +461,9 @@ class Engine:
             if live is None:
                 continue
             del self._rung[run]
-            if asks := live.due_asks(now):
+            if live.arrived:
+                self._let_go_on(live, partial(live.go_on, now))
+            elif asks := live.due_asks(now):
                 self._let_go_on(live, partial(live.pursue, asks, now))
 
     def _let_go_on(self, live: Live, work: Callable[[], None]) -> None:
@@ -522,6 +524,9 @@ class Engine:
         self._gates.keep(live.claim, live.in_flight | live.in_line)
         for due in live.dues.values():
             heapq.heappush(self._alarms, (due, live.id))
+        if done.arrived:
+            live.arrived = done.arrived
+            self._rung[live.id] = None
         return True
 
     def _forget(self, live: Live, *, held: bool = False) -> None:

@@ -96,6 +96,8 @@ class Live:
     """Whether a call did, here."""
     unproven: set[str] = field(default_factory=set)
     """Calls that were pending when it was claimed, and have not come home since: one of them may be what ended earlier owners."""
+    arrived: Sequence[tuple[str, Event]] = ()
+    """What it goes on with in the next turn."""
     known: dict[str, deque[Event]] = field(default_factory=dict)
     """Events that no ask has taken yet."""
     turn: str | None = None
@@ -161,6 +163,12 @@ class Live:
         self.pursue(list(self.walk.pending.values()), now)
         self.turn = None
         self.unproven = {path for path, ask in self.walk.pending.items() if isinstance(ask, Call)}
+
+    def go_on(self, now: dt.datetime) -> None:
+        """Follow the walk from what has ``arrived``."""
+        arrived, self.arrived = self.arrived, ()
+        self.remember(arrived)
+        self.pursue(list(self.walk.pending.values()), now)
 
     def record(self, kind: Kind, now: dt.datetime, ask: Ask | None = None, **fields: Any) -> Record:
         """A record of this run; ``ask`` gives place and path."""

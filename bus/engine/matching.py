@@ -7,7 +7,7 @@ opens a run of its own. A deadline that has passed counts also while no worker i
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -39,24 +39,27 @@ def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
 
 
 def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
-    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for.
+    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for."""
+    found = arrived(tx, wait)
+    return [match(tx, wait, message, now) for message in (found if wait["state"] == "late" else islice(found, 1))]
+
+
+def arrived(tx: Tx, wait: Row) -> Iterator[str]:
+    """The messages that were here before a wait for them and that its run was not given yet, in the order in which they came.
 
     What was erased or disposed of is here no more: nobody could go on with it. What only the key store lacks is: whoever goes on with it
     is a dead letter until a newer copy of the key store is there.
     """
     run = tx.one("run", id=wait["run"])
     if run is None or wait["type"] is None:
-        return []
+        return
     if wait["name"] is None:
         rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
     else:
         rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
-    here = (
-        row["message"]
-        for row in rows
-        if row["message"] != run["message"] and not _passed(wait, row["time"]) and not log.is_erased(tx, row["message"])
-    )
-    return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else islice(here, 1))]
+    for row in rows:
+        if row["message"] != run["message"] and not _passed(wait, row["time"]) and not log.is_erased(tx, row["message"]):
+            yield row["message"]
 
 
 def _passed(wait: Row, time: str) -> bool:

@@ -7,20 +7,20 @@ claim was lost in the meantime writes nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake, matching
-from bus.engine.asks import Await, Failure
+from bus.engine.asks import Arrived, Await, Failure
 from bus.engine.decided import Decided, Numbered
 from bus.engine.journal import unended
 from bus.engine.live import Live
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry, ends_lane, entry, write
-from bus.errors import Damaged, Interrupted, SnodoError, StoreError, Unknown
+from bus.errors import Damaged, Erased, Interrupted, KeyMissing, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import WEAK, Record
@@ -40,6 +40,8 @@ class Settled:
     """The store failed; nothing was written, all of it is still to be."""
     woken: bool = False
     """The run can be claimed again."""
+    arrived: Sequence[tuple[str, Arrived]] = ()
+    """What was here when the run began to wait for it, by the path of the wait: nothing else is pending, and it goes on with that."""
     ended: bool = False
     parked: bool = False
     """The run waits for messages, or until it is due."""
@@ -153,8 +155,8 @@ class Settling:
                 settled.held_up[numbered.call.path] = numbered.sequence
             else:
                 settled.askings.append(asking)
-        woken = [wait for wait in live.decided.waits if self._wait(tx, live, wait, now)]
-        self._leave(tx, live, now, settled, woken=bool(woken))
+        waits = {wait.path: self._wait(tx, live, wait, now) for wait in live.decided.waits}
+        self._leave(tx, live, now, settled, {path: message for path, message in waits.items() if message is not None})
         return settled
 
     @staticmethod
@@ -180,14 +182,17 @@ class Settling:
             return [] if wait is None else matching.take_arrived(tx, wait, now)
         return []
 
-    def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
-        """Open a wait, unless it was opened before; true when it has ended, or what it waits for is here."""
+    def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> str | None:
+        """Open a wait, unless it was opened before; the message that was here and is given to it, ``""`` when it has ended before."""
         row = tx.one("wait", run=live.id, path=wait.path)
         if has_ended(row):
-            return True
+            return ""
         if row is None or row["state"] == "given up":
             row = self._open(tx, live, wait, now)
-        return bool(matching.take_arrived(tx, row, now))
+        message = next(matching.arrived(tx, row), None)
+        if message is not None:
+            matching.match(tx, row, message, now)
+        return message
 
     @staticmethod
     def _open(tx: Tx, live: Live, wait: Await, now: dt.datetime) -> Row:
@@ -205,8 +210,11 @@ class Settling:
             "deadline": data.get("deadline"), "state": "open",
         }  # fmt: skip
 
-    def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled, *, woken: bool) -> None:
-        """The state the run is left in, when nothing of it is in flight any more; else it stays, and its calls go out."""
+    def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled, woken: Mapping[str, str]) -> None:
+        """The state the run is left in, when nothing of it is in flight any more; else it stays, and its calls go out.
+
+        ``woken``: its waits that have ended, each with the message that was here.
+        """
         if live.walk.finished:
             settled.ended = True
             write(tx, _ending(tx, live, now))
@@ -216,8 +224,10 @@ class Settling:
             until = now + max(map(self.pause, settled.held_up.values()))
             self._pause(tx, live, settled, min([until, *live.dues.values()]))
         elif woken or self._woken_meanwhile(tx, live):
-            settled.woken = True
-            self._leave_to_anybody(tx, live, None)
+            settled.arrived = self._arrived(tx, live, woken, now)
+            settled.woken = not settled.arrived
+            if settled.woken:
+                self._leave_to_anybody(tx, live, None)
         elif live.kept_back:
             self._pause(tx, live, settled, min(live.dues.values()))
         else:
@@ -234,10 +244,22 @@ class Settling:
         tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=until)
 
     @staticmethod
-    def _woken_meanwhile(tx: Tx, live: Live) -> bool:
+    def _woken_meanwhile(tx: Tx, live: Live, beside: Container[str] = ()) -> bool:
         """Whether an open ask of the walk was answered by somebody else while we held the run."""
-        waits = (ask for ask in live.walk.pending.values() if isinstance(ask, Await))
+        waits = (ask for ask in live.walk.pending.values() if isinstance(ask, Await) and ask.path not in beside)
         return any(has_ended(tx.one("wait", run=live.id, path=wait.path)) for wait in waits)
+
+    def _arrived(self, tx: Tx, live: Live, woken: Mapping[str, str], now: dt.datetime) -> Sequence[tuple[str, Arrived]]:
+        """What the run goes on with at once, as it would by its journal, which is not read again for each of many messages.
+
+        None where its journal tells more than this, or less: whoever claims it next finds that.
+        """
+        if live.strikes or live.at_risk or not all(woken.values()) or self._woken_meanwhile(tx, live, woken):
+            return ()
+        try:
+            return [(path, Arrived(now, message, log.message(tx, message)[0]["body"])) for path, message in woken.items()]
+        except (KeyMissing, Damaged, Erased):
+            return ()
 
 
 def has_ended(wait: Row | None) -> bool:

@@ -20,7 +20,7 @@ from bus.engine.lanes import LANE_PAUSE
 from bus.engine.live import Live
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry
-from bus.engine.settle import park
+from bus.engine.settle import Settling, park
 from bus.errors import ConfigError, Conflict, SnodoError, StoreError, Unreachable
 from bus.log import log
 from bus.log.record import Record
@@ -55,14 +55,31 @@ def test_a_run_whose_lane_is_taken_is_left_alone_for_a_moment(world: Simulation)
     assert (waiter["owner"], waiter["lease"]) == (None, text_of(world.clock.now() + LANE_PAUSE))
 
 
-def test_a_run_that_waits_for_what_has_come_already_is_given_up_at_once(world: Simulation) -> None:
-    """Nobody waits for its lease to run out."""
+def test_a_run_that_waits_for_what_has_come_already_goes_on_with_it_in_the_same_claim(world: Simulation) -> None:
+    """Its journal is not read again for each message of many that were here before it."""
     message = send(world, "senza", caso="c", iuv="i")
     turn(world, "answer")
     send(world, "ricevuta", iuv="i")
     turn(world)
     row = row_of(world, message)
-    assert (row["owner"], row["state"], row["lease"], row["fence"]) == (None, "ready", None, 1)
+    assert (row["owner"], row["state"], row["fence"]) == (world.processes[0].engine.owner, "ready", 1)
+    for _ in range(3):
+        turn(world, "answer")
+    row = row_of(world, message)
+    assert (row["state"], row["fence"]) == ("done", 1), "and nobody had to claim it again"
+    world.judge()
+
+
+def test_a_run_that_others_gave_something_else_meanwhile_finds_that_in_its_journal_first(world: Simulation) -> None:
+    """What it goes on with is in the order of the log, as whoever replays it has it."""
+    message = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    send(world, "ricevuta", iuv="i")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settling, "_woken_meanwhile", staticmethod(lambda tx, live, beside=(): True))
+        turn(world)
+    row = row_of(world, message)
+    assert (row["owner"], row["state"], row["lease"], row["fence"]) == (None, "ready", None, 1), "given up at once"
 
 
 def test_a_run_with_several_tries_before_it_is_due_for_the_first_of_them(world: Simulation) -> None:
