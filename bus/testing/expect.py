@@ -52,11 +52,10 @@ def _state(wanted: Any, trial: Trial) -> Iterable[str]:
 def _sequence(what: str, wanted: list[Any], happened: list[tuple[str, JsonValue]]) -> Iterable[str]:
     """Names in order; an entry may be a name or ``{name: part of the request or body}``."""
     entries = [_entry(what, one) for one in wanted]
-    if [name for name, _ in entries] != [name for name, _ in happened]:
-        names = ", ".join(name for name, _ in entries) or "none"
-        yield f"{what}: expected {names}; were {', '.join(name for name, _ in happened) or 'none'}"
-        return
     names = [name for name, _ in entries]
+    if names != [name for name, _ in happened]:
+        yield f"{what}: expected {', '.join(names) or 'none'}; were {', '.join(name for name, _ in happened) or 'none'}"
+        return
     for position, ((name, fields), (_, body)) in enumerate(zip(entries, happened, strict=True)):
         which = f"[{position}]" if names.count(name) > 1 else ""
         yield from (f"{what}{which}: {name}{fault}" for fault in differences(fields, body))
