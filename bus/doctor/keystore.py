@@ -10,7 +10,7 @@ from bus.config import file_of
 from bus.disk import READ_ONLY, is_read_only, standing
 from bus.doctor.systems import SOON
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
-from bus.errors import ConfigError, StoreError
+from bus.errors import ConfigError
 from bus.log import keys, log, payload, timestamp
 from bus.log.checkpoint import RECEIPTS
 from bus.log.keyring import BLOCK
@@ -30,7 +30,7 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         if expected is None:
             refuse_used(folder)
         found = look(folder, master, expected)
-    except (ConfigError, StoreError) as error:
+    except ConfigError as error:
         yield wrong(CODE, error.sentence, str(folder), next=error.hint)
         return
     except OSError as error:

@@ -77,11 +77,11 @@ def unlock(store: Store, settings: Keystore, *, changing: bool = False) -> Keyri
     return keys
 
 
-def unnamed() -> StoreError:
+def unnamed() -> ConfigError:
     """Of a database with sealed payloads that does not say under which key store: another one would pass for it, or be made."""
     hint = "INSERT INTO marks (name, value) VALUES ('keystore', '…'), the `id` in about.json of its key store; or restore the backup"
     said = "the mark `keystore`, which names the key store of this database, is not in the table `marks` any more"
-    return StoreError(said, code="keys.lost", hint=hint)
+    return ConfigError(said, code="keys.lost", hint=hint)
 
 
 def refuse_used(folder: Path) -> None:

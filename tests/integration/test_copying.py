@@ -14,7 +14,7 @@ from bus import copying, doctor
 from bus.app import App
 from bus.cli import main
 from bus.config import load
-from bus.errors import ConfigError, StoreError
+from bus.errors import ConfigError
 from bus.log import log
 from bus.log.keystore import unlock
 from bus.store.inserts import MOST
@@ -225,7 +225,7 @@ def test_a_database_that_does_not_name_its_key_store_any_more_gets_no_other_one(
     keys = tmp_path / "var/keys"
     if not there:
         keys.rename(tmp_path / "away")
-    with pytest.raises(StoreError, match="mark `keystore`") as refused:
+    with pytest.raises(ConfigError, match="mark `keystore`") as refused:
         App(load(config))
     [told] = [one for one in doctor.examine(config) if one.code == "doctor.keystore"]
     assert (refused.value.code, told.what, keys.exists()) == ("keys.lost", refused.value.sentence, there)

@@ -245,7 +245,7 @@ def another_log_key(path: Path) -> None:
         "no key store",
         "no master key",
         "lost database",
-        "new database",
+        "key store that is not named",
     ],
 )
 def test_what_the_start_refuses_of_keys_and_of_a_database_without_them_is_told_with_the_same_remedy(tmp_path, spoil, code):
