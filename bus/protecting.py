@@ -10,8 +10,9 @@ ended a migration between them, the same command, or the way back, goes on; mean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from itertools import islice
 from typing import Any
 
 from bus.config import Config
@@ -21,12 +22,14 @@ from bus.log import log, payload
 from bus.log.keystore import unlock
 from bus.log.record import Record
 from bus.message import parsed
-from bus.store import Tx, migrate, schema
+from bus.store import Row, Tx, listed, migrate, schema
 from bus.store.opening import open_store
 
 SEALED = 5
 """The first revision that seals."""
 MOST = 500
+TELLING = ("message", "keys", "key", "facts")
+"""The roles of payloads that hold what stands in tables as tokens."""
 OPEN = ("unprotected", "laid-open")
 """Marks of a database in which payloads lie open: after the way up, and before the way down."""
 
@@ -100,8 +103,12 @@ def _lay_open(tx: Tx) -> None:
 
 def _texts(tx: Tx) -> Iterator[str]:
     """All of the log, one perhaps many times; a log may have more than go into memory."""
-    for _, record in log.everything(tx):
-        yield from _told(tx, record)
+    records = (record for _, record in log.everything(tx))
+    while page := list(islice(records, MOST)):
+        wanted = [identity for record in page for role in TELLING if (identity := record.payload(role)) is not None]
+        rows = {row["id"]: row for row in tx.all("payloads_among", payloads=listed(wanted))} if wanted else {}
+        for record in page:
+            yield from _told(tx, record, rows)
 
 
 def _tell(tx: Tx, named: Iterable[tuple[str, str]]) -> None:
@@ -121,13 +128,12 @@ def _payloads(tx: Tx) -> Any:
         after = rows[-1]["id"]
 
 
-def _told(tx: Tx, record: Record) -> list[str]:
-    """The texts behind the tokens of a record."""
+def _told(tx: Tx, record: Record, rows: Mapping[str, Row]) -> list[str]:
+    """The texts behind the tokens of a record. ``rows``: its payloads."""
 
     def told(role: str) -> Any:
         """Payloads lie open here, whatever their nonce says, or are sealed."""
-        identity = record.payload(role)
-        row = None if identity is None else tx.one("payload", id=identity)  # most records have none
+        row = rows.get(record.payload(role) or "")
         if row is None:
             return None
         with suppress(ValueError):
