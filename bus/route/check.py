@@ -24,11 +24,11 @@ from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, 
 from bus.route.made import made, written
 from bus.route.nulls import Nulls
 from bus.route.order import Order
-from bus.route.outline import surely_replying, surely_sending
+from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, given_here, read_keys
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.traffic import check_answered, check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
+from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.values import Values
 from bus.route.waiting import check_gather, check_wait, ends
 from bus.route.ways import check_choices, check_condition, check_failures, clauses_of, reached
@@ -173,8 +173,6 @@ class _Checker:
         self._uses(step.pointer, scope)
         if self.body is not None and self.body.reply.below and isinstance(step.model.reply, dict):
             self._shown(step.model.reply, (*step.pointer, "reply"), self.body)
-        if self.world.traffic is not None and any(one is step for one in surely_replying(self.compiled.parsed)):
-            check_answered(step, self.model, self.world.traffic, self.report)
         return scope
 
     def _shown(self, reply: Mapping[str, Any], pointer: Pointer, answered: MessageType) -> None:

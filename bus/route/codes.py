@@ -171,12 +171,6 @@ CODES: dict[str, Code] = {
         "reply: {esitto: ...}   # the type says reply: {shown: [esito]}",
         "Correct it, or name it under `reply` of the type: `shown`, `personal` or `sensitive`.",
     ),
-    "reply.several": Code(
-        "Two routes begin with the same type and both reply to each of its messages, at once: which of the two the sender sees depends on "
-        "when he looks.",
-        "on: pareri.richiesta   # and so does another route\nsteps:\n  - {id: a, reply: {esito: '\"OK\"'}}   # which replies, too",
-        "Let one of them reply, or write under which condition (`when`) each does.",
-    ),
     "name.undefined": Code(
         "Nothing has this name at this point of the route.", "reply: {x: soggeto.nome}", "Correct it, or define it in a step before."
     ),

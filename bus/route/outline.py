@@ -12,7 +12,7 @@ from bus.route.compile import CompiledRoute
 from bus.route.parse import Parsed, ParsedRoute
 
 _Told = TypeVar("_Told")
-_SETS = ("names", "keys", "told", "sent", "surely", "answered", "awaited", "mappings")
+_SETS = ("names", "keys", "told", "sent", "surely", "awaited", "mappings")
 _PLAIN = frozenset({"call", "map", "set", "reply", "send"})
 """Kinds of step after which a run goes on at once, unless something fails."""
 
@@ -21,8 +21,8 @@ _PLAIN = frozenset({"call", "map", "set", "reply", "send"})
 class Outline:
     """``names``: what its expressions may use; ``keys``: what it may give its case, ``told``: those of the message; ``sent`` and
     ``awaited``: types that it sends and waits for, ``surely``: those that every message which begins with it makes it send, at once;
-    ``answered``: those to whose every message it replies at once (the one it begins with, or none); ``mappings``: those that it
-    applies; ``asked``: the paths that its conditions ask about; ``targets``: mappings with what their steps need, "" for anything.
+    ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about; ``targets``: mappings with
+    what their steps need, "" for anything.
     """
 
     route: str
@@ -32,7 +32,6 @@ class Outline:
     told: frozenset[str]
     sent: frozenset[str]
     surely: frozenset[str]
-    answered: frozenset[str]
     awaited: frozenset[str]
     mappings: frozenset[str]
     asked: frozenset[tuple[str, ...]]
@@ -51,11 +50,10 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
     sent = [step.model.send for step in steps if step.kind == "send"]
     surely = frozenset(step.model.send for step in surely_sending(compiled.parsed))
-    answered = frozenset({model.on} if surely_replying(compiled.parsed) else ())
     awaited = [step.what for step in steps if step.kind in {"wait", "gather"}]
     return Outline(
         model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
-        frozenset(sent), surely, answered, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.looked_at,
+        frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.looked_at,
         frozenset(_targets(steps)),
     )  # fmt: skip
 
@@ -71,17 +69,10 @@ def _targets(steps: Iterable[Parsed]) -> Iterator[tuple[str, str]]:
 
 def surely_sending(route: ParsedRoute) -> list[Parsed]:
     """The steps that send for every message which begins with the route, at once. None where a key may tell that a message came before."""
-    return _surely("send", route) if route.model.key is None else []
-
-
-def surely_replying(route: ParsedRoute) -> list[Parsed]:
-    """The steps that reply to every message which begins with the route, at once."""
-    return _surely("reply", route)
-
-
-def _surely(kind: str, route: ParsedRoute) -> list[Parsed]:
-    first = takewhile(lambda step: step.kind in _PLAIN, route.steps)
-    return [step for step in first if step.kind == kind and step.model.when is None]
+    if route.model.key is not None:
+        return []
+    first = list(takewhile(lambda step: step.kind in _PLAIN, route.steps))
+    return [step for step in first if step.kind == "send" and step.model.when is None]
 
 
 def outline_from(written: Mapping[str, Any]) -> Outline:

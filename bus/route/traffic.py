@@ -10,7 +10,6 @@ from itertools import takewhile
 from typing import Any
 
 from bus.mapping.types import MessageType
-from bus.route.model import RouteDocument
 from bus.route.outline import Outline, united
 from bus.route.parse import Parsed, walk
 from bus.source import Reporter, suggestion
@@ -24,8 +23,7 @@ _TOGETHER = "`gather` them in one step, and tell them apart afterwards: `until` 
 class Traffic:
     """What all routes do with messages: types that one begins with or waits for, types that one sends, and by type the keys of the case
     that the routes which begin with it read of it; ``next``: by type those that each message of it surely makes routes send, to routes;
-    ``apart``: types with which no route begins and whose keys nothing else gives to a case; ``answering``: by type the routes that reply
-    to each message of it, at once.
+    ``apart``: types with which no route begins and whose keys nothing else gives to a case.
     """
 
     taken: frozenset[str]
@@ -33,7 +31,6 @@ class Traffic:
     keys: Mapping[str, frozenset[str]]
     next: Mapping[str, frozenset[str]]
     apart: frozenset[str]
-    answering: Mapping[str, frozenset[str]]
 
     def circle(self, start: str) -> list[str]:
         """Types each of which surely makes routes send the following one, from ``start`` back to it, by the shortest way; else none."""
@@ -50,9 +47,7 @@ class Traffic:
         """What of it the findings of one route depend on, as JSON."""
         keys = [[name, sorted(self.keys.get(name, ()))] for name in sorted(outline.awaited)]
         circle = self.circle(outline.on) if outline.surely else []
-        answering = [sorted(self.answering[name]) for name in outline.answered]
-        waits = [sorted(outline.awaited & self.sent), keys, sorted(outline.awaited & self.apart)]
-        return [sorted(outline.sent & self.taken), *waits, circle, answering]
+        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys, circle, sorted(outline.awaited & self.apart)]
 
 
 def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) -> Traffic:
@@ -67,8 +62,7 @@ def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) ->
     given = Counter(key for one in types.values() for key in one.case) + Counter(key for one in known for key in one.keys)
     apart = {name for name, one in types.items() if one.case and name not in keys and all(given[key] == 1 for key in one.case)}
     sent = frozenset[str]().union(*(one.sent for one in known))
-    answering = united((name, frozenset({one.route})) for one in known for name in one.answered)
-    return Traffic(taken | {one.on for one in known}, sent, keys, following, frozenset(apart), answering)
+    return Traffic(taken | {one.on for one in known}, sent, keys, following, frozenset(apart))
 
 
 def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report: Reporter) -> None:
@@ -90,15 +84,6 @@ def check_endless(step: Parsed, begins: str, traffic: Traffic, report: Reporter)
         sentence = f"each message leads to another one, for ever: {' → '.join(circle)}"
         hint = "send it under a condition (`when`), or give the type or the route a `key`, by which one that came before is known"
         report.report((*step.pointer, "send"), "send.endless", sentence, hint, "warning")
-
-
-def check_answered(step: Parsed, route: RouteDocument, traffic: Traffic, report: Reporter) -> None:
-    """A reply at once to what another route replies to at once, too; told of the later of their names."""
-    other = min(traffic.answering.get(route.on, ()), default=route.route)
-    if other < route.route:
-        sentence = f"route `{other}` replies at once to every `{route.on}`, too: which of the two the sender sees depends on when he looks"
-        hint = "let one of them reply, or say `when` each does"
-        report.report((*step.pointer, "reply"), "reply.several", sentence, hint, "warning", key=True)
 
 
 def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: Reporter) -> None:
