@@ -124,3 +124,11 @@ def test_what_may_be_the_name_of_a_file_of_rules(path: str) -> None:
 )
 def test_what_may_not_be_the_name_of_a_file_of_rules(path: str) -> None:
     assert not is_path(path)
+
+
+def test_what_a_mac_and_an_editor_put_beside_a_file_is_no_file_of_rules(folder: Path) -> None:
+    """An unsaved buffer of Emacs is a link to nothing, and was told to be deleted; the other was told to hold control characters."""
+    (folder / "routes/._a.yaml").write_bytes(b"\0\5\26\7")
+    (folder / "routes/.#a.yaml").symlink_to("somebody@host.1234:5678")
+    assert {"routes/a.yaml", "routes/b.yaml"} == files_of(folder).keys()
+    assert [] == strays(folder)
