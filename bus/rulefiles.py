@@ -31,7 +31,7 @@ _PLACES = {
 """What a file is and where it belongs, by the field that tells what it holds."""
 _LOOKS = (".yaml", ".yml", ".csv", ".yaml.txt", ".yml.txt", ".csv.txt", ".xls", ".xlsx", ".ods")
 """How files end that somebody may take for files of rules."""
-_ASIDE = ("._", ".#")
+ASIDE = ("._", ".#")
 """How files begin that a Mac, and Emacs, put beside those that somebody wrote."""
 PATIENCE, PAUSE = 5.0, 0.1
 """Seconds in which a folder should come to rest, and between two looks at it."""
@@ -102,11 +102,11 @@ def fingerprints(files: Files) -> dict[str, str]:
 
 
 def paths_in(folder: Path) -> Iterator[str]:
-    """All files where rules may be, but those that are `_ASIDE`. (`Path.glob` takes twice as long, each time that rules are checked.)"""
+    """All files where rules may be, but those that are `ASIDE`. (`Path.glob` takes twice as long, each time that rules are checked.)"""
     start = len(str(folder / "routes")) - len("routes")  # of `.` nothing stands before it
     for part in ("routes", "mappings"):
         for here, _, names in os.walk(folder / part, onerror=closed):
-            yield from (f"{here[start:]}/{name}" for name in names if not name.startswith(_ASIDE))
+            yield from (f"{here[start:]}/{name}" for name in names if not name.startswith(ASIDE))
 
 
 def closed(error: OSError) -> None:

@@ -67,10 +67,11 @@ def _files(paths: list[Path], config: Path) -> Iterator[Path]:
 
 
 def _within(folder: Path) -> Iterator[Path]:
-    from bus.rulefiles import closed
+    from bus.rulefiles import ASIDE, closed
 
     for here, _, names in os.walk(folder, onerror=closed):
-        yield from (Path(here, name) for name in names if name.endswith(".yaml"))
+        found = (Path(here, name) for name in names if name.endswith(".yaml") and not name.startswith(ASIDE))
+        yield from (path for path in found if path.is_file())  # a link to nothing is for `bus validate` to tell
 
 
 def _replace(path: Path, text: str) -> None:

@@ -282,3 +282,12 @@ def test_a_folder_that_is_not_ours_to_read_is_told(
     told = capsys.readouterr()
     assert "chiusa" in told.err
     assert "Permission denied" in told.err
+
+
+def test_the_lock_of_an_editor_keeps_no_folder_from_being_laid_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with unsaved changes in Emacs: the command ended at its lock, and laid out nothing behind it."""
+    (tmp_path / "b.yaml").write_text(MESSY, "utf-8")
+    (tmp_path / ".#b.yaml").symlink_to("somebody@host.1234:5678")
+    (tmp_path / "a.yaml").symlink_to("gone.yaml")
+    assert 0 == main(["fmt", str(tmp_path)])
+    assert MESSY != (tmp_path / "b.yaml").read_text("utf-8")
