@@ -10,6 +10,7 @@ from typing import Any
 from bus.expression import Environment, Table, name_problem
 from bus.expression.reading import as_written
 from bus.mapping.model import MappingDocument
+from bus.mapping.tables import hint_for
 from bus.mapping.template import Template, Used, Workshop, leaves, local_names
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue
@@ -131,7 +132,7 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             hint = 'write the table\'s name as text: lookup("uffici", ...)'
             shop.refuse(used.pointer, "table.computed", "the name of a table may not be computed", hint, within=within)
         elif lookup.table not in tables:
-            hint = suggestion(lookup.table, tables)
+            hint = hint_for(lookup.table, tables)
             shop.refuse(used.pointer, "table.unknown", f"there is no table `{lookup.table}`", hint, within=within)
         elif lookup.fields and not lookup.rows:
             column = lookup.fields[0]

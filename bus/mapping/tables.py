@@ -9,12 +9,13 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from bus.errors import counted
 from bus.message import JsonValue
-from bus.source import LIMIT, Source
+from bus.source import LIMIT, Source, suggestion
 
 _CONTROL = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -59,6 +60,12 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
         source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
     readable = columns and not any(one.line == 1 for one in source.findings)
     return (TableFile(name, tuple(columns), rows) if readable else None), source
+
+
+def hint_for(name: str, tables: Iterable[str]) -> str:
+    """What to do where there is no table of a name."""
+    file = "routes/servizi.yaml" if name == "servizi" else f"mappings/tables/{name}.csv"
+    return suggestion(name, tables) or f"it is made of {file}, which is not there"
 
 
 def _unreadable(data: bytes) -> tuple[Any, ...] | None:

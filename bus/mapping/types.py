@@ -38,6 +38,7 @@ from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
 from bus.mapping.shapes import CODES, schema_at
+from bus.mapping.tables import hint_for
 from bus.message import JsonObject, JsonValue, canonical, has_decimals, with_numbers
 from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, validated
 
@@ -375,7 +376,7 @@ def _codes(model: TypeDocument, tables: Tables, report: Reporter, *, fields_know
                 good = False
     for name, table in model.codes.items():
         if table not in tables:
-            report.report(("codes", name), "table.unknown", f"there is no table `{table}`", suggestion(table, tables))
+            report.report(("codes", name), "table.unknown", f"there is no table `{table}`", hint_for(table, tables))
             good = False
     return {name: tables[table] for name, table in model.codes.items()} if good else None
 
@@ -398,7 +399,7 @@ def check_forms(declared: MessageType, types: Mapping[str, MessageType], broken:
         pointer: Pointer = ("forms", name)
         for lookup in expression.reads.lookups:
             if lookup.table is not None and lookup.table not in tables:
-                report.report(pointer, "table.unknown", f"there is no table `{lookup.table}`", suggestion(lookup.table, tables))
+                report.report(pointer, "table.unknown", f"there is no table `{lookup.table}`", hint_for(lookup.table, tables))
         for form in _possible(expression, tables):
             if form not in types and form not in broken:
                 report.report(pointer, "type.unknown-form", f"there is no message type `{form}`", suggestion(form, types))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.mapping.tables import read_table
+from bus.mapping.tables import hint_for, read_table
 
 
 def read(tmp_path: Path, data: bytes):
@@ -108,3 +108,16 @@ def test_a_row_with_another_separator_is_still_known_by_its_key() -> None:
     assert ["A", "B"] == list(table.rows)
     [told] = source.findings
     assert ("the row has 1 value, the header 2", "separate columns with commas") == (told.sentence, told.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ufici", "did you mean uffici?"),
+        ("zone", "it is made of mappings/tables/zone.csv, which is not there"),
+        ("servizi", "it is made of routes/servizi.yaml, which is not there"),
+    ],
+)
+def test_of_a_table_that_is_not_there_it_is_told_what_it_is_made_of(name: str, hint: str) -> None:
+    """Whoever copies a type of another project knows its name, and not where it comes from."""
+    assert hint == hint_for(name, ["uffici"])
