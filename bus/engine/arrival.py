@@ -133,6 +133,11 @@ def arrival_of_sent(
         raise
 
 
+def name_of(submission: Submission, keys: Keys) -> tuple[str, str, str]:
+    """By what its sender named it: scope, token of the ``key``, token of the content. Asks no type: it may have been another one."""
+    return _scope_of_key(submission), keys.token(submission.key or ""), keys.token(_content(submission))
+
+
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
     declared = catalog.types.get(submission.type)
@@ -258,11 +263,15 @@ def _intake_keys(
     """The names under which this message would be known if it came again, each scoped by sender. ``own`` is the key its type tells."""
     names = []
     if submission.key:
-        names.append((f"key {submission.sender}", submission.key))
+        names.append((_scope_of_key(submission), submission.key))
     elif own is not None:
         names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}", OR_HEADER)))
     names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name, SEND_FIELD)) for p in plans if p.key is not None]
     return tuple((whose, key) for whose, key in names if key)
+
+
+def _scope_of_key(submission: Submission) -> str:
+    return f"key {submission.sender}"
 
 
 def _key_text(key: Expression, scope: Mapping[str, Any], whose: str, hint: str) -> str:

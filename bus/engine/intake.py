@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
-from bus.engine.arrival import Arrival, Submission, arrival_of
+from bus.engine.arrival import Arrival, Submission, arrival_of, name_of
 from bus.engine.backlog import Backlog
 from bus.engine.holding import Claims, Known
 from bus.engine.matching import match_arrival, match_joined
@@ -109,6 +109,18 @@ class Intake:
             self._write()
         return coming.arrival.message.id
 
+    def known(self, submission: Submission) -> Future[Accepted | None]:
+        """What was accepted before under the ``key`` of this submission, with the same content, whatever the types in force say of it."""
+        scope, key, content = name_of(submission, self._store.keys)
+
+        def work(tx: Tx) -> Accepted | None:
+            seen = tx.one("intake_key", scope=scope, key=key)
+            return None if seen is None or seen["content"] != content else _repeated(tx, seen["message"])
+
+        asked = self._store.write(work)
+        asked.add_done_callback(_count_repeated)
+        return asked
+
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database; see `bus.engine.arrival`."""
         return arrival_of(self._catalog(), submission, new_id(), self._clock, self._store.keys)
@@ -199,6 +211,11 @@ def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
         coming.tell(result)
     except Exception:  # noqa: BLE001 - a sender that cannot be told (its loop is closed) must not keep the others waiting
         logger("snodo.intake").exception("intake.not-told")
+
+
+def _count_repeated(known: Future[Accepted | None]) -> None:
+    if known.exception() is None and (accepted := known.result()) is not None:
+        count("snodo_messages_repeated", accepted.type)
 
 
 class _Coming(NamedTuple):

@@ -25,7 +25,7 @@ from bus.source import Finding
 from bus.testing.patience import until
 from tests.integration.activating import SALUTA, Bus, here
 from tests.integration.eco import Eco
-from tests.small_bus import RULES, Caller, at_work, running, write
+from tests.small_bus import RULES, Caller, at_work, running, wait_reply, write
 
 
 @pytest.fixture
@@ -39,6 +39,35 @@ def test_the_first_start_activates_the_files_and_says_so(bus: Bus) -> None:
     shown = bus.rules()
     assert ("started", "bus", "the first start", 4) == (shown["act"], shown["actor"], shown["reason"], shown["routes"])
     assert {"prova.saluta", "prova.aspetta", "prova.tace", "prova.fallisce"} == set(shown["parts"]["routes"])
+
+
+@pytest.mark.parametrize("wait", [{}, {"Prefer": "wait=10"}])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_message_that_comes_again_is_answered_as_at_first_though_its_type_would_refuse_it_now(
+    bus: Bus, wait: dict[str, str], gone: bool
+) -> None:
+    """Its 202 was lost on the way and a service was taken away meanwhile: a 422 would say that it had not been taken."""
+
+    def send(name: str, key: str) -> Any:
+        return bus.call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": name}}, {"Idempotency-Key": key, **wait})
+
+    first = send("Ada", "ada-1")
+    wait_reply(bus.server.app, first.json["id"], 20)
+    if gone:
+        for path in (SALUTA, "mappings/types/prova.saluto.yaml"):
+            (bus.folder / path).unlink()
+    else:
+        bus.edit("mappings/types/prova.saluto.yaml", "nome: {type: string", "nome: {type: string, maxLength: 2")
+    assert bus.activate().status == 200
+    again = send("Ada", "ada-1")
+    assert (again.status, again.content) == (first.status, first.content)
+    assert again.headers["idempotency-status"] == "repeated"
+    refused = ("type.unknown" if gone else "body.invalid", 422)
+    for name, key in (("Ada", "ada-2"), ("Eva", "ada-1")):
+        told = send(name, key)
+        assert (told.json["code"], told.status) == refused
+    other = bus.call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, {"Idempotency-Key": "ada-1"}, name="altro")
+    assert other.json["code"] == refused[0], "keys of another sender are others"
 
 
 def test_an_activation_is_a_record_with_actor_reason_and_digest(bus: Bus) -> None:
