@@ -133,9 +133,14 @@ def arrival_of_sent(
         raise
 
 
-def name_of(submission: Submission, keys: Keys) -> tuple[str, str, str]:
-    """By what its sender named it: scope, token of the ``key``, token of the content. Asks no type: it may have been another one."""
-    return _scope_of_key(submission), keys.token(submission.key or ""), keys.token(_content(submission))
+def names_of_refused(catalog: Catalog, submission: Submission, clock: Clock, keys: Keys) -> tuple[tuple[tuple[str, str], ...], str]:
+    """What types in force refuse: by what it would be known had it come before they were (scope, token), and the token of its content."""
+    names: tuple[tuple[str, str], ...] = ((_scope_of_key(submission), submission.key),) if submission.key else ()
+    if (declared := catalog.types.get(submission.type)) is not None:
+        scope = at_the_door(_message(submission, new_id(), clock))
+        with suppress(InputError):
+            names = _intake_keys(declared.key, catalog.plans_for(submission.type), scope, submission)
+    return tuple((scope, keys.token(key)) for scope, key in names), keys.token(_content(submission))
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:

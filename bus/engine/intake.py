@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
-from bus.engine.arrival import Arrival, Submission, arrival_of, name_of
+from bus.engine.arrival import Arrival, Submission, arrival_of, names_of_refused
 from bus.engine.backlog import Backlog
 from bus.engine.holding import Claims, Known
 from bus.engine.matching import match_arrival, match_joined
@@ -110,12 +110,19 @@ class Intake:
         return coming.arrival.message.id
 
     def known(self, submission: Submission) -> Future[Accepted | None]:
-        """What was accepted before under the ``key`` of this submission, with the same content, whatever the types in force say of it."""
-        scope, key, content = name_of(submission, self._store.keys)
+        """What was accepted before under a key of this submission, with the same content, whatever the types in force say of it."""
+        names, content = names_of_refused(self._catalog(), submission, self._clock, self._store.keys)
+        if not names:  # no need to ask a database that may be away
+            nothing = Future[Accepted | None]()
+            nothing.set_result(None)
+            return nothing
 
         def work(tx: Tx) -> Accepted | None:
-            seen = tx.one("intake_key", scope=scope, key=key)
-            return None if seen is None or seen["content"] != content else _repeated(tx, seen["message"])
+            for scope, key in names:
+                seen = tx.one("intake_key", scope=scope, key=key)
+                if seen is not None and seen["content"] == content:
+                    return _repeated(tx, seen["message"])
+            return None
 
         asked = self._store.write(work)
         asked.add_done_callback(_count_repeated)

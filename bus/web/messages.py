@@ -68,9 +68,7 @@ async def _hand_in(house: House, submission: Submission) -> Accepted:
 
 
 async def _known(house: House, submission: Submission, refused: Exception) -> Accepted:
-    """What was accepted under this key before a type or a route was changed; its 202 may have been lost. Else raises ``refused``."""
-    if not submission.key:
-        raise refused
+    """What was accepted under a key of it before a type or a route was changed; its 202 may have been lost. Else raises ``refused``."""
     known = house.app.intake.known(submission)
     waiter, tell = house.bridge.waiter()
     known.add_done_callback(lambda ended: tell(ended.exception() or ended.result()))

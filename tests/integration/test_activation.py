@@ -70,6 +70,19 @@ def test_a_message_that_comes_again_is_answered_as_at_first_though_its_type_woul
     assert other.json["code"] == refused[0], "keys of another sender are others"
 
 
+def test_so_is_one_that_is_known_by_a_key_in_its_body(bus: Bus) -> None:
+    bus.edit(SALUTA, "on: prova.saluto", "key: body.nome\non: prova.saluto")
+    assert bus.activate().status == 200
+    message = {"type": "prova.saluto", "data": {"nome": "Ada"}}
+    first = bus.call("POST", "/messages", message)
+    bus.edit("mappings/types/prova.saluto.yaml", "nome: {type: string", "nome: {type: string, maxLength: 2")
+    assert bus.activate().status == 200
+    again = bus.call("POST", "/messages", message)
+    assert (again.status, again.content, again.headers["idempotency-status"]) == (202, first.content, "repeated")
+    for data in ({"nome": "Eva"}, {"nome": ["Ada"]}, {}, None, [1]):
+        assert bus.call("POST", "/messages", {"type": "prova.saluto", "data": data}).json["code"] == "body.invalid"
+
+
 def test_an_activation_is_a_record_with_actor_reason_and_digest(bus: Bus) -> None:
     before = bus.rules()["rules"]
     bus.edit(SALUTA, "ciao ", "salve ")
