@@ -64,11 +64,11 @@ def register(replies):
         server.server_close()
 
 
-def played(*replies, tries):
+def played(*replies, tries, **more):
     """How each try ended, and which steps the register was asked."""
     with register(replies) as (url, steps):
         names = {"ente": "E", "utente": "u", "password": "p", "amministrazione": "c_b429", "aoo": "AOO", "denominazione": "Comune"}
-        adapter = Protocollo("protocollo", Protocollo.Settings(url=url, **names))
+        adapter = Protocollo("protocollo", Protocollo.Settings(url=url, **names, **more))
         ends = [attempt(adapter, "registra", ASKED) for _ in range(tries)]
         adapter.close()
     return ends, steps
@@ -111,3 +111,13 @@ def test_a_document_that_the_register_says_it_took_in_under_no_id_is_not_registe
     assert (type(ends[0].error), ends[0].error.answered) == (Unreachable, True)
     assert ends[1].answer.numero == "0000012"
     assert steps == ["login", "inserimento", "login", "inserimento", "protocollazione"]
+
+
+@pytest.mark.parametrize("fields", ["", FIELDS["protocollazione"].format(0)], ids=["nothing", "no error number"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_registration_whose_reply_says_neither_yes_nor_no_is_in_doubt(fields, strict):
+    """It may be in the register."""
+    result = f"<protocollazioneResult>{fields}</protocollazioneResult>" if fields else ""
+    body = f'<d:protocollazioneResponse xmlns:d="urn:snodo:docarea:1">{result}</d:protocollazioneResponse>'
+    [end], _ = played(LOGIN, INSERT, (200, ENVELOPE.format(body).encode()), tries=1, risposte_rigorose=strict)
+    assert isinstance(end.error, InDoubt), end
