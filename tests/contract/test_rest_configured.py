@@ -52,10 +52,13 @@ def test_a_configured_system_is_asked_by_path_and_query():
     assert b"Ocp-Apim-Subscription-Key: segreto" in seen[0]
 
 
-def test_a_configured_write_sends_our_key_and_the_rest_as_body():
-    with peer(http(201, b'{"id": 7}')) as (url, seen), configured(url) as adapter:
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_configured_write_sends_our_key_and_the_rest_as_body(method):
+    one = {**CONFIGURED["operations"]["iscrivi"], "method": method}
+    with peer(http(201, b'{"id": 7}')) as (url, seen), configured(url, operations={"iscrivi": one}) as adapter:
         done = attempt(adapter, "iscrivi", {"nome": "Ada"})
     assert done.answer.id == 7
+    assert seen[0].startswith(f"{method} /iscrizioni ".encode())
     assert seen[0].endswith(b'{"nome":"Ada"}')
     assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
 
