@@ -39,6 +39,15 @@ def test_the_first_that_waits_is_called_when_somebody_says_or_a_look_finds_that_
     assert (made.anybody("s.fila"), made.runs(), made.due()) == (False, set(), [])
 
 
+def test_who_got_the_lane_meanwhile_is_not_called_in_the_place_of_who_waits(store: SqliteStore) -> None:
+    made = Lanes(store, NOW)
+    for run in ("uno", "due"):
+        made.wait("s.fila", run, "q")
+    made.has_it("s.fila", "uno")
+    made.freed("s.fila")
+    assert made.first() == [("s.fila", "due", "q")]
+
+
 def test_the_more_wait_the_longer_each_of_them_looks_away(store: SqliteStore) -> None:
     made = Lanes(store, NOW)
     assert made.pause("s.fila") == LANE_PAUSE
