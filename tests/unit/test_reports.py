@@ -192,9 +192,8 @@ def test_the_journal_of_events_tells_amounts_in_euro_at_both_interfaces():
     settings = PagopaSettings.model_validate(SETTINGS)
     at_gpd = Exchange("crea-posizione", False, NOW, NOW, "answered", "", {"importo": 15150}, {"importo": 15150, "iuv": "1"}, "r")
     at_node = Exchange("paGetPaymentV2", True, NOW, NOW, "OK", "", {"importo": "151.50"}, {}, "r")
-    for one in (at_gpd, at_node):
-        for line in giornale.righe(settings, one):
-            assert "importo=151.50;" in line["parametriSpecificiInterfaccia"]
+    told = [[line["parametriSpecificiInterfaccia"] for line in giornale.righe(settings, one)] for one in (at_gpd, at_node)]
+    assert [["importo=151.50;" in said for said in lines] for lines in told] == [[True, True], [True, True]], told
 
 
 def test_an_erasure_that_expired_is_told_as_that_a_bundle_and_a_search_as_what_they_are(tmp_path):
