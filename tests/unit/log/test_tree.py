@@ -119,6 +119,20 @@ def test_a_consistency_proof_with_anything_wrong_is_refused(data: st.DataObject,
     assert not tree.extends(new, second + 1, old, second, proof)
 
 
+def test_no_beginning_of_a_proof_is_one():
+    """An empty one above all: whoever took it would take any history."""
+    for second in range(2, 40):
+        for first in range(1, second):
+            proof = tree.consistency(first, second, node)
+            for shorter in (proof[:length] for length in range(len(proof))):
+                assert not tree.extends(naive_root(LEAVES[:first]), first, naive_root(LEAVES[:second]), second, shorter), (first, second)
+
+
+def test_what_is_no_hash_is_no_root():
+    assert not tree.extends(b"", 3, b"", 3, [])
+    assert not tree.includes(b"", 1, 0, b"", [])
+
+
 def test_a_size_that_cannot_be_is_refused():
     for index, size in ((0, 0), (3, 3), (-1, 3)):
         with pytest.raises(ValueError, match="no leaf"):
