@@ -77,3 +77,10 @@ def test_an_iban_may_hold_blanks_and_no_other_mark(mark):
 
 def test_an_accent_that_is_a_sign_of_its_own_begins_no_word():
     assert title_case("D'AME\u0301LIE NICOLO\u0300 \ufb01lippo") == "D'Ame\u0301lie Nicolo\u0300 Filippo"
+
+
+def test_the_largest_amount_is_the_largest_whole_number_of_expressions():
+    assert cents("92233720368547758.07") == 2**63 - 1
+    for beyond in ("92233720368547758.08", "-92233720368547758.08"):
+        with pytest.raises(ValueError, match="whole cents"):
+            cents(beyond)

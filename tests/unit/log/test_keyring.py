@@ -48,6 +48,17 @@ def test_a_block_never_has_the_number_of_one_that_was_lost_or_of_a_clock_that_wa
     assert folder.add(lambda number: b"") > newest
 
 
+def test_what_else_lies_beside_the_keys_is_left_alone(open_keyring, home):
+    """As `lost+found` does where they have a disk of their own."""
+    home[0].mkdir(mode=0o700)
+    (home[0] / "lost+found").mkdir()
+    with contextlib.closing(keystore.open_keyring(*home, None)) as made:
+        key = made.fresh()
+    rekey(*home)
+    assert open_keyring(*home, None).key(key.id).secret == key.secret
+    assert (home[0] / "lost+found").is_dir()
+
+
 def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_keyring, home):
     keys = open_keyring(*home, None)
     gone, kept = keys.fresh(), keys.fresh()
