@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from bus.engine import dead
 from bus.engine.accesses import Looker
-from bus.errors import Conflict, Invalid, NotFound
+from bus.engine.settle import park
+from bus.errors import Conflict, Invalid, NotFound, SnodoError
 from bus.log import log
 from bus.mapping.protected import EVERYTHING
+from bus.message import new_id
 from bus.store import Tx
 from tests.simulation.simulation import Simulation
-from tests.simulation.system import rules
+from tests.simulation.system import TIMEOUT, rules
 from tests.unit.engine.kit import row_of, send, state, turn
 
 Act = Callable[[Tx, str], Any]
@@ -176,3 +179,24 @@ def test_what_was_answered_is_not_asked_again_by_rules_that_ask_something_else_b
         turn(world, "answer")
     assert asked[:2] == ["scrivi", "spedisci"], "the new step, and what was refused"
     assert [effect.chi for effect in world.system.ledger][:3] == ["scrivi m1", "nuova m1", "spedisci m1"]
+
+
+def test_a_lane_is_at_rest_when_the_slowest_of_all_tries_is(world: Simulation) -> None:
+    """Rules that were put in force between two tries may have shortened the step's timeout."""
+    message = send(world, "lavoro", caso="c", voci=["a"])
+    for _ in range(2):
+        turn(world, "answer")
+    turn(world)
+    row = row_of(world, message)
+
+    def work(tx: Tx) -> None:
+        park(tx, row, row["owner"], world.clock.now(), SnodoError("ended thrice", code="run.poison"))
+        asked = next(one for one in log.of_run(tx, row["id"]) if "rests" in one.data)
+        log.append(tx, asked._replace(id=new_id(), data={**asked.data, "rests": 3 * TIMEOUT}))
+
+    world.store.write(work).result()
+    world.clock.move(dt.timedelta(seconds=3 * TIMEOUT - 1))
+    assert refusal(world, message, discard(world)) == "dead.lane-not-at-rest"
+    world.clock.move(dt.timedelta(seconds=1))
+    do(world, message, discard(world))
+    assert state(world, message) == "cancelled"
