@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from bus.engine.leases import Leases
 from bus.engine.polling import WATERMARK, Polling
 from bus.store.sqlite import SqliteStore
 from bus.testing.door import MemoryDoor
+from bus.testing.patience import until
 from tests.clocks import FixedClock
 from tests.keyrings import in_memory
 from tests.projections import snapshot
@@ -138,3 +140,31 @@ def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_anoth
         assert projection.fact(tx, "archivio", WATERMARK, "nuove") == 2
     store.close()
     assert set(seen) == {None, 2}
+
+
+def test_who_stops_waits_for_a_poll_in_progress(store: SqliteStore) -> None:
+    asked, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def poll(door: Door, watermark: Any) -> Any:
+        asked.set()
+        assert goes_on.wait(60)
+        ended.set()
+        return watermark
+
+    polling = Polling(store, SystemClock(), lambda adapter: MemoryDoor(SystemClock().now()))
+    polling.start("archivio", Poller("nuove", 300.0, poll))
+    assert asked.wait(60)
+    threading.Timer(0.2, goes_on.set).start()
+    polling.stop()
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize(("interval", "lease"), [(1.0, 60.0), (300.0, 600.0)])
+def test_no_other_process_polls_between_two_turns_of_the_one_that_does(store: SqliteStore, interval: float, lease: float) -> None:
+    taken: list[float] = []
+    somebody_elses: Any = SimpleNamespace(owner="uno", take=lambda name, seconds: taken.append(seconds))
+    polling = Polling(store, SystemClock(), lambda adapter: MemoryDoor(SystemClock().now()), somebody_elses)
+    polling.start("archivio", Poller("nuove", interval, lambda door, watermark: pytest.fail("it is another's duty")))
+    until(lambda: taken, "it asked for its duty")
+    polling.stop()
+    assert {*taken} == {lease}
