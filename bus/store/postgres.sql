@@ -129,11 +129,17 @@ SELECT (here.page + :most / 40 + 1)::text AS first, '' AS second, '' AS third FR
 WHERE (here.page + :most / 40 + 1) * current_setting('block_size')::bigint < pg_relation_size('intake_keys')
 
 -- name: waits_unfounded
-SELECT w.run, w.path AS what FROM (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most) w
-WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
-  AND position(convert_to('"path":"' || w.path || '"', 'UTF8') IN r.content) > 0)
+WITH stretch AS MATERIALIZED (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most),
+told AS (SELECT r.run, substring(r.content FROM position('"path":"'::bytea IN r.content) + 8) AS rest
+  FROM records r WHERE r.run IN (SELECT run FROM stretch) AND r.kind IN ('waiting', 'closed'))
+SELECT run, convert_from(what, 'UTF8') AS what FROM (SELECT run, convert_to(path, 'UTF8') AS what FROM stretch
+  EXCEPT SELECT run, substring(rest FROM 1 FOR greatest(position('"'::bytea IN rest) - 1, 0)) FROM told) unfounded
+ORDER BY run, what
 
 -- name: matches_unfounded
-SELECT m.run, m.message AS what FROM (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most) m
-WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
-  AND position(convert_to('"arrival":"' || m.message || '"', 'UTF8') IN r.content) > 0)
+WITH stretch AS MATERIALIZED (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most),
+told AS (SELECT r.run, substring(r.content FROM position('"arrival":"'::bytea IN r.content) + 11) AS rest
+  FROM records r WHERE r.run IN (SELECT run FROM stretch) AND r.kind IN ('matched', 'late'))
+SELECT run, convert_from(what, 'UTF8') AS what FROM (SELECT run, convert_to(message, 'UTF8') AS what FROM stretch
+  EXCEPT SELECT run, substring(rest FROM 1 FOR greatest(position('"'::bytea IN rest) - 1, 0)) FROM told) unfounded
+ORDER BY run, what

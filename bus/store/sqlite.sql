@@ -118,11 +118,15 @@ SELECT scope AS first, key AS second, '' AS third FROM intake_keys
 WHERE (scope, key) > (:first, :second) ORDER BY scope, key LIMIT 1 OFFSET :most - 1
 
 -- name: waits_unfounded
-SELECT w.run, w.path AS what FROM (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most) w
-WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
-  AND instr(r.content, CAST('"path":"' || w.path || '"' AS BLOB)) > 0)
+WITH stretch AS MATERIALIZED (SELECT run, path FROM waits WHERE (run, path) > (:first, :second) ORDER BY run, path LIMIT :most),
+told AS (SELECT r.run, substr(r.content, instr(r.content, CAST('"path":"' AS BLOB)) + 8) AS rest
+  FROM records r WHERE r.run IN (SELECT run FROM stretch) AND r.kind IN ('waiting', 'closed'))
+SELECT run, path AS what FROM stretch EXCEPT SELECT run, CAST(substr(rest, 1, instr(rest, CAST('"' AS BLOB)) - 1) AS TEXT) FROM told
+ORDER BY run, what
 
 -- name: matches_unfounded
-SELECT m.run, m.message AS what FROM (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most) m
-WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
-  AND instr(r.content, CAST('"arrival":"' || m.message || '"' AS BLOB)) > 0)
+WITH stretch AS MATERIALIZED (SELECT run, message FROM matches WHERE (run, message) > (:first, :second) ORDER BY run, message LIMIT :most),
+told AS (SELECT r.run, substr(r.content, instr(r.content, CAST('"arrival":"' AS BLOB)) + 11) AS rest
+  FROM records r WHERE r.run IN (SELECT run FROM stretch) AND r.kind IN ('matched', 'late'))
+SELECT run, message AS what FROM stretch EXCEPT SELECT run, CAST(substr(rest, 1, instr(rest, CAST('"' AS BLOB)) - 1) AS TEXT) FROM told
+ORDER BY run, what

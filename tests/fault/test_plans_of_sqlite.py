@@ -1,13 +1,21 @@
-"""What SQLite reads to find what is ready does not grow with all the runs there ever were."""
+"""What SQLite reads to find what is ready does not grow with all the runs there ever were; nor what it reads of a run, faster than that."""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from bus.store import queries
+import pytest
+
+from bus.clock import text_of
+from bus.log import log
+from bus.log.record import Record
+from bus.message import new_id
+from bus.store import Tx, queries
+from bus.store.opening import open_store
 from bus.store.sqlite import FILES, IN_LIST, SqliteStore
 
 RUNS = re.compile(r"SCAN (runs|r|o|me)\b")
@@ -46,6 +54,39 @@ def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_
         "runs_of_route": ["SEARCH runs USING INDEX runs_of_route (route=? AND state=?)"],
     }
     assert [said for plan in plans.values() for said in plan if RUNS.match(said) and "INDEX" not in said] == []
+
+
+@pytest.mark.parametrize("query", ["waits_unfounded", "matches_unfounded"])
+def test_what_no_record_made_is_looked_for_in_the_records_of_a_run_once_however_many_they_are(tmp_path: Path, query: str) -> None:
+    """For each of its waits all of them were read: 5,000 took minutes, and `bus log verify` with them."""
+
+    def work(waits: int) -> int:
+        run, now = new_id(), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+        begun = {"route": "r", "version": 1, "digest": "d", "entry": "", "ordered": 1, "place": "r@1"}
+        opened = {"place": "r@1/x", "type": "t", "name": None, "value": None, "deadline": None, "state": "open", "late": 0}
+
+        def fill(tx: Tx) -> None:
+            tx.do("add_run", id=run, message=run, case_id=run, time=text_of(now), **begun)
+            for number in range(waits):
+                path, message = f"raccolta[{number}]", f"m{number}"
+                log.append(tx, Record(new_id(), "waiting", now, run=run, path=path))
+                log.append(tx, Record(new_id(), "matched", now, run=run, path=path, data={"arrival": message}))
+                tx.do("add_wait", run=run, path=path, **opened)
+                tx.do("add_match", run=run, message=message)
+            tx.do("add_wait", run=run, path="raccolta[999]", **opened)
+            tx.do("add_match", run=run, message="m999")
+
+        file = tmp_path / f"{waits}.db"
+        with closing(open_store(f"sqlite:///{file}")) as store:
+            store.write(fill).result()
+        steps: list[None] = []
+        with closing(sqlite3.connect(file)) as raw:
+            raw.set_progress_handler(lambda: steps.append(None), 100)
+            found = raw.execute(queries.load(*FILES, in_list=IN_LIST)[query], {"first": "", "second": "", "most": 20_000}).fetchall()
+        assert found == [(run, {"waits_unfounded": "raccolta[999]", "matches_unfounded": "m999"}[query])]
+        return len(steps)
+
+    assert work(400) < 8 * work(100)
 
 
 def _plan(raw: sqlite3.Connection, text: str) -> list[str]:
