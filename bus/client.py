@@ -212,7 +212,14 @@ class Client:
     def export(self, scope: Mapping[str, str], purpose: str, *, payloads: bool = False, timeout: float = 300) -> bytes:
         """A bundle (a ZIP) of ``{"case": …}``, ``{"message": …}`` or ``{"from": …, "to": …}``; the log records who took it, and why."""
         body = json.dumps({**scope, "purpose": purpose, "payloads": payloads}).encode()
-        return self._bytes("POST", "/exports", body, {"Content-Type": "application/json"}, again=False, longer=timeout)
+        try:
+            return self._bytes("POST", "/exports", body, {"Content-Type": "application/json"}, again=False, longer=timeout)
+        except ClientError as error:
+            if not isinstance(error.__cause__, http.client.IncompleteRead):
+                raise
+            said = "the bundle ended before it was whole: something in it was erased while it was sent, or the bus stopped"
+            hint = "ask for it again: what is gone is left out then"
+            raise ClientError(0, {"code": "client.unanswered", "detail": said, "hint": hint}) from error
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 
