@@ -203,7 +203,7 @@ def test_what_came_after_the_bound_is_kept_though_its_id_is_older(store):
 
 
 def test_a_file_that_anybody_sent_lately_is_not_old(store):
-    for sender, time in (("uno", "2026-01-01"), ("due", "2026-03-02")):
+    for sender, time in (("uno", "2026-01-01"), ("due", "2026-01-02"), ("due", "2026-03-02")):
         do(store, "add_attachment", file="f", sender=sender, payload="p", time=time)
     with store.read() as tx:
         found = {
