@@ -16,25 +16,26 @@ UPDATE payloads SET content = :content WHERE id = :id
 -- name: drop_payload
 DELETE FROM payloads WHERE id = :id
 
--- Texts and tokens change places in all rows at once (`bus.protecting`).
+-- Texts and tokens change places in all rows at once (`bus.protecting`). Each row looks for its own: as IN, each text would look through
+-- all rows of a table in which nothing is found by its value alone.
 -- name: add_text
 INSERT INTO texts (old, new) VALUES (:old, :new) ON CONFLICT DO NOTHING
 
 -- name: tell_message_keys
-UPDATE message_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+UPDATE message_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE (SELECT new FROM texts WHERE old = value) IS NOT NULL
 
 -- name: tell_case_keys
-UPDATE case_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+UPDATE case_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE (SELECT new FROM texts WHERE old = value) IS NOT NULL
 
 -- name: tell_waits
-UPDATE waits SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+UPDATE waits SET value = (SELECT new FROM texts WHERE old = value) WHERE (SELECT new FROM texts WHERE old = value) IS NOT NULL
 
 -- name: tell_intake_keys
 UPDATE intake_keys SET key = coalesce((SELECT new FROM texts WHERE old = key), key),
   content = coalesce((SELECT new FROM texts WHERE old = content), content)
 
 -- name: tell_facts
-UPDATE facts SET key = (SELECT new FROM texts WHERE old = key) WHERE key IN (SELECT old FROM texts)
+UPDATE facts SET key = (SELECT new FROM texts WHERE old = key) WHERE (SELECT new FROM texts WHERE old = key) IS NOT NULL
 
 -- name: records_of_run
 SELECT seq, content FROM records WHERE run = :run ORDER BY seq
