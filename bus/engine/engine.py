@@ -313,7 +313,8 @@ class Engine:
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
         apart = self._suspects.apart()
         stirs = self._welcomed or self._gates.stir(now, calls=not apart)
-        if stirs or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
+        rung = self._rung and (self._room() > 0 or not self._live.keys().isdisjoint(self._rung))
+        if stirs or rung or self._sweeper.is_due(now, self._room()):
             return 0.0
         soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1]), *([] if apart else self._lanes.due())])
         seconds = min((soonest - now).total_seconds(), self._suspects.quiet_in() if self._suspects.next else math.inf)

@@ -70,6 +70,18 @@ def test_a_run_that_waits_for_what_has_come_already_goes_on_with_it_in_the_same_
     world.judge()
 
 
+def test_a_run_that_goes_on_is_not_kept_waiting_where_no_other_one_fits(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    send(world, "ricevuta", iuv="i")
+    engine = world.processes[0].engine
+    monkeypatch.setattr(engine, "_room", lambda: 0)
+    turn(world)
+    assert engine._patience() == 0.0, "it need not wait until something else comes"
+    turn(world, "answer")
+    assert engine._patience() > 0, "and nothing turns for nothing"
+
+
 def test_a_run_that_others_gave_something_else_meanwhile_finds_that_in_its_journal_first(world: Simulation) -> None:
     """What it goes on with is in the order of the log, as whoever replays it has it."""
     message = send(world, "senza", caso="c", iuv="i")
