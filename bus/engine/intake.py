@@ -21,7 +21,7 @@ from bus.engine.backlog import Backlog
 from bus.engine.holding import Claims, Known
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
-from bus.errors import Conflict, Damaged, InputError, StoreError, Unknown
+from bus.errors import Conflict, Damaged, Forbidden, InputError, Invalid, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
 from bus.log import receipt as receipts
@@ -88,7 +88,11 @@ class Intake:
         self._busy = False
 
     def send(self, submission: Submission) -> Future[Accepted]:
-        """Check now (raises `InputError`; `Busy` while too much waits), store soon; the future gives `Accepted` or raises `Conflict`."""
+        """Check now, store soon; the future gives `Accepted` or raises `Conflict`.
+
+        Raises `InputError`, and `Busy` while too much waits. What has a key and is refused may have been accepted before: then the future
+        gives that, or raises what refuses it.
+        """
         outcome: Future[Accepted] = Future()
         outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
         self.hand_in(submission, lambda end: outcome.set_result(end) if isinstance(end, Accepted) else outcome.set_exception(end))
@@ -101,7 +105,10 @@ class Intake:
         """
         if self._backlog is not None:
             self._backlog.check()
-        coming = _Coming(self.prepare(submission), tell)
+        try:
+            coming = _Coming(self.prepare(submission), tell)
+        except (Forbidden, Invalid) as refused:
+            return self._recall(submission, refused, tell)
         with self._lock:
             self._waiting.append(coming)
             busy, self._busy = self._busy, True
@@ -109,24 +116,24 @@ class Intake:
             self._write()
         return coming.arrival.message.id
 
-    def known(self, submission: Submission) -> Future[Accepted | None]:
-        """What was accepted before under a key of this submission, with the same content, whatever the types in force say of it."""
-        names, content = names_of_refused(self._catalog(), submission, self._clock, self._store.keys)
-        if not names:  # no need to ask a database that may be away
-            nothing = Future[Accepted | None]()
-            nothing.set_result(None)
-            return nothing
+    def _recall(self, submission: Submission, refused: Forbidden | Invalid, tell: Tell) -> str:
+        """Tell what was accepted under a key of this submission, with the same content, before the types and routes that refuse it now.
 
-        def work(tx: Tx) -> Accepted | None:
+        Where there is none, ``refused`` is told; where it has no key, it is raised, without asking a database that may be away.
+        """
+        names, content = names_of_refused(self._catalog(), submission, self._clock, self._store.keys)
+        if not names:
+            raise refused
+
+        def work(tx: Tx) -> Accepted | InputError:
             for scope, key in names:
                 seen = tx.one("intake_key", scope=scope, key=key)
                 if seen is not None and seen["content"] == content:
                     return _repeated(tx, seen["message"])
-            return None
+            return refused
 
-        asked = self._store.write(work)
-        asked.add_done_callback(_count_repeated)
-        return asked
+        self._store.write(work).add_done_callback(lambda found: _tell(tell, found.exception() or found.result()))
+        return new_id()
 
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database; see `bus.engine.arrival`."""
@@ -208,21 +215,16 @@ class Intake:
                 self._ring(list(runs))
         finally:  # what is durable is told to its sender, bell or no bell
             for coming, result in zip(batch, results, strict=True):
-                _tell(coming, result)
-                if isinstance(result, Accepted):
-                    count("snodo_messages_repeated" if result.repeated else "snodo_messages_accepted", coming.arrival.message.type)
+                _tell(coming.tell, result)
 
 
-def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
+def _tell(tell: Tell, result: Accepted | BaseException) -> None:
     try:
-        coming.tell(result)
+        tell(result)
     except Exception:  # noqa: BLE001 - a sender that cannot be told (its loop is closed) must not keep the others waiting
         logger("snodo.intake").exception("intake.not-told")
-
-
-def _count_repeated(known: Future[Accepted | None]) -> None:
-    if known.exception() is None and (accepted := known.result()) is not None:
-        count("snodo_messages_repeated", accepted.type)
+    if isinstance(result, Accepted):
+        count("snodo_messages_repeated" if result.repeated else "snodo_messages_accepted", result.type)
 
 
 class _Coming(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from bus.engine.arrival import Submission
 from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
-from bus.errors import Erased, Forbidden, Invalid, NotFound, StoreError
+from bus.errors import Erased, NotFound, StoreError
 from bus.jsontext import pointer
 from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
@@ -57,24 +57,10 @@ async def _hand_in(house: House, submission: Submission) -> Accepted:
     waiter, tell = house.bridge.waiter()
     try:
         house.app.intake.hand_in(submission, tell)
-    except (Invalid, Forbidden) as refused:
-        waiter.cancel()
-        return await _known(house, submission, refused)
     except BaseException:
         waiter.cancel()  # refused at once: nobody awaits it, so nobody is to be told in the end
         raise
     accepted: Accepted = await waiter
-    return accepted
-
-
-async def _known(house: House, submission: Submission, refused: Exception) -> Accepted:
-    """What was accepted under a key of it before a type or a route was changed; its 202 may have been lost. Else raises ``refused``."""
-    known = house.app.intake.known(submission)
-    waiter, tell = house.bridge.waiter()
-    known.add_done_callback(lambda ended: tell(ended.exception() or ended.result()))
-    accepted: Accepted | None = await waiter
-    if accepted is None:
-        raise refused
     return accepted
 
 
@@ -111,16 +97,12 @@ async def _ask(house: House, submission: Submission, seconds: float) -> tuple[Ac
     Holds no thread while it waits.
     """
     asked, until = _Asked(house), time.monotonic() + seconds
-    try:
-        identity = house.app.intake.hand_in(submission, asked.told)
-    except (Invalid, Forbidden) as refused:
-        accepted = await _known(house, submission, refused)
-    else:
-        with house.app.news.listen(identity, asked.heard):
-            await asked.news(min(FIRST_LOOK, seconds))
-            accepted = await asked.accepted()
-            if not accepted.repeated:
-                return accepted, await asked.reply(accepted.id, until)
+    identity = house.app.intake.hand_in(submission, asked.told)
+    with house.app.news.listen(identity, asked.heard):
+        await asked.news(min(FIRST_LOOK, seconds))
+        accepted = await asked.accepted()
+        if not accepted.repeated:
+            return accepted, await asked.reply(accepted.id, until)
     with house.app.news.listen(accepted.id, asked.heard):
         return accepted, await asked.reply(accepted.id, until)
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from bus.catalog import Catalog
+from bus.engine.adapter_door import AdapterDoor
 from bus.engine.arrival import Arrival, Submission, _intake_keys, sent_by
 from bus.engine.intake import Accepted, receive_all
-from bus.errors import Conflict, StoreError
+from bus.errors import Conflict, Invalid, StoreError
+from bus.mapping.types import Fault
 from bus.message import Attachment, Message
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
@@ -127,6 +130,22 @@ def test_who_sends_is_told_where_the_store_fails_before_it_begins(world: Simulat
     told = world.intake.send(Submission("sim.ricevuta", {"chi": "a"}, "portale"))
     with pytest.raises(StoreError, match="away"):
         told.result(0)
+
+
+def test_what_a_system_sends_again_is_answered_as_at_first_though_its_type_would_refuse_it_now(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each door: here an adapter's, whose system repeats what it has no answer to."""
+    door = AdapterDoor("sistema", world.store, world.clock, world.intake.send)
+    first = door.accept("sim.ricevuta", {"chi": "a"}, key="k")
+    monkeypatch.setattr(Catalog, "validate", lambda *asked: [Fault("/chi", "is not taken any more")])
+    again = door.accept("sim.ricevuta", {"chi": "a"}, key="k")
+    assert (again.message_id, first.repeated, again.repeated) == (first.message_id, False, True)
+    for body, key in (({"chi": "b"}, "k"), ({"chi": "a"}, "other")):
+        with pytest.raises(Invalid, match="is not taken any more"):
+            door.accept("sim.ricevuta", body, key=key)
+    with pytest.raises(Invalid, match="is not taken any more"):
+        world.intake.send(Submission("sim.ricevuta", {"chi": "a"}, "portale"))
 
 
 def test_what_a_run_sends_has_the_files_and_the_cause_of_its_message() -> None:
