@@ -40,12 +40,17 @@ def open_keyring():
 def test_a_block_never_has_the_number_of_one_that_was_lost_or_of_a_clock_that_was_set_back(tmp_path, monkeypatch):
     """A key of that number would open nothing of what the lost one had sealed, and be taken for it."""
     folder = keyring.Folder(tmp_path)
-    _, lost = (folder.add(lambda number: b"") for _ in range(2))
+
+    def added(milliseconds: int) -> int:
+        monkeypatch.setattr(time, "time_ns", lambda: milliseconds * 1_000_000)
+        return folder.add(lambda number: b"")
+
+    first, lost = added(1_000), added(1_000)
+    assert lost > first
     (tmp_path / f"{lost}.keys").unlink()
-    newest = folder.add(lambda number: b"")
+    newest = added(1_002)
     assert newest > lost
-    monkeypatch.setattr(time, "time_ns", lambda: 0)
-    assert folder.add(lambda number: b"") > newest
+    assert added(0) > newest
 
 
 def test_what_else_lies_beside_the_keys_is_left_alone(open_keyring, home):
