@@ -60,6 +60,8 @@ READ_PATIENCE = 5.0
 FRESH = 8
 """Transactions after which the plans of a session's statements are made anew, then after twice as many. One that was made while a table
 was empty reads all of it, and the server itself finds that out only when it next looks at its statistics, after a minute or more."""
+FAILURES = 20
+"""What is heard at most of a trip that failed: psycopg tells a failure, and each statement behind it as one more."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 # One round trip: the lock is had before the number is given. Later statements have snapshots of their own, so they see all that
 # whoever had the lock before has committed.
@@ -145,6 +147,8 @@ class PostgresConnection(_Asking):
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
         self._kept_rows = 0
+        self._sent = False
+        """Whether the server was told anything of this transaction."""
         self._number: str | None = None
         self._proof: str | None = None
         """A record that this transaction adds."""
@@ -188,6 +192,7 @@ class PostgresConnection(_Asking):
             raise interrupted(ConnectionError("no session"))
         cursor = session.cursor(binary=True)
         begun = None
+        self._sent = True
         with self._remembered(), told(session):
             if self._number is None:
                 session.execute(_BEGIN)
@@ -286,7 +291,7 @@ class PostgresConnection(_Asking):
 
     def begin(self) -> None:
         """The transaction begins on the server with the first statement that is sent."""
-        self._number, self._proof, self._later, self._kept_rows = None, None, [], 0
+        self._number, self._proof, self._later, self._kept_rows, self._sent = None, None, [], 0, False
         if self._session is None or self._session.closed:
             self._drop()
             with self._remembered():
@@ -332,9 +337,7 @@ class PostgresConnection(_Asking):
         self._later, self._kept_rows = [], 0
         session = self._session
         try:
-            if session is not None and not session.closed and session.info.transaction_status != TransactionStatus.IDLE:
-                with suppress(psycopg.Error):
-                    self._sync()  # what stood behind the statement that failed
+            if session is not None and not session.closed and self._is_under_way(session):
                 # Not execute("ROLLBACK"): psycopg answers it with a DEALLOCATE ALL, which in a pipeline goes out only behind the first
                 # statements of the next transaction: it holds them prepared from then on, and they are not. Its own rollback waits for it.
                 session.rollback()
@@ -344,6 +347,19 @@ class PostgresConnection(_Asking):
                 self._sync()
         except psycopg.Error:
             self._drop()
+
+    def _is_under_way(self, session: Session) -> bool:
+        """Whether the server has something to take back. Nobody knows before all is heard that stood behind a statement that failed, up to
+        the last Sync: a failure is told as soon as it is there, when libpq may still call the session idle.
+        """
+        for _ in range(FAILURES if self._sent else 0):
+            try:
+                self._sync()
+                break
+            except psycopg.Error as error:
+                if error.sqlstate is None and not isinstance(error, errors.PipelineAborted):
+                    raise
+        return session.info.transaction_status != TransactionStatus.IDLE
 
     # -- a COMMIT of which nothing was heard -------------------------------------------------------------------------
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bus.errors import StoreError
+from bus.errors import Changed, StoreError
 from bus.store import Store, Tx, queries
 from bus.store.postgres import FILES, IN_LIST, PostgresConnection, PostgresStore
 from bus.store.postgres_session import _PARAMETER
@@ -51,6 +52,35 @@ def test_work_that_passes_over_an_error_of_postgresql_is_not_taken_for_committed
         store.write(put(f"after {turn}")).result(30)
     assert names(store) == {"after 0", "after 1", "after 2"}
     store.close()
+
+
+def test_a_failure_that_is_told_before_its_trip_has_ended_does_no_harm_to_the_next_transaction(postgresql_url: str) -> None:
+    """A server tells it as soon as it is there. Here that is waited for, and heard as by the statement that failed: no Sync has gone out."""
+    connection = PostgresConnection(postgresql_url)
+    connection.begin()
+    sync = connection._sync
+
+    def late() -> None:
+        connection._sync, session = sync, connection._session
+        assert session is not None
+        assert select.select([session], [], [], 60)[0]
+        session.wait(sync.__self__._communicate_gen())  # type: ignore[attr-defined]
+        raise AssertionError("it was told no failure")
+
+    with contextlib.closing(connection), psycopg.connect(postgresql_url, autocommit=True) as admin:
+        for work in ("first", "second"):
+            admin.execute("ALTER TABLE marks RENAME TO others")
+            connection._sync = late
+            connection.do("add_mark", name=work, value="")
+            with pytest.raises(Changed):
+                connection.commit()
+            connection.rollback()
+            admin.execute("ALTER TABLE others RENAME TO marks")
+            connection.begin()
+            connection.do("add_mark", name=work, value="")
+            connection.commit()
+            connection.begin()
+        assert admin.execute("SELECT count(*) FROM marks WHERE name IN ('first', 'second')").fetchone() == (2,)
 
 
 def test_a_line_that_breaks_is_told_in_our_words_alone(postgresql_url: str, caplog: pytest.LogCaptureFixture) -> None:

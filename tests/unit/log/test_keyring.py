@@ -45,10 +45,11 @@ def test_a_block_never_has_the_number_of_one_that_was_lost_or_of_a_clock_that_wa
         monkeypatch.setattr(time, "time_ns", lambda: milliseconds * 1_000_000)
         return folder.add(lambda number: b"")
 
-    first, lost = added(1_000), added(1_000)
+    now = 1_800_000_000_000
+    first, lost = added(now), added(now)
     assert lost > first
     (tmp_path / f"{lost}.keys").unlink()
-    newest = added(1_002)
+    newest = added(now + 2)
     assert newest > lost
     assert added(0) > newest
 
