@@ -149,7 +149,7 @@ def _openings(tx: Tx, records: Iterable[Record]) -> tuple[list[str], dict[str, b
     wanted = {held.id: held.role for record in records for held in record.payloads}
     rows_go = {identity for identity, role in wanted.items() if role.startswith("wire")}  # for their age, while their keys stay
     opened, damaged = list[str](), dict[str, bytes]()
-    for some in _few_of(list(wanted)):
+    for some in pages_of(list(wanted), SOME):
         rows = tx.all("payloads_among", payloads=listed(some))
         lines, lost = log.open_all(tx, rows, [one for one in some if one not in rows_go], _opened)
         opened += (one for one in some if one in lines)
@@ -159,14 +159,10 @@ def _openings(tx: Tx, records: Iterable[Record]) -> tuple[list[str], dict[str, b
 
 def texts(store: Store, opened: Sequence[str]) -> Iterator[bytes]:
     """Each of these payloads with what shows that its record committed to it; those that are gone by now are left out."""
-    for some in _few_of(opened):
+    for some in pages_of(opened, SOME):
         with store.read() as tx:
             lines, _ = log.open_all(tx, tx.all("payloads_among", payloads=listed(some)), (), _opened)
         yield b"".join(lines[one] for one in some if one in lines)
-
-
-def _few_of(payloads: Sequence[str]) -> Iterator[Sequence[str]]:
-    yield from (payloads[start : start + SOME] for start in range(0, len(payloads), SOME))
 
 
 def still_readable(tx: Tx, opened: Sequence[str]) -> None:

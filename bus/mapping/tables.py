@@ -101,8 +101,9 @@ def _header(cells: list[str], source: Source) -> list[str]:
 def _add_row(cells: list[str], columns: list[str], rows: dict[str, dict[str, JsonValue]], source: Source, line: int) -> None:
     if len(cells) != len(columns):
         others = [] if len(cells) > 1 else re.split(r"[;\t]", cells[0])
-        hint = "separate columns with commas" if others[1:] else "a value with a comma is written in quotes"
-        hint = hint if others[1:] or len(cells) > len(columns) else ""
+        hint = "a value with a comma is written in quotes" if len(cells) > len(columns) else ""
+        if others[1:]:
+            hint = "separate columns with commas"
         source.at(line, 1, "table.ragged", f"the row has {counted(len(cells), 'value')}, the header {len(columns)}", hint)
         cells = others or cells
     elif cells[0] in rows:

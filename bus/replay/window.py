@@ -59,9 +59,9 @@ def _accepted(row: Row) -> Named:
         return row["message"], CHANGED
 
 
-def pages_of(messages: Sequence[T]) -> Iterator[list[T]]:
-    """The messages in pages, each as long as one question to the database takes."""
-    yield from (list(messages[start : start + PAGE]) for start in range(0, len(messages), PAGE))
+def pages_of(items: Sequence[T], most: int = PAGE) -> Iterator[list[T]]:
+    """The items (messages, as a rule) in pages, each as long as one question to the database takes."""
+    yield from (list(items[start : start + most]) for start in range(0, len(items), most))
 
 
 def named(reader: Reader, name: str) -> tuple[list[str], str | None]:
