@@ -376,6 +376,11 @@ class App:
         """Bytes of the exchange that failed, and their media type; the look is recorded."""
         return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
 
+    def letters(self, code: str | None, route: str | None, after: str | None, most: int) -> JsonObject:
+        """See `bus.engine.dead.letters`."""
+        with self.store.read() as tx:
+            return dead.letters(tx, self._now(), code, route, after, most)
+
     def redeliver(self, run: str, actor: str, reason: str, *, current_rules: bool = False) -> None:
         """Make a dead run ready again; with ``current_rules`` under the route as it is now."""
         rules = self._current_plan(run) if current_rules else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
@@ -166,6 +167,21 @@ def announced(url: str, key: str, config: Path, act: str, purpose: str, **scope:
     with client(url, key, config) as bus:
         told = bus.post("/reads", {"act": act, "purpose": purpose, **given(scope)})
     return Granted(frozenset(told["sees"]), told["keystore"])
+
+
+@contextlib.contextmanager
+def bar(doing: str, what: str) -> Iterator[Callable[[int, int], None]]:
+    """How far a command is, on a terminal; it is told how many are done, of how many."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def show(value: Any, as_json: bool, words: Callable[[Any], None]) -> None:

@@ -7,27 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Purpose, Reason, Url, client, escaped, family, show
+from bus.cli.common import Json, Key, Purpose, Reason, Url, bar, client, escaped, family, pages, show
+from bus.cli.failures import FINDINGS
 from bus.cli.words import when
-from bus.errors import one_line, visible
+from bus.client import Client, ClientError
+from bus.errors import counted, one_line, visible
 from bus.jsontext import parse_object
 
 app = family("Dead letters: list, show, redeliver, decide, discard.", bare="list", other="show")
+OF_ONE_RUN = frozenset({404, 410, 422, 500})
+"""It is not there, was erased, cannot be redelivered, is damaged: what the bus says so stops no other run."""
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
+Code = Annotated[str | None, typer.Option(help="Only runs that ended with this code.")]
+Route = Annotated[str | None, typer.Option(help="Only runs of this route.")]
 
 
 @app.command("list")
-def list_dead(url: Url = "", key: Key = "", json: Json = False) -> None:
+def list_dead(code: Code = None, route: Route = None, url: Url = "", key: Key = "", json: Json = False) -> None:
     """The newest dead letters, up to 500, newest first."""
     with client(url, key) as bus:
-        show(bus.get("/dead"), json, _letters)
+        show(bus.get("/dead", code=code, route=route), json, _letters)
 
 
 def _letters(found: dict[str, Any]) -> None:
     from bus.cli import timeline
 
     timeline.print_runs(found["dead"], "no dead letters")
-    if found.get("more"):
+    if found.get("next"):
         print("There are older ones, too: settle these first, or find them with `bus log search runs --outcome dead`.")
 
 
@@ -59,15 +65,60 @@ def evidence(
 
 @app.command()
 def redeliver(
-    run: Run,
     reason: Reason,
+    run: Annotated[str, typer.Argument(help="Id of the run; without it all that ended with --code.", show_default=False)] = "",
+    code: Annotated[str | None, typer.Option(help="All runs that ended with this code, the oldest first.")] = None,
+    route: Annotated[str | None, typer.Option(help="With --code: only runs of this route.")] = None,
     current_rules: Annotated[bool, typer.Option("--current-rules", help="Under the route as it is now.")] = False,
     url: Url = "",
     key: Key = "",
     json: Json = False,
-) -> None:
-    """Make a dead run ready again, with the same keys. This has effects."""
-    _act(url, key, json, run, "redeliver", {"reason": reason, "current_rules": current_rules})
+) -> int:
+    """Make dead runs ready again, with the same keys: one, or all that ended with a code. This has effects."""
+    if bool(run) == bool(code) or (route and not code):
+        raise typer.BadParameter("say which: a run, or --code and perhaps --route", param_hint="redeliver")
+    asked = {"reason": reason, "current_rules": current_rules}
+    if run:
+        _act(url, key, json, run, "redeliver", asked)
+        return 0
+    with client(url, key) as bus:
+        dead = [one["id"] for page in pages(lambda after: bus.get("/dead", code=code, route=route, after=after)) for one in page["dead"]]
+        done = _redeliver_all(bus, dead[::-1], asked)
+    show(done, json, _redelivered)
+    return FINDINGS if done["refused"] else 0
+
+
+def _redeliver_all(bus: Client, runs: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+    """Each by itself, in this order: those that are ready again, and why others may not be. What stops the bus stops this, too."""
+    done: dict[str, Any] = {"redelivered": [], "refused": []}
+    try:
+        with bar("redelivering", "runs") as moved:
+            for number, run in enumerate(runs, 1):
+                try:
+                    bus.post(f"/dead/{run}/redeliver", asked)
+                except ClientError as error:
+                    if error.status not in OF_ONE_RUN:
+                        raise
+                    done["refused"].append({"run": run, **error.problem})
+                else:
+                    done["redelivered"].append(run)
+                moved(number, len(runs))
+    except BaseException:
+        print(f"{len(done['redelivered'])} of {counted(len(runs), 'run')} are ready again; the rest is as it was", file=sys.stderr)
+        raise
+    return done
+
+
+def _redelivered(done: dict[str, Any]) -> None:
+    print(
+        f"{counted(len(done['redelivered']), 'run')} made ready again"
+        if done["redelivered"] or done["refused"]
+        else "no dead letter ended so: `bus dead list` says how each did"
+    )
+    for one in done["refused"]:
+        print(f"not {one['run']}: {one_line(one['detail'])} ({one['code']})")
+        if hint := one.get("hint"):
+            print(f"  next: {hint}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Settings, Store, show
+from bus.cli.common import CONFIG, Json, Settings, Store, bar, show
 from bus.cli.databases import give_keys, reading, store_of
 from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.clock import text_of_posix
@@ -180,7 +180,7 @@ def _following(path: Path | None) -> Iterator[Progress]:
             print(f"how far it came is not remembered: {error.strerror}: {path}", file=sys.stderr)
             path = None
 
-    with _bar() as moved:
+    with bar("verifying", "records") as moved:
 
         def progress(size: int, of: int, state: Callable[[], State]) -> None:
             moved(size, of)
@@ -196,20 +196,6 @@ def _following(path: Path | None) -> Iterator[Progress]:
         finally:
             if last:
                 keep(last[0])
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    if not sys.stderr.isatty():
-        yield lambda size, of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("")
-        yield lambda size, of: progress.update(task, completed=size, total=of)
 
 
 def _verified(report: Report, seconds: float) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
-from bus.engine.inquiry import known_run
+from bus.engine.inquiry import known_run, run_row
 from bus.engine.projection import entry, write
 from bus.errors import UNOPENED, Conflict, Damaged, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Kind, Record
-from bus.message import JsonValue, canonical, new_id
+from bus.message import JsonObject, JsonValue, canonical, new_id
 from bus.route.plan import Plan
 from bus.store import Tx
 
@@ -57,6 +57,13 @@ class Letter:
     detail: Mapping[str, Any]
     evidence: tuple[Evidence, ...] = ()
     withheld: bool = False
+
+
+def letters(tx: Tx, now: str, code: str | None, route: str | None, after: str | None, most: int) -> JsonObject:
+    """A page of the dead runs, newest first: those that ended with ``code``, of ``route``; ``next`` is the ``after`` of the page behind."""
+    found = tx.all("dead_letters", code=code, route=route, after=after, most=most + 1)
+    page: JsonObject = {"dead": [run_row(row, now) for row in found[:most]]}
+    return page | {"next": found[most - 1]["id"]} if len(found) > most else page
 
 
 def letter(tx: Tx, run: str) -> Letter:

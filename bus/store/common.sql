@@ -228,6 +228,14 @@ WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, o
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
 ORDER BY id DESC LIMIT :most
 
+-- Those that are dead, by the same index: of one code, of one route, behind one on the page before.
+-- name: dead_letters
+WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence
+  FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') AND (:code IS NULL OR reason = :code)
+  AND (:route IS NULL OR route = :route) AND (:after IS NULL OR id < :after))
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
+ORDER BY id DESC LIMIT :most
+
 -- The same of those that wait or were cancelled, by theirs.
 -- name: runs_waiting_or_cancelled
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs

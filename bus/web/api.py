@@ -30,6 +30,7 @@ JSON, PROBLEM, BYTES, ANYTHING = "application/json", "application/problem+json",
 CLOUDEVENT = "application/cloudevents+json"
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _path, _query, _header = partial(Field, place="path"), partial(Field, place="query"), partial(Field, place="header")
+_MOST = matters.MOST_RUNS
 _ID = {"type": "string", "format": "uuid"}
 _PAGE = (
     _query("after", "`next` of the page before.", {"type": "integer", "minimum": 0}),
@@ -122,7 +123,7 @@ OPERATION = (
         (
             _query("state", "Only runs in this state.", {"type": "string", "enum": list(matters.STATES)}),
             _query("route", "Only runs of this route."),
-            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": matters.MOST_RUNS, "default": 50}),
+            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 50}),
         ),
     ),
     _operation(
@@ -159,7 +160,13 @@ OPERATION = (
     ),
     _operation(
         "list-dead", "GET", "/dead", dead.letters, "Dead letters: runs that need a person", READERS,
-        {200: ("The runs.", "DeadLetters", JSON)},
+        {200: ("A page of the runs, newest first.", "DeadLetters", JSON)}, (),
+        (
+            _query("code", "Only runs that ended with this code."),
+            _query("route", "Only runs of this route."),
+            _query("after", "`next` of the page before.", _ID),
+            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _MOST}),
+        ),
     ),
     _operation(
         "get-dead", "GET", "/dead/{run}", dead.letter, "Why a run is dead", READERS,

@@ -8,14 +8,15 @@ from dataclasses import asdict
 from bus.errors import Invalid
 from bus.message import JsonObject
 from bus.web.acts import asked
-from bus.web.answer import Answer, Call, json_answer
+from bus.web.answer import Answer, Call, json_answer, number_of
 from bus.web.matters import MOST_RUNS
 
 
 async def letters(call: Call) -> Answer:
-    """The newest dead runs, newest first: up to 500, and ``more`` when there are others besides."""
-    found = await call.house.run(lambda: call.house.app.runs("dead", None, MOST_RUNS + 1))
-    return json_answer({"dead": found[:MOST_RUNS], **({"more": True} if len(found) > MOST_RUNS else {})})
+    """A page of the dead runs, newest first; ``code`` and ``route`` choose among them, ``after`` is the ``next`` of the page before."""
+    code, route, after = map(call.query.get, ("code", "route", "after"))
+    most = number_of(call.query, "limit", 1, MOST_RUNS, MOST_RUNS)
+    return json_answer(await call.house.run(lambda: call.house.app.letters(code, route, after, most)))
 
 
 async def letter(call: Call) -> Answer:

@@ -215,7 +215,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "purpose": _text("What it is for; the log keeps it.", minLength=3, maxLength=500),
         "after?": {**NUMBER, "description": "`next` of the page before."},
     },
-    "DeadLetters": {"dead": _list("RunLine"), "more?": {**TRUTH, "description": "There are older ones, besides."}},
+    "DeadLetters": {"dead": _list("RunLine"), "next?": {**UUID, "description": "There are older ones: ask again, `after` this one."}},
     "DeadLetter": {
         "run": UUID,
         "message": UUID,

@@ -489,16 +489,25 @@ def test_runs_may_be_asked_for_in_every_state(call, state):
     assert (found.status, {run["state"] for run in found.json["runs"]} <= {state}) == (200, True)
 
 
-def test_when_there_are_more_dead_runs_than_are_listed_that_is_told(call, server, monkeypatch, capsys):
-    monkeypatch.setattr("bus.web.dead.MOST_RUNS", 2)
+def test_dead_runs_are_listed_page_by_page_of_one_code_and_one_route(call, server, monkeypatch, capsys):
     asked = {name: call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": name}}).json["id"] for name in ("Lea", "Leo", "Lia")}
     until(lambda: {call("GET", f"/messages/{one}").json["state"] for one in asked.values()} == {"dead"}, "all are dead")
-    found = call("GET", "/dead", name="revisore").json
-    assert ([one["message"] for one in found["dead"]], found["more"]) == ([asked["Lia"], asked["Leo"]], True)
+
+    def page(query):
+        found = call("GET", f"/dead?code=prova.rotta&route=prova.fallisce&{query}", name="revisore").json
+        return [one["message"] for one in found["dead"]], found.get("next")
+
+    first, after = page("limit=2")
+    assert first == [asked["Lia"], asked["Leo"]]
+    rest, end = page(f"limit=500&after={after}")
+    assert (rest[0], end, set(rest) & set(first)) == (asked["Lea"], None, set())
+    assert page("limit=500") == (first + rest, None)
+    for other in ("code=call.refused", "route=prova.aspetta"):
+        assert call("GET", f"/dead?{other}", name="revisore").json == {"dead": []}
+    assert call("GET", "/dead?limit=501", name="revisore").json["code"] == "input.query"
+    monkeypatch.setattr("bus.web.dead.MOST_RUNS", 2)
     main(["dead", "list", "--url", server.url, "--key", key_of("revisore")])
     assert "There are older ones, too" in capsys.readouterr().out
-    monkeypatch.setattr("bus.web.dead.MOST_RUNS", 500)
-    assert "more" not in call("GET", "/dead", name="revisore").json
 
 
 def test_a_message_that_begins_nothing_says_which_runs_it_woke_or_that_there_were_none(call):

@@ -24,6 +24,7 @@ from bus.client import Client, ClientError
 from bus.testing.patience import until
 from bus.web import matters
 from tests.small_bus import key_of, running, write
+from tests.unit.cli.conftest import sent
 
 ROOT = Path(__file__).parents[3]
 HEAVY = (
@@ -42,36 +43,6 @@ HEAVY = (
     "jsonschema_rs",
     "orjson",
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("bus")) as server:
-        yield server
-
-
-@pytest.fixture
-def bus(server, monkeypatch, capsys):
-    """Run a command; gives exit code, standard output, standard error."""
-    monkeypatch.setenv("SNODO_URL", server.url)
-    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        code = main(arguments)
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return code, told.out, told.err
-
-    return run
-
-
-def sent(bus, tmp_path, type, nome, *more):
-    body = tmp_path / "body.json"
-    body.write_text(json.dumps({"nome": nome}))
-    code, out, _ = bus("send", type, str(body), "--json", *more)
-    assert code == 0
-    return json.loads(out)
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy():
@@ -232,24 +203,6 @@ def test_a_long_journal_is_shown_whole(bus, tmp_path, monkeypatch):
     monkeypatch.setattr(matters, "MOST_RECORDS", 1)
     assert json.loads(bus("runs", "show", run["id"], "--json")[1]) == whole
     assert len(whole["journal"]) > 1
-
-
-def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
-    message = sent(bus, tmp_path, "prova.guasto", "Elio", "--wait", "10")
-    run = next(one["id"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["message"] == message["id"])
-    assert run in bus("dead", "list")[1]
-    bare = bus("dead", "show", run)[1]
-    assert "rotta apposta" not in bare, "what was said takes a purpose"
-    assert f"next: bus dead show {run} --purpose" in " ".join(bare.split())
-    shown = bus("dead", "show", run, "--purpose", "prova")[1]
-    assert "rotta apposta (prova.rotta)" in shown
-    assert f"next: bus dead redeliver {run} --reason" in shown
-    assert bus("dead", "redeliver", run)[0] == 2
-    assert bus("dead", "decide", run, "--reason", "x", "--again")[0] == 1
-    assert bus("dead", "discard", run, "--reason", "prova") == (0, f"{run} is cancelled\n", "")
-    code, _, err = bus("dead", "discard", run, "--reason", "prova")
-    assert code == 1
-    assert "dead.not-dead" in err
 
 
 @pytest.mark.parametrize("asked", ["send", "log export", "runs show"])
