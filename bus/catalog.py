@@ -17,31 +17,32 @@ from bus.route.model import TestDocument
 from bus.route.plan import CallStep, Plan
 from bus.route.tests_check import SERVICES
 from bus.services import Servizio
-from bus.source import Finding, suggestion
+from bus.source import Finding, Pointer, suggestion
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route in force: its plan, its file (relative to the folder) and its tests, with the file and line each is written at.
+    """A route in force: its plan, its file (relative to the folder) and its tests.
 
-    ``texts`` are the files that it was compiled from, by name, its own first: what positions in these rules point into.
+    ``place`` says in which file and line a test is written, by its position, or what a pointer points to in it. ``texts`` are the
+    files that it was compiled from, by name, its own first: what positions in these rules point into.
     """
 
     plan: Plan
     file: str
     tests: tuple[TestDocument, ...] = ()
-    places: Callable[[], tuple[tuple[str, int], ...]] = tuple
+    place: Callable[[int, Pointer], tuple[str, int]] = lambda position, pointer: ("", 0)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TestedMapping:
-    """A mapping that has tests, the line of its file at which each is written, and the text of the file."""
+    """A mapping that has tests, the line at which one is written, by its position, or what a pointer points to in it, and its text."""
 
     mapping: CompiledMapping
     file: str
     tests: tuple[MappingTest, ...]
-    lines: Callable[[], tuple[int, ...]]
+    line: Callable[[int, Pointer], int]
     text: str
 
 

@@ -56,7 +56,7 @@ from bus.rulefiles import (
 )  # fmt: skip
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared, without_collector
-from bus.source import Finding, Source, in_order, read
+from bus.source import Finding, Pointer, Source, in_order, read
 
 OFFICES = "uffici"
 SHARE = 25
@@ -151,11 +151,12 @@ class _Draft:
     def route(self, plan: Plan, mappings: Mapping[str, tuple[CompiledMapping, Source]]) -> Route:
         sources = [self.source, *(mappings[name][1] for name in self.compiled.mappings)]
         tests = tuple(test for found in self.tests for _, test in found)
-        return Route(plan, self.source.file, tests, self._places, {one.file: one.text for one in sources})
+        return Route(plan, self.source.file, tests, self._place, {one.file: one.text for one in sources})
 
-    def _places(self) -> tuple[tuple[str, int], ...]:
+    def _place(self, position: int, pointer: Pointer) -> tuple[str, int]:
         written = zip((self.source, self.beside), self.tests, strict=True)
-        return tuple((one.file, one.place(("tests", position))[0]) for one, found in written if one for position, _ in found)
+        source, at = [(one, at) for one, found in written if one for at, _ in found][position]
+        return source.file, source.place(("tests", at, *pointer))[0]
 
 
 class _Said(NamedTuple):
@@ -489,10 +490,10 @@ class _Reader:
 
 
 def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMapping:
-    def lines() -> tuple[int, ...]:
-        return tuple(source.place(("tests", position))[0] for position, _ in found)
+    def line(position: int, pointer: Pointer) -> int:
+        return source.place(("tests", found[position][0], *pointer))[0]
 
-    return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines, source.text)
+    return TestedMapping(mapping, source.file, tuple(test for _, test in found), line, source.text)
 
 
 _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")

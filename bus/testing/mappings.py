@@ -19,8 +19,8 @@ from bus.mapping.compile import CompiledMapping
 from bus.mapping.model import MappingTest
 from bus.mapping.template import dotted
 from bus.message import JsonValue
-from bus.testing.expect import differences
-from bus.testing.routes import START, Verdict
+from bus.testing.expect import Difference, differences, said
+from bus.testing.routes import START, Fault, Verdict
 
 
 def run_mappings(catalog: Catalog, operations: Mapping[str, Operation], names: Iterable[str] | None = None) -> list[Verdict]:
@@ -30,21 +30,22 @@ def run_mappings(catalog: Catalog, operations: Mapping[str, Operation], names: I
 
 
 def _verdicts(one: TestedMapping, catalog: Catalog, operations: Mapping[str, Operation]) -> Iterable[Verdict]:
-    for test, line in zip(one.tests, one.lines(), strict=True):
-        faults = tuple(faults_of(one.mapping, test, catalog, operations))
-        yield Verdict(one.mapping.name, test.name, faults, file=one.file, line=line, kind="mapping")
+    for position, test in enumerate(one.tests):
+        found = differences_of(one.mapping, test, catalog, operations)
+        faults = tuple(Fault(one.line(position, at), sentence) for at, sentence in found)
+        yield Verdict(one.mapping.name, test.name, faults, file=one.file, line=one.line(position, ()), kind="mapping")
 
 
-def faults_of(mapping: CompiledMapping, test: MappingTest, catalog: Catalog, operations: Mapping[str, Operation]) -> list[str]:
+def differences_of(mapping: CompiledMapping, test: MappingTest, catalog: Catalog, operations: Mapping[str, Operation]) -> list[Difference]:
     """What is not as the test expects, one sentence each."""
     made, failed, why = _made(mapping, test, catalog, operations)
     if test.fails is not None:
         if failed is None:
-            return [f"fails: expected no value for {test.fails}, made was {made!r}"]
-        return [] if failed == test.fails else [f"fails: expected {test.fails}, was {failed}: {why}"]
+            return [Difference(("fails",), f"fails: expected no value for {test.fails}, made was {said(made)}")]
+        return [] if failed == test.fails else [Difference(("fails",), f"fails: expected {test.fails}, was {failed}: {why}")]
     if failed is not None:
-        return [f"{failed}: {why}"]
-    return [f"expect{fault}" for fault in differences(test.expect, made)]
+        return [Difference((), f"{failed}: {why}")]
+    return differences(test.expect, made, ("expect",), "expect")
 
 
 def _made(

@@ -20,7 +20,7 @@ from bus.message import JsonObject
 from bus.replay.places import Places
 from bus.route.compile import built_of, tables_of
 from bus.source import Notes, Pointer
-from bus.testing.mappings import faults_of
+from bus.testing.mappings import differences_of
 from bus.testing.routes import passes
 
 Change = Callable[[Any], Any]
@@ -114,7 +114,7 @@ def _noticed(tested: TestedMapping, mutant: Mutant, catalog: Catalog, operations
     """Whether a mapping's own tests notice a mistake in it; None when it cannot say that."""
     said: Any = mutant.rules["mappings"]
     mapping = compile_mapping(said[mutant.mapping], catalog.tables, Notes("rules"))
-    return None if mapping is None else any(faults_of(mapping, test, catalog, operations) for test in tested.tests)
+    return None if mapping is None else any(differences_of(mapping, test, catalog, operations) for test in tested.tests)
 
 
 def mutants(rules: JsonObject) -> Iterator[Mutant]:

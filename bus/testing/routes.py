@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bus import calendar
 from bus.adapter import Operation
@@ -20,12 +20,19 @@ from bus.route.branches import branches_of, faults_of, watched
 from bus.route.model import Arrival, Happening, TestDocument
 from bus.route.plan import Plan
 from bus.route.tests_check import patched
-from bus.testing.expect import compare
+from bus.testing.expect import Difference, compare
 from bus.testing.script import Script, TrialError
 from bus.testing.trial import Trial
 
 START = "2026-03-02T09:00:00+01:00"
 """When a test begins that says no ``clock``: a Monday morning."""
+
+
+class Fault(NamedTuple):
+    """What is not as a test expects, and the line at which the test says so."""
+
+    line: int
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Verdict:
 
     route: str
     name: str
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
     branches: frozenset[str] = frozenset()
     file: str = ""
     line: int = 0
@@ -62,10 +69,7 @@ def run_folder(catalog: Catalog, operations: Mapping[str, Operation], routes: It
 
 def run_route(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -> list[Verdict]:
     """Run the tests of one route."""
-    places = route.places() or ((route.file, 0),) * len(route.tests)
-    return [
-        _judge(route.plan, test, catalog, operations, file, line) for test, (file, line) in zip(route.tests, places, strict=True)
-    ]  # fmt: skip
+    return [_judge(route, position, test, catalog, operations) for position, test in enumerate(route.tests)]
 
 
 def passes(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> bool:
@@ -73,19 +77,22 @@ def passes(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping
     return not _play(plan, test, catalog, operations)[0]
 
 
-def _judge(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation], file: str, line: int) -> Verdict:
+def _judge(route: Route, position: int, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> Verdict:
     ways: set[str] = set()
-    faults, failures = _play(watched(plan, ways.add), test, catalog, operations)
-    return Verdict(plan.route, test.name, faults, frozenset(ways), file, line, failures)
+    found, failures = _play(watched(route.plan, ways.add), test, catalog, operations)
+    faults = tuple(Fault(route.place(position, at)[1], sentence) for at, sentence in found)
+    return Verdict(route.plan.route, test.name, faults, frozenset(ways), *route.place(position, ()), failures)
 
 
-def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Play one test; its faults, and the ways in which calls failed in it."""
+def _play(
+    plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]
+) -> tuple[tuple[Difference, ...], frozenset[str]]:
+    """Play one test; what is not as it expects, and the ways in which calls failed in it."""
     failed: set[tuple[str, str]] = set()
     try:
         faults = compare(test.expect, play(plan, test, catalog, operations, failed))
     except SnodoError as error:
-        faults = (error.in_words,)
+        faults = (Difference((), error.in_words),)
     return faults, frozenset(f"{step}: {way}" for step, way in failed)
 
 
@@ -157,7 +164,7 @@ def as_json(verdicts: Sequence[Verdict]) -> JsonObject:
         "tests": [
             {
                 one.kind: one.route, "file": one.file, "line": one.line, "test": one.name, "passed": one.passed,
-                "faults": list[JsonValue](one.faults), "branches": list[JsonValue](sorted(one.branches)),
+                "faults": [one._asdict() for one in one.faults], "branches": list[JsonValue](sorted(one.branches)),
             }
             for one in verdicts
         ],
@@ -167,5 +174,9 @@ def as_json(verdicts: Sequence[Verdict]) -> JsonObject:
 def summary(verdicts: Sequence[Verdict]) -> str:
     """The failed tests with their faults, then one line."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    lines = [f"FAILED {one.place}: {one.name} ({one.route})\n" + "\n".join(f"  {fault}" for fault in one.faults) for one in failed]
+    lines = [line for one in failed for line in (f"FAILED {one.place}: {one.name} ({one.route})", *_told(one))]
     return "\n".join([*lines, f"{len(verdicts) - len(failed)} passed, {len(failed)} failed"])
+
+
+def _told(failed: Verdict) -> list[str]:
+    return [f"  {failed.file}:{fault.line}: {fault.sentence}" for fault in failed.faults]

@@ -75,7 +75,7 @@ def folder(path: Path, steps: str, tests: str, given: str = GIVEN) -> Path:
 
 
 def faults(verdicts: list[Verdict]) -> list[str]:
-    return [fault for verdict in verdicts for fault in verdict.faults]
+    return [fault.sentence for verdict in verdicts for fault in verdict.faults]
 
 
 READ = """

@@ -19,7 +19,7 @@ from bus.examine import examine
 from bus.route.model import TestDocument
 from bus.route.parse import parse_route
 from bus.source import read, render
-from bus.testing.routes import run_folder, run_route
+from bus.testing.routes import run_folder, run_route, summary
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
@@ -88,6 +88,14 @@ def test_the_first_route_says_what_a_typo_gives(folder, known):
     _, findings = examine(folder, known.operations)
     [shown] = blocks(PROJECT / "docs/sysadmin/findings.md", "text")
     assert render(findings).strip() == shown.strip()
+
+
+def test_a_test_that_fails_says_what_the_page_shows(folder, known):
+    page = PROJECT / "docs/sysadmin/tests.md"
+    for name, text in files(page):
+        write(folder, name, text.replace("reply: {pagata: true}", "reply: {pagata: false}", 1))
+    [shown] = blocks(page, "text")
+    assert summary(run_folder(loaded(folder, known), known.operations, ["prova.lampione"])).startswith(shown)
 
 
 def test_a_new_service_is_one_entry_and_works(folder, known):

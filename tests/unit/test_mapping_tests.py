@@ -80,9 +80,11 @@ def test_each_difference_is_a_sentence(folder: Path) -> None:
     given: {persona: {}}
     expect: {riferimento: A-1}
 """
-    [two, made, elsewhere, fails] = [one.faults for one in run_mappings(read(folder, wrong), OPERATIONS)]
-    assert ('expect.oggetto: expected "Neri Ida", is "Bianchi Anna"',) == two[:1] and 2 == len(two)
-    assert made[0].startswith("fails: expected no value for oggetto, made was {")
+    verdicts = run_mappings(read(folder, wrong), OPERATIONS)
+    [two, made, elsewhere, fails] = [[fault.sentence for fault in one.faults] for one in verdicts]
+    assert two[0] == 'expect.oggetto: expected "Neri Ida", is "Bianchi Anna"' and 2 == len(two)
+    assert made[0].startswith('fails: expected no value for oggetto, made was {"')
+    assert [[fault.line - verdicts[0].line for fault in one.faults] for one in verdicts] == [[1, 1], [3], [6], [7]]
     assert elsewhere[0].startswith("fails: expected oggetto, was righe: ")
     assert fails[0].startswith("oggetto: ")
 
@@ -96,7 +98,7 @@ def test_what_the_target_does_not_take_is_a_failure_with_its_field(folder: Path)
     text = MAPPING.replace("""'persona.cognome + " " + persona.nome'""", "persona.numero")
     (folder / "mappings/traduzione.yaml").write_text(text + TESTS + tests.replace('cognome: "", nome: ""', "numero: 7"), "utf-8")
     [verdict] = run_mappings(load(folder, OPERATIONS), OPERATIONS)
-    assert verdict.faults and verdict.faults[0].startswith("oggetto: sistema.registra does not take it: ")
+    assert verdict.faults and verdict.faults[0].sentence.startswith("oggetto: sistema.registra does not take it: ")
 
 
 def test_tests_of_a_mapping_are_no_part_of_the_rules(folder: Path) -> None:

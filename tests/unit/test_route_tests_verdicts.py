@@ -91,8 +91,8 @@ def test_of_several_calls_of_one_name_it_is_told_which_is_not_as_expected(judged
 
 
 def test_a_dead_run_tells_its_reason_to_a_test_that_expected_another_end(judged):
-    [verdict] = judged("  - {id: basta, fail: prova.basta, reason: \"'no'\"}", "  - {name: prova, expect: {state: done}}")
-    assert verdict.faults == ("state: expected done, is dead: prova.percorso@1/basta: prova.basta: no",)
+    verdicts = judged("  - {id: basta, fail: prova.basta, reason: \"'no'\"}", "  - {name: prova, expect: {state: done}}")
+    assert faults(verdicts) == ["state: expected done, is dead: prova.percorso@1/basta: prova.basta: no"]
 
 
 def test_a_verdict_says_file_and_line_and_the_summary_counts(judged):
@@ -104,11 +104,48 @@ def test_a_verdict_says_file_and_line_and_the_summary_counts(judged):
     good, bad = verdicts
     assert good.passed and not bad.passed and bad.line == good.line + 1
     told = summary(verdicts)
-    assert f"FAILED routes/percorso.yaml:{bad.line}: bad (prova.percorso)\n  state: expected dead, is done" in told
+    assert (
+        f"FAILED routes/percorso.yaml:{bad.line}: bad (prova.percorso)\n  routes/percorso.yaml:{bad.line}: state: expected dead, is done"
+        in told
+    )
     assert told.endswith("1 passed, 1 failed")
     shown: Any = as_json(verdicts)
     assert (shown["passed"], shown["failed"]) == (1, 1)
-    assert shown["tests"][1]["line"] == bad.line and shown["tests"][1]["faults"]
+    assert shown["tests"][1]["line"] == bad.line
+    assert shown["tests"][1]["faults"] == [{"line": bad.line, "sentence": "state: expected dead, is done"}]
+
+
+def test_each_fault_says_the_line_at_which_the_test_expects_otherwise(judged):
+    """A test may be a page long, and beside its route; what is not there at all is told where it was to be."""
+    tests = """
+  - name: bad
+    given: {sys.leggi: {refuses: IGNOTO}}
+    expect:
+      state: done
+      reply:
+        esito: NO
+        presa: true
+      calls:
+        - sys.leggi:
+            codice:
+              B2
+      tries: {
+        sys.leggi: 2}
+      case:
+        codice: >
+          B2
+      late: [done]
+"""
+    [verdict] = judged(READ, tests)
+    told = [(one.line - verdict.line, one.sentence.partition(": expected")[0]) for one in verdict.faults]
+    assert told == [
+        (5, "reply.esito"), (6, "reply.presa"), (10, "calls: sys.leggi.codice"), (12, "tries: sys.leggi"), (15, "case.codice"), (16, "late"),
+    ]  # fmt: skip
+
+
+def test_what_ends_a_test_is_told_at_its_beginning(judged):
+    [verdict] = judged(READ, "  - name: prova\n    given: {sys.leggi: {delays: 2s}}\n    expect: {state: done}")
+    assert [(one.line, "sys.leggi answers in time" in one.sentence) for one in verdict.faults] == [(verdict.line, True)]
 
 
 def test_the_ways_taken_are_told_and_so_are_those_that_no_test_took(judged):
@@ -263,7 +300,7 @@ def plain(tmp_path) -> Catalog:
 def test_the_driver_says_what_is_wrong_with_a_test_that_no_file_holds(plain, test, said):
     document = TestDocument.model_validate({"name": "prova", "expect": {"state": "done"}, **test})
     [verdict] = run_route(Route(plain.routes["prova.percorso"].plan, "", (document,)), plain, OPERATIONS)
-    assert said in verdict.faults[0]
+    assert said in verdict.faults[0].sentence
 
 
 def test_a_route_that_asks_for_ever_is_told_to_run_in_circles(judged):
@@ -273,4 +310,4 @@ def test_a_route_that_asks_for_ever_is_told_to_run_in_circles(judged):
     steps += "         on_error: [{steps: [{id: pazienza, set: {y: 1}}]}]}"
     given = "{sys.leggi: [{answers: {codice: A}}, {unreachable: true}]}"
     [verdict] = judged(steps, f"  - {{name: prova, given: {given}, expect: {{state: done}}}}")
-    assert "runs in circles" in verdict.faults[0]
+    assert "runs in circles" in verdict.faults[0].sentence
