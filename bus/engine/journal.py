@@ -14,6 +14,8 @@ from bus.log.record import Record
 
 Load = Callable[[str], Any]
 """The JSON value of a payload id; raises `Erased` when it is not there any more."""
+_ROLES = {"answered": "answer", "decided": "answer", "refused": "error", "unanswered": "error"}
+"""The payload by which a record of a kind tells what came of a call."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,18 @@ def in_the_air(records: Iterable[Record]) -> bool:
     """Whether one of these calls may still be on its way: the last record of it is its intent."""
     last = {r.path: r.kind for r in records if r.kind in ("asked", "answered", "refused", "unanswered", "decided")}
     return "asked" in last.values()
+
+
+def loaded(records: Iterable[Record]) -> tuple[list[str], list[str]]:
+    """The payloads that `fold` loads, and the messages whose body it asks for; in its order."""
+    payloads, messages = list[str](), list[str]()
+    for record in records:
+        role = _ROLES.get(record.kind)
+        if record.kind == "matched":
+            messages.append(record.data["arrival"])
+        elif role is not None and "again" not in record.data and (identity := record.payload(role)) is not None:
+            payloads.append(identity)
+    return payloads, messages
 
 
 def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:

@@ -80,7 +80,8 @@ class Loading:
 
     def _load(self, tx: Tx, row: Row, opened: tuple[Any, Key], records: Sequence[Record]) -> Loaded:
         stored, key = opened
-        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: log.message(tx, message)[0]["body"])
+        payloads, messages = journal.loaded(records)
+        known = journal.fold(records, log.json_payloads(tx, payloads), log.bodies(tx, messages))
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
         turn = records[-1].place if records and records[-1].kind == "parked" else None

@@ -18,6 +18,9 @@ from bus.log.record import Record
 from bus.message import Message, new_id
 from bus.store import Row, Tx
 
+FEW = 10
+"""Messages that are looked at first, of those that a wait may be given."""
+
 
 def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str]) -> list[str]:
     """Match a message with the waits it fulfils, and open a run where it comes late; returns the runs to ring for."""
@@ -53,13 +56,21 @@ def arrived(tx: Tx, wait: Row) -> Iterator[str]:
     run = tx.one("run", id=wait["run"])
     if run is None or wait["type"] is None:
         return
-    if wait["name"] is None:
-        rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
-    else:
-        rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
-    for row in rows:
+    for row in _came(tx, wait, run):
         if row["message"] != run["message"] and not _passed(wait, row["time"]) and not log.is_erased(tx, row["message"]):
             yield row["message"]
+
+
+def _came(tx: Tx, wait: Row, run: Row) -> Iterator[Row]:
+    """Page by page, a small one first: thousands may have come, and an open wait takes one of them."""
+    query = "arrived_for_case" if wait["name"] is None else "arrived_for_key"
+    named = {"case_id": run["case_id"]} if wait["name"] is None else {"name": wait["name"], "value": wait["value"]}
+    after, most = "", FEW
+    while rows := tx.all(query, type=wait["type"], run=run["id"], **named, after=after, most=most):
+        yield from rows
+        if len(rows) < most:
+            return
+        after, most = rows[-1]["message"], log.PAGE
 
 
 def _passed(wait: Row, time: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from bus import clock
@@ -167,10 +168,38 @@ def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
 
 def json_payload(tx: Tx, identity: str) -> Any:
     """The JSON value of a payload. Raises `Erased` when it is not there any more, or its key."""
-    found = payload(tx, identity)
-    if found is None:
+    return _value(tx, tx.one("payload", id=identity), identity)
+
+
+def _value(tx: Tx, row: Row | None, identity: str) -> Any:
+    if row is None:
         raise _gone()
-    return parsed(found)
+    return parsed(sealing.opened(*sealing.committed(identity, row), tx.keys))
+
+
+def json_payloads(tx: Tx, wanted: Sequence[str]) -> Callable[[str], Any]:
+    """As `json_payload`, for payloads that are asked for in this order."""
+    row = _ahead(wanted, lambda some: {row["id"]: row for row in tx.all("payloads_among", payloads=listed(some))})
+    return lambda identity: _value(tx, row(identity), identity)
+
+
+def bodies(tx: Tx, wanted: Sequence[str]) -> Callable[[str], Any]:
+    """The body of each message, for messages that are asked for in this order. Raises as `message`."""
+    row = _ahead(wanted, lambda some: messages(tx, some))
+    return lambda identity: opened(tx, row(identity))[0]["body"]
+
+
+def _ahead(wanted: Sequence[str], ask: Callable[[Sequence[str]], Mapping[str, Row]]) -> Callable[[str], Row | None]:
+    """The row of each of those ``wanted``: a page of them is asked for at once, and is kept until the next one. Others by themselves."""
+    left, rows = iter(wanted), dict[str, Row | None]()
+
+    def row(identity: str) -> Row | None:
+        while identity not in rows and (page := list(islice(left, PAGE))):
+            rows.clear()
+            rows.update({**dict.fromkeys(page), **ask(page)})
+        return rows[identity] if identity in rows else ask([identity]).get(identity)
+
+    return row
 
 
 def _gone() -> Erased:

@@ -125,7 +125,7 @@ def _came(reader: Reader, book: Rulebook, message: str, type: str, key: tuple[st
         if key is None:
             rows = tx.all("arrived_ever_for_case", message=message, type=type)
         else:
-            rows = tx.all("arrived_for_key", type=type, name=key[0], value=tx.keys.token(key[1]), run="")
+            rows = tx.all("arrived_ever_for_key", type=type, name=key[0], value=tx.keys.token(key[1]))
         found = [str(row["message"]) for row in rows if row["message"] != message]
     page = next(pages(reader, [found], book))
     messages = [one for identity in found if (one := page.message(identity))]

@@ -423,14 +423,19 @@ WHERE m.id = :message AND w.type = :type AND w.name IS NULL
 SELECT w.run, w.path, w.place, r.message, r.digest FROM waits w JOIN runs r ON r.id = w.run
 WHERE w.state = 'open' AND w.deadline <= :now ORDER BY w.deadline LIMIT :most
 
+-- What came and a run was not given yet, behind a message, in the order of their ids.
 -- name: arrived_for_key
 SELECT k.message, m.time FROM message_keys k JOIN messages m ON m.id = k.message
-WHERE k.type = :type AND k.name = :name AND k.value = :value
-  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.message) ORDER BY k.message
+WHERE k.type = :type AND k.name = :name AND k.value = :value AND k.message > :after
+  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.message) ORDER BY k.message LIMIT :most
 
 -- name: arrived_for_case
-SELECT k.id AS message, k.time FROM messages k WHERE k.case_id = :case_id AND k.type = :type
-  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.id) ORDER BY k.id
+SELECT k.id AS message, k.time FROM messages k WHERE k.case_id = :case_id AND k.type = :type AND k.id > :after
+  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.id) ORDER BY k.id LIMIT :most
+
+-- name: arrived_ever_for_key
+SELECT k.message FROM message_keys k JOIN messages m ON m.id = k.message
+WHERE k.type = :type AND k.name = :name AND k.value = :value ORDER BY k.message
 
 -- name: arrived_ever_for_case
 SELECT k.id AS message FROM messages m JOIN messages k ON k.case_id = m.case_id WHERE m.id = :message AND k.type = :type ORDER BY k.id

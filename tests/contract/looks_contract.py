@@ -216,9 +216,9 @@ class LooksContract:
                 tx.do("add_message_key", name="iuv", value="7", message=message, type="t")
             tx.do("add_message", id="m3", type="t", sender="s", time=text_of(NOW), case_id="other", payload="p")
             tx.do("add_match", run="a", message="m1")
-            by_key = {"type": "t", "name": "iuv", "value": "7"}
-            found = [tx.all("arrived_for_key", run=run, **by_key) for run in ("a", "b")]
-            found += [tx.all("arrived_for_case", run=run, case_id="c", type="t") for run in ("a", "b")]
+            by_key, page = {"type": "t", "name": "iuv", "value": "7"}, {"after": "", "most": 9}
+            found = [tx.all("arrived_for_key", run=run, **by_key, **page) for run in ("a", "b")]
+            found += [tx.all("arrived_for_case", run=run, case_id="c", type="t", **page) for run in ("a", "b")]
             return [[row["message"] for row in rows] for rows in found]
 
         assert store.write(work).result(30) == [["m2"], ["m1", "m2"], ["m2"], ["m1", "m2"]]
@@ -237,8 +237,12 @@ class LooksContract:
         ):  # fmt: skip
             add_message(store, message, type_name)
             do(store, "add_message_key", name=name, value=value, message=message, type=type_name)
-        assert found(store, "arrived_for_key", run="a", type="t", name="iuv", value="7") == ["m1", "m3"]
-        assert found(store, "arrived_for_case", run="a", case_id="c", type="t") == ["m1", "m3", "m4", "m5"]
+        by_key, by_case = {"type": "t", "name": "iuv", "value": "7"}, {"case_id": "c", "type": "t"}
+        assert found(store, "arrived_for_key", run="a", **by_key, after="", most=9) == ["m1", "m3"]
+        assert found(store, "arrived_for_key", run="a", **by_key, after="m1", most=9) == ["m3"]
+        assert found(store, "arrived_ever_for_key", **by_key) == ["m1", "m3"]
+        assert found(store, "arrived_for_case", run="a", **by_case, after="", most=9) == ["m1", "m3", "m4", "m5"]
+        assert found(store, "arrived_for_case", run="a", **by_case, after="m1", most=2) == ["m3", "m4"]
 
     def test_a_lane_is_left_by_its_run_alone(self, store: Store) -> None:
         take_lane(store, "a", "fila")

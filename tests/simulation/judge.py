@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
+from typing import Any
 
 from bus.clock import text_of
 from bus.copying import rows_of
@@ -126,15 +127,16 @@ def _why(tx: Tx, run: str) -> object:
 
 def _waits(tx: Tx) -> Iterator[str]:
     """Nobody waits for what has come, and whatever came late was told."""
+    first: dict[str, Any] = {"after": "", "most": 2}  # one of them may be what the run is for
     for row in rows_of(tx, "waits"):
         if row["state"] not in ("open", "late") or row["type"] is None:
             continue
         run = tx.one("run", id=row["run"])
         assert run is not None
         if row["name"] is None:
-            here = tx.all("arrived_for_case", case_id=run["case_id"], type=row["type"], run=row["run"])
+            here = tx.all("arrived_for_case", case_id=run["case_id"], type=row["type"], run=row["run"], **first)
         else:
-            here = tx.all("arrived_for_key", type=row["type"], name=row["name"], value=row["value"], run=row["run"])
+            here = tx.all("arrived_for_key", type=row["type"], name=row["name"], value=row["value"], run=row["run"], **first)
         if [arrived for arrived in here if arrived["message"] != run["message"]]:
             yield f"run {row['run']} has a wait {row['path']} ({row['state']}) that does not see what has come"
 

@@ -9,7 +9,7 @@ import pytest
 
 from bus.clock import text_of
 from bus.copying import rows_of
-from bus.engine.matching import take_arrived
+from bus.engine.matching import FEW, arrived, take_arrived
 from bus.engine.names import key_tokens
 from bus.engine.projection import entry, write
 from bus.engine.settle import Settled, Settling
@@ -20,6 +20,7 @@ from bus.message import new_id
 from bus.store import Tx
 from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import add_wait, row_of, send, state, turn
+from tests.views import Counting
 
 
 def matches(world: Simulation) -> list[tuple[str, str]]:
@@ -86,6 +87,18 @@ def test_an_open_wait_takes_what_came_up_to_its_deadline_and_one_that_is_over_wh
     until = None if deadline is None else text_of(world.clock.now() + dt.timedelta(microseconds=deadline))
     wait = {"run": row["id"], "path": "p!closed", "place": "p", "type": "sim.parte", "name": None, "state": state, "deadline": until}
     assert len(world.store.write(lambda tx: take_arrived(tx, wait, world.clock.now())).result()) == taken
+
+
+def test_of_many_messages_that_were_here_an_open_wait_looks_at_a_few_and_one_that_is_over_at_all(world: Simulation) -> None:
+    """A gather whose messages were all here read each of them again for each that it took."""
+    row = row_of(world, send(world, "avviso", caso="c"))
+    came = sorted(send(world, "parte", caso="c") for _ in range(FEW + 5))
+    wait = {"run": row["id"], "type": "sim.parte", "name": None, "state": "open", "deadline": None}
+    with world.store.read() as tx:
+        some, every = Counting(tx), Counting(tx)
+        assert next(arrived(some, wait)) == came[0]  # type: ignore[arg-type]
+        assert list(arrived(every, {**wait, "state": "late"})) == came  # type: ignore[arg-type]
+    assert (some.rows["arrived_for_case"], every.rows["arrived_for_case"]) == (FEW, len(came))
 
 
 def test_a_wait_whose_time_ran_out_while_its_run_was_at_work_takes_nothing_that_came_after(

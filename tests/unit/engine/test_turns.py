@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import LEASE
 from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
+from tests.views import Counting
 
 RETRY = dt.timedelta(seconds=1)
 
@@ -340,3 +342,49 @@ def test_a_run_that_took_its_plan_before_an_open_circuit_waits_as_any_other(tmp_
     assert "call.circuit-open" in codes
     assert {state(world, message) for message in sent} == {"waiting"}
     world.close()
+
+
+GATHERS = """
+  - {id: parti, gather: sim.parte, case: pratica, count: 'int(body.?modo.orValue("0"))', deadline: 30d, as: parti}
+  - {id: scrivi, call: sistema.scrivi, with: {chi: '"scrivi " + parti.map(p, p.chi).join(",")'}}
+"""
+
+
+def test_a_run_that_was_given_many_messages_is_read_with_as_many_questions_as_one_that_was_given_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(system.ROUTES, ("raccolta", "case"), GATHERS)
+    made = system.rules.__wrapped__()
+    monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+
+    def asked(parts: int) -> int:
+        folder = tmp_path / str(parts)
+        folder.mkdir()
+        world = Simulation(1, folder)
+        world.trouble = False
+        message = send(world, "raccolta", caso="c", modo=str(parts + 1))
+        turn(world)
+        for _ in range(parts):
+            send(world, "parte", caso="c")
+            turn(world)
+        views = list[Counting]()
+
+        @contextmanager
+        def counting() -> Iterator[Counting]:
+            with read() as tx:
+                views.append(Counting(tx))
+                yield views[-1]
+
+        read = world.store.read
+        monkeypatch.setattr(world.store, "read", counting)
+        turn(world)
+        send(world, "parte", caso="c")
+        turn(world, "answer")
+        monkeypatch.setattr(world.store, "read", read)
+        assert [effect.chi.count(",") for effect in world.system.ledger] == [parts]
+        turn(world)
+        assert state(world, message) == "done"
+        world.close()
+        return sum(view.asked.total() for view in views)
+
+    assert asked(2) == asked(20)
