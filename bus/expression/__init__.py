@@ -29,6 +29,7 @@ from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import failing, library, plain, tree, wording
 from bus.expression.library import Table
+from bus.expression.needed import Needed, needed, part
 from bus.expression.reading import Lookup, Reading, Reference
 from bus.functions import FUNCTIONS
 from bus.message import JsonValue
@@ -220,7 +221,7 @@ class Environment:
             line, column = line_and_column(text, reading.loose_type)
             hint = "compare it: type(x) == string; a text has quotes of its own: '\"string\"'"
             raise ExpressionError("a type stands where a value should", line=line, column=column, hint=hint)
-        program = _Program(compiled, reading)
+        program = _Program(compiled, reading, needed(checked.expr))
         value = plain.compiled(checked.expr, self.tables.functions)
         return Expression(text, program if value is None else plain.Plain(value, program), reading)
 
@@ -293,14 +294,15 @@ class _Path:
 class _Program:
     """An expression that CEL evaluates."""
 
-    __slots__ = ("_compiled", "_reading")
+    __slots__ = ("_compiled", "_needed", "_reading")
 
-    def __init__(self, compiled: Any, reading: Reading) -> None:
+    def __init__(self, compiled: Any, reading: Reading, wanted: Mapping[str, Needed]) -> None:
         self._compiled = compiled
+        self._needed = [(name, wanted.get(name)) for name in reading.names]
         self._reading = reading
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
-        data = {name: scope[name] for name in self._reading.names if name in scope}
+        data = {name: part(scope[name], inner) for name, inner in self._needed if name in scope}
         try:
             result = self._compiled.eval(data=data)
             value = result.plain_value()
