@@ -16,6 +16,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from bus import channel as channels
@@ -119,6 +120,7 @@ class App:
     def _begin(self, clock: Clock | None) -> None:
         """What must be there before anything works: the keys, the time, nothing left that is to be destroyed, the rules."""
         self.keys = unlock(self.store, self.config.keystore)
+        self.store.refuse_old()
         self.clock = clock or (SharedClock(self.store.now) if self.config.store.shared else SystemClock())
         self.attachments = Attachments(self.config.attachments.folder, self.store, self.clock, self.config.attachments.limit)
         self.destruction = Destruction(
@@ -175,7 +177,7 @@ class App:
         if self._presence is not None:
             self._presence.begin()
         if isinstance(self.clock, SharedClock):
-            repeat("snodo-clock", FOLLOW, self._stopped, self.clock.follow, self._not_followed)
+            repeat("snodo-clock", FOLLOW, self._stopped, partial(self._follow, self.clock), self._not_followed)
         self.rules.follow(self.config.engine.sweep)
         if self.role == "web":
             return
@@ -255,8 +257,16 @@ class App:
         keys.follows(history, settings.origin, signers, settings.lost_keys)  # refuses a key that is not the log's
         return Sequencer(self.store, self.clock, self.leases, settings.origin, signers, lost=settings.lost_keys)
 
+    def _follow(self, clock: SharedClock) -> None:
+        """Both are the database's to tell: the time, and whether it is still the one that goes on."""
+        clock.follow()
+        self.store.refuse_old()
+
     def _not_followed(self, error: Exception) -> None:
-        """The database's time cannot be asked: meanwhile the running time does."""
+        """The database's time cannot be asked: meanwhile the running time does. Or it is an old primary, which is left."""
+        if isinstance(error, StoreError) and error.code == "store.old-primary":
+            logger("snodo.store").error(error.code, sentence=error.sentence, hint=error.hint)
+            return
         logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
     def _say(self, event: str, detail: str) -> None:

@@ -15,17 +15,19 @@ from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import UNGUARDED, UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
+from bus.log import timelines
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.schema import WHOLE
 from bus.store.shape import some
-from bus.store.survey import of_late, survey, where_is
+from bus.store.survey import Survey, of_late, survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
 STORE_TLS = "give the server a certificate (`ssl = on`), and store.url sslmode=verify-full"
+FORKED = "who writes there goes on with another log: what it takes in is in no other"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -45,13 +47,29 @@ def reachable(at: Surroundings) -> Iterator[Verdict]:
     except (ConfigError, StoreError) as error:
         yield wrong("doctor.store", error.sentence, where, next=error.hint)
     else:
-        yield ok("doctor.store", f"{at.store.kind} answers", where)
+        yield from _is_the_one(at, at.store)
         yield from _silent(at.settings.store.url)
+
+
+def _is_the_one(at: Surroundings, store: Survey) -> Iterator[Verdict]:
+    """Whether the server that answers is the one that goes on with the log, by what its other hosts and the key store say."""
+    if file_of(at.settings.store.url) is None:
+        from bus.store.hosts import OLD, replaced
+        from bus.store.postgres_session import look_around
+
+        for said in replaced(look_around(at.settings.store.url)):
+            yield wrong("doctor.store", said, why=FORKED, next=OLD)
+        server = store.server
+        if server and server.timeline and (seen := timelines.newest(at.settings.keystore.folder, server.system)) > server.timeline:
+            said = f"{server} is an old primary: another server was promoted in its place (timeline {seen})"
+            yield wrong("doctor.store", said, store.where, why="the bus does not work upon it", next=OLD)
+            return
+    yield ok("doctor.store", f"{store.kind} answers", store.where)
 
 
 def _silent(url: str) -> Iterator[Verdict]:
     """Hosts of an address with several that do not answer: the database is reached all the same."""
-    from bus.store.postgres_session import machines
+    from bus.store.hosts import machines
 
     several = machines(url) if file_of(url) is None else []
     for host, port in several if len(several) > 1 else ():

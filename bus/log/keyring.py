@@ -23,6 +23,7 @@ from typing import IO
 
 from bus.disk import OWNER_ONLY, kept, sync_folder
 from bus.errors import Damaged, Erased, KeyMissing, StoreError
+from bus.log import timelines
 from bus.log.payload import cipher
 from bus.mac import Mac
 from bus.store import Key
@@ -233,6 +234,10 @@ class Keyring:
                 self._open.pop(number, None)
         if left := self.left(numbers):
             raise StoreError(f"key {left[0]} cannot be destroyed", code="keys.not-destroyed", hint=LEFT)
+
+    def saw(self, system: str, timeline: int) -> int:
+        folder = self._blocks.folder
+        return timelines.saw(folder.parent, system, timeline) if folder.is_dir() else timeline
 
     def close(self) -> None:
         if self._held is not None:

@@ -59,6 +59,10 @@ class Keys(Protocol):
         """Destroy keys, on the disk and in memory, for good."""
         ...
 
+    def saw(self, system: str, timeline: int) -> int:
+        """Remember a timeline of the database's servers; returns the newest that anybody saw (see `bus.store.hosts`)."""
+        ...
+
     def close(self) -> None:
         """Let go of the key store."""
         ...
@@ -81,6 +85,9 @@ class Locked:
 
     def forget(self, numbers: Iterable[int]) -> None:
         self.fresh()
+
+    def saw(self, system: str, timeline: int) -> int:
+        return timeline
 
     def close(self) -> None:
         pass
@@ -150,6 +157,10 @@ class Store(Protocol):
 
     def now(self) -> dt.datetime:
         """The time as the database has it (UTC): one for all processes that share it."""
+        ...
+
+    def refuse_old(self) -> None:
+        """Raise `StoreError` where another server goes on with the log than the one that answers, by all that the key store remembers."""
         ...
 
     def describe(self) -> Mapping[str, Any]:

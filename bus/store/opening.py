@@ -155,7 +155,7 @@ def hosts_of(url: str) -> frozenset[str]:
         return frozenset()
     from psycopg import ProgrammingError
 
-    from bus.store.postgres_session import machines
+    from bus.store.hosts import machines
 
     try:
         named = machines(url)

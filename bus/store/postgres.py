@@ -27,7 +27,7 @@ from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
 from bus.errors import Changed, Interrupted, StoreError, Unknown
-from bus.store import Keys, Locked, Row, Tx, queries, schema, shape
+from bus.store import Keys, Locked, Row, Tx, hosts, queries, schema, shape
 from bus.store.inserts import MOST, Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
     MISTAKES,
@@ -41,6 +41,7 @@ from bus.store.postgres_session import (
     column,
     connect,
     interrupted,
+    look_around,
     passes,
     refuse_unsafe,
     refuse_without_rights,
@@ -246,8 +247,11 @@ class PostgresConnection(_Asking):
     def open(self) -> None:
         """Connect and see that the server is safe and the schema ours; raises `StoreError`."""
         with told(None):
+            hosts.tell(look_around(self._url))
             session = connect(self._url, WRITING)
         try:
+            with told(None):
+                hosts.refuse_old(session.server, self._keys().saw)
             with told(session):
                 assert_safe(session)
                 session.execute(_PRESENT)
@@ -292,7 +296,7 @@ class PostgresConnection(_Asking):
     def begin(self) -> None:
         """The transaction begins on the server with the first statement that is sent."""
         self._number, self._proof, self._later, self._kept_rows, self._sent = None, None, [], 0, False
-        if self._session is None or self._session.closed:
+        if self._session is None or self._session.closed or hosts.is_old(self._session.server):
             self._drop()
             with self._remembered():
                 self.open()
@@ -404,6 +408,7 @@ class PostgresConnection(_Asking):
         What added no record and is not surely committed may be done again: claims, leases and the like bear that.
         """
         try:
+            look_around(self._url)
             with connect(self._url, WRITING) as session:
                 if session.execute("SELECT pg_is_in_recovery() AS standby").fetchone() == {"standby": True}:
                     return None
@@ -438,6 +443,11 @@ class PostgresReader(_Asking):
         self._url = url
         self._looking = False
 
+    @property
+    def server(self) -> hosts.Server | None:
+        """The one that answers."""
+        return None if self._session is None else self._session.server
+
     def do(self, query: str, **parameters: Any) -> None:
         self.all(query, **parameters)
 
@@ -470,6 +480,10 @@ class PostgresReader(_Asking):
 
     def _begin(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         with told(self._session):
+            if self._session is not None and hosts.is_old(
+                self._session.server
+            ):  # its server lives on, and no writer of ours is there any more
+                self._drop()
             if self._session is None:
                 self._session = connect(self._url, READING)
             with self._session.pipeline():
@@ -492,6 +506,8 @@ class PostgresLook:
     """See `bus.store.opening.Reader`. Its session may not write, whatever its user may."""
 
     def __init__(self, url: str) -> None:
+        with told(None):
+            look_around(url)
         with told(None), connect(url, READING) as session:
             schema.refuse(schema.revision_of_postgres(session))
         self.keys: Keys = Locked()
@@ -552,6 +568,12 @@ class PostgresStore:
         with self.read() as reader:
             moment: dt.datetime = reader.ask("SELECT clock_timestamp() AS now", {})[0]["now"]
         return moment.astimezone(dt.UTC)
+
+    def refuse_old(self) -> None:
+        with self.read() as reader:
+            reader.ask("SELECT 1 AS yes", {})
+            with told(None):
+                hosts.refuse_old(reader.server, self.keys.saw)
 
     def describe(self) -> Mapping[str, Any]:
         with self.read() as reader:

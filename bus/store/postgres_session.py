@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.adapt import Dumper
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import Format
 from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8Dumper
@@ -23,6 +23,7 @@ from psycopg.types.string import StrDumper
 from psycopg.waiting import Ready, Wait
 
 from bus.errors import Changed, Interrupted, StoreError
+from bus.store import hosts
 
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 # It warns of each error that it passes over while it closes what is broken: at our commands' standard error, in words that tell nobody
@@ -40,6 +41,8 @@ class Session(psycopg.Connection[dict[str, Any]]):
 
     patience: float | None = SILENT
     """None: it may take the time that it takes."""
+    server: hosts.Server | None = None
+    """What it said of itself when the session began."""
 
     def wait(self, gen: PQGen[T], *how: Any, **limits: Any) -> T:
         return super().wait(self._heard(gen), *how, **limits)
@@ -221,34 +224,20 @@ def line(url: str) -> str:
     return make_conninfo(url, **LINE)  # type: ignore[arg-type]
 
 
-def machines(url: str) -> list[tuple[str, str]]:
-    """The hosts that an address names, or the environment where it names none, in their order, each with its port."""
-    told = conninfo_to_dict(url)
-    hosts, ports = (str(told.get(name) or os.environ.get(f"PG{name.upper()}", "")).split(",") for name in ("host", "port"))
-    ports = ports * len(hosts) if len(ports) == 1 else ports
-    return [(host, port or "5432") for host, port in zip(hosts, ports, strict=False)]
+def dial(url: str, host: str, port: str) -> Session:
+    """A session with one host of an address, as it is; a silent one is given up soon."""
+    alone = {"host": host, "port": port, "target_session_attrs": "any", "connect_timeout": 2}
+    return Session.connect(line(url), autocommit=True, row_factory=dict_row, **alone)  # type: ignore[arg-type]
 
 
-_ANSWERED: dict[str, tuple[str, str]] = {}
-"""The host of an address, and its port, that took our last session."""
-
-
-def _in_turn(url: str) -> dict[str, Any]:
-    """The hosts of an address, the one first that answered last: one that is dead costs five seconds a session.
-
-    Only where the address says that the server must take writes. Elsewhere its order may say which one is the primary.
-    """
-    told, last = conninfo_to_dict(url), _ANSWERED.get(url)
-    if last is None or told.get("hostaddr") or told.get("target_session_attrs") not in ("read-write", "primary"):
-        return {}
-    several = sorted(machines(url), key=lambda one: one != last)
-    return {"host": ",".join(host for host, _ in several), "port": ",".join(port for _, port in several)}
+def look_around(url: str) -> list[hosts.Server]:
+    """Ask all hosts of an address which of them goes on with the log, before one is written to, or judged; see `bus.store.hosts.settle`."""
+    return hosts.settle(url, hosts.primaries(url, partial(dial, url)))
 
 
 def connect(url: str, settings: dict[str, str]) -> Session:
-    """Open a session and make it ours; raises psycopg's errors, and `StoreError` for a server that is too old."""
-    session = Session.connect(line(url), autocommit=True, row_factory=dict_row, **_in_turn(url))
-    _ANSWERED[url] = session.info.host, str(session.info.port)
+    """Open a session and make it ours; raises psycopg's errors, `Divided` among them, and `StoreError` for a server that is too old."""
+    session = Session.connect(line(url), autocommit=True, row_factory=dict_row, **hosts.in_turn(url))
     try:
         refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
@@ -256,11 +245,14 @@ def connect(url: str, settings: dict[str, str]) -> Session:
         pooled = is_pooled(session)
         if not pooled:
             _set(session, settings)
+            session.server = hosts.asked(session)
+            hosts.refuse_old(session.server)
         session.prepare_threshold = None if pooled else 0  # under its name another client's statement may stand there, and would be run
         session.prepared_max = 500
     except BaseException:
         session.close()
         raise
+    hosts.answered(url, session)
     return session
 
 
@@ -388,8 +380,11 @@ def refusals(facts: Mapping[str, Any], pid: int, options: str = "") -> Iterator[
             yield unsafe
 
 
+PRIMARY = "name the primary in store.url; where that names several hosts, add target_session_attrs=read-write"
+
+
 def standby() -> StoreError:
-    return StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
+    return StoreError("this server is a standby: it cannot be written to", code="store.standby", hint=PRIMARY)
 
 
 def _undoing(name: str, facts: Mapping[str, Any], options: str) -> str:
@@ -472,6 +467,8 @@ def _is_rewound(error: BaseException | None) -> bool:
 def interrupted(error: BaseException) -> Interrupted:
     if isinstance(error, errors.LockNotAvailable):
         return Interrupted("the database gave no lock in time", hint="bus doctor says who keeps a table locked; else look again")
+    if isinstance(error, hosts.Divided):
+        return Interrupted(error.sentence, code=error.code, hint=error.hint)
     return Interrupted(f"the database went away: {_said(error)}", hint=remedy(error))
 
 
@@ -480,6 +477,8 @@ def unreachable(error: BaseException) -> StoreError:
     if isinstance(error, errors.LockNotAvailable):
         hint = "a migration ends by itself: wait, and start again; where it stays so, bus doctor says who keeps a table locked"
         return StoreError("the database cannot be opened: somebody has it for himself", code="store.locked", hint=hint)
+    if isinstance(error, hosts.Divided):
+        return StoreError(error.sentence, code=error.code, hint=error.hint)
     return StoreError(f"the database cannot be opened: {_said(error)}", code="store.unreachable", hint=remedy(error))
 
 

@@ -316,6 +316,9 @@ class SqliteStore:
     def lull(self, most: float) -> None:
         self._writer.lull(most)
 
+    def refuse_old(self) -> None:
+        """There is no server."""
+
     @contextmanager
     def read(self) -> Iterator[Tx]:
         reader = self._reader()

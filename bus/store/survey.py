@@ -29,6 +29,7 @@ from bus.store.schema import (
 from bus.store.sqlite_file import MENDING, address, refuse_folder, refuse_strange_log, unreadable
 
 if TYPE_CHECKING:
+    from bus.store.hosts import Server
     from bus.store.obstacles import Standbys
     from bus.store.postgres_session import Session
 
@@ -65,6 +66,7 @@ class Survey:
     revision: int
     speaks: int
     now: dt.datetime
+    server: Server | None = None
     ahead: dt.timedelta | None = None
     user: str = ""
     lacking: Sequence[str] = ()
@@ -137,14 +139,17 @@ def _postgresql(url: str) -> Survey:
     import psycopg
     from psycopg.rows import dict_row
 
-    from bus.store import obstacles, postgres_session
+    from bus.store import hosts, obstacles, postgres_session
 
     def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         with obstacles.looking(raw, query):
             return raw.execute(postgres_session.translated(query), parameters or {}).fetchall()
 
     try:
-        with postgres_session.Session.connect(postgres_session.line(url), autocommit=True, row_factory=dict_row) as raw:
+        postgres_session.look_around(url)
+        with postgres_session.Session.connect(
+            postgres_session.line(url), autocommit=True, row_factory=dict_row, **hosts.in_turn(url)
+        ) as raw:
             if not postgres_session.is_pooled(raw):
                 raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
             before = dt.datetime.now(dt.UTC)
@@ -166,7 +171,7 @@ def _postgresql(url: str) -> Survey:
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
                 too_old=raw.info.server_version < postgres_session.OLDEST,
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=behind["now"],
+                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=behind["now"], server=hosts.asked(raw),
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
                 altered=altered,

@@ -98,6 +98,9 @@ class SimulatedStore:
     def now(self) -> dt.datetime:
         return START
 
+    def refuse_old(self) -> None:
+        """There is no server."""
+
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "simulated"}
 
@@ -144,6 +147,9 @@ class ShakyStore:
 
     def now(self) -> dt.datetime:
         return START
+
+    def refuse_old(self) -> None:
+        """There is no server."""
 
     def describe(self) -> Mapping[str, Any]:
         return self._store.describe()

@@ -11,7 +11,8 @@ from psycopg import OperationalError, errors
 
 from bus.errors import StoreError
 from bus.store import migrate, postgres_session
-from bus.store.postgres_session import connect, machines, told, unreachable
+from bus.store.hosts import machines
+from bus.store.postgres_session import connect, told, unreachable
 
 
 def test_a_statement_that_took_too_long_is_told_as_that_and_not_as_a_database_that_failed() -> None:
@@ -81,7 +82,8 @@ def test_the_host_that_answered_last_is_asked_first_where_the_server_must_take_w
         return MagicMock(info=SimpleNamespace(host="b", port=5432, server_version=170000, backend_pid=7))
 
     monkeypatch.setattr(postgres_session.Session, "connect", answer)
-    monkeypatch.setattr(postgres_session, "_ANSWERED", {})
+    monkeypatch.setattr("bus.store.hosts._ANSWERED", {})
+    monkeypatch.setattr("bus.store.hosts.asked", lambda _: None)
     for _ in range(2):
         connect(f"postgresql://u@a,b/x{attrs}", {})
     assert [None, hosts] == [one.get("host") for one in asked]
