@@ -134,7 +134,7 @@ def decide(
 ) -> None:
     """Say what became of a call in doubt: look at the other system first."""
     if happened == again:
-        raise typer.BadParameter("say one of them: --happened or --again", param_hint="decide")
+        raise typer.BadParameter("say one of them: --happened or --again")
     asked: dict[str, Any] = {"reason": reason, "decision": "happened" if happened else "again"}
     if answer:
         asked["answer"] = parse_object(answer.encode())

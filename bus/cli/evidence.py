@@ -14,7 +14,7 @@ import typer
 from bus.cli.common import CONFIG, Json, Key, Settings, Since, Store, Until, Url, client, family, given, show, unused
 from bus.cli.databases import reading
 from bus.cli.failures import NOT_VERIFIED
-from bus.disk import whole
+from bus.disk import OWNER_ONLY, whole
 from bus.errors import EvidenceError, counted, visible
 
 keys = family("The keys that sign the log.")
@@ -43,7 +43,10 @@ def export(
     from bus.message import parsed
 
     scope = given({"case": case, "message": message, "from": since, "to": until})
-    with whole(unused(out)) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
+    with (
+        whole(unused(out), OWNER_ONLY) as file,
+        client(url, key) as bus,
+    ):  # opened before the bus is asked, which keeps each export in its log
         content = bus.export(scope, purpose, payloads=payloads)
         file.write(content)
     proved = verify.Bundle(content)

@@ -32,6 +32,11 @@ AWAY = frozenset({0, 502, 503, 504})
 """No answer, or one that says that the bus, or what it needs, is not there now."""
 NOT_THERE = 404
 """What the words name is not there: wrong usage, as where a command looks into the database or the files by itself."""
+WRONG_WORDS = frozenset({
+    "dead.answer-missing", "dead.reason-missing", "export.scope", "input.invalid", "input.query", "input.time", "purpose.missing",
+    "reason.person", "retention.reason-missing", "rules.too-short", "search.cursor", "search.text", "type.unknown",
+})  # fmt: skip
+"""Codes by which the bus says that a command was not written as it must be: wrong usage too, whoever finds it."""
 _FILES = {
     errno.EEXIST: "it stays as it is: choose another name",
     errno.EROFS: READ_ONLY,
@@ -151,6 +156,7 @@ def _no_of_the_bus() -> type[ClientError]:
 
 def _misused(error: typer.TyperException, name: str, as_json: bool) -> int:
     said = (error.format_message() if hasattr(error, "format_message") else str(error)).replace("Value error, ", "")
+    said = said.removeprefix("Invalid value: ")  # of no option: a sentence of ours, which says by itself what is wrong
     context = getattr(error, "ctx", None)
     say(said or "say what to do", code="cli.usage", next=f"{context.command_path if context else name} --help", as_json=as_json)
     return USAGE
@@ -172,7 +178,9 @@ def _answered(error: ClientError, as_json: bool) -> int:
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
         say(error.detail, code=error.code, faults="\n".join(faults), **sent, next=hint, see=error.instance)
-    return UNREACHABLE if error.status in AWAY else USAGE if error.status == NOT_THERE else FINDINGS
+    if error.status in AWAY:
+        return UNREACHABLE
+    return USAGE if error.status == NOT_THERE or error.code in WRONG_WORDS else FINDINGS
 
 
 def _told(error: SnodoError, as_json: bool) -> int:

@@ -41,7 +41,8 @@ def graph(
     from bus.source import suggestion
 
     if bool(route) == every:
-        raise Invalid("say which route, or --all", code="cli.usage", hint="bus graph edilizia.presenta-pratica --format svg -o pratica.svg")
+        said = "say a route or --all, not both" if every else "say which route, or --all"
+        raise Invalid(said, code="cli.usage", hint="bus graph edilizia.presenta-pratica --format svg -o pratica.svg")
     known = declared(config)
     routes = {name: dict(found.plan.rules["route"]) for name, found in load(known.config.rules, known.operations).routes.items()}  # type: ignore[arg-type]
     if every:

@@ -38,7 +38,7 @@ def show_log(
     for one in filter(None, (id, run, message, case)):
         nameless(one)
     if sum(one is not None for one in (id, run, message, case)) != 1:
-        raise typer.BadParameter("say whose records: an id, or one of --run, --message, --case", param_hint="log show")
+        raise typer.BadParameter("say whose records: an id, or one of --run, --message, --case")
     with client(url, key) as bus:
         found = _whole(bus, run=run, message=message, case=case) if id is None else _of(bus, id)
     show(found, json, _records)

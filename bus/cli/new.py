@@ -76,10 +76,17 @@ def mapping(
     known, catalog = _house(config)
     _absent(name, catalog.mappings, "mapping")
     if source not in catalog.types:
-        raise Invalid(f"there is no message type {source!r}", code="new.unknown", hint=suggestion(source, catalog.types))
+        raise Invalid(
+            f"there is no message type {source!r}",
+            code="new.unknown",
+            hint=suggestion(source, catalog.types) or "types are the files of mappings/types",
+        )
     schema = target_schema(target, World(known.operations, catalog.types, catalog.mappings))
     if schema is None:
-        hint = suggestion(target, [*known.operations, *catalog.types])
+        hint = (
+            suggestion(target, [*known.operations, *catalog.types])
+            or "docs/reference/operations.md lists operations, mappings/types has types"
+        )
         raise Invalid(f"{target!r} is neither an operation nor a type", code="new.unknown", hint=hint)
     fields = "\n".join(_fields(schema, schema, catalog.types[source].shape, "  "))
     file = _file_of("mappings", name)

@@ -39,12 +39,12 @@ def plan(
     from bus.planning.planning import planned
     from bus.replay import window
 
+    folder = _folder(routes)
     granted = announced(url, key, config, "plan", purpose, **{"from": since, "to": until})
     with recomputing(config, store, granted) as (settings, reader):
         timed = bool(since or until)
         messages = window.between(reader, *window.times(since or None, until or None)) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
-        folder = _folder(routes)
         try:
             found = planned(reader, folder or settings.rules, offered(settings), messages, examples, values=values)
         except RulesError as error:
@@ -56,7 +56,9 @@ def plan(
 
 
 def _folder(routes: Path | None) -> Path | None:
-    """The folder that holds ``routes/``; who names that one itself means its parent."""
+    """The folder that holds ``routes/``; who names that one itself means its parent. Raises `BadParameter` where there is none."""
+    if routes is not None and not routes.is_dir():
+        raise typer.BadParameter(f"{routes} is no folder: name the one that holds routes/", param_hint="--routes")
     if routes is not None and routes.name == "routes" and not (routes / "routes").is_dir():
         return routes.resolve().parent
     return routes

@@ -55,7 +55,7 @@ def replay(
     from bus.cli.rules import offline, proven, recomputing, still_offered
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
-        raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
+        raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle")
     held = proven(bundle, log_key) if bundle is not None else None
     if purpose:
         scope = {"what": what, "bundle": held.digest if held else "", "from": since, "to": until}

@@ -18,7 +18,7 @@ from bus.calendar import day_of
 from bus.cli.common import Key, Url, client, escaped, family, pages, show, unused
 from bus.cli.failures import NOT_VERIFIED, write_utf_8
 from bus.client import Client
-from bus.disk import whole
+from bus.disk import OWNER_ONLY, whole
 from bus.errors import NotFound
 from bus.jsontext import dumps
 
@@ -50,7 +50,7 @@ def report(
         if name not in (known := [one["name"] for one in there["reports"]]):
             raise NotFound(f"there is no report {name!r}", code="report.unknown", hint=f"one of {', '.join(known)}")
         if not since:
-            raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
+            raise typer.BadParameter("say which time: --from with a day, or --from and --to", param_hint="--from")
         asked = {"from": since, "to": until or _next_day(since), "purpose": purpose}
         write_utf_8()
         # opened before the bus is asked, which keeps each page in its log
@@ -70,7 +70,7 @@ def report(
 @contextlib.contextmanager
 def _anew(path: Path) -> Iterator[IO[str]]:
     """A new file, which has its name once the report is whole: half of one looks like a whole. Raises FileExistsError."""
-    with whole(unused(path)) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+    with whole(unused(path), OWNER_ONLY) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
         yield text
 
 

@@ -40,7 +40,7 @@ def run_tests(
     ] = False,
     mutate: Annotated[bool, typer.Option("--mutate", help="Say also which small mistakes in the rules no test would notice.")] = False,
     least: Annotated[
-        int, typer.Option("--least", help="With --mutate: a route that notices a smaller part of them, in per cent, fails.")
+        int, typer.Option("--least", help="With --mutate: a route that notices a smaller part of them, in per cent, fails.", min=0, max=100)
     ] = 80,
     json: Json = False,
 ) -> None:
