@@ -108,7 +108,12 @@ def checkpoint_log(
         size = tx.one("last_cosigned")["size"] if cosigned else None  # type: ignore[index]
         found = StoredTree(tx).checkpoint() if size is None else StoredTree(tx).checkpoint_of(size)
         if found is None or (cosigned and size is None):
-            raise EvidenceError("the log has no such checkpoint yet", code="evidence.empty")
+            hint = (
+                "no witness has cosigned one: `bus doctor` says which there are"
+                if cosigned
+                else "it has one a second after its first record"
+            )
+            raise EvidenceError("the log has no such checkpoint yet", code="evidence.empty", hint=hint)
         cosignatures = [parse(bytes(row["evidence"])) for row in tx.all("anchors_of", size=found.size) if row["kind"] == "witness"]
     note = parse(found.note).signed(*(one for evidence in cosignatures for one in evidence.signatures))
     write_utf_8()
@@ -208,9 +213,10 @@ def _verified(report: Report, seconds: float) -> dict[str, Any]:
 
 def _say_verified(shown: dict[str, Any]) -> None:
     since = f", of which {shown['size'] - shown['start']:,} now" if shown["start"] else ""
+    looked = shown["size"] > shown["start"]
     lines = {
         "root": shown["root"],
-        "signed": f"{counted(shown['checkpoints'], 'checkpoint')} of the log",
+        "signed": f"{counted(shown['checkpoints'], 'checkpoint')} of the log" if looked else "",
         **{f"seen by {name}": f"{counted(said['size'], 'record')}, at {said['time']}" for name, said in shown["cosigned"].items()},
         **{f"stamped by {name}": f"{counted(said['size'], 'record')}, at {said['time']}" for name, said in shown["stamped"].items()},
         "stamped": "none of the checkpoints that were looked at has a time stamp" if shown["unstamped"] else "",
@@ -219,7 +225,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "not read now": f"{shown['start']:,} records that were right at an earlier time: without --resume they are read again"
         if shown["start"]
         else "",
-        "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
+        "payloads": f"{shown['payloads']:,}, each the one that its record commits to" if looked else "",
         "tables": f"{counted(shown['messages'], 'message')} and {counted(shown['runs'], 'run')} stand there as the records tell"
         if shown["messages"]
         else "",
@@ -265,7 +271,7 @@ _NEXT = {
     "fork": "keep the checkpoint that does not fit: it proves that another history was signed",
     "rollback": "ask for what is missing: a backup, another node, receipts that senders kept",
     "payload": "the record is right: compare the payload with a backup, and look who can write to the database",
-    "table": "the records are right: keep a copy, and look who can write to the database; portal and console show what the tables say",
+    "table": "the records are right: keep a copy, and look who can write to the database; portals and commands show what the tables say",
     "keys": "ask for the minutes of the change of keys; what they do not name somebody else wants to be taken for the log's",
     "column": "the record itself is right: compare with a backup, and look who can write to the database",
 }

@@ -33,7 +33,7 @@ AHEAD = 4096
 CHANGED = "the records, and the tree over them, were changed"
 BY_ID = itemgetter("id")
 UNTOUCHED = "every leaf before it is as it was signed"
-MISLED = "the records are as they were; what portal, console and search show is not what happened"
+MISLED = "the records are as they were; what portals, commands and searches show is not what happened"
 
 
 class Fault(NamedTuple):

@@ -1,8 +1,8 @@
 """Whether the tables that are made from the log say what it says: messages and replies, runs and how they ended, and what names them.
 
-Portal, console and search read these tables, so a row changed there misleads people though every record is right. Nothing is made again:
-each record is compared with the rows that it made, and only where a row says something else is the whole journal of its run read, because
-a later record may have changed it. Of cases, waits, traces and requests of erasures `bus.log` has modules of their own.
+Portals, commands and searches read these tables, so a row changed there misleads people though every record is right. Nothing is made
+again: each record is compared with the rows that it made, and only where a row says something else is the whole journal of its run
+read, because a later record may have changed it. Of cases, waits, traces and requests of erasures `bus.log` has modules of their own.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def test_bytes_that_somebody_made_a_text_of_are_found(table, kind, auditor, file
 
 
 def test_a_run_that_ended_otherwise_than_the_log_says_is_named(auditor, file, small):
-    """No record is touched: only what the console shows."""
+    """No record is touched: only what commands show."""
     run = next(json.loads(one.content)["run"] for one in small.leaves if b'"state":"dead"' in one.content)
     leaf = max(n for n, one in enumerate(small.leaves) if run.encode() in one.content and b'"state":' in one.content)
     change(file, "UPDATE runs SET state = 'cancelled', reason = NULL WHERE id = ?", run)
@@ -169,6 +169,7 @@ def test_a_checkpoint_of_what_was_read_before_is_compared_too(auditor, small, tm
     assert auditor.says("--resume", resume)[0] == 0
     code, said = auditor.says("--resume", resume, "--from-checkpoint", held(tmp_path, small.checkpoints[2]))
     assert (code, "held by you  " in said) == (0, True)
+    assert not re.search(r"^  (signed|payloads) ", said, re.MULTILINE), "nothing of that was read now"
     other = checkpoint_of(small.checkpoints[2].text)._replace(root=b"x" * 32).signed([small.signer])
     code, shown = auditor.shows("--resume", resume, "--from-checkpoint", held(tmp_path, other))
     assert (code, shown["fault"]["kind"]) == (5, "fork")
@@ -447,6 +448,7 @@ def test_a_checkpoint_is_printed_to_be_kept_with_its_cosignatures(auditor, file,
     assert checkpoint_of(parse(capsys.readouterr().out.encode()).text).size == small.cosigned[0]
     change(file, "DELETE FROM anchors")
     assert main(["log", "checkpoint", "--store", auditor.url, "--cosigned"]) == 2
+    assert "next: no witness has cosigned one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("column", ["note", "root"])

@@ -175,7 +175,7 @@ def _told_state(small: Small, run: str, message: str) -> int:
 
 @kind
 def a_run_that_ended_otherwise(raw, rng, small):
-    """What the console shows of a run, and the portal of its message."""
+    """What commands show of a run, and the portal of its message."""
     row = _some_row(raw, rng, "runs")
     column, value = rng.choice(
         (
