@@ -33,7 +33,6 @@ from bus.diagnostics import logger
 from bus.engine.asks import Failure
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, POISONED, SUSPECT
-from bus.engine.decided import Decided
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
 from bus.engine.headstart import HeadStart
@@ -41,7 +40,7 @@ from bus.engine.holding import Claims, Holding, Known
 from bus.engine.intake import Ring
 from bus.engine.journal import Journal
 from bus.engine.lanes import LANE_PAUSE, Lanes
-from bus.engine.live import Live, Surroundings
+from bus.engine.live import Decided, Live, Surroundings
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
 from bus.engine.rests import Rests

@@ -16,6 +16,10 @@ in doubt       queryable        wait ``settle``, probe; found: done; not found: 
 in doubt       once             a failure of kind ``in_doubt``: a person (or the route) decides
 =============  ===============  ============================================================
 
+A fate is an `Outcome`: `Done`, the ask has its event and the walk goes on; or `Retry`, ask again at ``due``, or probe first when the last
+try is in doubt. `Live.record_outcome` makes its record. What becomes of the run is told by its walk: it waits while asks are open, and is
+dead when it has failed.
+
 ``settle`` counts from the start of the call. One whose try never came back (the process died) may have started long after its intent was
 written, having waited for a thread: it is in doubt from the moment that we find it.
 """
@@ -24,17 +28,34 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import tenacity
 from tenacity.wait import wait_exponential
 
 from bus.adapter import Operation
-from bus.engine.asks import Call, Failed
-from bus.engine.outcome import Done, Outcome, Retry
+from bus.engine.asks import Answered, Call, Failed
 from bus.errors import OutsideError
 from bus.message import JsonObject, JsonValue, as_kept
 from bus.route import plan
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    event: Answered | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """``doubt``: the last try may have had its effect. ``probe``: look before asking again."""
+
+    due: dt.datetime
+    error: JsonObject
+    doubt: bool = False
+    probe: bool = False
+
+
+Outcome: TypeAlias = Done | Retry
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """A live run: one that this engine has claimed, with its walk and what it means to write and to do next.
 
 Everything here is decided without touching the store: `pursue` follows the walk as far as it goes, and leaves behind what it *decided*
-(to be written, `bus.engine.decided`) and *askings* (outside calls to make). `bus.engine.settle` writes, the engine acts.
+(to be written) and *askings* (outside calls to make). `bus.engine.settle` writes, the engine acts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import fate
-from bus.engine.arrival import arrival_of_sent, sent_by
+from bus.engine.arrival import Arrival, arrival_of_sent, sent_by
 from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
-from bus.engine.decided import Decided, Numbered
-from bus.engine.fate import Tries
+from bus.engine.fate import Done, Outcome, Retry, Tries
 from bus.engine.gates import Gates
 from bus.engine.interpreter import Walk
 from bus.engine.names import fact_tokens, key_tokens
-from bus.engine.outcome import Done, Outcome, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json, wire_texts
 from bus.engine.projection import Entry, entry
 from bus.engine.rests import Doubt, Rests
@@ -57,6 +55,29 @@ class Surroundings:
     gates: Gates
     throttles: Throttles
     rests: Rests
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A call that needs the next number of ``sequence`` (its full name); it is made ready inside the transaction that allocates it."""
+
+    call: Call
+    sequence: str
+    attempt: int
+    now: dt.datetime
+
+
+@dataclass(slots=True)
+class Decided:
+    """Records to write, messages to send, calls to number and waits to open. False when there is nothing."""
+
+    entries: list[Entry] = field(default_factory=list)
+    outgoing: list[Arrival] = field(default_factory=list)
+    numbered: list[Numbered] = field(default_factory=list)
+    waits: list[Await] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.outgoing or self.numbered or self.waits)
 
 
 @dataclass

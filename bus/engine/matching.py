@@ -1,7 +1,8 @@
 """Matching: a message and a wait for it find each other, whichever of the two comes second. Pieces of the transaction in which it does.
 
 A wait is *open* until the first message of its type and key that came before its deadline; or it is over and *late*, and each such message
-opens a run of its own. A deadline that has passed counts also while no worker is there to say so.
+opens a run of its own. A deadline that has passed counts also while no worker is there to say so;
+`expire` says it, and makes the run ready.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from bus.clock import text_of
 from bus.engine.projection import Entry, write
+from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import Record
 from bus.message import Message, new_id
@@ -97,3 +99,16 @@ def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
     )  # fmt: skip
     write(tx, Entry(record))
     return str(data["opens"]["id"] if late else row["id"])
+
+
+def expire(tx: Tx, now: dt.datetime, most: int) -> list[str]:
+    """Expire up to ``most`` waits whose deadlines have passed; returns the runs that are ready because of it."""
+    runs = []
+    for row in tx.all("waits_expired", now=text_of(now), most=most):
+        record = Record(
+            new_id(), "expired", now, message=row["message"], run=row["run"], place=row["place"], path=row["path"], rules=row["digest"]
+        )
+        write(tx, Entry(record))
+        runs.append(row["run"])
+    reach("timers.before-commit")
+    return runs

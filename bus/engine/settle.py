@@ -15,9 +15,8 @@ from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake, matching
 from bus.engine.asks import Arrived, Await, Failure
-from bus.engine.decided import Decided, Numbered
 from bus.engine.journal import unended
-from bus.engine.live import Live
+from bus.engine.live import Decided, Live, Numbered
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry, ends_lane, entry, write
 from bus.errors import Damaged, Erased, Interrupted, KeyMissing, SnodoError, StoreError, Unknown

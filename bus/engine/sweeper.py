@@ -18,8 +18,8 @@ from bus.clock import text_of
 from bus.engine.claims import SUSPECT, Lines, Part, lines_of, long_lines
 from bus.engine.gates import GOLDEN
 from bus.engine.holding import Holding
+from bus.engine.matching import expire
 from bus.engine.suspects import Suspects
-from bus.engine.timers import expire
 from bus.failpoint import reach
 from bus.store import Row, Store, Tx
 

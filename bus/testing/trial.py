@@ -16,9 +16,8 @@ from bus.adapter import InDoubt
 from bus.catalog import Catalog
 from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
-from bus.engine.fate import Tries
+from bus.engine.fate import Done, Outcome, Retry, Tries
 from bus.engine.interpreter import Walk, at_the_door, case_keys
-from bus.engine.outcome import Done, Outcome, Retry
 from bus.expression import Expression
 from bus.log.record import WEAK
 from bus.message import Attachment, JsonValue, Message

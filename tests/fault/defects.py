@@ -14,7 +14,7 @@ import pytest
 from bus.catalog import Catalog
 from bus.channel.publisher import Flight
 from bus.engine import arrival, fate, intake, projection, settle
-from bus.engine.outcome import Retry
+from bus.engine.fate import Retry
 from bus.route.plan import Plan
 from bus.store import postgres, queries, sqlite
 from tests.simulation.parts import ShakyStore

@@ -12,8 +12,7 @@ import pytest
 from bus.adapter import Contract, InDoubt, Operation, Refused, Unreachable
 from bus.engine import fate
 from bus.engine.asks import Call, Failed
-from bus.engine.fate import Tries
-from bus.engine.outcome import Done, Retry
+from bus.engine.fate import Done, Retry, Tries
 from bus.message import canonical, parsed
 from bus.route import plan
 

@@ -9,11 +9,10 @@ import pytest
 
 from bus.clock import text_of
 from bus.copying import rows_of
-from bus.engine.matching import FEW, arrived, take_arrived
+from bus.engine.matching import FEW, arrived, expire, take_arrived
 from bus.engine.names import key_tokens
 from bus.engine.projection import entry, write
 from bus.engine.settle import Settled, Settling
-from bus.engine.timers import expire
 from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
