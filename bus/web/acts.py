@@ -25,7 +25,7 @@ async def asked(call: Call, fields: Mapping[str, type], limit: int = 0) -> dict[
     """The body of an act, at most ``limit`` bytes (those of a message if it is 0)."""
     if media_type(call.headers) != "application/json":
         raise WrongMedia("an act comes as application/json", hint='send {"reason": "…"}')
-    limit = limit or call.house.app.config.http.max_body
+    limit = limit or call.app.config.http.max_body
     found = parse_object(await bodies.whole(call.receive, call.headers, limit), limit)
     for name, value in found.items():
         if name not in fields:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,10 +16,12 @@ from bus.jsontext import dumps
 from bus.web.exchange import Exchange, exchange_of
 
 if TYPE_CHECKING:
+    from bus.app import App
     from bus.engine.accesses import Looker
     from bus.web.auth import Caller
     from bus.web.house import House
 
+T = TypeVar("T")
 _NUMBER = re.compile(r"[0-9]{1,20}")
 """No more digits than any number has that is asked for: Python refuses to read thousands."""
 Header = tuple[bytes, bytes]
@@ -94,6 +96,14 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     exchange: Exchange | None = None
+
+    @property
+    def app(self) -> App:
+        return self.house.app
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """See `bus.web.house.House.run`."""
+        return await self.house.run(work)
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)

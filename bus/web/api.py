@@ -9,6 +9,7 @@ from bus.engine.retention import KINDS
 from bus.web import (
     catalog,
     dead,
+    destruction,
     exports,
     files,
     health,
@@ -17,10 +18,8 @@ from bus.web import (
     openapi,
     replays,
     reports,
-    retention,
     rules,
     searching,
-    subjects,
     watching,
 )
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
@@ -231,15 +230,15 @@ RULES = (
 )  # fmt: skip
 SUBJECTS = (
     _operation(
-        "ask-erasure", "POST", "/subjects/erasures", subjects.ask, "Ask for the erasure of a person", OPERATORS,
+        "ask-erasure", "POST", "/subjects/erasures", destruction.ask, "Ask for the erasure of a person", OPERATORS,
         {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)}, {404}, body={JSON: "Erasure"},
     ),
     _operation(
-        "list-erasures", "GET", "/subjects/erasures", subjects.waiting, "Erasures that wait for a second person", OPERATORS,
+        "list-erasures", "GET", "/subjects/erasures", destruction.waiting, "Erasures that wait for a second person", OPERATORS,
         {200: ("All of them.", "ErasuresAsked", JSON)},
     ),
     _operation(
-        "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
+        "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", destruction.confirm, "Erase the person, for good", OPERATORS,
         {200: ("It is done.", "Erased", JSON)}, {404}, (_path("id", "Id of the request, from whoever asked.", _ID),),
         body={JSON: "ErasureConfirmed"},
     ),
@@ -247,12 +246,12 @@ SUBJECTS = (
 _KIND = {"type": "string", "enum": list(KINDS)}
 RETENTION = (
     _operation(
-        "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
+        "look-at-age", "GET", "/retention", destruction.look, "What is older than it may be, by month; nothing is changed", READERS,
         {200: ("A page.", "Age", JSON)}, (),
         (_query("kind", "Kind of what is kept.", _KIND, required=True), _query("after", "`after` of the page before.")),
     ),
     _operation(
-        "dispose", "POST", "/retention", retention.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,
+        "dispose", "POST", "/retention", destruction.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,
         {200: ("It is done.", "Age", JSON)}, body={JSON: "Dispose"},
     ),
 )  # fmt: skip

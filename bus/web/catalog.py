@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 async def services(call: Call) -> Answer:
     """All services, by code."""
-    known = call.house.app.catalog()
+    known = call.app.catalog()
     return json_answer({"servizi": [_shown(one, known) for one in known.services.values()]})
 
 
 async def service(call: Call) -> Answer:
     """One service."""
-    known = call.house.app.catalog()
+    known = call.app.catalog()
     found = known.services.get(call.path["codice"])
     if found is None:
         hint = suggestion(call.path["codice"], known.services) or "GET /catalog and `bus services` list them"
@@ -39,7 +39,7 @@ def _shown(one: Servizio, known: Catalog) -> dict[str, Any]:
 
 async def type_schema(call: Call) -> Answer:
     """The JSON Schema of a message type, with the codes in use."""
-    known = call.house.app.catalog()
+    known = call.app.catalog()
     name = call.path["type"]
     found = known.types.get(name)
     if found is None:

@@ -21,18 +21,17 @@ async def export(call: Call) -> Answer:
     if payloads:
         needs_all(call.caller.looks(purpose), "a bundle with payloads")
     scope = {name: given[name] for name in SCOPE if given.get(name)}
-    app = call.house.app
 
     def work() -> Packed:
-        wanted = Wanted(scope, messages_of(app.store, scope), call.caller.name, purpose, payloads)
-        schemas = {name: declared.schema for name, declared in app.catalog().types.items()}
-        return exported(app.store, app.clock, app.config.log.origin, wanted, schemas)
+        wanted = Wanted(scope, messages_of(call.app.store, scope), call.caller.name, purpose, payloads)
+        schemas = {name: declared.schema for name, declared in call.app.catalog().types.items()}
+        return exported(call.app.store, call.app.clock, call.app.config.log.origin, wanted, schemas)
 
-    made = await call.house.run(work)
+    made = await call.run(work)
     name = [(b"content-disposition", b'attachment; filename="fascicolo.zip"')]
     return Answer(200, _sent(call, made.pieces), name, b"application/zip", made.size)
 
 
 async def _sent(call: Call, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await call.house.run(lambda: next(pieces, None))) is not None:
+    while (piece := await call.run(lambda: next(pieces, None))) is not None:
         yield piece

@@ -31,21 +31,21 @@ FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 async def receive(call: Call) -> Answer:
     """Take a file in: 201 with its address when it is durable. The same file again is the same address."""
-    attachments = call.house.app.attachments
+    attachments = call.app.attachments
     bodies.refuse_large(call.headers, attachments.limit, code=TOO_LARGE, hint=SPLIT)
     bodies.refuse_compressed(call.headers)
     if call.header(b"content-range") is not None:  # kept, it would be a file of its own that a document goes on with
         raise Malformed("a piece of a file is not taken", code="attachment.piece", hint="send the whole file, without Content-Range")
     wanted = _digests(call)
-    receiving = await call.house.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
+    receiving = await call.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
     try:
         await _take(call, receiving)
         if wanted - {receiving.digest()}:
             raise Invalid("the file is not the one that its digest names", code="attachment.digest", hint="send it again")
-        file = await call.house.run(lambda: receiving.finish(call.caller.name))
+        file = await call.run(lambda: receiving.finish(call.caller.name))
     finally:
-        await call.house.run(receiving.close)
-    address = f"{call.house.app.config.http.prefix}/attachments/{file.sha256}"
+        await call.run(receiving.close)
+    address = f"{call.app.config.http.prefix}/attachments/{file.sha256}"
     return json_answer({**file._asdict(), "links": {"content": address}}, 201, [(b"location", address.encode())])
 
 
@@ -56,9 +56,9 @@ async def _take(call: Call, receiving: Receiving) -> None:
         pending.append(piece)
         size += len(piece)
         if size >= CHUNK:
-            await call.house.run(partial(receiving.write, b"".join(pending)))
+            await call.run(partial(receiving.write, b"".join(pending)))
             pending, size = [], 0
-    await call.house.run(partial(receiving.write, b"".join(pending)))
+    await call.run(partial(receiving.write, b"".join(pending)))
 
 
 def _name(call: Call) -> str:
@@ -99,7 +99,7 @@ def _digests(call: Call) -> set[str]:
 
 async def give(call: Call) -> Answer:
     """The file itself, to whoever sent it; to sysadmins and auditors for a purpose, which is recorded first."""
-    attachments, address, looker = call.house.app.attachments, call.path["sha256"], call.looker
+    attachments, address, looker = call.app.attachments, call.path["sha256"], call.looker
 
     def find() -> Attachment:
         try:
@@ -109,9 +109,9 @@ async def give(call: Call) -> Answer:
                 raise
             return attachments.look(address, looker)
 
-    file = await call.house.run(find)
+    file = await call.run(find)
     try:
-        stream = await call.house.run(lambda: attachments.open(address))
+        stream = await call.run(lambda: attachments.open(address))
     except NotFound:
         raise StoreError("the file is known, and is not in its folder", code="payload.swapped", hint="restore it from a backup") from None
     etag = (b"etag", f'"{file.sha256}"'.encode())
@@ -137,7 +137,7 @@ def _has_it(call: Call, sha256: str) -> bool:
 async def _begun(call: Call, stream: IO[bytes]) -> bytes:
     """The first piece, before the answer begins: a file that is not what was sealed is told by a problem."""
     try:
-        return await call.house.run(lambda: stream.read(CHUNK))
+        return await call.run(lambda: stream.read(CHUNK))
     except BaseException:
         stream.close()
         raise
@@ -147,6 +147,6 @@ async def _read(call: Call, stream: IO[bytes], piece: bytes) -> AsyncIterator[by
     try:
         while piece:
             yield piece
-            piece = await call.house.run(lambda: stream.read(CHUNK))
+            piece = await call.run(lambda: stream.read(CHUNK))
     finally:
         stream.close()

@@ -19,18 +19,16 @@ async def status(call: Call) -> Answer:
 
     Asked with a key of ``sysadmin`` or ``monitor`` it holds ``bus`` too: processes, store, channel, and how each outside system does.
     """
-    if call.house.app.unfit is not None:
-        raise call.house.app.unfit
-    if not call.house.app.well():
+    if call.app.unfit is not None:
+        raise call.app.unfit
+    if not call.app.well():
         raise StoreError(
             "what was taken in is not worked on, or not sealed, here", code="bus.not-well",
             hint="restart this process; its log says what came before",
         )  # fmt: skip
-    detail = await call.house.glance(call.house.app.status)
+    detail = await call.house.glance(call.app.status)
     # Still 200: a balancer that left this door would keep from everybody the answer that says when to come again.
-    now = (
-        "the bus has more to do than it may have: it refuses messages for now" if call.house.app.backlog.full else "the bus takes messages"
-    )
+    now = "the bus has more to do than it may have: it refuses messages for now" if call.app.backlog.full else "the bus takes messages"
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": now}
     if call.caller.role in WATCHERS:
         shown = {**shown, "bus": detail}
@@ -39,5 +37,4 @@ async def status(call: Call) -> Answer:
 
 async def show_metrics(call: Call) -> Answer:
     """Figures of this process and of the store in Prometheus' text format; counters begin with the process."""
-    app = call.house.app
-    return Answer(200, await call.house.glance(lambda: metrics.page(lambda: figures.of(app))), media_type=METRICS)
+    return Answer(200, await call.house.glance(lambda: metrics.page(lambda: figures.of(call.app))), media_type=METRICS)

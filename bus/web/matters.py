@@ -19,27 +19,24 @@ async def case(call: Call) -> Answer:
     """
     after, most = _page(call)
     sender = None if call.caller.sees_all else call.caller.name
-    return json_answer(
-        await call.house.run(lambda: call.house.app.case(call.path["key"], sender=sender, after=after, most=most)),
-    )
+    return json_answer(await call.run(lambda: call.app.case(call.path["key"], sender=sender, after=after, most=most)))
 
 
 async def runs(call: Call) -> Answer:
     """The newest runs; ``state``, ``route`` and ``limit`` choose among them."""
-    query = call.query
-    state = query.get("state")
+    state, route = call.query.get("state"), call.query.get("route")
     if state is not None and state not in STATES:
         raise Invalid(f"there is no state {state!r}", code="input.query", hint=f"one of {', '.join(STATES)}")
-    most = number_of(query, "limit", 1, MOST_RUNS, 50)
+    most = number_of(call.query, "limit", 1, MOST_RUNS, 50)
     # A run that is running is a ready one that somebody holds.
     kept, held = {"running": ("ready", True), "ready": ("ready", False)}.get(state or "", (state, None))
-    return json_answer({"runs": await call.house.run(lambda: call.house.app.runs(kept, query.get("route"), most, held))})
+    return json_answer({"runs": await call.run(lambda: call.app.runs(kept, route, most, held))})
 
 
 async def run(call: Call) -> Answer:
     """A run with its waits and its journal: a page of it, and most journals are one."""
     after, most = _page(call)
-    return json_answer(await call.house.run(lambda: call.house.app.run(call.path["id"], after, most)))
+    return json_answer(await call.run(lambda: call.app.run(call.path["id"], after, most)))
 
 
 async def log(call: Call) -> Answer:
@@ -49,7 +46,7 @@ async def log(call: Call) -> Answer:
     if len(asked) != 1:
         raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
     [(what, key)] = asked
-    return json_answer(await call.house.run(lambda: call.house.app.records(what, key, after, most)))
+    return json_answer(await call.run(lambda: call.app.records(what, key, after, most)))
 
 
 def _page(call: Call) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,6 @@ from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.envelope import NamedFile, submission_of
 from bus.web.house import House
-from bus.web.prefer import wait_of
 
 ENDED = frozenset({"done", "dead", "cancelled", "accepted"})
 """States of a message after which no reply will come unless a person acts."""
@@ -28,11 +28,13 @@ FIRST_LOOK = 0.02
 """Seconds to wait for news before the first look at the database: an earlier look would disturb the engine while it works on the reply."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks when no news came: another process may have replied."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d+)\s*(?=$|[,;])", re.IGNORECASE)
 
 
 async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
-    http = call.house.app.config.http
+    http = call.app.config.http
     content = await bodies.whole(call.receive, call.headers, http.max_body, exchange=call.exchange)
     submission, files = submission_of(call.headers, content, http.max_body, call.caller)
     if files:
@@ -53,6 +55,19 @@ async def send(call: Call) -> Answer:
     return json_answer(shown, 202, headers) if reply is None else json_answer({**shown, "reply": reply}, 200, headers)
 
 
+def wait_of(header: str | None, most: float) -> float:
+    """How long a client is ready to wait by ``Prefer``, in seconds, at most ``most``; 0 when it is not. Other preferences are ignored, as
+    RFC 7240 wants.
+    """
+    found = _WAIT.search(_QUOTED.sub(_bare, header)) if header else None
+    return min(float(found[1]), most) if found else 0.0
+
+
+def _bare(quoted: re.Match[str]) -> str:
+    """A number may be quoted; what else is quoted is no preference, whatever it says."""
+    return quoted[0][1:-1] if quoted[0][1:-1].isdigit() else ""
+
+
 async def _hand_in(house: House, submission: Submission) -> Accepted:
     waiter, tell = house.bridge.waiter()
     try:
@@ -66,7 +81,7 @@ async def _hand_in(house: House, submission: Submission) -> Accepted:
 
 async def _files(call: Call, files: Sequence[NamedFile]) -> tuple[Attachment, ...]:
     """What the message names must have come before, from the same sender; raises `NotFound`, which says which has not."""
-    describe = call.house.app.attachments.describe
+    describe = call.app.attachments.describe
     sender = None if call.caller.sees_all else call.caller.name
 
     def named(index: int, file: NamedFile) -> Attachment:
@@ -78,7 +93,7 @@ async def _files(call: Call, files: Sequence[NamedFile]) -> tuple[Attachment, ..
             raise NotFound(f"{place}: {error.sentence}", code=error.code, hint=error.hint, faults=faults) from None
         return known if file.name is None else known._replace(name=file.name)
 
-    return await call.house.run(lambda: tuple(itertools.starmap(named, enumerate(files))))
+    return await call.run(lambda: tuple(itertools.starmap(named, enumerate(files))))
 
 
 def _accepted(accepted: Accepted, prefix: str) -> dict[str, Any]:
@@ -168,7 +183,7 @@ async def show(call: Call) -> Answer:
 
     A portal sees its own; of another's it does not even learn that it exists.
     """
-    app, identity, looker = call.house.app, call.path["id"], call.looker
+    app, identity, looker = call.app, call.path["id"], call.looker
 
     def work() -> Mapping[str, Any]:
         shown = _own(call, app.message(identity, said=False))
@@ -176,18 +191,18 @@ async def show(call: Call) -> Answer:
             return app.message(identity)
         return app.open_message(identity, looker) if looker.purpose else {**shown, "withheld": True}
 
-    return json_answer(await call.house.run(work))
+    return json_answer(await call.run(work))
 
 
 async def receipt(call: Call) -> Answer:
     """The signed promise that was given with the 202, as it was."""
-    app, identity = call.house.app, call.path["id"]
+    app, identity = call.app, call.path["id"]
 
     def work() -> str:
         _own(call, app.message(identity, said=False))
         return app.receipt(identity)
 
-    found = await call.house.run(work)
+    found = await call.run(work)
     if not found:
         raise NotFound("no receipt was given for this message", code="message.no-receipt", hint="messages of a door have one")
     return Answer(200, found.encode(), media_type=b"text/plain; charset=utf-8")

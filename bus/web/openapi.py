@@ -24,7 +24,7 @@ async def show(call: Call) -> Answer:
     """The document of this very bus."""
     from bus.web.api import SERVED
 
-    config = call.house.app.config
+    config = call.app.config
     return json_answer(document(SERVED, config.organization.name, config.http.prefix))
 
 

@@ -13,7 +13,7 @@ async def announce(call: Call) -> Answer:
     """Write in the log who replays ``what``, a ``bundle``, or what came between two times, and for what ``purpose``."""
     given = await asked(call, {"purpose": str, "what": str, "bundle": str, "from": str, "to": str})
     scope: JsonObject = {name: value for name, value in given.items() if name != "purpose" and value}
-    record = await call.house.run(lambda: call.house.app.announce_replay(call.caller.name, given.get("purpose", ""), scope))
+    record = await call.run(lambda: call.app.announce_replay(call.caller.name, given.get("purpose", ""), scope))
     return json_answer({"record": record})
 
 
@@ -27,5 +27,5 @@ async def read(call: Call) -> Answer:
         raise Invalid(f"there is no act {given.get('act', '')!r}", code="input.invalid", hint=f"one of {', '.join(ACTS)}")
     scope: JsonObject = {name: value for name, value in given.items() if name not in ("act", "purpose") and value}
     looker = call.caller.looks(given.get("purpose", ""))
-    record = await call.house.run(lambda: call.house.app.announce_read(looker, given["act"], scope))
-    return json_answer({"record": record, "sees": sorted(looker.sees), "keystore": call.house.app.keys.id})
+    record = await call.run(lambda: call.app.announce_read(looker, given["act"], scope))
+    return json_answer({"record": record, "sees": sorted(looker.sees), "keystore": call.app.keys.id})

@@ -13,7 +13,7 @@ from bus.web.answer import Answer, Call, json_answer
 
 async def known(call: Call) -> Answer:
     """All reports with their fields and the source of each."""
-    found = call.house.app.reports.values()
+    found = call.app.reports.values()
     return json_answer({"reports": [{"name": r.name, "title": r.title, "source": r.source, "fields": dict(r.fields)} for r in found]})
 
 
@@ -23,12 +23,12 @@ async def page(call: Call) -> Answer:
     ``unopened``, where there are any: the texts that cannot be opened though nobody erased them; their fields are empty.
     """
     given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
-    named(call.house.app.reports, call.path["name"])
+    named(call.app.reports, call.path["name"])
     since, until = times(given.get("from"), given.get("to"))
     if since is None or until is None:
         missing = " and ".join(sorted({"from", "to"} - set(given)))
         raise Invalid(f"the time of the report is missing: {missing}", code="input.time", hint="a day, or a moment with its offset")
-    app, name = call.house.app, call.path["name"]
-    found = await call.house.run(lambda: app.report(name, since, until, call.caller.looks(given.get("purpose", "")), given.get("after", 0)))
+    looker, after = call.caller.looks(given.get("purpose", "")), given.get("after", 0)
+    found = await call.run(lambda: call.app.report(call.path["name"], since, until, looker, after))
     unopened = {"unopened": found.unopened} if found.unopened else {}
     return json_answer({"lines": found.lines, "next": found.next, **unopened})

@@ -18,13 +18,13 @@ MOST = 1000
 
 async def show(call: Call) -> Answer:
     """What is in force, since when, by whom and why; its parts and files; processes; runs that go on under earlier rules."""
-    return json_answer(await call.house.run(call.house.app.rules_in_force))
+    return json_answer(await call.run(call.app.rules_in_force))
 
 
 async def history(call: Call) -> Answer:
     """Activations, the newest first."""
     most = number_of(call.query, "limit", 1, MOST, 50)
-    return json_answer({"activations": await call.house.run(lambda: call.house.app.rules.history(most))})
+    return json_answer({"activations": await call.run(lambda: call.app.rules.history(most))})
 
 
 async def activate(call: Call) -> Answer:
@@ -35,7 +35,7 @@ async def activate(call: Call) -> Answer:
         raise Invalid("the content of each file must be text", code="input.invalid", hint='in JSON: {"files": {"routes/….yaml": "…"}}')
     given = None if files is None else {path: content.encode() for path, content in files.items()}
     hint = "`bus validate` shows them with their lines; where it finds none, the settings are newer than this process: restart it"
-    return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body, hint)
+    return await _change(call, lambda how: call.app.activate(given, call.caller.name, body.get("reason", ""), **how), body, hint)
 
 
 async def rollback(call: Call) -> Answer:
@@ -48,7 +48,7 @@ async def rollback(call: Call) -> Answer:
         raise Invalid("steps must be 1 or more", code="input.invalid", hint="1 goes back to the rules before these")
     hint = "these are the files as they were then, out of the log: what they need is not here any more; go back to others"
     return await _change(
-        call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body, hint
+        call, lambda how: call.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body, hint
     )
 
 
@@ -56,7 +56,7 @@ async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body:
     """``hint``: what to do where the rules have errors."""
     how = {"expected": body.get("expected", ""), "on_behalf": body.get("as", "")}
     try:
-        return json_answer(await call.house.run(lambda: act(how)))
+        return json_answer(await call.run(lambda: act(how)))
     except RulesError as error:
         findings = list(map(asdict, error.findings))
         raise Invalid(error.sentence, code=error.code, hint=hint if findings else error.hint, findings=findings) from error

@@ -31,8 +31,8 @@ async def search(call: Call) -> Answer:
     limit = given.get("limit", 50)
     if not 1 <= limit <= MOST:
         raise Invalid(f"limit is {limit}", code="input.invalid", hint=f"a number from 1 to {MOST}")
-    question, app, looker = _question(given), call.house.app, call.caller.looks(given.get("purpose", ""))
-    return json_answer(await call.house.run(lambda: app.search(question, limit, given.get("after", ""), looker)))
+    question, looker = _question(given), call.caller.looks(given.get("purpose", ""))
+    return json_answer(await call.run(lambda: call.app.search(question, limit, given.get("after", ""), looker)))
 
 
 def _question(given: dict[str, Any]) -> Question:

@@ -25,8 +25,8 @@ async def tail(call: Call) -> Answer:
     wanted = Filter(query.get("route", ""), query.get("adapter", ""), kinds, query.get("case", ""))
     until = time.monotonic() + wait
     while True:
-        found = await call.house.run(partial(call.house.app.tail, after, limit, wanted))
-        if found["records"] or after is None or time.monotonic() >= until or call.house.app.leaving:
+        found = await call.run(partial(call.app.tail, after, limit, wanted))
+        if found["records"] or after is None or time.monotonic() >= until or call.app.leaving:
             hint = "" if found["records"] else _meant(call, wanted)
             return json_answer({**found, "hint": hint} if hint else found)
         after = int(str(found["next"]))
@@ -35,12 +35,11 @@ async def tail(call: Call) -> Answer:
 
 def _meant(call: Call, wanted: Filter) -> str:
     """Which route or system there is not, or not any more, and the one that is near it."""
-    app = call.house.app
-    known = (("route", wanted.route, app.catalog().routes), ("adapter", wanted.adapter, app.adapters))
+    known = (("route", wanted.route, call.app.catalog().routes), ("adapter", wanted.adapter, call.app.adapters))
     strange = ((what, name, suggestion(name, there)) for what, name, there in known if name and name not in there)
     return "; ".join(f"there is no {what} {name!r}{near and f': {near}'}" for what, name, near in strange)
 
 
 async def top(call: Call) -> Answer:
     """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of all processes."""
-    return json_answer(await call.house.run(call.house.app.top))
+    return json_answer(await call.run(call.app.top))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.web.prefer import wait_of
+from bus.web.messages import wait_of
 
 
 @pytest.mark.parametrize(
