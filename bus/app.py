@@ -26,7 +26,7 @@ from bus.adapter import Adapter, Endpoint
 from bus.anchors.anchoring import Anchoring, Ways
 from bus.anchors.lateness import expected, standing
 from bus.catalog import Catalog
-from bus.channel import Channel, KombuChannel
+from bus.channel import Channel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
@@ -138,7 +138,7 @@ class App:
             self.attachments.agree()
         self.attachments.clear()
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
-        self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
+        self.channel = Channel(config.channel.url, log=self._say, options=config.channel.options)
         self.backlog = Backlog(self.store, self.clock, config.engine.backlog)
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret

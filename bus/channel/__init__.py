@@ -15,7 +15,7 @@ and a ticket that no queue took comes back. See `docs/sysadmin/broker.md`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from bus.channel.line import QUEUE, Line
 from bus.channel.listener import Listener
@@ -25,7 +25,7 @@ from bus.channel.refusal import addresses, explain, refuse_old, refuse_unsafe, r
 from bus.message import JsonObject
 
 __all__ = [
-    "MOST", "QUEUE", "Channel", "KombuChannel", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
+    "MOST", "QUEUE", "Channel", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
 ]  # fmt: skip
 
 Ring = Callable[[Sequence[str]], None]
@@ -34,43 +34,15 @@ News = Callable[[Sequence[str]], None]
 """Hears the ids of messages."""
 
 
-class Channel(Protocol):
-    """Carries tickets and news.
+class Channel:
+    """Carries tickets and news, over any of kombu's transports; ``options`` are kombu's transport options.
 
-    - `publish` and `publish_news` MUST NOT block a sender, whatever the broker does.
-    - A ticket MAY be lost, doubled, late and out of order; it SHOULD reach one listener, news every listener.
+    - `publish` and `publish_news` never block a sender, whatever the broker does.
+    - A ticket may be lost, doubled, late and out of order; as a rule it reaches one listener, news every listener.
     - ``ring`` and ``hear`` are called from threads of the channel's own; a ticket is acknowledged after ``ring`` has returned.
       ``ring`` MAY block for up to a second: tickets that wait behind it go to other workers.
     - It comes back by itself when the broker was away.
     """
-
-    def publish(self, runs: Sequence[str]) -> None: ...
-
-    def consume(self, ring: Ring) -> None:
-        """Call ``ring`` for every ticket from now on."""
-        ...
-
-    def publish_news(self, messages: Iterable[str]) -> None: ...
-
-    def on_news(self, hear: News) -> None:
-        """Call ``hear`` for all news from now on, also for those of this process."""
-        ...
-
-    def check(self) -> None:
-        """Ask once at start; raises `ConfigError` when we are refused for good. A broker that is away is no error."""
-        ...
-
-    def describe(self) -> JsonObject:
-        """How it is, for `/status` and `bus doctor`."""
-        ...
-
-    def close(self) -> None:
-        """Publish what waits, for a few seconds at most, and end all threads."""
-        ...
-
-
-class KombuChannel:
-    """Tickets over any of kombu's transports; ``options`` are kombu's transport options."""
 
     def __init__(
         self,
@@ -86,12 +58,14 @@ class KombuChannel:
         self._publisher.start()
 
     def check(self) -> None:
+        """Ask once at start; raises `ConfigError` when we are refused for good. A broker that is away is no error."""
         self._line.check()
 
     def publish(self, runs: Sequence[str]) -> None:
         self._outbox.put(runs)
 
     def consume(self, ring: Ring) -> None:
+        """Call ``ring`` for every ticket from now on."""
         self._listener.ring = ring
         self._listener.start()
 
@@ -102,13 +76,16 @@ class KombuChannel:
             self._outbox.put_news(told)
 
     def on_news(self, hear: News) -> None:
+        """Call ``hear`` for all news from now on, also for those of this process."""
         self._listener.hear = hear
         if self._line.shared:
             self._listener.start()
 
     def describe(self) -> JsonObject:
+        """How it is, for `/status` and `bus doctor`."""
         return {**self._line.describe(), "waiting": len(self._outbox), "dropped": self._outbox.dropped}
 
     def close(self) -> None:
+        """Publish what waits, for a few seconds at most, and end all threads."""
         self._publisher.close()
         self._listener.close()

@@ -79,7 +79,7 @@ class Line:
             raise
 
     def check(self) -> None:
-        """See `KombuChannel.check`."""
+        """See `Channel.check`."""
         if not self.shared:
             return
         try:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 import pytest
 
-from bus.channel import MOST, Channel, KombuChannel
+from bus.channel import MOST, Channel
 from bus.testing.patience import until
 
 SECONDS = 60.0
@@ -69,7 +69,7 @@ class ChannelContract:
 
     @pytest.fixture
     def channel(self, url: str, options: dict[str, Any]) -> Iterator[Channel]:
-        opened = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
+        opened = Channel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
         yield opened
         opened.close()
 
@@ -121,7 +121,7 @@ class ChannelContract:
 
     def test_closing_ends_its_threads(self, url: str, options: dict[str, Any]) -> None:
         before = set(threading.enumerate())
-        channel = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
+        channel = Channel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
         channel.consume(lambda runs: None)
         channel.publish(["last"])
         channel.close()
@@ -160,8 +160,8 @@ class Processes:
         self.url, self.options, self.name = url, options, f"snodo.test.{time.monotonic_ns()}"
         self._open = ExitStack()
 
-    def another(self) -> KombuChannel:
-        return self._open.enter_context(closing(KombuChannel(self.url, self.name, options=self.options)))
+    def another(self) -> Channel:
+        return self._open.enter_context(closing(Channel(self.url, self.name, options=self.options)))
 
     def close(self) -> None:
         self._open.close()

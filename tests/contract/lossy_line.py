@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bus.channel import KombuChannel
+from bus.channel import Channel
 from bus.testing.patience import until
 from tests.contract.channel_contract import Listener
 from tests.contract.proxy import Proxy
 from tests.servers import RabbitMQ
 
 
-def opened(url: str, told: list[str]) -> KombuChannel:
-    return KombuChannel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
+def opened(url: str, told: list[str]) -> Channel:
+    return Channel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
 
 
 def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambda: None) -> set[str]:

@@ -12,7 +12,7 @@ import kombu
 import pytest
 
 from bus import config
-from bus.channel import QUEUE, KombuChannel, refuse_unsafe
+from bus.channel import QUEUE, Channel, refuse_unsafe
 from bus.channel.line import Line
 from bus.channel.publisher import Flight
 from bus.channel.refusal import CERTIFICATES, RIGHTS, reason
@@ -59,7 +59,7 @@ class TestRabbitMQ(BrokerContract):
 
 
 def test_what_others_leave_in_our_queue_ends_no_line(rabbitmq_url: str) -> None:
-    channel, listener, news = KombuChannel(rabbitmq_url), Listener(), Listener()
+    channel, listener, news = Channel(rabbitmq_url), Listener(), Listener()
     channel.consume(listener.ring)
     channel.on_news(news.ring)
     try:
@@ -85,7 +85,7 @@ def test_what_others_leave_in_our_queue_ends_no_line(rabbitmq_url: str) -> None:
 
 
 def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
-    channel = KombuChannel("memory://", "snodo.test.content")
+    channel = Channel("memory://", "snodo.test.content")
     channel.publish(["01a20943-4f17-7091-8e1b-97a3f38b124b"])
     seen: list[Any] = []
 
@@ -104,7 +104,7 @@ def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
 
 
 def test_a_ticket_of_another_shape_is_passed_over() -> None:
-    channel, listener = KombuChannel("memory://", "snodo.test.shape"), Listener()
+    channel, listener = Channel("memory://", "snodo.test.shape"), Listener()
     channel.consume(listener.ring)
     with kombu.Connection("memory://") as connection, connection.Producer(serializer="json") as producer:
         producer.publish({"run": "x"}, routing_key="snodo.test.shape")
@@ -258,7 +258,7 @@ def test_the_queue_is_a_bounded_quorum_queue(rabbitmq: RabbitMQ, rabbitmq_url: s
 
 
 def test_beyond_its_bound_the_outbox_drops_and_says_so() -> None:
-    channel = KombuChannel("amqp://127.0.0.1:1/none")  # nobody listens there
+    channel = Channel("amqp://127.0.0.1:1/none")  # nobody listens there
     for n in range(250):
         channel.publish([f"run-{n}-{m}" for m in range(1000)])
     told = channel.describe()
@@ -285,7 +285,7 @@ class TestRefusal:
 
     @staticmethod
     def refused(url: str) -> ConfigError:
-        channel = KombuChannel(url)
+        channel = Channel(url)
         try:
             with pytest.raises(ConfigError) as caught:
                 channel.check()
@@ -353,7 +353,7 @@ class TestRefusal:
         refused = self.refused(rabbitmq_url)
         assert refused.sentence.startswith("the broker has an exchange 'snodo.news' of another kind")
         rabbitmq.evaluate(refused.hint.partition("eval '")[2].partition(".'")[0])
-        channel = KombuChannel(rabbitmq_url)
+        channel = Channel(rabbitmq_url)
         channel.check()
         channel.close()
 
@@ -362,7 +362,7 @@ class TestRefusal:
         assert self.refused(rabbitmq_url).sentence.startswith("this is RabbitMQ 3.")
 
     def test_a_broker_that_is_away_is_no_refusal(self) -> None:
-        channel = KombuChannel("amqp://snodo:snodo@127.0.0.1:1/none")
+        channel = Channel("amqp://snodo:snodo@127.0.0.1:1/none")
         channel.check()
         channel.close()
 

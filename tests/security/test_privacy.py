@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.anagrafe.simulator import people
-from bus.channel import KombuChannel
+from bus.channel import Channel
 from bus.client import ClientError
 from tests.integration.kit import (
     ADA,
@@ -211,13 +211,13 @@ def test_a_case_is_not_found_by_a_codice_fiscale(lived_in: Town) -> None:
 
 def test_tickets_carry_nothing_but_run_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tickets: list[list[str]] = []
-    publish = KombuChannel.publish
+    publish = Channel.publish
 
-    def overheard(self: KombuChannel, runs: Any) -> None:
+    def overheard(self: Channel, runs: Any) -> None:
         tickets.append(list(runs))
         publish(self, runs)
 
-    monkeypatch.setattr(KombuChannel, "publish", overheard)
+    monkeypatch.setattr(Channel, "publish", overheard)
     with workshop(tmp_path) as shop:
         run = shop.start(ADA)
         shop.when(run, "done")

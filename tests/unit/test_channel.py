@@ -13,7 +13,7 @@ import amqp
 import kombu
 import pytest
 
-from bus.channel import KombuChannel
+from bus.channel import Channel
 from bus.channel.line import BackOff, Line
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
@@ -74,7 +74,7 @@ def test_a_broker_that_is_away_is_not_dialled_without_a_pause_by_who_stops(monke
     dialled: list[float] = []
     monkeypatch.setattr("bus.channel.publisher.CLOSE_SECONDS", 0.5)
     monkeypatch.setattr(Line, "dial", lambda self, **options: dialled.append(time.monotonic()) or (_ for _ in ()).throw(OSError("away")))
-    channel = KombuChannel("amqp://127.0.0.1/none")
+    channel = Channel("amqp://127.0.0.1/none")
     channel.publish(["run"])
     channel.close()
     assert 1 <= len(dialled) < 20
