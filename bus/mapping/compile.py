@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bus.expression import Environment, Table, name_problem
@@ -33,16 +34,20 @@ class CompiledMapping:
     def name(self) -> str:
         return self.document.mapping
 
+    @cached_property
+    def by_pointer(self) -> dict[Pointer, Used]:
+        """Its expressions by the places where they stand."""
+        return {used.pointer: used for used in self.used}
+
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self.template(scope)
 
     def origins(self) -> dict[str, list[str]]:
         """Target field to the source paths that feed it, such as ``{"mappali[].foglio": ["body.mappali[].foglio"]}``."""
-        by_pointer = {used.pointer: used for used in self.used}
-        lists = _lists(self.document.fields, by_pointer)
+        lists = _lists(self.document.fields, self.by_pointer)
         found: dict[str, list[str]] = {}
         for target, pointer in leaves(self.document.fields, ("fields",)):
-            used = by_pointer.get(pointer)
+            used = self.by_pointer.get(pointer)
             for reference in used.reads.references if used else ():
                 path = lists.get(reference.path[0], reference.path[:1]) + reference.path[1:]
                 text = as_written(path)

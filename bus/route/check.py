@@ -60,9 +60,8 @@ class _Checker:
         self.forgotten: set[Pointer] = set()
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
-        self.by_pointer = {one.pointer: one for one in compiled.every}
-        self.given = Given(self.by_pointer, self.wrong)
-        self.nulls = Nulls(compiled, self.by_pointer)
+        self.given = Given(compiled.by_pointer, self.wrong)
+        self.nulls = Nulls(compiled)
         self.later = {name: (step.model.id, place) for step in compiled.parsed.every for name, place in step.gives}
 
     def run(self) -> None:
@@ -407,14 +406,14 @@ class _Checker:
         return "case.unknown-key", f"the case has no key `{name}` at this step", hint
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
-        over = self.by_pointer.get((*step.pointer, "each"))
+        over = self.compiled.by_pointer.get((*step.pointer, "each"))
         return self._values(scope).item(over) if over else Known()
 
     def _paths(self, scope: Scope) -> Paths:
         return Paths(self._values(scope), self.report, self.compiled.looked_at, self.doubts)
 
     def _values(self, scope: Scope) -> Values:
-        return Values(scope.names, self.world.typed, self.by_pointer)
+        return Values(scope.names, self.world.typed, self.compiled.by_pointer)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 

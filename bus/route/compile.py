@@ -53,6 +53,11 @@ class CompiledRoute:
         return [one for several in self.used.values() for one in several]
 
     @cached_property
+    def by_pointer(self) -> dict[Pointer, Used]:
+        """Its expressions by the places where they stand."""
+        return {one.pointer: one for one in self.every}
+
+    @cached_property
     def reads(self) -> frozenset[str]:
         """The names that its expressions, and the mappings that it applies, read."""
         applied = (name for mapping in self.mappings.values() for name in mapping.document.uses)

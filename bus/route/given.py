@@ -15,12 +15,12 @@ _ASIDE = frozenset({"otherwise", "on_error", "on_deadline", "on_late"})
 
 
 class Given:
-    """What the steps and clauses of one route give under their conditions; ``uses`` are its expressions by their places, ``wrong`` the
+    """What the steps and clauses of one route give under their conditions; ``by_pointer`` are its expressions, ``wrong`` the
     places of those with which something is wrong: what they were to ask is not known.
     """
 
-    def __init__(self, uses: Mapping[Pointer, Used], wrong: Container[Pointer]) -> None:
-        self._uses, self._wrong = uses, wrong
+    def __init__(self, by_pointer: Mapping[Pointer, Used], wrong: Container[Pointer]) -> None:
+        self._by_pointer, self._wrong = by_pointer, wrong
         self._given: list[tuple[Pointer, list[str], set[str]]] = []
 
     def note(self, pointer: Pointer, before: Scope, after: Scope | None) -> None:
@@ -45,7 +45,7 @@ class Given:
 
     def _conditions(self, place: Pointer) -> list[str]:
         """The text of each `when`, and `$when`, that a place stands under."""
-        around = map(self._uses.get, conditions_above(place))
+        around = map(self._by_pointer.get, conditions_above(place))
         return [one.expression.text.strip() for one in around if one is not None]
 
 

@@ -17,7 +17,7 @@ from bus.source import Pointer
 def made(value: Any, pointer: Pointer, values: Values) -> Known:
     """What is known of the value that a template makes."""
     if isinstance(value, str):
-        used = values.lists.get(pointer)
+        used = values.by_pointer.get(pointer)
         return replace(values.value(used), texts=used.reads.texts) if used else Known()
     if isinstance(value, dict):
         if "$each" in value and "$value" in value:

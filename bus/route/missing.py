@@ -97,17 +97,17 @@ class Missing:
         if not used.is_condition:
             return self.asked
         read = {one.path for one in used.reads.references if not one.tested}
-        return self.asked - read | tested_in(self.values.lists.values()) | self.elsewhere.union(self._asked_by_others(used))
+        return self.asked - read | tested_in(self.values.by_pointer.values()) | self.elsewhere.union(self._asked_by_others(used))
 
     def _asked_by_others(self, used: Used) -> Iterator[tuple[str, ...]]:
         """The paths of which another condition asks whether they are null; all that are read by those that hold where this one is asked,
         and surely by those that do not.
         """
         hold = set(conditions_above(used.pointer))
-        for one in self.values.lists.values():
+        for one in self.values.by_pointer.values():
             if one.is_condition and one is not used:
                 yield from asked_for_null(one)
-        for one in conditions_before(used.pointer, self.values.lists):
+        for one in conditions_before(used.pointer, self.values.by_pointer):
             if one is not used:
                 yield from (reference.path for reference in one.reads.references if reference.free or one.pointer in hold)
 
@@ -180,11 +180,11 @@ class Missing:
         """Whether what is at a path may be null, and is asked by nobody but `has`."""
         if path not in self.asked or "[]" in path or not leads_to_null(self.values.named(path[0], used).schema, path[1:]):
             return False
-        asking = [one for one in self.values.lists.values() if one.is_condition]
+        asking = [one for one in self.values.by_pointer.values() if one.is_condition]
         return asked_by_has(path, [used, *asking] if used.expression.in_cel else asking)
 
     def _kept_nulls(self, used: Used) -> list[tuple[str, ...]]:
-        paths = kept_nulls(used, self.values.lists.values())
+        paths = kept_nulls(used, self.values.by_pointer.values())
         return [path for path in paths if leads_to_null(self.values.named(path[0], used).schema, path[1:])]
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:

@@ -4,7 +4,7 @@ unless a condition that leads to the place can tell that way from the others, or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,10 +18,10 @@ from bus.source import Pointer, nearest
 
 
 class Nulls:
-    """What the conditions of one route tell of names that may be null; ``by_pointer`` are its expressions by their places."""
+    """What the conditions of one route tell of names that may be null."""
 
-    def __init__(self, compiled: CompiledRoute, by_pointer: Mapping[Pointer, Used]) -> None:
-        self._compiled, self._by_pointer = compiled, by_pointer
+    def __init__(self, compiled: CompiledRoute) -> None:
+        self._compiled = compiled
         self._roots = {path[0] for path in compiled.asked} - {"error", "arrival"}
         self._made: dict[str, frozenset[str]] = {}
 
@@ -37,7 +37,7 @@ class Nulls:
         """What is known where ``ways`` that ``conditions`` chose meet: a name of which these tell is null no more, if a way has ended or
         gives it another value.
         """
-        asked = [one for one in map(self._by_pointer.get, conditions) if one is not None]
+        asked = [one for one in map(self._compiled.by_pointer.get, conditions) if one is not None]
         nulls = {name: known for name, known in before.names.items() if known.null} if after is not None and asked else {}
         told = [name for name, known in nulls.items() if any(_over(name, known, way) for way in ways) and self._tell(asked, name)]
         return after.having({name: replace(after.names[name], null="") for name in told}) if after is not None and told else after
@@ -56,7 +56,7 @@ class Nulls:
         return any(reference.path in asked for one in self._before(place) for reference in one.reads.references)
 
     def _before(self, place: Pointer) -> Iterator[Used]:
-        return conditions_before(place, self._by_pointer)
+        return conditions_before(place, self._compiled.by_pointer)
 
     @cached_property
     def _unknown(self) -> set[str]:

@@ -280,7 +280,7 @@ class Paths:
         types = self.values.types
         schema = self.values.named(path[0], used).schema if len(path) == 2 else {}
         table = next((name for name in types.tables if schema and types.row(name) is schema), "")
-        fixed = any(one.table == table and one.key for each in self.values.lists.values() for one in each.reads.lookups)
+        fixed = any(one.table == table and one.key for each in self.values.by_pointer.values() for one in each.reads.lookups)
         return "" if fixed else table
 
     def _arguments(self, used: Used) -> set[tuple[int, int]]:

@@ -191,7 +191,7 @@ class Target:
 
     def _may_be_left_out(self, value: Any, pointer: Pointer) -> bool:
         """Whether a field may have no value: it stands under a condition, or is null at times."""
-        used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
+        used = self.paths.values.by_pointer.get(pointer) if isinstance(value, str) else None
         if used is None:
             return value is None or (isinstance(value, dict) and "$when" in value)
         return "null" in used.expression.text or self.paths.missing.null(used)
@@ -200,12 +200,12 @@ class Target:
         """The value of a literal; None of what is computed."""
         if not isinstance(value, str):
             return value if isinstance(value, (int, float, bool)) else None
-        used = self.paths.values.lists.get(pointer)
+        used = self.paths.values.by_pointer.get(pointer)
         return used.expression({}) if used is not None and not used.expression.in_cel and not used.reads.references else None
 
     def _never_null(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         """A field that is never null, fed by one that the contract lets be null."""
-        used = self.paths.values.lists.get(pointer) if isinstance(value, str) else None
+        used = self.paths.values.by_pointer.get(pointer) if isinstance(value, str) else None
         if used is not None and not used.guarded and self.paths.missing.null(used) and not takes_null(schema, self.schema):
             text = " ".join(used.expression.text.split())
             sentence = f"{self.name}: `{dotted(path)}` is never null, and {text} may be"
@@ -213,7 +213,7 @@ class Target:
             self.report.report(pointer, "target.maybe-null", sentence, hint, "warning")
 
     def _expression(self, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
-        used = self.paths.values.lists.get(pointer)
+        used = self.paths.values.by_pointer.get(pointer)
         if used is None:
             return
         if not used.expression.in_cel and not used.reads.references:

@@ -36,11 +36,11 @@ NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """See the module. ``lists`` has all expressions by their places, among them those that local names are items of."""
+    """See the module. ``by_pointer`` are all expressions, among them the lists that local names are items of."""
 
     names: Mapping[str, Known]
     types: Types
-    lists: Mapping[Pointer, Used] = field(default_factory=dict)
+    by_pointer: Mapping[Pointer, Used] = field(default_factory=dict)
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
@@ -132,7 +132,7 @@ class Values:
         over = used.local[name]
         if over is None:
             return self._declared(SCALARS["integer"])
-        return self.item(self.lists[over]) if over in self.lists else Known()
+        return self.item(self.by_pointer[over]) if over in self.by_pointer else Known()
 
     def _declared(self, schema: Schema) -> Known:
         """What is known of a value of a schema that CEL knows."""

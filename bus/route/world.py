@@ -130,8 +130,7 @@ def doubts_in(
     source = None if other else world.types.get(document.from_)
     schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
-    by_place = {used.pointer: used for used in mapping.used}
-    values, doubts = Values(names, world.typed, by_place), Doubts(wrong=mapping.spoilt)
+    values, doubts = Values(names, world.typed, mapping.by_pointer), Doubts(wrong=mapping.spoilt)
     paths = Paths(values, report, asked_in(mapping.used) | asked, doubts, elsewhere=asked)
     for used in mapping.used:
         paths.check(used)
