@@ -77,7 +77,7 @@ class Pagopa(Adapter):
         """IUV and notice number from the sequence number, iupd from our key, due date from the settings: fixed before anything leaves."""
         if ctx.number is None:
             raise ValueError("crea-posizione needs a number of the sequence iuv")
-        iuv, numero_avviso = self.settings.emettitore.emetti(self.settings.iuv_iniziale + ctx.number)
+        iuv, numero_avviso = self.settings.identificativi(ctx.number)
         scadenza = request.scadenza or oggi(ctx.now) + dt.timedelta(days=self.settings.scadenza_giorni)
         fissati = {"iuv": iuv, "numero_avviso": numero_avviso, "iupd": f"{self.settings.id_pa}-{ctx.key[:32]}", "scadenza": scadenza}
         finale = request.model_copy(update=fissati)

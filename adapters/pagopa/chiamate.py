@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
+import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.pagopa.controlli import difetti
+from adapters.pagopa.identificativi import iban_valido
 from adapters.pagopa.inbound import CONTRATTO
 from adapters.pagopa.modelli import euro
 from adapters.soap.envelope import fault_in, open_envelope
@@ -35,6 +36,7 @@ TIMEOUT = "PPT_STAZIONE_INT_PA_TIMEOUT"
 EMESSO_DA_PAA = "PPT_ERRORE_EMESSO_DA_PAA"
 SECONDI, SECONDI_RICEVUTA, TENTATIVI = 7.0, 15.0, 5
 MAX_BYTES = 1_000_000
+_FAULT_CODE = re.compile(r"PAA_[A-Z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +162,14 @@ class Nodo:
             return Esito(operazione, IRRAGGIUNGIBILE)
 
     def giudica(self, operazione: str, risposta: bytes, enti: tuple[str, ...] = ()) -> Esito:
-        """The node's verdict on the bytes of a reply."""
+        """The node's verdict on the bytes of a reply; ``enti`` are the creditors that exist (not looked at when empty)."""
         letta: dict[str, Any] = {}
         for contratto in reversed(self._contratti):
             valori = _letta(contratto, contratto.operation(operazione), risposta)
             if isinstance(valori, str):
                 return Esito(operazione, ERRORE_RESPONSE, ragione=valori)
             letta = valori
-        if ragioni := difetti(operazione, letta, enti):
+        if ragioni := _difetti(operazione, letta, enti):
             return Esito(operazione, ERRORE_RESPONSE, ragione="; ".join(ragioni))
         if letta["outcome"] == "KO":
             return Esito(operazione, EMESSO_DA_PAA, letta["fault"]["faultCode"], valori=letta)
@@ -189,6 +191,38 @@ def _letta(contratto: Wsdl, operazione: SoapOperation, risposta: bytes) -> dict[
         return "not the reply of this operation"
     errori = contratto.errors(aperta.child)
     return errori[0] if errori else contratto.read_reply(operazione, aperta.child)
+
+
+def _difetti(operazione: str, risposta: Mapping[str, Any], enti: Collection[str]) -> list[str]:
+    """What the node wants of a reply beyond its XSD: one sentence per reason to refuse it; empty when the node takes it."""
+    if risposta["outcome"] == "KO":
+        return list(_del_rifiuto(risposta.get("fault")))
+    if operazione == "paVerifyPaymentNotice":
+        return [f"{nome} is missing" for nome in ("paymentList", "paymentDescription") if risposta.get(nome) is None]
+    if operazione in ("paGetPayment", "paGetPaymentV2"):
+        data = risposta.get("data")
+        return ["data is missing"] if data is None else list(_dei_dati(data, operazione == "paGetPaymentV2", enti))
+    return []
+
+
+def _del_rifiuto(fault: Mapping[str, Any] | None) -> Iterator[str]:
+    if fault is None:
+        yield "a KO without a fault"
+    elif not _FAULT_CODE.fullmatch(fault["faultCode"]):
+        yield "a fault code that is not of the creditor's domain"
+
+
+def _dei_dati(data: Mapping[str, Any], seconda_versione: bool, enti: Collection[str]) -> Iterator[str]:
+    trasferimenti = data["transferList"]["transfer"]
+    if len({t["idTransfer"] for t in trasferimenti}) != len(trasferimenti):
+        yield "idTransfer is repeated"
+    for trasferimento in trasferimenti:
+        if trasferimento.get("IBAN") and not iban_valido(trasferimento["IBAN"]):
+            yield "IBAN with wrong check digits"
+        if enti and trasferimento["fiscalCodePA"] not in enti:
+            yield "fiscalCodePA is not a creditor"
+    if seconda_versione and sum(t["transferAmount"] for t in trasferimenti) != data["paymentAmount"]:
+        yield "the transfers do not add up to paymentAmount"
 
 
 def _trasferimento(trasferimento: Mapping[str, Any]) -> dict[str, Any]:

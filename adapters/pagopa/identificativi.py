@@ -17,7 +17,6 @@ Many published samples carry a wrong one: what the node sends is never checked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 AuxDigit = Literal[0, 1, 2, 3]
@@ -31,34 +30,18 @@ class Identificativi(NamedTuple):
     numero_avviso: str
 
 
-@dataclass(frozen=True, slots=True)
-class Emettitore:
-    """One generation point of notice numbers, as configured at pagoPA.
+def emetti(aux: AuxDigit, codice: str, numero: int) -> Identificativi:
+    """The identifiers of the ``numero``-th payment: a pure function, one to one.
 
-    ``segregazione`` (aux 3) and ``applicazione`` (aux 0) are two digits that keep several generation points apart.
+    ``codice`` is two digits that keep several generation points apart: the segregation code of aux 3, the application code of aux 0;
+    the others have none. Raises ValueError when ``numero`` is negative or has more digits than the base holds.
     """
-
-    aux: AuxDigit = 3
-    segregazione: str = "00"
-    applicazione: str = "00"
-
-    def emetti(self, numero: int) -> Identificativi:
-        """The identifiers of the ``numero``-th payment: a pure function, one to one.
-
-        Raises ValueError when ``numero`` is negative or has more digits than the base holds.
-        """
-        cifre = _BASE_DIGITS[self.aux]
-        if not 0 <= numero < 10**cifre:
-            raise ValueError(f"sequence number {numero} does not fit in {cifre} digits")
-        testa = str(self.aux) + self._codice() + str(numero).zfill(cifre)
-        avviso = testa if self.aux == 1 else testa + controllo(testa)
-        return Identificativi(iuv_di(avviso), avviso)
-
-    def _codice(self) -> str:
-        codice = {0: self.applicazione, 3: self.segregazione}.get(self.aux, "")
-        if self.aux in (0, 3) and not (len(codice) == 2 and codice.isascii() and codice.isdigit()):
-            raise ValueError(f"aux digit {self.aux} needs a code of two digits, not {codice!r}")
-        return codice
+    cifre = _BASE_DIGITS[aux]
+    if not 0 <= numero < 10**cifre:
+        raise ValueError(f"sequence number {numero} does not fit in {cifre} digits")
+    testa = f"{aux}{codice}{numero:0{cifre}d}"
+    avviso = testa if aux == 1 else testa + controllo(testa)
+    return Identificativi(iuv_di(avviso), avviso)
 
 
 def controllo(testa: str) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adapters.http.client import RestSettings
-from adapters.pagopa.identificativi import Emettitore, iban_valido
+from adapters.pagopa.identificativi import Identificativi, emetti, iban_valido
 from bus.adapter import Contract, LocalFileOrNone, Text
 from bus.clock import ROME
 
@@ -187,14 +187,15 @@ class PagopaSettings(RestSettings):
     def _numerazione(self) -> Self:
         """The first number that is given must fit in an IUV."""
         try:
-            self.emettitore.emetti(self.iuv_iniziale + 1)
+            self.identificativi(1)
         except ValueError as error:
             raise ValueError(f"iuv_iniziale: {error}") from None
         return self
 
-    @property
-    def emettitore(self) -> Emettitore:
-        return Emettitore(self.aux_digit, self.segregation_code, self.application_code)
+    def identificativi(self, numero: int) -> Identificativi:
+        """The identifiers of the ``numero``-th payment that we open."""
+        codice = {0: self.application_code, 3: self.segregation_code}.get(self.aux_digit, "")
+        return emetti(self.aux_digit, codice, self.iuv_iniziale + numero)
 
 
 def euro(centesimi: int) -> str:

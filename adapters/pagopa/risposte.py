@@ -1,7 +1,7 @@
 """What we answer pagoPA's node: the fault table and the good replies, as plain values of the contract.
 
 Pure functions. The shapes are those of ``contract/paForNode.xsd``; the node refuses a reply that breaks it or, in an OK, leaves out
-what the XSD calls optional (`adapters.pagopa.controlli`).
+what the XSD calls optional (`adapters.pagopa.chiamate`).
 """
 
 from __future__ import annotations
