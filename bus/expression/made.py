@@ -66,7 +66,7 @@ class Made:
         if kind == "struct":
             return self._object(node.struct.entries, bound)
         if kind == "list":
-            return _list_of([self._shape(one, bound) for one in node.list.elements])
+            return list_of([self._shape(one, bound) for one in node.list.elements])
         if kind == "comprehension":
             return self._mapped(node.comprehension, bound)
         if self._puts_together(node):
@@ -88,7 +88,7 @@ class Made:
     def _mapped(self, node: Any, bound: Bound) -> dict[str, Any]:
         """What ``map`` makes of each item; {} of the other macros."""
         added = _added(node)
-        return _list_of([self._shape(added[0], bound_within(node, bound))]) if len(added) == 1 else {}
+        return list_of([self._shape(added[0], bound_within(node, bound))]) if len(added) == 1 else {}
 
 
 def _added(node: Any) -> list[Any]:
@@ -99,8 +99,8 @@ def _added(node: Any) -> list[Any]:
     return [] if not calls(step, "_+_") or is_binding(node) else list(step.call.args[1].list.elements)
 
 
-def _list_of(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """The schema of a list: what all items have in common is said where they are alike."""
+def list_of(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schema of a list that is written out: what all items have in common is said where they are alike."""
     alike = bool(items) and all(one == items[0] for one in items)
     return {"type": "array", "items": items[0] if alike else {}} if items else NO_ITEMS
 

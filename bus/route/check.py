@@ -21,7 +21,6 @@ from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
 from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, unsaid, without
-from bus.route.made import made, written
 from bus.route.nulls import Nulls
 from bus.route.order import Order
 from bus.route.outline import surely_sending
@@ -29,7 +28,7 @@ from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, given_here, read_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
-from bus.route.values import Values
+from bus.route.values import Values, written
 from bus.route.waiting import check_gather, check_wait, ends
 from bus.route.ways import check_choices, check_condition, check_failures, clauses_of, reached
 from bus.route.world import NO_CASE, World, doubts_in, target_schema
@@ -154,7 +153,7 @@ class _Checker:
     def _set(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
         values = self._values(scope)
-        return scope.having({name: made(value, (*step.pointer, "set", name), values) for name, value in step.model.set.items()})
+        return scope.having({name: values.made(value, (*step.pointer, "set", name)) for name, value in step.model.set.items()})
 
     def _send(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -258,7 +257,7 @@ class _Checker:
         self.several.update(dict.fromkeys(learnt, model.id))
         collected: Schema = {}
         if model.collect is not None:
-            collected = made(model.collect, (*step.pointer, "collect"), self._values(ended or inside)).schema
+            collected = self._values(ended or inside).made(model.collect, (*step.pointer, "collect")).schema
         after = scope.having(self._forgets(step, scope))
         return after.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
 

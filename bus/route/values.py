@@ -1,15 +1,17 @@
-"""What is known of the values of expressions at one place of a route or mapping: their schemas, and how CEL comes to their types."""
+"""What is known of the values of expressions and templates at one place of a route or mapping: schemas, and how CEL gets their types."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
-from bus.expression.made import OF_PATH
+from bus.expression.made import OF_PATH, list_of
 from bus.expression.typing import ANYTHING, Checked, Types
+from bus.expression.unions import kind_of
 from bus.mapping.shapes import SIFTED, resolve, schema_at
 from bus.mapping.template import Used
 from bus.message import JsonValue
@@ -56,6 +58,24 @@ class Values:
         if schema := SCALARS.get(checked.returns["type"]):
             return self._declared(schema)
         return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
+
+    def made(self, template: Any, pointer: Pointer) -> Known:
+        """What is known of the value that a template makes."""
+        if isinstance(template, str):
+            used = self.by_pointer.get(pointer)
+            return replace(self.value(used), texts=used.reads.texts) if used else Known()
+        if isinstance(template, dict):
+            if "$each" in template and "$value" in template:
+                return Known(schema=list_of([self.made(template["$value"], (*pointer, "$value")).schema]))
+            if any(key.startswith("$") for key in template):
+                return Known()
+            fields = {name: self.made(inner, (*pointer, name)).schema for name, inner in template.items()}
+            there = [name for name, inner in template.items() if not _left_out(inner)]
+            return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
+        if isinstance(template, list):
+            return Known(schema=list_of([self.made(inner, (*pointer, position)).schema for position, inner in enumerate(template)]))
+        kind = kind_of(template)
+        return self._declared(SCALARS[kind]) if kind in SCALARS else Known(schema={"type": kind})
 
     def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
         """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
@@ -170,6 +190,21 @@ class Values:
             return used.expression({})
         except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
             return None
+
+
+def written(template: Any, schema: Schema, root: Schema) -> Schema:
+    """The schema of what a template makes, where that is a value of ``schema``: the fields that it writes are there."""
+    inner = resolve(schema, root)
+    fields = inner.get("properties", {})
+    if not isinstance(template, dict) or not fields or any(key.startswith("$") for key in template):
+        return schema
+    there = {name: written(one, fields[name], root) for name, one in template.items() if name in fields and not _left_out(one)}
+    return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
+
+
+def _left_out(template: Any) -> bool:
+    """Whether a template may leave a field out."""
+    return isinstance(template, dict) and "$when" in template and "$each" not in template
 
 
 def _outline(schema: Schema) -> Schema:
