@@ -52,10 +52,14 @@ def fits(form: Mapping[str, Any], names: Iterable[str], literals: Mapping[str, A
 
 
 def referred(reference: str, root: Any) -> Any:
-    """What a reference (``#/$defs/...``) leads to; {} where there is nothing."""
-    found = root
-    for piece in filter(None, reference.removeprefix("#").split("/")):
-        found = found.get(piece.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
+    """What a reference (``#/$defs/...``) leads to; None where there is nothing, or a name of its own (``#name``) is meant."""
+    start, *pieces = reference.split("/")
+    found = root if start == "#" else None
+    for name in (piece.replace("~1", "/").replace("~0", "~") for piece in pieces):
+        if isinstance(found, list):
+            found = found[int(name)] if name.isdigit() and int(name) < len(found) else None
+        else:
+            found = found.get(name) if isinstance(found, dict) else None
     return found
 
 

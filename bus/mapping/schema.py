@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from bus.expression.unions import shapes_within
+from bus.expression.unions import referred, shapes_within
 from bus.message import canonical
 from bus.source import Pointer, Reporter, Severity, nearest, suggestion
 
@@ -250,14 +250,7 @@ def _contradictions(schema: Mapping[str, Any], pointer: Pointer) -> Iterator[_Wr
 
 def _lost(reference: str, root: Any) -> str | None:
     """A hint for a reference to nothing; None where there is something, or a name of its own (``#name``) is meant."""
-    if reference != "#" and not reference.startswith("#/"):
-        return None
-    here = root
-    for piece in reference[1:].split("/")[1:]:
-        name = piece.replace("~1", "/").replace("~0", "~")
-        inside = here[int(name)] if isinstance(here, list) and name.isdigit() and int(name) < len(here) else None
-        here = here.get(name) if isinstance(here, dict) else inside
-    if here is not None:
+    if referred(reference, root) is not None or not reference.startswith("#/"):
         return None
     found = root.get("$defs") if isinstance(root, dict) else None
     if not isinstance(found, dict) or not found:

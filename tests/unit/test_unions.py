@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.expression.unions import ALTERNATIVES, SOMETIMES, laid
+from bus.expression.unions import ALTERNATIVES, SOMETIMES, laid, referred
 
 NAMES = ["a", "b", "c"]
 PLAIN = st.sampled_from([
@@ -38,6 +38,7 @@ def united(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 SCHEMAS = st.recursive(PLAIN, united, max_leaves=8).filter(lambda one: isinstance(one, dict))
+SCHEMA_WITH_PARTS: dict[str, Any] = {"allOf": [{}, {"type": "object"}], "$defs": {"a/b": {"type": "string"}}}
 LEAVES = st.sampled_from(["A", "B", "x", 0, 1, 1.5, None, [1], ["x"]])
 VALUES = st.one_of(LEAVES, st.dictionaries(st.sampled_from(NAMES), st.one_of(LEAVES, st.dictionaries(st.sampled_from(NAMES), LEAVES))))
 
@@ -79,3 +80,14 @@ def test_alternatives_share_what_all_have_and_keep_what_some_have() -> None:
 def test_what_leads_back_to_itself_is_left_open(form: dict[str, Any]) -> None:
     shape = laid({"$defs": {"x": {"oneOf": [{"$ref": "#/$defs/x"}, {"type": "string"}]}}, "anyOf": [{"type": "string"}, form]})
     assert "type" not in shape
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("#", SCHEMA_WITH_PARTS), ("#/allOf/1", {"type": "object"}), ("#/$defs/a~1b", {"type": "string"}), ("#/allOf/2", None),
+        ("#/allOf/x", None), ("#/$defs/c", None), ("#name", None),
+    ],
+)  # fmt: skip
+def test_a_reference_leads_by_names_and_by_places_in_lists(reference: str, found: object) -> None:
+    assert referred(reference, SCHEMA_WITH_PARTS) == found
