@@ -1,4 +1,4 @@
-"""``bus runs``: messages on their way through routes."""
+"""``bus message``, ``bus case`` and ``bus runs``: what became of a message, of a whole matter, and of each way through a route."""
 
 from __future__ import annotations
 
@@ -6,11 +6,44 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, escaped, family, show
+from bus.cli.common import Json, Key, Purpose, Url, client, escaped, family, nameless, show
 from bus.cli.failures import NOT_THERE
 from bus.client import Client, ClientError
 
+about_message = family()
+about_case = family("Show a case: everything that happened, as one timeline.", other="show")
 app = family("List runs, or show one with its journal.", bare="list", other="show")
+
+
+@about_message.command()
+def message(
+    id: Annotated[str, typer.Argument(help="Id of the message.")],
+    purpose: Purpose = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Show a message: its state, its runs, its reply; with --purpose also what it said. That you looked is written in the log."""
+    from bus.cli import timeline
+
+    with client(url, key) as bus:
+        show(bus.message(nameless(id), purpose), json, timeline.print_message)
+
+
+@about_case.command("show")
+def show_case(
+    key: Annotated[str, typer.Argument(help="A key of the case: a value, or name:value (protocollo:2026/0000123).")],
+    limit: Annotated[int | None, typer.Option(min=1, max=1000, help="At most so many records; without it all of the case.")] = None,
+    after: Annotated[int, typer.Option(min=0, help="Go on behind an earlier page: its `next`.")] = 0,
+    url: Url = "",
+    api_key: Key = "",
+    json: Json = False,
+) -> None:
+    """Show a case: its keys, and everything that happened, in order."""
+    from bus.cli import timeline
+
+    with client(url, api_key) as bus:
+        show(bus.case(nameless(key), after, limit or 0), json, timeline.print_case)
 
 
 @app.command("list")
