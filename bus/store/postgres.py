@@ -41,6 +41,7 @@ from bus.store.postgres_session import (
     column,
     connect,
     interrupted,
+    life_of,
     look_around,
     passes,
     refuse_unsafe,
@@ -85,8 +86,6 @@ SELECT concat('rolled-back ', %s::text), to_char(clock_timestamp() AT TIME ZONE 
 ON CONFLICT DO NOTHING
 """
 """Kept for `bus doctor`: whoever runs it looks when the line of the process has long scrolled away."""
-_LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
-"""Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, quote_ident(current_schema())::regnamespace::oid::int4)"
 _END_SILENT = """
@@ -263,7 +262,7 @@ class PostgresConnection(_Asking):
                     self._look_back(session)
                 refuse_without_rights(session)
                 self._numbering = f", {schema.refuse_rewound(session)} "
-                self._life = _life_of(session)
+                self._life = life_of(session)
         except BaseException:
             session.close()
             raise
@@ -427,12 +426,7 @@ class PostgresConnection(_Asking):
         """Whether what was committed under our number is our transaction."""
         if self._proof is not None:
             return session.execute(_PROOF, [self._proof]).fetchone() is not None
-        return _life_of(session) == self._life
-
-
-def _life_of(session: Session) -> str:
-    [row] = session.execute(_LIFE).fetchall()
-    return str(row["life"])
+        return life_of(session) == self._life
 
 
 class PostgresReader(_Asking):
@@ -479,18 +473,21 @@ class PostgresReader(_Asking):
             time.sleep(PAUSE)
 
     def _begin(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
-        with told(self._session):
-            if self._session is not None and hosts.is_old(
-                self._session.server
-            ):  # its server lives on, and no writer of ours is there any more
-                self._drop()
-            if self._session is None:
-                self._session = connect(self._url, READING)
-            with self._session.pipeline():
-                self._session.execute(_VIEW)
-                rows = self._session.cursor(binary=True).execute(text, parameters).fetchall()
+        session = self._at_hand()
+        with told(session), session.pipeline():
+            session.execute(_VIEW)
+            rows = session.cursor(binary=True).execute(text, parameters).fetchall()
         self._looking = True
         return rows
+
+    def _at_hand(self) -> Session:
+        """The session that is there, or a new one: its server may live on where no writer of ours is any more."""
+        if self._session is not None and hosts.is_old(self._session.server):
+            self._drop()
+        if self._session is None:
+            with told(None):
+                self._session = connect(self._url, READING)
+        return self._session
 
     def end(self) -> None:
         """The view is over."""

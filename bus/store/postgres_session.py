@@ -112,6 +112,13 @@ READERS = 8
 """Views at once; whoever comes then waits."""
 CONNECTIONS = READERS + 1
 """How many a process has at most: each view has one, made when it is first needed, and whoever writes has another."""
+CORRUPTED = (errors.DataCorrupted, errors.IndexCorrupted)
+"""What a server says that cannot read what it kept."""
+FAILED = "look at the server: its disk, its memory, its log"
+DAMAGED = (
+    "look at the disk of the server; what else is damaged pg_amcheck tells; go over to a standby or restore the backup, an index is made "
+    "anew by REINDEX; leave zero_damaged_pages off: it makes the damage a loss"
+)
 FULL = (errors.DiskFull, errors.IoError)
 """What a server says that cannot keep what is written."""
 PASSING: tuple[type[psycopg.Error], ...] = (
@@ -263,6 +270,12 @@ def _set(session: Session, settings: dict[str, str]) -> None:
         session.execute(f"SET transaction_timeout = '{'120s' if settings is WRITING else '0'}'")
 
 
+def life_of(session: Session) -> str:
+    """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
+    [row] = session.execute(_LIFE).fetchall()
+    return str(row["life"])
+
+
 def is_pooled(session: psycopg.Connection[Any]) -> bool:
     """Whether a session of the server is lent to us, which others have next, as we leave it."""
     return session.execute("SELECT pg_backend_pid() <> %s AS lent", [session.info.backend_pid], prepare=False).fetchall()[0]["lent"] is True
@@ -276,6 +289,7 @@ def refuse_old(session: Session) -> None:
         raise StoreError(said, code="store.too-old", hint="the bus needs PostgreSQL 15 or later: name one in store.url")
 
 
+_LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
 LOOKS = "for a user who only reads: GRANT USAGE ON SCHEMA public, and SELECT ON ALL TABLES IN SCHEMA public, to it"
@@ -442,7 +456,7 @@ def told(session: Session | None) -> Iterator[None]:
             raise interrupted(error) from error
         if isinstance(error, MISTAKES):
             raise
-        raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
+        raise StoreError(f"the database failed: {error}", hint=DAMAGED if isinstance(error, CORRUPTED) else FAILED) from error
 
 
 def changed(error: psycopg.Error) -> Changed:
@@ -508,6 +522,10 @@ def _used_up(error: BaseException) -> str:
 
 
 UNREACHABLE = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
+NO_PRIMARY = (
+    "no server of store.url takes writes: promote a standby (SELECT pg_promote()), or start the primary; where that is up, "
+    "default_transaction_read_only is on there, which target_session_attrs=primary does not mind"
+)
 _ADVICE = re.compile(r"\n\s*(?:Is the server running on|Either provide the file)[^\n]*")
 _REMEDIES = (
     (
@@ -515,6 +533,10 @@ _REMEDIES = (
         "let it in: a line in pg_hba.conf of the server, then reload it; where all its lines are hostssl, sslmode=verify-full in store.url",
     ),
     (re.compile(r"invalid \S+ value|definition of service"), "mend it in store.url (or in PGSSLMODE, PGSERVICE … of the environment)"),
+    (
+        re.compile(r"session is read-only|server is in hot standby mode"),
+        NO_PRIMARY,
+    ),
     (
         re.compile(r"\bSSL\b|certificat|private key file"),
         "look at the certificates: the server's must be valid, of the authority in sslrootcert and of the host; ours is sslcert",

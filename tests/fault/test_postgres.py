@@ -216,6 +216,20 @@ def test_what_a_server_says_of_itself_is_a_store_that_fails_also_at_commit(postg
     store.close()
 
 
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_a_page_that_cannot_be_read_is_a_store_that_fails_and_none_that_went_away(postgresql_url: str, when: str) -> None:
+    """The first question of a session was asked for five seconds, each time of a new one, and then the network was to be looked at."""
+    store = PostgresStore(postgresql_url)
+    for _ in range(1 if when == "later" else 0):
+        assert times(store, "nothing") == 0
+    with pytest.raises(StoreError, match="invalid page") as failed, store.read() as tx:
+        tx.ask("DO $$ BEGIN RAISE 'invalid page in block 3' USING ERRCODE = 'XX001'; END $$", {})
+    assert (type(failed.value), failed.value.code) == (StoreError, "store.failed")
+    assert "go over to a standby or restore the backup" in failed.value.hint
+    assert times(store, "nothing") == 0
+    store.close()
+
+
 NO_ROOM = """CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF octet_length(NEW.content) > 1000 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END IF;
   RETURN NEW;

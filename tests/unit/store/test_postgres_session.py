@@ -27,6 +27,8 @@ def test_a_statement_that_took_too_long_is_told_as_that_and_not_as_a_database_th
         ("connection failed: SSL error: certificate verify failed", "look at the certificates:"),
         ('connection failed: server certificate for "a" does not match host name "b"', "look at the certificates:"),
         ("connection failed: FATAL:  connection requires a valid client certificate", "look at the certificates:"),
+        ('connection to server at "127.0.0.1", port 5432 failed: session is read-only', "no server of store.url takes writes:"),
+        ('connection to server at "127.0.0.1", port 5432 failed: server is in hot standby mode', "no server of store.url takes writes:"),
         ('connection failed: private key file "k.pem" has group or world access', "look at the certificates:"),
         ('connection is bad: invalid sslmode value: "verify-ful"', "mend it in store.url"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "snodo", database "snodo", no encryption', "let it in:"),
