@@ -81,7 +81,7 @@ CODES: dict[str, Code] = {
     ),
     "doctor.store-settings": Code(
         "Settings of the database that decide whether a commit survives a power cut, and whether its triggers work; a warning without TLS "
-        "to another machine.",
+        "to another machine, and for a server without checksums of its pages.",
         "it can lose what was accepted, and the bus refuses to start; or others can read it on its way",
         "PostgreSQL: as docs/sysadmin/production.md says, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),

@@ -28,6 +28,7 @@ FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
 STORE_TLS = "give the server a certificate (`ssl = on`), and store.url sslmode=verify-full"
 FORKED = "who writes there goes on with another log: what it takes in is in no other"
+CHECKSUMS = "stop the server, then pg_checksums --enable --pgdata …, and start it; a new one: initdb --data-checksums"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -97,6 +98,9 @@ def safety(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.store-settings", refused.sentence, store.where, next=refused.hint)
     for said in doubts(at.settings.store.url) if at.settings.store.shared else ():
         yield warning("doctor.store-settings", said, store.where, why=UNGUARDED, next=STORE_TLS)
+    if not store.checksums:
+        said, why = "the server keeps no checksums of its pages (data_checksums)", "what a disk damages is read as if it were sound"
+        yield warning("doctor.store-settings", said, store.where, why=why, next=CHECKSUMS)
     if not store.unsafe:
         yield ok("doctor.store-settings", store.durability)
 

@@ -74,6 +74,7 @@ class Survey:
     may_change: str = ""
     standbys: Standbys | None = None
     room: tuple[int, str] | None = None
+    checksums: bool = True
     full: str = ""
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     missed: Mapping[str, StoreError] = field(default_factory=dict)
@@ -176,7 +177,8 @@ def _postgresql(url: str) -> Survey:
                 user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
                 altered=altered,
                 may_change=_may_change(ask) if revision else "",
-                standbys=obstacles.standbys(raw), room=_room(facts), full=_full(raw) if revision == REVISION else "",
+                standbys=obstacles.standbys(raw), room=_room(facts), checksums=facts["checksums"],
+                full=_full(raw) if revision == REVISION else "",
                 figures=figures, missed=missed,
             )  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:
@@ -203,6 +205,7 @@ _FACTS = """
 SELECT clock_timestamp() AS now, current_user AS "user", split_part(current_setting('server_version'), ' ', 1) AS server_version,
   (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user AND NOT rolsuper) AS of_role,
   (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS of_database,
+  current_setting('data_checksums') = 'on' AS checksums,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int AS of_server
 """

@@ -28,6 +28,7 @@ from bus.store.opening import open_store
 from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupted, refusals, unreachable
 from bus.store.schema import REVISION
 from bus.testing.patience import until
+from tests.servers import PostgreSQL, ServiceFailed, _environment
 from tests.small_bus import write
 from tests.unit.examining import examined, levels
 
@@ -502,6 +503,18 @@ def test_under_another_schema_processes_are_listed_and_nothing_is_well_that_was_
     for code in ("backlog", "dead", "lanes", "leases", "tree", "anchors"):
         [told] = found[f"doctor.{code}"]
         assert (told.level, told.what.startswith(f"not looked at: the database has schema {revision},")) == ("warning", True)
+
+
+def test_a_server_without_checksums_is_doubtful(tmp_path):
+    """Of 300 records in damaged pages it read 300, and nobody was told. Debian's server of PostgreSQL 15 to 17 is made so."""
+    with PostgreSQL() as server:
+        server.stop()
+        with contextlib.suppress(ServiceFailed):  # it has none
+            server._run([str(server.programs / "pg_checksums"), "--disable", "--no-sync", "-D", str(server.data)], _environment())
+        server.start()
+        told = examined(write(tmp_path, store={"url": server.new_database()}))["doctor.store-settings"]
+    assert [(one.level, "data_checksums" in one.what) for one in told] == [("warning", True), ("ok", False)]
+    assert "pg_checksums --enable" in told[0].next
 
 
 @pytest.fixture
