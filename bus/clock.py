@@ -52,6 +52,10 @@ class SharedClock:
         told, at = self._known
         return told + dt.timedelta(seconds=self._ticks() - at)
 
+    def ahead(self) -> dt.timedelta:
+        """Of the machine's clock; where that is much, one of the two is wrong."""
+        return self.now() - SystemClock().now()
+
     def follow(self) -> None:
         """Ask for the time again; raises what the source raises, and then goes on with what it knew."""
         took, known = self._asked()

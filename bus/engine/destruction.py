@@ -10,18 +10,19 @@ Files go before their keys: a key that is still there is how `again` knows that 
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from bus.clock import Clock
+from bus.clock import Clock, SharedClock
 from bus.config import Retention
 from bus.diagnostics import logger
 from bus.engine import erasure, retention
 from bus.engine.attachments import Attachments
 from bus.engine.faltering import repeat
 from bus.engine.leases import Leases
-from bus.errors import InputError
+from bus.errors import InputError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.tables import GONE
@@ -30,6 +31,8 @@ from bus.store import Store, Tx
 
 EXPIRE = 600.0
 """Seconds between two looks for requests of an erasure that nobody confirmed in time, and for what was told and not destroyed."""
+DOUBTFUL = dt.timedelta(hours=1)
+"""By how much two clocks may differ."""
 
 
 class Destruction:
@@ -99,6 +102,14 @@ class Destruction:
             self._questions = retention.Questions()
 
     def _terms(self) -> retention.Terms:
+        """Raises `StoreError` where the clock by which something is old enough is ahead of the machine's own: what is destroyed too early
+        is so for ever.
+        """
+        if isinstance(self._clock, SharedClock) and (ahead := self._clock.ahead()) > DOUBTFUL:
+            said = f"the database's clock is {ahead} ahead of this machine's: what is old enough cannot be told"
+            raise StoreError(
+                said, code="retention.clock", hint="set the wrong one by chrony or systemd-timesyncd; bus doctor tells of both"
+            )
         return retention.terms(self._settings, self._minima, self._clock.now(), self._questions)
 
     # -- whenever the process works ----------------------------------------------------------------------------------

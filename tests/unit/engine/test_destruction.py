@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 import tracemalloc
 from contextlib import closing
 
-from bus.clock import SystemClock
+import pytest
+
+from bus.clock import SharedClock, SystemClock
 from bus.config import Retention
 from bus.engine.attachments import Attachments
 from bus.engine.destruction import Destruction
+from bus.errors import StoreError
 from bus.log.keyring import BLOCK
 from bus.store.opening import open_store
 from tests.keyrings import in_memory
@@ -34,3 +38,20 @@ def test_keys_that_were_destroyed_are_looked_at_page_by_page(tmp_path):
         tracemalloc.stop()
     assert not keys.left([left.id])
     assert peak < 3_000_000, f"{peak:,} bytes for {ERASED:,} keys"
+
+
+@pytest.mark.parametrize(("ahead", "refused"), [(3 * 365 * 24, True), (2, True), (0, False), (-48, False)])
+def test_nothing_is_destroyed_by_a_clock_that_is_ahead_of_the_machines(tmp_path, ahead, refused):
+    """A database whose clock was years ahead for a moment made payloads old enough that were of yesterday."""
+    clock = SharedClock(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=ahead))
+    with closing(open_store(f"sqlite:///{tmp_path / 'prova.db'}")) as store:
+        keys = store.keys = in_memory()
+        files = Attachments(tmp_path / "files", store, clock, 1)
+        destruction = Destruction(Retention(payloads="24M", attachments="24M"), {}, store, clock, keys, files)
+        for act in (lambda: destruction.look("payloads"), lambda: destruction.dispose("payloads", "prova", "scarto")):
+            if not refused:
+                assert act()["months"] == []
+                continue
+            with pytest.raises(StoreError, match=r"clock is .* ahead of this machine's") as told:
+                act()
+            assert told.value.code == "retention.clock"
