@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from bus.clock import moment_of
@@ -87,7 +87,7 @@ class Loading:
         turn = records[-1].place if records and records[-1].kind == "parked" else None
         live = Live(
             row["id"], row["fence"], message, plan, Walk(plan, message, row["entry"]), key, tx.keys, self._around,
-            about=partial(about, stored), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"], turn=turn,
+            about=cache(partial(about, stored)), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"], turn=turn,
         )  # fmt: skip
         return live, known
 

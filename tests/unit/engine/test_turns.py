@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bus.engine import erasure, loading
 from bus.engine.asks import Call
 from bus.engine.fate import Tries
 from bus.engine.lanes import LANE_PAUSE
@@ -388,3 +389,34 @@ def test_a_run_that_was_given_many_messages_is_read_with_as_many_questions_as_on
         return sum(view.asked.total() for view in views)
 
     assert asked(2) == asked(20)
+
+
+SENDS = """
+  - id: tutti
+    each: "[1, 2, 3, 4, 5]"
+    item: uno
+    steps: [{id: manda, send: sim.avviso, with: {chi: 'body.chi + string(uno)', caso: body.caso}}]
+  - {id: scrivi, call: sistema.scrivi, with: {chi: body.chi}}
+"""
+
+
+def test_whom_a_message_is_about_is_looked_up_once_however_many_its_run_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its whole body is looked through: a list of 4,000, with a message sent for each item, took as much again as all else."""
+    monkeypatch.setitem(system.ROUTES, ("raccolta", "case"), SENDS)
+    made = system.rules.__wrapped__()
+    monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+    world = Simulation(1, tmp_path)
+    world.trouble = False
+    looked: list[object] = []
+
+    def about(message: Any) -> list[str]:
+        looked.append(message)
+        return ["BNCNNA80A41B429E"]
+
+    monkeypatch.setattr(loading, "about", about)
+    send(world, "raccolta", caso="c")
+    turn(world)
+    with world.store.read() as tx:
+        assert len(erasure.holdings(tx, "BNCNNA80A41B429E").messages) == 6, "the one that they were sent for goes with them"
+    assert len(looked) == 1
+    world.close()
