@@ -222,11 +222,10 @@ WHERE (:state IS NULL OR state = :state) AND (:route IS NULL OR route = :route) 
 -- The same of those that are ready or dead, by their index: a few among all that there ever were. :held is yes for those that somebody has
 -- now, no for those that nobody has, and empty for all.
 -- name: runs_ready_or_dead
-WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence
-  FROM runs WHERE state = :state AND state IN ('ready', 'dead') AND (:route IS NULL OR route = :route)
+WITH found AS MATERIALIZED (SELECT id FROM runs WHERE state = :state AND state IN ('ready', 'dead') AND (:route IS NULL OR route = :route)
   AND (:held = '' OR :held = CASE WHEN owner IS NOT NULL AND lease >= :now THEN 'yes' ELSE 'no' END))
-SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
-ORDER BY id DESC LIMIT :most
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
+WHERE id IN (SELECT id FROM found ORDER BY id DESC LIMIT :most) ORDER BY id DESC
 
 -- Those that are dead, by the same index: of one code, of one route, behind one on the page before.
 -- name: dead_letters

@@ -56,6 +56,26 @@ def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_
     assert [said for plan in plans.values() for said in plan if RUNS.match(said) and "INDEX" not in said] == []
 
 
+def test_of_a_backlog_no_more_is_read_than_its_order_needs_and_what_is_shown(tmp_path: Path) -> None:
+    """Each row of it was read whole and put aside, to show fifty of 133,000."""
+    file, count = tmp_path / "s.db", 1000
+    begun = {"route": "r", "version": 1, "digest": "d", "entry": "", "ordered": 1, "place": "r@1", "time": "2026"}
+
+    def fill(tx: Tx) -> None:
+        for number in range(count):
+            tx.do("add_run", id=f"{number:04}", message="m", case_id="c", **begun)
+
+    with closing(open_store(f"sqlite:///{file}")) as store:
+        store.write(fill).result()
+    steps: list[None] = []
+    with closing(sqlite3.connect(file)) as raw:
+        raw.set_progress_handler(lambda: steps.append(None), 1)
+        asked = {"state": "ready", "route": "r", "held": "", "now": "2027", "most": 5}
+        found = raw.execute(queries.load(*FILES, in_list=IN_LIST)["runs_ready_or_dead"], asked).fetchall()
+    assert [row[0] for row in found] == ["0999", "0998", "0997", "0996", "0995"]
+    assert len(steps) < 30 * count
+
+
 @pytest.mark.parametrize("query", ["waits_unfounded", "matches_unfounded"])
 def test_what_no_record_made_is_looked_for_in_the_records_of_a_run_once_however_many_they_are(tmp_path: Path, query: str) -> None:
     """For each of its waits all of them were read: 5,000 took minutes, and `bus log verify` with them."""
