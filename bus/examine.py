@@ -252,7 +252,8 @@ class _Reader:
 
     def _check_services(self, source: Source, document: dict[str, Any]) -> None:
         starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
-        inside = {name for one in self.outlines for name in one.sent | one.awaited}
+        passed = {name for one in self.outlines for name in one.sent | one.awaited}
+        inside = {name for name, one in self.types.items() if not one.presentable(unsaid=name not in passed)}
         offices = None if OFFICES in self.broken else self.tables.get(OFFICES)
         check_services(self.services, document, {*self.types, *self.broken}, starts, inside, offices, source)
         if source.findings:

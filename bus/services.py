@@ -115,7 +115,7 @@ def check_services(
 ) -> None:  # fmt: skip
     """Whether forms, routes and offices that the services name are there, and each application can be presented.
 
-    ``starts`` is the type that starts each route (None: not known); types ``inside`` are those that routes send or wait for.
+    ``starts`` is the type that starts each route (None: not known); types ``inside`` are those that no portal presents.
     """
     entries = document.get("servizi")
     named = {at: entry for at, entry in enumerate(entries if isinstance(entries, list) else ()) if isinstance(entry, dict)}
@@ -137,7 +137,8 @@ def check_services(
             report.report((*pointer, "percorso"), "service.unknown-route", f"there is no route `{route}`", hint)
         elif starts[route] in inside:
             sentence = f"route `{route}` starts from `{starts[route]}`, which no portal presents"
-            report.report((*pointer, "percorso"), "service.unsuitable-route", sentence, "name a route that starts from an application")
+            hint = "name a route that starts from an application, or name `portal` among the senders of its type"
+            report.report((*pointer, "percorso"), "service.unsuitable-route", sentence, hint)
         elif service and service.tipo == "istanza" and service.modulo and route != GENERIC_ROUTE:
             sentence = f"the form is the type that starts route `{route}`: `modulo` is for services of `{GENERIC_ROUTE}`"
             report.report((*pointer, "modulo"), "service.wrong-field", sentence, key=True)

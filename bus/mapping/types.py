@@ -44,6 +44,7 @@ from bus.source import Pointer, Reporter, nearest, report_empty, suggestion, val
 
 SENDERS = ("bus", "portal", "sysadmin")
 """Who may send besides adapters: routes, and API keys of these roles."""
+_OF_PEOPLE = frozenset({"portal", "sysadmin"})
 _SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
 BUILT_IN = frozenset({"body", "message", "case", "now"})
@@ -114,6 +115,10 @@ class MessageType:
     protected: Protected = field(default_factory=Protected)
     reply: Protected = field(default_factory=Protected)
     _validator: Any = None
+
+    def presentable(self, *, unsaid: bool) -> bool:
+        """Whether portals, or people in their place, send such messages; ``unsaid``: what is taken where it does not say who sends them."""
+        return unsaid if not self.senders else not _OF_PEOPLE.isdisjoint(self.senders)
 
     @cached_property
     def shape(self) -> dict[str, Any]:

@@ -254,9 +254,9 @@ CODES: dict[str, Code] = {
         "Name each field that may be seen.",
     ),
     "service.unsuitable-route": Code(
-        "The route starts from a type that is no application.",
+        "No portal presents the type that starts the route: its `senders` are others, or it names none and routes send it or wait for it.",
         "percorso: pagamenti.ricevuta",
-        "Name a route that starts from an application.",
+        "Name a route that starts from an application; if it is one, name `portal` among the senders of its type.",
     ),
     "type.duplicate": Code("Two files describe a type of the same name.", "type: pagopa.ricevuta", "Rename one."),
     "mapping.unknown": Code("There is no such mapping.", "mapping: edilizia.diriti", "Correct it, or add a file to mappings."),

@@ -234,6 +234,28 @@ def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, fo
     assert {PLACES["services"]} == {one.file for one in findings}, [str(one) for one in findings]
 
 
+@pytest.mark.parametrize(
+    ("senders", "sent", "found"),
+    [
+        ("", "prova.istanza", ["service.unsuitable-route"]),
+        ("senders: [portal, bus]\n", "prova.istanza", []),
+        ("senders: [bus, sysadmin]\n", "prova.istanza", []),
+        ("senders: [bus]\n", "prova.istanza", ["service.unsuitable-route"]),
+        ("senders: [sistema]\n", "prova.ricevuta", ["service.unsuitable-route"]),
+        ("", "prova.ricevuta", []),
+    ],
+)
+def test_a_service_is_served_by_what_portals_present_whoever_else_sends_it(senders: str, sent: str, found: list[str], folder: Path) -> None:
+    """An application that another one is split into comes from portals, too, where the type says so."""
+    declared = folder / "mappings/types/istanza.yaml"
+    declared.write_text(declared.read_text(encoding="utf-8").replace("title:", f"{senders}title:", 1), encoding="utf-8")
+    body = "{istanza: body.istanza, richiedente: {codice_fiscale: '\"X\"'}}" if sent == "prova.istanza" else "{istanza: body.istanza}"
+    steps = f"steps:\n  - {{id: a, send: {sent}, with: {body}}}\n"
+    (folder / PLACES["route"]).write_text(f"route: prova.rotta\nversion: 1\non: prova.esterna\n{steps}", encoding="utf-8")
+    findings = examine(folder, OPERATIONS)[1]
+    assert found == [one.code for one in findings], [str(one) for one in findings]
+
+
 @pytest.mark.parametrize(("key", "found"), [("domanda", ["wait.no-key"]), ("istanza", []), ("protocollo", [])])
 def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: str, found: list[str], folder: Path) -> None:
     """A key that is called otherwise in the type than in the route joins nothing: every answer would be taken in and heard by nobody."""
