@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import Catalog, Route
+from bus.cli import main
 from bus.cli.rules import Declared
 from bus.examine import examine
 from bus.route.model import TestDocument
@@ -81,10 +82,35 @@ def test_files_in_the_documents_join_the_rules_and_their_tests_pass(page, folder
     assert len(verdicts) >= 3 * len(shown)
 
 
+def test_places_in_what_commands_are_shown_to_print_are_there():
+    """Behind a place of a shipped file stands its step, and the condition that the line below repeats; else the place is that of the step."""
+    shown = "\n".join(blocks(PROJECT / "docs/sysadmin/explaining.md", "text"))
+    found = re.findall(r"^  (routes/\S+):(\d+):(\d+)  (\S+): .*\n(?:      (.+)\n)?", shown, re.MULTILINE)
+    for file, line, column, step, condition in found:
+        lines = (PROJECT / file).read_text(encoding="utf-8").splitlines()
+        assert lines[int(line) - 1][int(column) - 1 :].startswith(condition or step)
+        begun = [one.split()[-1] for one in lines[: int(line)] if re.match(r"  - id: ", one)]
+        assert begun[-1] == step
+    assert len(found) == 3
+
+
+def test_the_page_on_tests_shows_what_coverage_says_of_the_first_route(folder, known, monkeypatch, capsys):
+    for name, text in files(PROJECT / "docs/sysadmin/first-route.md"):
+        write(folder, name, text.partition("  - name: a danger is said first")[0])
+    (folder / "config.yaml").write_text((PROJECT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    assert main(["test", "segnalazioni.lampione", "--coverage", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    [shown] = [json.loads(block) for block in blocks(PROJECT / "docs/sysadmin/tests.md", "json")]
+    [(route, untried)] = shown.pop("untried").items()
+    assert shown == {name: told[name] for name in shown}
+    assert [one for one in untried if one not in told["untried"][route]] == []
+
+
 def test_the_first_route_says_what_a_typo_gives(folder, known):
     [_, (name, text), *_] = files(PROJECT / "docs/sysadmin/first-route.md")
     write(folder, "mappings/types/segnalazioni.lampione.yaml", files(PROJECT / "docs/sysadmin/first-route.md")[0][1])
-    write(folder, name, text.partition("\n")[2].replace("scrivania.assegna", "scrivania.asegna"))
+    write(folder, name, text.replace("scrivania.assegna", "scrivania.asegna"))
     _, findings = examine(folder, known.operations)
     [shown] = blocks(PROJECT / "docs/sysadmin/findings.md", "text")
     assert render(findings).strip() == shown.strip()
