@@ -1,4 +1,4 @@
-"""Mapping documents compiled: a function from the scope to the target object, and where each field comes from."""
+"""Mapping documents compiled: a function from the scope to the target object."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from bus.expression import Environment, Table, name_problem
-from bus.expression.reading import as_written
 from bus.mapping.model import MappingDocument
 from bus.mapping.tables import hint_for
-from bus.mapping.template import Template, Used, Workshop, leaves, local_names
+from bus.mapping.template import Template, Used, Workshop, local_names
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, line_and_column, suggestion, validated
@@ -41,41 +40,6 @@ class CompiledMapping:
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self.template(scope)
-
-    def origins(self) -> dict[str, list[str]]:
-        """Target field to the source paths that feed it, such as ``{"mappali[].foglio": ["body.mappali[].foglio"]}``."""
-        lists = _lists(self.document.fields, self.by_pointer)
-        found: dict[str, list[str]] = {}
-        for target, pointer in leaves(self.document.fields, ("fields",)):
-            used = self.by_pointer.get(pointer)
-            for reference in used.reads.references if used else ():
-                path = lists.get(reference.path[0], reference.path[:1]) + reference.path[1:]
-                text = as_written(path)
-                if text not in found.setdefault(target, []):
-                    found[target].append(text)
-        return found
-
-
-def _lists(fields: Any, by_pointer: Mapping[Pointer, Used]) -> dict[str, tuple[str, ...]]:
-    """The path that each item name (``$as``) runs over, where it is a plain one."""
-    found: dict[str, tuple[str, ...]] = {}
-    for pointer, directive in _directives(fields, ("fields",)):
-        used = by_pointer.get((*pointer, "$each"))
-        if used is not None and len(used.reads.references) == 1:
-            path = used.reads.references[0].path
-            found[directive.get("$as", "item")] = (*found.get(path[0], path[:1]), *path[1:], "[]")
-    return found
-
-
-def _directives(value: Any, pointer: tuple[str | int, ...]) -> Any:
-    if isinstance(value, dict):
-        if "$each" in value:
-            yield pointer, value
-        for key, inner in value.items():
-            yield from _directives(inner, (*pointer, key))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            yield from _directives(inner, (*pointer, position))
 
 
 def compile_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -> CompiledMapping | None:

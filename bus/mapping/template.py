@@ -326,19 +326,3 @@ def local_names(value: Any) -> Iterator[str]:
             left += one.values()
         elif isinstance(one, list):
             left += one
-
-
-def leaves(value: Any, pointer: Pointer, target: tuple[str, ...] = ()) -> Iterator[tuple[str, Pointer]]:
-    """(target field, pointer of its expression) for every expression that gives a value (conditions aside)."""
-    if isinstance(value, str):
-        yield dotted(target), pointer
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            yield from leaves(inner, (*pointer, position), (*target, str(position)))
-    elif isinstance(value, dict):
-        each = "$each" in value
-        for key, inner in value.items():
-            if key in {"$value", "$default"}:
-                yield from leaves(inner, (*pointer, key), (*target, "") if each else target)
-            elif not key.startswith("$"):
-                yield from leaves(inner, (*pointer, key), (*target, key))

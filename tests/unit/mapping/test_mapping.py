@@ -86,23 +86,6 @@ def test_what_each_goes_over_must_be_a_list() -> None:
         made({"$each": "body.nome", "$value": "item"})
 
 
-def test_a_mapping_says_which_source_feeds_which_target() -> None:
-    one = mapping(
-        {
-            "chi": {"nome": "body.nome + soggetto.cognome"},
-            "caps": {"$each": "body.righe", "$as": "r", "$value": {"cap": "r.cap"}},
-            "fisso": 1,
-            "scelta": {"$value": "body.a", "$default": "body.b"},
-        },
-        uses=["soggetto"],
-    )
-    assert {
-        "chi.nome": ["body.nome", "soggetto.cognome"],
-        "caps[].cap": ["body.righe[].cap"],
-        "scelta": ["body.a", "body.b"],
-    } == one.origins()
-
-
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53),

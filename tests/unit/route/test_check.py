@@ -64,7 +64,6 @@ def check(kind: str, document: Any, notes: Notes) -> None:
         check_tests(parsed, world(), notes)
     elif kind == "mapping" and (made := compile_mapping(document, CATALOG.tables, notes)):
         check_mapping(made, world(), notes)
-        made.origins()
     elif kind == "type":
         compile_type(document, notes)
     elif kind == "services":
