@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from bus.jsontext import dumps
 from bus.message import JsonValue
 from bus.replay.fields import MISSING
-from bus.replay.people import CODICE_FISCALE, EMAIL, HIDDEN, kind_of
+from bus.replay.people import CODICE_FISCALE, EMAIL, HIDDEN, PHONE, kind_of
 
 LONGEST = 60
 _NAMES = {
     "codice fiscale": CODICE_FISCALE,
     "IBAN": re.compile(r"\b[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}\b"),
     "e-mail": EMAIL,
-    "phone": re.compile(r"\+39[ \d]{8,14}\d"),
+    "phone": PHONE,
 }
 
 

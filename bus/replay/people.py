@@ -15,6 +15,8 @@ _DIGIT = "[0-9LMNPQRSTUV]"
 CODICE_FISCALE = re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE)
 """As a word of its own; `bus.errors.PERSON` is wider."""
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+PHONE = re.compile(r"\+39[ ./-]?[0-9](?:[ ./-]{0,3}[0-9]){5,13}(?![0-9])")
+"""With the country before it: else it may be any number."""
 
 NAME, SURNAME, WHOLE = "nome", "cognome", "nominativo"
 FIELDS: Mapping[str, str] = {

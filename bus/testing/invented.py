@@ -14,13 +14,12 @@ from typing import Any
 
 from bus.functions import OMOCODIA, cf_valid
 from bus.message import JsonValue, texts_in
-from bus.replay.people import CODICE_FISCALE, EMAIL, NAME, SURNAME, WHOLE, kind_of, objects
+from bus.replay.people import CODICE_FISCALE, EMAIL, NAME, PHONE, SURNAME, WHOLE, kind_of, objects
 
 WOMEN = ("Ada", "Bice", "Clelia", "Dora", "Elvira", "Flora", "Gilda", "Irma")
 MEN = ("Aldo", "Bruno", "Carlo", "Dario", "Ezio", "Furio", "Guido", "Ivo")
 SURNAMES = ("Inventati", "Fittizi", "Provetti", "Esempi", "Finzioni", "Ipotetici", "Supposti", "Immaginari")
 _IBAN = re.compile(r"\bIT[0-9]{2}[A-Z][0-9]{10}[A-Z0-9]{12}\b")
-_PHONE = re.compile(r"\+39 ?[0-9][0-9 ./-]{6,13}[0-9]")
 IBAN = "IT60X0542811101000000123456"
 """The one that the standard's own examples use."""
 
@@ -50,7 +49,7 @@ class Invented:
         for text in texts_in(value):
             for found in CODICE_FISCALE.findall(text):
                 self._person(found.upper(), "", "")
-            for kind, pattern in (("email", EMAIL), ("iban", _IBAN), ("telefono", _PHONE)):
+            for kind, pattern in (("email", EMAIL), ("iban", _IBAN), ("telefono", PHONE)):
                 for found in pattern.findall(text):
                     self._invent(kind, found)
 
