@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 
 from bus import calendar
 from bus.clock import ROME, moment_of, text_of
+from bus.errors import PERSON
 from bus.message import canonical
 from bus.message import digest as digest_of
 
@@ -139,7 +140,7 @@ def cf_valid(text: str) -> bool:
     return bool(_CODE.fullmatch(text)) and _check_character(text) == text[15] and _is_birth_date(text)
 
 
-_CODE = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]")
+_CODE = re.compile(PERSON.pattern)
 OMOCODIA = str.maketrans("LMNPQRSTUV", "0123456789")
 """The digits for which letters stand in codes of persons who would have one code."""
 _ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21) * 2 + (

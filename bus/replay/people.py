@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bus.errors import PERSON
 from bus.message import JsonValue
 
 HIDDEN = "‹say --purpose›"
 """What stands for a value that nobody gave a purpose for."""
 
-_DIGIT = "[0-9LMNPQRSTUV]"
-CODICE_FISCALE = re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE)
+CODICE_FISCALE = re.compile(rf"\b{PERSON.pattern}\b", re.IGNORECASE)
 """As a word of its own; `bus.errors.PERSON` is wider."""
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE = re.compile(r"\+39[ ./-]?[0-9](?:[ ./-]{0,3}[0-9]){5,13}(?![0-9])")
