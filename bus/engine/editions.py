@@ -14,7 +14,7 @@ The newest record counts. Editions that differ in comments only have one fingerp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bus.clock import Clock
@@ -25,7 +25,7 @@ from bus.log.diagnosis import octets
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
 from bus.rulefiles import Files, fingerprints
-from bus.store import Row, Tx, listed
+from bus.store import Tx, listed
 
 if TYPE_CHECKING:
     from bus.catalog import Route
@@ -72,17 +72,13 @@ class Draft(NamedTuple):
 
 def newest(tx: Tx) -> Record | None:
     """The record that says which rules are in force; None before the first activation."""
-    return next(_records(tx.all("newest_rules", most=1)), None)
+    return next(iter(history(tx, 1)), None)
 
 
 def history(tx: Tx, most: int) -> list[Record]:
-    """Activations, the newest first."""
-    return list(_records(tx.all("newest_rules", most=most)))
-
-
-def _records(rows: Iterable[Row]) -> Iterator[Record]:
-    """The records that name an edition; those of version 0.1.0 tell fingerprints alone."""
-    yield from (record for row in rows if "edition" in (record := record_of(row["content"])).data)
+    """Activations, the newest first. Records of version 0.1.0 tell fingerprints alone, and name no edition: they are left out."""
+    records = [record_of(row["content"]) for row in tx.all("newest_rules", most=most)]
+    return [record for record in records if "edition" in record.data]
 
 
 def edition_of(tx: Tx, record: Record) -> Edition:

@@ -160,13 +160,9 @@ class Holding:
             reach("claim.after-commit")
         for gate, turned in claims.away:
             self._turned_away(gate, turned)
-        rows = [row for row in claims.rows if not self._has_later_claim(row)]
+        rows = [row for row in claims.rows if (held := self._held.get(row["id"])) is None or held.fence <= row["fence"]]
         self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in rows})
         return rows
-
-    def _has_later_claim(self, row: Row) -> bool:
-        held = self._held.get(row["id"])
-        return held is not None and held.fence > row["fence"]
 
     # -- holding -----------------------------------------------------------------------------------------------------
 

@@ -189,7 +189,7 @@ def _losses(tx: Tx, identity: str, page: Numbered, after: int, end: int | None) 
     if not page or (not after and end is None and not _lacks(tx, page)):
         return
     members = {row["id"] for row in tx.all("messages_of_case", case_id=identity)}
-    for number, record in log.seldom_between(tx, {"erased", "disposed"}, after or page[0][0], end):
+    for number, record in log.of_kinds_between(tx, {"erased", "disposed"}, after or page[0][0], end):
         if named := members.intersection((*record.data["messages"], *record.data.get("wires", ()))):
             yield number, _only(record, named)
 

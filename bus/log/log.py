@@ -62,13 +62,8 @@ def journals(tx: Tx, runs: Sequence[str]) -> Callable[[str], Sequence[Record]]:
     return lambda run: found.get(run, ())
 
 
-def of_message(tx: Tx, message: str) -> list[Record]:
-    """All that concerns one message, its runs included, in order."""
-    return [_record(row) for row in tx.all("records_of_message", message=message)]
-
-
 def of_messages(tx: Tx, messages: Sequence[str]) -> Iterator[Record]:
-    """All that concerns several messages; a page of them is asked for at once."""
+    """All that concerns some messages, their runs included, in order; a page of them is asked for at once."""
     for at in range(0, len(messages), PAGE):
         yield from map(_record, tx.all("records_of_messages", messages=listed(messages[at : at + PAGE])))
 
@@ -306,14 +301,11 @@ def traced_until(tx: Tx) -> int:
 
 def every_of_kinds(tx: Tx, kinds: Iterable[str]) -> Iterator[Record]:
     """All records of some kinds, in order; a page of them is in memory."""
-    kinds, after = frozenset(kinds), 0
-    while page := of_kinds(tx, kinds, after, PAGE):
-        yield from (record for _, record in page)
-        after = page[-1][0]
+    return (record for _, record in of_kinds_between(tx, kinds, 0, None))
 
 
-def seldom_between(tx: Tx, kinds: Iterable[str], after: int, until: int | None) -> Iterator[tuple[int, Record]]:
-    """Records of seldom kinds behind a number, up to another or the end, with their numbers; a page of them is in memory."""
+def of_kinds_between(tx: Tx, kinds: Iterable[str], after: int, until: int | None) -> Iterator[tuple[int, Record]]:
+    """Records of some kinds behind a number, up to another or the end, with their numbers; a page of them is in memory."""
     kinds = frozenset(kinds)
     while page := of_kinds(tx, kinds, after, PAGE):
         yield from (one for one in page if until is None or one[0] <= until)

@@ -40,9 +40,6 @@ UPDATE facts SET key = (SELECT new FROM texts WHERE old = key) WHERE (SELECT new
 -- name: records_of_run
 SELECT seq, content FROM records WHERE run = :run ORDER BY seq
 
--- name: records_of_message
-SELECT seq, content FROM records WHERE message = :message ORDER BY seq
-
 -- name: page_of_run
 SELECT seq, content FROM records WHERE run = :id AND seq > :after ORDER BY seq LIMIT :most
 

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from operator import methodcaller
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bus.errors import Changed, StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema, shape
@@ -54,14 +55,9 @@ WRITER_CACHE, READER_CACHE = 32_768, 4_096
 _ONE, _ALL = methodcaller("fetchone"), methodcaller("fetchall")
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A file that is there: usable from any thread, transactions left to us."""
-    return sqlite3.connect(address(path, "rw"), uri=True, isolation_level=None, check_same_thread=False, cached_statements=1024)
-
-
-def look_at(path: Path) -> sqlite3.Connection:
-    """Open a file as `open_file` does, but so that SQLite itself refuses to write to it."""
-    return sqlite3.connect(address(path, "ro"), uri=True, isolation_level=None, check_same_thread=False)
+def open_file(path: Path, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
+    """A file that is there: usable from any thread, transactions left to us. With ``ro`` SQLite itself refuses to write to it."""
+    return sqlite3.connect(address(path, mode), uri=True, isolation_level=None, check_same_thread=False, cached_statements=1024)
 
 
 class SqliteConnection:
@@ -374,7 +370,7 @@ class SqliteReader:
         self.keys: Keys = Locked()
         refuse_strange_log(path)
         try:
-            self._connection = SqliteConnection(path, read_only=True, opened=look_at, keys=lambda: self.keys)
+            self._connection = SqliteConnection(path, read_only=True, opened=partial(open_file, mode="ro"), keys=lambda: self.keys)
             with _closed_on_failure(self._connection):
                 self._connection.refuse_other()
                 self._connection.place = Place(path, with_log=False)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from bus.disk import sync_folder
+from bus.disk import save, sync_folder
 from bus.errors import ConfigError, EvidenceError
 from bus.log.checkpoint import checkpoint_of, cosigned, place_of
 from bus.log.note import Note, Verifier, parse
@@ -115,15 +114,11 @@ def _of_ours(note: Note, origin: str, keys: Iterable[Verifier]) -> None:
 
 def _keep(room: Path, note: Note) -> None:
     """``room``: the folder of the log within the memory."""
-    new = room / "checkpoint.new"
     _make(room)
-    with new.open("wb") as file:
-        file.write(note.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(room / LAST)
-    (room / BEGINS).unlink(missing_ok=True)
-    sync_folder(room)
+    save(room / LAST, note.encode())
+    if (room / BEGINS).exists():
+        (room / BEGINS).unlink()
+        sync_folder(room)
 
 
 def _make(room: Path) -> None:

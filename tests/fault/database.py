@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from bus.message import new_id
-from bus.store import Store, Tx
+from bus.store import Store, Tx, listed
 
 WITHOUT_LOCK = ""  # the numbering query without its FROM
 
@@ -23,7 +23,7 @@ def numbers(store: Store, after: int = 0) -> list[int]:
 
 def times(store: Store, name: str) -> int:
     with store.read() as tx:
-        return len(tx.all("records_of_message", message=name))
+        return len(tx.all("records_of_messages", messages=listed([name])))
 
 
 def switch(url: str, setting: str, value: str) -> None:

@@ -51,7 +51,7 @@ def wires(shop: Workshop, message: str) -> list[bool]:
     with shop.app.store.read() as tx:
         return [
             tx.one("payload", id=held.id) is not None
-            for record in log.of_message(tx, message)
+            for record in log.of_messages(tx, [message])
             for held in record.payloads
             if held.role.startswith("wire")
         ]

@@ -99,7 +99,7 @@ def test_a_record_that_was_changed_is_named_and_nothing_else_is_hit(tmp_path):
         for message in (changed, whole):
             wait_reply(server.app, message, 60)
         with server.app.store.read() as tx:
-            record = next(one for one in log.of_message(tx, changed) if one.kind == "received")
+            record = next(one for one in log.of_messages(tx, [changed]) if one.kind == "received")
         rewrite(tmp_path, record.id, b'"kind":"received"', b'"kind":"ricevuto"')
         for answer in (ask("GET", path) for path in (f"/log?message={changed}", "/cases/istanza:Ada")):
             said = f"the record {record.id} is not as it was written, and cannot be read"
@@ -178,7 +178,7 @@ def test_a_folder_of_tiles_is_not_written_of_a_log_that_is_not_its_tree(tmp_path
         message = sent(server, "prova.saluto", {"nome": "Ada"})
         wait_reply(server.app, message, 60)
         with server.app.store.read() as tx:
-            [record] = [one for one in log.of_message(tx, message) if one.kind == "received"]
+            [record] = [one for one in log.of_messages(tx, [message]) if one.kind == "received"]
     if damage == "record":
         rewrite(tmp_path, record.id, b'"sender":"portale"', b'"sender":"altrove"')
     else:
@@ -215,7 +215,7 @@ def test_a_run_whose_record_was_changed_is_parked_and_keeps_no_other_of_its_page
         changed, other = (sent(server, "prova.attesa", {"nome": name}) for name in ("Ada", "Bea"))
         until(lambda: all(server.app.message(one)["state"] == "waiting" for one in (changed, other)), "both wait")
         with server.app.store.read() as tx:
-            [record] = [one for one in log.of_message(tx, changed) if one.kind == "waiting"]
+            [record] = [one for one in log.of_messages(tx, [changed]) if one.kind == "waiting"]
     rewrite(tmp_path, record.id, b'"kind":"waiting"', b'"kind":"aspetta"')
     change(tmp_path, "UPDATE waits SET deadline = '2026-01-01T00:00:00.000000Z'")
     with running(tmp_path) as server:

@@ -222,7 +222,7 @@ def test_a_file_that_is_lost_is_erased_by_the_key_that_the_log_tells_and_no_othe
             place.unlink()
         else:
             with server.app.store.read() as tx:
-                others = tx.one("payload", id=log.of_message(tx, kept)[0].payload("message"))
+                others = tx.one("payload", id=next(log.of_messages(tx, [kept])).payload("message"))
             damaged(place, key_number(bytes(others["nonce"])))
         if fate.endswith("again"):
             uploaded(server, "Quaranta.txt", NAME.encode())

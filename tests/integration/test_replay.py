@@ -225,7 +225,7 @@ def test_a_text_that_is_damaged_is_named_and_keeps_none_of_the_other_runs_from_b
 def test_of_what_is_damaged_behind_the_beginning_the_record_or_the_message_is_named(tampered, kind, role, what):
     folder, waited = tampered
     with looking(folder) as reader, reader.read() as tx:
-        record = next(one for one in log.of_message(tx, waited) if one.kind == kind)
+        record = next(one for one in log.of_messages(tx, [waited]) if one.kind == kind)
     payload = record.payload(role) if role else payload_of(folder, str(record.data["arrival"]), "received", "message")
     change(folder, "UPDATE payloads SET content = zeroblob(length(content)) WHERE id = ?", payload)
     report = told(folder, waited)

@@ -105,7 +105,7 @@ def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop, 
     assert main(["log", "verify", "--store", shop.app.config.store.url]) == 0
     assert f"{gone} payloads, erased with a person or destroyed as too old, as the log says" in capsys.readouterr().out
     with shop.app.store.read() as tx:
-        body = next(one for one in log.of_message(tx, done) if one.kind == "received").payload("message")
+        body = next(one for one in log.of_messages(tx, [done]) if one.kind == "received").payload("message")
     shop.app.store.write(lambda tx: tx.do("drop_payload", id=body)).result()
     with pytest.raises(Exception, match="is gone"):
         verify(shop.app.store.read, Trust())

@@ -41,7 +41,7 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
         for one in (first, second):
             assert wait_reply(app, one, 30)["state"] == "done"
         with app.store.read() as tx:
-            sent = [[made.data for made in log.of_message(tx, one) if made.kind == "sent"] for one in (first, second)]
+            sent = [[made.data for made in log.of_messages(tx, [one]) if made.kind == "sent"] for one in (first, second)]
         [stands] = [one for page in window.newest(app.store, 10) for one, type in page if type == "prova.silenzio"]
         told = [one for several in sent for one in several]
         assert [one.get("stands") for one in told] == [stands if one["sent"] != stands else None for one in told]

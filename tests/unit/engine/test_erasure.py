@@ -43,7 +43,7 @@ def test_why_somebody_looked_at_a_message_stays_when_the_message_is_erased(world
     request = ask(world)
     done = world.store.write(lambda tx: erasure.confirm(tx, request, "carla", world.clock, {})).result()
     with world.store.read() as tx:
-        received = log.of_message(tx, message)[0].id
+        received = next(log.of_messages(tx, [message])).id
     assert keys_of(world, received) | keys_of(world, request) <= set(done.keys)
     assert not keys_of(world, looked) & set(done.keys)
 

@@ -32,7 +32,7 @@ def hosted(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
 
 def kinds(world: Simulation, message: str) -> list[str]:
     with world.store.read() as tx:
-        return [record.kind for record in log.of_message(tx, message)]
+        return [record.kind for record in log.of_messages(tx, [message])]
 
 
 def places(world: Simulation) -> list[object]:

@@ -80,7 +80,7 @@ def test_what_runs_decided_and_may_be_written_is_not_written_again(world: Simula
     assert world.processes[0].engine._unwritten == {}
     finish(world)
     with world.store.read() as tx:
-        assert [[record.kind for record in log.of_message(tx, one)].count("answered") for one in messages] == [1] * 3
+        assert [[record.kind for record in log.of_messages(tx, [one])].count("answered") for one in messages] == [1] * 3
     assert state(world, at_work) == "done"
 
 

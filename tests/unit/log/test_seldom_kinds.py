@@ -73,7 +73,7 @@ def test_their_index_has_all_of_their_kinds_and_is_what_is_read(tmp_path: Path, 
         lambda tx: reports.page(tx, reports.ACCESSES, search.EVER, search.NEVER),
         lambda tx: retention.page(tx, retention.terms(Retention(accesses="6M"), {}, NOW), "accesses", "", {}),
         lambda tx: retention.Questions().read(tx, retention.terms(Retention(), {"prova": "24M"}, NOW)),
-        lambda tx: list(log.seldom_between(tx, {"erased", "disposed"}, 1, None)),
+        lambda tx: list(log.of_kinds_between(tx, {"erased", "disposed"}, 1, None)),
     ],
     ids=["a report", "retention", "what systems asked", "why something of a case is gone"],
 )
