@@ -12,7 +12,7 @@ from bus.anchors.lateness import ahead, expected, standing
 from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
-from bus.engine.identity import gone
+from bus.engine.lifeline import gone
 from bus.errors import counted
 from bus.log.stored import CUT_OFF, cut_off
 from bus.message import parsed

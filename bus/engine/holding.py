@@ -21,8 +21,8 @@ from bus.diagnostics import logger
 from bus.engine.claims import Part, claim, claim_opened, due, turn_away
 from bus.engine.faltering import repeat
 from bus.engine.gates import Crowd
-from bus.engine.identity import new_identity
 from bus.engine.journal import in_the_air
+from bus.engine.lifeline import new_identity
 from bus.errors import Damaged, StoreError
 from bus.failpoint import reach
 from bus.log import log

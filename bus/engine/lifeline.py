@@ -1,7 +1,7 @@
-"""Lifelines: a file that a process keeps locked for as long as it lives, so that others of its machine see when it is no more, from other
-containers too, where the numbers of its processes mean nothing.
+"""What tells the other processes of a machine for sure that one is no more: its name, and a file that it keeps locked as long as it lives.
 
-The kernel drops the lock when the process ends, however it ends, and not before: one that is stopped keeps it. That is so where one kernel
+The name under which a process claims has its number, which means nothing in another container. There its *lifeline* counts, such a file:
+the kernel drops the lock when the process ends, however it ends, and not before: one that is stopped keeps it. That is so where one kernel
 keeps all locks: for the same boot of the same machine, in a folder on a local file system. Of anything else nothing is known.
 """
 
@@ -9,16 +9,58 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 
 from bus.diagnostics import logger
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, READ_ONLY, filesystem
+from bus.message import new_id
 
 FOLDER = ".snodo-processes"
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
 """File systems whose locks this kernel keeps, and nobody else."""
+
+
+def new_identity() -> str:
+    """A name for this process, by which `gone` knows it again: ``<id>@<machine>.<process>.<its start>``."""
+    return f"{new_id()}@{_machine()}.{os.getpid()}.{_started(os.getpid())}"
+
+
+def gone(identity: str) -> bool:
+    """Whether the process of that name surely is no more; false for those of other machines, of which nobody here can know."""
+    machine, _, process = identity.rpartition("@")[2].partition(".")
+    pid, _, started = process.partition(".")
+    return bool(started) and bool(machine) and machine == _machine() and pid.isdecimal() and _started(int(pid)) != started
+
+
+def _machine() -> str:
+    """This boot of this machine, and the namespace in which its process numbers count; empty where that cannot be told.
+
+    That is where there is no ``/proc``, or where it is that of another namespace: the numbers in it are of other processes.
+    """
+    try:
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):
+            return ""
+        facts = (
+            socket.gethostname(),
+            Path("/proc/sys/kernel/random/boot_id").read_text("ascii"),
+            str(Path("/proc/self/ns/pid").readlink()),
+        )
+    except OSError:
+        return ""
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty when there is none, or only what its parent has not yet taken note of."""
+    try:
+        state, *facts = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else facts[18]
 
 
 class Lifelines:

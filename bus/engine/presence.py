@@ -1,8 +1,8 @@
 """Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases.
 
 A process that is no more on this very machine need not be waited for: what it held is free at once (`Presence.release_the_gone`). Only what
-the kernel says of a process counts, by its number (`bus.engine.identity`) or by its lifeline (`bus.engine.lifeline`), never silence: a
-process that is paused, slow or cut off lives, and its leases run.
+the kernel says of a process counts, by its number or by its lifeline (`bus.engine.lifeline`), never silence: a process that is paused,
+slow or cut off lives, and its leases run.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from importlib.metadata import version
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
 from bus.engine.faltering import Faltering
-from bus.engine.identity import gone
-from bus.engine.lifeline import Lifelines
+from bus.engine.lifeline import Lifelines, gone
 from bus.message import JsonObject, canonical, parsed
 from bus.store import Store, Tx
 

@@ -20,7 +20,7 @@ from bus import doctor
 from bus.clock import text_of
 from bus.doctor import database
 from bus.doctor.verdict import Surroundings
-from bus.engine.identity import new_identity
+from bus.engine.lifeline import new_identity
 from bus.errors import StoreError
 from bus.store import migrate, survey
 from bus.store.obstacles import Standbys

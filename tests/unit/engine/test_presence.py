@@ -18,9 +18,8 @@ import pytest
 
 from bus.disk import READ_ONLY
 from bus.engine import lifeline
-from bus.engine.identity import gone, new_identity
 from bus.engine.leases import Leases
-from bus.engine.lifeline import FOLDER, Lifelines
+from bus.engine.lifeline import FOLDER, Lifelines, gone, new_identity
 from bus.engine.presence import LAST, Presence, gates
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
@@ -30,7 +29,7 @@ from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids
 
 LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"
 LIFELINE += "Lifelines(Path(sys.argv[1])).hold('uno@elsewhere.1.1'); print(flush=True); input()"
-CHILD = "from bus.engine.identity import new_identity; print(new_identity(), flush=True); input()"
+CHILD = "from bus.engine.lifeline import new_identity; print(new_identity(), flush=True); input()"
 
 
 @pytest.fixture
@@ -158,7 +157,7 @@ def test_a_folder_that_takes_no_lifeline_is_told_with_what_to_do(tmp_path: Path,
 
 def test_where_proc_shows_the_processes_of_another_namespace_nobody_is_ever_taken_for_gone() -> None:
     program = (
-        "import subprocess, sys; from bus.engine.identity import gone;"
+        "import subprocess, sys; from bus.engine.lifeline import gone;"
         f"child = subprocess.Popen([sys.executable, '-c', {CHILD!r}], stdin=-1, stdout=-1, text=True);"
         "name = child.stdout.readline().strip(); child.kill(); child.wait(); print(name.partition('@')[2].partition('.')[0], gone(name))"
     )
