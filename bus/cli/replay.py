@@ -13,7 +13,7 @@ from bus.cli.failures import NOT_VERIFIED
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
-    from bus.replay.bundle import Bundle
+    from bus.replay.evidence import Bundle
     from bus.replay.report import Report
     from bus.store.opening import Reader
 

@@ -18,7 +18,7 @@ from bus.errors import ConfigError, EvidenceError, NotFound, Unproven
 from bus.systems import adapter_class, adapter_of, adapters_of, class_name, class_of, operations_of
 
 if TYPE_CHECKING:
-    from bus.replay.bundle import Bundle
+    from bus.replay.evidence import Bundle
     from bus.store.opening import Reader
 
 
@@ -99,7 +99,7 @@ def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:
     Raises `Unproven`; `EvidenceError` for a malformed key; `OSError`.
     """
     from bus.bundle import verify
-    from bus.replay.bundle import Bundle
+    from bus.replay.evidence import Bundle
 
     try:
         keys = [verify.Key(key, 1) for key in log_keys or ()]

@@ -1,18 +1,19 @@
 """Evidence: what a recount needs of the log, from wherever it lies.
 
-`gathered` makes it of records, payloads and rules that somebody has at hand (a bundle, a test); `pages` reads it from a store, some hundred
-messages at a time, and only looks.
+`gathered` makes it of records, payloads and rules that somebody has at hand (a test); a `Bundle` (`bus log export`) is replayed where there
+is no database; `pages` reads it from a store, some hundred messages at a time, and only looks.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bus.errors import Damaged, EvidenceError, RulesError, StoreError, visible
+from bus.errors import Damaged, EvidenceError, Invalid, RulesError, StoreError, visible
 from bus.log import log
 from bus.log.diagnosis import octets
 from bus.log.record import Record, record_of
@@ -149,6 +150,43 @@ def _opened(run: Mapping[str, Any], message: str) -> Opening:
         sentence = f"a run stands in the table `runs` with what the bus never writes: {visible(opening.run)} of {visible(opening.name)}"
         raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify names it")
     return opening
+
+
+class Bundle:
+    """The files of a verified bundle, to be replayed. Raises `Invalid` for what is no bundle.
+
+    Only what a recount needs is read: ``records.jsonl``, ``payloads.jsonl``, ``damaged.jsonl``, ``rules/route/``, ``rules/text/``. Whether
+    the bundle proves itself must be known before (`bus.bundle.verify`): replay says whether what it holds was done as the rules say, as
+    good forgeries are.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        try:
+            payloads = {str(line["id"]): _content(line) for line in self._lines("payloads.jsonl")}
+            records = [record_of(str(line["record"]).encode()) for line in self._lines("records.jsonl")]
+            told = self._lines("damaged.jsonl") if "damaged.jsonl" in files else ()
+            lost = {str(line["id"]): Damaged(str(line["why"]), code="payload.swapped") for line in told}
+            self.evidence = gathered(records, payloads.get, Rulebook(self._rules), "unavailable: absent", lost)
+        except (KeyError, ValueError) as error:
+            raise Invalid(f"this is no bundle: {error!r}", code="replay.bundle", hint="bus log export makes them") from error
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its manifest, which the record ``exported`` names."""
+        return hashlib.sha256(self._files["manifest.json"]).hexdigest()
+
+    def _rules(self, name: str) -> Any:
+        kind, _, digest = name.rpartition(" ")
+        content = self._files.get(f"rules/{kind or 'route'}/{digest}.json")
+        return None if content is None else parsed(content)
+
+    def _lines(self, name: str) -> Iterator[Mapping[str, Any]]:
+        return (parsed(line) for line in self._files[name].split(b"\n") if line)
+
+
+def _content(line: Mapping[str, Any]) -> bytes:
+    return str(line["text"]).encode() if "text" in line else base64.b64decode(line["base64"])
 
 
 _UNREAD = frozenset({"wire-out", "wire-in", "facts", "reason"})

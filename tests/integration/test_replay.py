@@ -28,7 +28,7 @@ from bus.log import log
 from bus.log.payload import key_number, number_in, sealed_again
 from bus.message import canonical
 from bus.replay import window
-from bus.replay.bundle import Bundle
+from bus.replay.evidence import Bundle
 from bus.replay.report import Report
 from bus.route.model import TestDocument
 from bus.store.opening import hosts_of, open_reader

@@ -11,7 +11,7 @@ from bus.cli.replay import code_of, unbundled
 from bus.errors import Invalid
 from bus.log.record import content
 from bus.message import canonical
-from bus.replay.bundle import Bundle
+from bus.replay.evidence import Bundle
 from tests.unit.replay.simulated import OPERATIONS, Log, simulated
 
 
