@@ -226,11 +226,10 @@ WHERE id IN (SELECT id FROM found ORDER BY id DESC LIMIT :most) ORDER BY id DESC
 
 -- Those that are dead, by the same index: of one code, of one route, behind one on the page before.
 -- name: dead_letters
-WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence
-  FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') AND (:code IS NULL OR reason = :code)
+WITH found AS MATERIALIZED (SELECT id FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') AND (:code IS NULL OR reason = :code)
   AND (:route IS NULL OR route = :route) AND (:after IS NULL OR id < :after))
-SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
-ORDER BY id DESC LIMIT :most
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
+WHERE id IN (SELECT id FROM found ORDER BY id DESC LIMIT :most) ORDER BY id DESC
 
 -- The same of those that wait or were cancelled, by theirs.
 -- name: runs_waiting_or_cancelled

@@ -357,6 +357,23 @@ class LooksContract:
         assert [found(store, "runs_waiting_or_cancelled", **waiting, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]
         assert found(store, "runs_waiting_or_cancelled", **{**waiting, "state": "cancelled"}, most=9) == []
 
+    def test_dead_runs_are_told_by_code_and_route_page_by_page_the_newest_first(self, store: Store) -> None:
+        add_runs(store, "d", "a", "b", "c", "alive")
+        for run, reason in (("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")):
+            do(store, "set_run", id=run, state="dead", due=text_of(NOW), place="", time=text_of(NOW), reason=reason)
+        every: dict[str, Any] = {"code": None, "route": None, "after": None, "most": 9}
+        asked = [
+            {},
+            {"code": "x"},
+            {"code": "x", "after": "c"},
+            {"most": 2, "after": "d"},
+            {"route": "altra"},
+            {"route": "prova", "code": "y"},
+        ]
+        assert [found(store, "dead_letters", **{**every, **one}) for one in asked] == [
+            ["d", "c", "b", "a"], ["d", "c", "a"], ["a"], ["c", "b"], [], ["b"],
+        ]  # fmt: skip
+
     # -- duties ------------------------------------------------------------------------------------------------------
 
     def test_a_duty_is_had_by_one_to_the_last_moment_and_each_owner_has_a_fence_of_its_own(self, store: Store) -> None:
