@@ -35,6 +35,8 @@ ASIDE = ("._", ".#")
 """How files begin that a Mac, and Emacs, put beside those that somebody wrote."""
 PATIENCE, PAUSE = 5.0, 0.1
 """Seconds in which a folder should come to rest, and between two looks at it."""
+LEFT = 60.0
+"""Seconds; git holds its lock for less while it writes the files of a branch."""
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -48,13 +50,21 @@ def files_of(folder: Path) -> dict[str, bytes]:
         late, before = time.monotonic() > end, stamps(folder)
         with suppress(FileNotFoundError):  # it went while we read
             found = {path: _content(folder / path) for path in before}
-            at_rest = late or lock is None or not os.path.exists(lock)  # noqa: PTH110  false also where we may not look
+            at_rest = late or lock is None or not _is_held(lock)
             if stamps(folder) == before and at_rest:
                 return found
         if late:
             hint = "wait until whoever writes there is done, and try again"
             raise RulesError(f"the files in {folder} change while they are read", code="rules.changing", hint=hint)
         time.sleep(PAUSE)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether git may be writing; False also where we may not look. A lock of `LEFT` waits for a message, or was left lying."""
+    try:
+        return time.time() - os.stat(lock).st_mtime < LEFT  # noqa: PTH116  as in `_told`
+    except OSError:
+        return False
 
 
 def _lock_of_git(folder: Path) -> Path | None:

@@ -66,6 +66,14 @@ def test_what_git_is_long_at_keeps_nobody_from_reading(folder: Path, monkeypatch
     assert {b"before"} == set(files_of(folder).values())
 
 
+def test_a_lock_that_was_left_lying_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git/index.lock").touch()
+    os.utime(folder / ".git/index.lock", (time.time() - rulefiles.LEFT,) * 2)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+    assert {b"before"} == set(files_of(folder).values())
+
+
 def test_a_repository_of_somebody_else_keeps_nobody_from_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".git").mkdir()
     told = os.stat
