@@ -137,11 +137,11 @@ def test_a_refused_application_is_told_which_type_asks_for_its_service(catalog, 
 
 
 def test_whoever_asks_for_the_schema_of_a_type_is_told_the_codes_in_use(catalog):
-    house = SimpleNamespace(app=SimpleNamespace(catalog=lambda: catalog))
+    app = SimpleNamespace(catalog=lambda: catalog)
     services = {code for code, row in catalog.tables["servizi"].items() if row["modulo"]}
     for type, field, codes in (
         ("edilizia.pratica.presentata", "procedimento", catalog.tables["procedimenti-edilizi"]),
         ("servizi.istanza.presentata", "servizio", services),
     ):
-        told = json.loads(asyncio.run(type_schema(SimpleNamespace(house=house, path={"type": type}))).content)
+        told = json.loads(asyncio.run(type_schema(SimpleNamespace(app=app, path={"type": type}))).content)
         assert told["properties"][field]["enum"] == sorted(codes)
