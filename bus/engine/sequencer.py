@@ -40,6 +40,10 @@ MOST = 8192
 """Records in one transaction; when more wait, the next one follows at once."""
 
 
+Head = tuple[int, bytes]
+"""A tree's size, and its root."""
+
+
 class _Known(NamedTuple):
     """The tree as we left it: its edge, the number of its last record, the fence under which we had it."""
 
@@ -122,6 +126,8 @@ class Sequencer:
         if not self._on_duty():
             return 0
         with self._store.read() as tx:
+            if self._known is not None and _end_of(tx) != _head(self._known.edge):
+                self._known, self._traced = None, 0  # a standby that was behind was promoted: numbers are given out again
             known = self._known or self._begin(tx)
             rows = self._waiting(tx, known.last) if known else ()
         if known is None:
@@ -131,7 +137,7 @@ class Sequencer:
             return 0
         self._known = None  # should anything fail from here on, the tree is looked at again
         keys.refuse_strangers((row["content"] for row in rows), self._trusted)
-        before = known.edge.size
+        before = _head(known.edge)
         known.edge.extend([leaf_hash(row["content"]) for row in rows], [row["seq"] for row in rows])
         checkpoint = Checkpoint(self._origin, known.edge.size, known.edge.root())
         signed, changed, last = checkpoint.signed(self._signers).encode(), known.edge.changed(), rows[-1]["seq"]
@@ -188,17 +194,27 @@ class Sequencer:
             )  # fmt: skip
         return _Known(edge, newest.last, self._fence)
 
-    def _seal(self, tx: Tx, fence: int, before: int, checkpoint: Checkpoint, signed: bytes, changed: Sequence[Tile], last: int) -> None:
+    def _seal(self, tx: Tx, fence: int, before: Head, checkpoint: Checkpoint, signed: bytes, changed: Sequence[Tile], last: int) -> None:
         if tx.one("lease_held", name=DUTY, owner=self._leases.owner, fence=fence) is None:
             raise StoreError("another process numbers the log now", code="store.superseded")
-        if StoredTree(tx).size() != before:
-            raise StoreError(f"the tree has no longer {before} leaves", code="store.superseded")
+        if _end_of(tx) != before:
+            raise StoreError(f"the tree is not that of {before[0]} leaves any more", code="store.superseded")
         for tile in changed:
             tx.do("put_tile", **tile._asdict())
         tx.do(
             "add_checkpoint",
             size=checkpoint.size, root=checkpoint.root, last=last, time=text_of(self._clock.now()), fence=fence, note=signed,
         )  # fmt: skip
+
+
+def _head(edge: Edge) -> Head:
+    return edge.size, edge.root()
+
+
+def _end_of(tx: Tx) -> Head:
+    """Where the tree ends that is stored."""
+    newest = StoredTree(tx).checkpoint()
+    return (newest.size, newest.root) if newest else _head(Edge())
 
 
 def _told(tx: Tx, record: Record) -> int:

@@ -13,6 +13,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bus import doctor
@@ -27,6 +28,7 @@ from bus.message import new_id
 from bus.store import Store, Tx
 from bus.store.opening import open_store
 from tests.clocks import FixedClock
+from tests.servers import PostgreSQL
 from tests.small_bus import write
 
 ORIGIN = "prova.example/log"
@@ -97,6 +99,32 @@ def test_records_are_sealed_in_order_and_what_is_sealed_stays(store: Store) -> N
     ):
         with pytest.raises(Exception, match=r"(?i)unique|tiles only grow"):
             store.write(lambda tx, changed=changed: [changed(tx), tx.all("last_checkpoint"), tx.all("tile", level=0, number=0)]).result(30)
+
+
+def test_a_log_that_is_without_its_end_is_sealed_on_from_what_is_there(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    """As that of a standby which was behind: what came there was sealed only once its numbers were beyond those that are gone."""
+    name, behind = postgresql_url.rpartition("/")[2], f"{postgresql_url.rpartition('/')[2]}_behind"
+    with closing(open_store(postgresql_url)) as store, psycopg.connect(postgresql.url, autocommit=True) as admin:
+
+        def cut_off() -> None:
+            admin.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [name])
+
+        desk = Desk(store)
+        one = desk.sequencer("uno")
+        desk.add(10)
+        assert (one.turn(), one.turn(), one.turn()) == (10, 1, 0)
+        cut_off()
+        admin.execute(f"CREATE DATABASE {behind} TEMPLATE {name}".encode())
+        desk.add(100)
+        assert one.turn() == 100
+        cut_off()
+        admin.execute(f"DROP DATABASE {name}".encode())
+        admin.execute(f"ALTER DATABASE {behind} RENAME TO {name}".encode())
+        desk.add(20)
+        assert one.turn() == 20
+        desk.add(80)
+        assert one.turn() == 80, "and a tree of the same size has another root"
+        assert audited(store, desk.signer) == 111
 
 
 def test_one_process_has_the_duty_and_another_takes_it_over_where_it_was_left(store: Store) -> None:
