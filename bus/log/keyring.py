@@ -237,7 +237,7 @@ class Keyring:
 
     def saw(self, system: str, timeline: int) -> int:
         folder = self._blocks.folder
-        return timelines.saw(folder.parent, system, timeline) if folder.is_dir() else timeline
+        return timelines.saw(folder.parent, system, timeline) if folder.is_dir() else 0
 
     def close(self) -> None:
         if self._held is not None:

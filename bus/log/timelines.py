@@ -21,13 +21,13 @@ def newest(folder: Path, system: str) -> int:
 
 
 def saw(folder: Path, system: str, timeline: int) -> int:
-    """Remember that this one was seen; returns the newest."""
+    """Remember that this one was seen; returns the newest of before, 0 where there was none."""
     seen = _seen(folder)
-    if timeline > seen.get(system, 0):
-        seen[system] = timeline
+    before = seen.get(system, 0)
+    if timeline > before:
         with contextlib.suppress(OSError):
-            save(folder / FILE, json.dumps(seen, indent=1).encode(), OWNER_ONLY)
-    return seen.get(system, timeline)
+            save(folder / FILE, json.dumps({**seen, system: timeline}, indent=1).encode(), OWNER_ONLY)
+    return before
 
 
 def _seen(folder: Path) -> dict[str, int]:

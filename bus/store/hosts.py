@@ -32,6 +32,10 @@ OLD = (
     "stop it; before it starts again make it a standby of the other (pg_rewind, pg_basebackup): what it alone took in is nowhere else. "
     "Only where it was restored on purpose: stop the bus, remove timelines.json from the key store, start"
 )
+PROMOTED = (
+    "did it confirm commits (synchronous_standby_names)? else what was accepted in the last moments of the other may be missing; receipts "
+    "and the witness know: see docs/sysadmin/running.md, where a standby is promoted"
+)
 TWO = "stop the one that is not to go on, and make it a standby of the other (pg_rewind, pg_basebackup); the bus goes on by itself"
 
 
@@ -104,7 +108,7 @@ def is_old(server: Server | None) -> bool:
     return server is not None and server.timeline is not None and server.timeline < _NEWEST.get(server.system, 0)
 
 
-def refuse_old(server: Server | None, saw: Callable[[str, int], int] = lambda system, timeline: timeline) -> None:
+def refuse_old(server: Server | None, saw: Callable[[str, int], int] = lambda system, timeline: 0) -> None:
     """Raises `Divided` for a primary in whose place another one was promoted; remembers the timeline of any other one.
 
     ``saw``: what others remember, see `bus.store.Keys.saw`.
@@ -117,6 +121,9 @@ def refuse_old(server: Server | None, saw: Callable[[str, int], int] = lambda sy
         _NEWEST[server.system] = newest
     if server.timeline < newest:
         raise Divided("store.old-primary", f"{server} is an old primary: another server was promoted in its place (timeline {newest})", OLD)
+    if 0 < others < server.timeline:
+        said = f"a standby was promoted: {server} goes on with the log, and timeline {others} was the last that anybody saw"
+        logger("snodo.store").warning("store.promoted", sentence=said, hint=PROMOTED)
 
 
 def primaries(url: str, dial: Dial) -> list[Server]:

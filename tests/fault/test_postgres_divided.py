@@ -129,7 +129,13 @@ def test_where_the_old_one_comes_up_alone_the_key_store_knows_better(pair: Pair,
     pair.old.kill()
     pair.new.promote()
     forget(monkeypatch)
-    App(told).stop()
+    said = list[tuple[str, str]]()
+    monkeypatch.setattr(hosts, "logger", lambda _: SimpleNamespace(warning=lambda event, *, sentence, hint: said.append((event, sentence))))
+    for _ in range(2):
+        App(told).stop()
+    place = f"127.0.0.1:{pair.new.port} (timeline 2)"
+    promoted = f"a standby was promoted: {place} goes on with the log, and timeline 1 was the last that anybody saw"
+    assert said == [("store.promoted", promoted)], "once, for nobody is left who knows whether all is there"
     pair.new.kill()
     pair.old.start()
     forget(monkeypatch)
@@ -140,6 +146,7 @@ def test_where_the_old_one_comes_up_alone_the_key_store_knows_better(pair: Pair,
     assert next(one.next for one in examined(path)["doctor.store"] if one.level == "wrong") == refused.value.hint
     pair.new.start()
     forget(monkeypatch)
+    monkeypatch.setattr(hosts, "tell", lambda found: None)
     App(told).stop()
     assert levels(examined(path), "doctor.store") == ["wrong", "ok"], "the old one is there still"
     pair.new.kill()
