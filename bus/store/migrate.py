@@ -139,7 +139,8 @@ def _connected(url: str, *, looks: bool = False) -> Iterator[tuple[Any, str]]:
     import psycopg
     import sqlalchemy as sa
 
-    from bus.store.postgres_session import line, refuse_old
+    from bus.store.hosts import in_turn
+    from bus.store.postgres_session import line, look_around, refuse_old
 
     refuse_unusable(url)
     sqlite = file_of(url)
@@ -152,11 +153,13 @@ def _connected(url: str, *, looks: bool = False) -> Iterator[tuple[Any, str]]:
         # long one may be idle we say only behind them (`WRITING`).
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(line(url), autocommit=True),
+            creator=lambda: psycopg.connect(line(url), autocommit=True, **in_turn(url)),
             poolclass=sa.NullPool,
             use_native_hstore=False,
         )
     try:
+        if sqlite is None:
+            look_around(url)
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
             if sqlite is not None:
@@ -176,9 +179,10 @@ def _connected(url: str, *, looks: bool = False) -> Iterator[tuple[Any, str]]:
 
 def _refuse_unsafe(url: str) -> None:
     """As the start of the bus does: nothing is changed on a server that it would not work with, or may not. Raises `StoreError`."""
-    from bus.store.postgres_session import assert_safe, connect, told
+    from bus.store.postgres_session import assert_safe, connect, look_around, told
 
     with told(None):
+        look_around(url)
         session = connect(url, {})
     with session, told(session):
         assert_safe(session)

@@ -503,6 +503,8 @@ def _said(error: BaseException) -> str:
 
 def remedy(error: BaseException) -> str:
     """What to do when no session could be had."""
+    if isinstance(error, hosts.Divided):
+        return error.hint
     said = str(error)
     return _used_up(error) or next((what for words, what in _REMEDIES if words.search(said)), UNREACHABLE)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import psycopg
 import pytest
 
 from bus import config
 from bus.app import App
 from bus.errors import StoreError
 from bus.log import timelines
-from bus.store import hosts, writer
+from bus.store import hosts, migrate, schema, writer
 from bus.store.postgres import PostgresLook, PostgresStore
 from bus.testing.patience import until
 from tests.fault.database import add, times
@@ -113,6 +114,10 @@ def test_who_works_upon_the_old_one_leaves_it_once_anybody_has_seen_the_new_one(
     for store in (at_work, started):
         store.close()
     forget(monkeypatch)
+    with psycopg.connect(pair.alone(pair.old)) as session:
+        session.execute("UPDATE schema_revision SET revision = 7")
+    assert migrate.status(pair.url)[0] == schema.REVISION, "nor is it migrated"
+    forget(monkeypatch)
     look = PostgresLook(pair.url)  # as `bus log verify` does
     with look.read() as tx:
         assert len(tx.all("records_of_message", message="three")) == 1
@@ -187,6 +192,8 @@ def test_of_two_that_were_promoted_alike_none_is_written_to(pair: Pair) -> None:
         with pytest.raises(StoreError, match=r"two servers of store.url take writes, .*nothing tells which one goes on") as told:
             PostgresStore(url)
         assert told.value.code == "store.two-primaries"
+        with pytest.raises(StoreError, match=r"two servers of store\.url take writes.*stop the one that is not to go on"):
+            migrate.migrate(url)
         third.kill()
         PostgresStore(url).close()
 
