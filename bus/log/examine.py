@@ -89,13 +89,13 @@ def lines_of(tx: Tx, after: int, count: int) -> list[Line]:
     return lines
 
 
-def examine(read: Read, stretch: Stretch, lines: Sequence[Line]) -> Found:
+def examine(read: Read, stretch: Stretch, lines: Sequence[Line], journals: tables.Journals) -> Found:
     """The records of a stretch; never raises for what is wrong with them."""
     found, first, at = Found(), stretch.first, 0
     try:
         with read() as tx:
             for at in range(0, len(lines), PAGE):
-                found = found.then(_of_page(tx, Page.of(first + at, lines[at : at + PAGE]), stretch.traced))
+                found = found.then(_of_page(tx, Page.of(first + at, lines[at : at + PAGE]), stretch.traced, journals))
     except Broken as broken:
         return found._replace(broken=broken.fault)
     except STRANGE as error:
@@ -104,14 +104,14 @@ def examine(read: Read, stretch: Stretch, lines: Sequence[Line]) -> Found:
     return found
 
 
-def _of_page(tx: Tx, page: Page, traced: int) -> Found:
+def _of_page(tx: Tx, page: Page, traced: int, journals: tables.Journals) -> Found:
     excused = set[str]()
     for leaf, line, content in page.leaves():
         _columns(leaf, line, content)
         if content["kind"] in tables.GONE:
             excused.update(excuses(content["data"]))
     payloads, gone, absent = _commitments(tx, page)
-    messages, runs, row = _rows(tx, page)
+    messages, runs, row = _rows(tx, page, journals)
     told, untraced = traces.compare(tx, page, traced)
     return Found(Counts(payloads, gone, messages, runs, told), absent, frozenset(excused), row or untraced)
 
@@ -173,10 +173,10 @@ def excuses(data: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{message}{WIRE}" for message in data.get("wires", ()))
 
 
-def _rows(tx: Tx, page: Page) -> tuple[int, int, Fault | None]:
+def _rows(tx: Tx, page: Page, journals: tables.Journals) -> tuple[int, int, Fault | None]:
     """A row that says something else is told at the end: until then a record behind it, not yet hashed, may be what was changed."""
     try:
-        return *tables.compare(tx, page), None
+        return *tables.compare(tx, page, journals), None
     except Broken as broken:
         return 0, 0, broken.fault
     except STRANGE as error:
@@ -186,14 +186,14 @@ def _rows(tx: Tx, page: Page) -> tuple[int, int, Fault | None]:
 
 # -- in other processes ------------------------------------------------------------------------------------------------
 
-_mine: list[Read] = []
-"""How this process reads, if it is one that helps."""
+_mine: list[tuple[Read, tables.Journals]] = []
+"""How this process reads, if it is one that helps, and what it has read of journals."""
 
 
 def _begin(url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked for help says when it is over
     threading.Thread(target=_end_with_who_asked, daemon=True).start()
-    _mine[:] = [open_reader(url).read]
+    _mine[:] = [(open_reader(url).read, tables.Journals())]
 
 
 def _end_with_who_asked() -> None:
@@ -205,13 +205,14 @@ def _end_with_who_asked() -> None:
 
 
 def _help(stretch: Stretch) -> Found:
-    return _read_and_examine(_mine[0], stretch)
+    read, journals = _mine[0]
+    return _read_and_examine(read, stretch, journals)
 
 
-def _read_and_examine(read: Read, stretch: Stretch) -> Found:
+def _read_and_examine(read: Read, stretch: Stretch, journals: tables.Journals) -> Found:
     with read() as tx:
         lines = lines_of(tx, stretch.after, stretch.records)
-    return examine(read, stretch, lines)
+    return examine(read, stretch, lines, journals)
 
 
 class Beside(Generic[Mark]):
@@ -240,7 +241,7 @@ class Beside(Generic[Mark]):
             try:
                 found = future.result()
             except BrokenExecutor:  # it was killed, perhaps for its memory: this one has enough
-                found = _read_and_examine(self._read, stretch)
+                found = _read_and_examine(self._read, stretch, tables.Journals())
             yield found, mark
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bus.log import cases, log, requests, stretches, waits
 from bus.log.diagnosis import BY_ID, MISLED, Broken, Content, Fault, Page, once
+from bus.log.remembered import Remembered
 from bus.log.stored import StoredTree
 from bus.log.stretches import Read
 from bus.message import parsed
@@ -51,17 +52,24 @@ class _Told(NamedTuple):
     binding: list[tuple[int, Content]]
 
 
-def compare(tx: Tx, page: Page) -> tuple[int, int]:
+class Journals:
+    """What whole journals say, from page to page: of their runs, and of the waits of these."""
+
+    def __init__(self) -> None:
+        self.runs, self.waits = Remembered[dict[str, Any]](), Remembered[waits.Told]()
+
+
+def compare(tx: Tx, page: Page, journals: Journals) -> tuple[int, int]:
     """Compare what these records made with what stands in the tables now; raises `Broken`.
 
     Returns how many messages were received and runs opened in them.
     """
     told = _read(page.contents)
     messages = _messages(tx, page, told)
-    runs = _runs(tx, page, told, cases.deciding(told.binding))
+    runs = _runs(tx, page, told, cases.deciding(told.binding), journals.runs)
     cases.compare(tx, page, told.binding, messages, runs)
     _intake(tx, page, told.binding)
-    waits.compare(tx, page)
+    waits.compare(tx, page, journals.waits)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 
@@ -75,14 +83,18 @@ def _messages(tx: Tx, page: Page, told: _Told) -> dict[str, Row]:
     return rows
 
 
-def _runs(tx: Tx, page: Page, told: _Told, others: Iterable[str]) -> dict[str, Row]:
+def _runs(tx: Tx, page: Page, told: _Told, others: Iterable[str], known: Remembered[dict[str, Any]]) -> dict[str, Row]:
     """The rows of the runs, and of ``others``; raises `Broken` for one that says something else than its journal."""
     rows = _rows(tx, "runs_among", "runs", {*told.runs, *others})
     doubtful = {
         run: columns["message"] for run, columns in told.runs.items() if run in told.unsure or _wrong(columns, rows.get(run), "runs")
     }
-    for run, journal in _journals(tx, doubtful).items():
-        if wrong := _wrong(_folded(run, journal, told.opened.get(run, {})), rows.get(run), "runs"):
+    said = known.of(tx, doubtful)
+    right = {run for run, columns in said.items() if not _wrong(columns, rows.get(run), "runs")}
+    for run, journal in _journals(tx, {run: message for run, message in doubtful.items() if run not in right}).items():
+        columns = _folded(run, journal, told.opened.get(run, {}))
+        known.keep(run, sum(content.get("run") == run for content in journal), columns)
+        if wrong := _wrong(columns, rows.get(run), "runs"):
             raise _broken(tx, page, told.line[run], f"the run {run} {wrong}", journal)
     return rows
 

@@ -194,6 +194,7 @@ class _Walk:
         self._cosigned: dict[str, tuple[int, int]] = {}
         self._checkpoints = self._held = 0
         self._counts, self._todo = Counts(), Stretch(0, 0, 0)
+        self._journals = tables.Journals()
         self._help: Beside[_Place] | None = None
         self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
         self._excused: set[str] = set()
@@ -375,7 +376,7 @@ class _Walk:
     def _examine(self, stretch: Stretch, lines: Sequence[Line]) -> None:
         """What records say beside their hash, here or by other processes."""
         if self._help is None:
-            self._note(examine(self._read, stretch, lines))
+            self._note(examine(self._read, stretch, lines, self._journals))
         elif lines:
             self._todo = stretch if not self._todo.records else self._todo._replace(records=self._todo.records + stretch.records)
             if self._todo.records >= PIECE:

@@ -5,12 +5,14 @@ Whoever opens or closes a wait there, or changes what it is for, changes no reco
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from bus.log import stretches
 from bus.log.diagnosis import Broken, Content, Fault, Page, once
+from bus.log.remembered import Remembered
 from bus.log.stretches import Read
 from bus.message import parsed
 from bus.store import Row, Tx, listed
@@ -19,34 +21,57 @@ HINT = "the records are as they were; a run waits for what it does not wait for,
 OPENS: Mapping[str, str] = {"waiting": "open", "closed": "late"}
 CLOSES = frozenset({"matched", "expired"})
 ENDS = frozenset({"done", "dead", "discarded"})
+MOVES = OPENS.keys() | CLOSES | ENDS
 GIVES = frozenset({"matched", "late"})
+GIVEN_UP = "given up"
+"""The state of a wait whose run ended before it did."""
+Told: TypeAlias = "dict[str, dict[str, Any]]"
+"""The rows of a run's waits by path, as its records tell them."""
 
 
-def compare(tx: Tx, page: Page) -> None:
-    """Compare the waits that these records began, and the messages that they gave; raises `Broken`.
+def compare(tx: Tx, page: Page, journals: Remembered[Told]) -> None:
+    """Compare the waits that these records began or ended, and the messages that they gave; raises `Broken`.
 
     The journal of a run is read only where a row says something else: a later record may have changed it.
     """
-    contents = page.contents
-    given = [(content["run"], content["data"]["arrival"], at) for at, content in enumerate(contents) if content["kind"] in GIVES]
-    stands = {(row["run"], row["message"]) for row in _rows(tx, "matches_among", {run for run, _, _ in given})}
+    _matches(tx, page)
+    line = {content["run"]: at for at, content in enumerate(page.contents) if content["kind"] in MOVES}
+    if not line:
+        return
+    told = _folded(content for content in page.contents if content["kind"] in MOVES)
+    ended = {content["run"] for content in page.contents if content["kind"] in ENDS}
+    for row in tx.all("waits_open_among", runs=listed(sorted(ended))) if ended else ():
+        told[row["run"]].setdefault(row["path"], {"state": GIVEN_UP})
+    rows = once("waits", _rows(tx, "waits_among", {(run, path) for run in told for path in told[run]}), itemgetter("run", "path"))
+    doubtful = {run for run, waits in told.items() if any(_wrong(run, waits, rows))}
+    for run, waits in _whole(tx, doubtful, journals).items():
+        for path, name, found, said in _wrong(run, {path: waits[path] for path in told[run] if path in waits}, rows):
+            what = f"the wait {path} of the run {run} stands in the table `waits` with `{name}` {found!r}"
+            raise page.broken(line[run], f"{what}, the log says {said!r}", HINT)
+
+
+def _matches(tx: Tx, page: Page) -> None:
+    given = [(content["run"], content["data"]["arrival"], at) for at, content in enumerate(page.contents) if content["kind"] in GIVES]
+    stands = {(row["run"], row["message"]) for row in _rows(tx, "matches_among", {(run, message) for run, message, _ in given})}
     for run, message, at in given:
         if (run, message) not in stands:
             said = f"that the run {run} was given the message {message} does not stand in the table `matches`"
             raise page.broken(at, said, HINT)
-    began = {content["run"]: at for at, content in enumerate(contents) if content["kind"] in OPENS}
-    rows = once("waits", _rows(tx, "waits_among", began), itemgetter("run", "path"))
-    told = _folded(content for content in contents if content.get("run") in began) if began else {}
-    doubtful = {run for run, waits in told.items() if any(_wrong(run, waits, rows))}
-    whole = (parsed(row["content"]) for row in _rows(tx, "records_among_runs", doubtful))
-    for run, waits in _folded(whole).items():
-        for path, name, found, said in _wrong(run, waits, rows):
-            what = f"the wait {path} of the run {run} stands in the table `waits` with `{name}` {found!r}"
-            raise page.broken(began[run], f"{what}, the log says {said!r}", HINT)
 
 
-def _rows(tx: Tx, query: str, runs: Collection[str]) -> Sequence[Row]:
-    return tx.all(query, runs=listed(sorted(runs))) if runs else ()
+def _rows(tx: Tx, query: str, names: Collection[tuple[str, str]]) -> Sequence[Row]:
+    return tx.all(query, names=listed(sorted(names))) if names else ()
+
+
+def _whole(tx: Tx, runs: Collection[str], journals: Remembered[Told]) -> dict[str, Told]:
+    """What their whole journals say of the waits of some runs."""
+    known = journals.of(tx, runs)
+    left = sorted(set(runs) - known.keys())
+    records = [parsed(row["content"]) for row in tx.all("records_among_runs", runs=listed(left))] if left else []
+    found, counts = _folded(records), Counter(content["run"] for content in records)
+    for run, told in found.items():
+        journals.keep(run, counts[run], told)
+    return known | found
 
 
 def strangers(read: Read) -> None:
@@ -64,20 +89,20 @@ def _what(content: Content) -> str:
     return str(content["data"]["arrival"] if content["kind"] in GIVES else content.get("path", ""))
 
 
-def _folded(contents: Iterable[Content]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The rows of waits, by run and path, by all records that are told, in their order."""
-    runs: dict[str, dict[str, dict[str, Any]]] = {}
+def _folded(contents: Iterable[Content]) -> dict[str, Told]:
+    """The rows of waits, by run and path, by all records that are told, in their order; what they do not tell is no column."""
+    runs: dict[str, Told] = {}
     for content in contents:
         kind, path, rows = content["kind"], content.get("path", ""), runs.setdefault(content["run"], {})
         if kind in OPENS:
-            late = rows[path]["late"] if path in rows else int(kind == "closed")
+            late = rows.get(path, {}).get("late", int(kind == "closed"))
             rows[path] = {**_opened(content), "late": late, "state": OPENS[kind]}
         elif kind in CLOSES:
-            if path in rows and rows[path]["state"] == "open":
+            if rows.setdefault(path, {"state": "open"})["state"] == "open":
                 rows[path]["state"] = kind
         elif kind in ENDS:
             for row in rows.values():
-                row["state"] = "given up" if row["state"] == "open" else row["state"]
+                row["state"] = GIVEN_UP if row["state"] == "open" else row["state"]
     return runs
 
 

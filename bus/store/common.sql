@@ -87,6 +87,12 @@ ORDER BY 1
 -- name: records_among_runs
 SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 
+-- name: waits_open_among
+SELECT run, path FROM waits WHERE run IN :list(runs) AND state = 'open'
+
+-- name: journals_counted
+SELECT run, count(*) AS records FROM records WHERE run IN :list(runs) GROUP BY run
+
 -- Of some messages the records of one kind.
 -- name: records_of_kind_among
 SELECT message, content FROM records WHERE message IN :list(messages) AND kind = :kind ORDER BY seq
@@ -793,13 +799,6 @@ SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id IN
 
 -- name: strong_keys_by_value
 SELECT name, value, case_id FROM case_keys WHERE strong = 1 AND value IN :list(values)
-
--- name: waits_among
-SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
-FROM waits w LEFT JOIN runs r ON r.id = w.run WHERE w.run IN :list(runs)
-
--- name: matches_among
-SELECT run, message FROM matches WHERE run IN :list(runs)
 
 -- Rows that no record made, in a stretch of a table behind a place (`bus.log.stretches`): all of it at once takes longer than a database
 -- lets one question take.

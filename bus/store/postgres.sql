@@ -117,6 +117,14 @@ JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
 
 -- As they lie in the table, which is the order in which their messages came: in that of their tokens each would be looked for elsewhere among
 -- all records. `first` is the number of a page of the table, which holds 40 of them and more.
+-- Of waits by run and path, and of matches by run and message.
+-- name: waits_among
+SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
+FROM jsonb_array_elements((:names)::jsonb) j JOIN waits w ON w.run = j ->> 0 AND w.path = j ->> 1 LEFT JOIN runs r ON r.id = w.run
+
+-- name: matches_among
+SELECT m.run, m.message FROM jsonb_array_elements((:names)::jsonb) j JOIN matches m ON m.run = j ->> 0 AND m.message = j ->> 1
+
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM (SELECT scope, key, message FROM intake_keys
   WHERE ctid >= format('(%s,0)', coalesce(nullif(:first, ''), '0'))::tid

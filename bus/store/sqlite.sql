@@ -107,6 +107,16 @@ SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys))
 SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
 
+-- Of waits by run and path, and of matches by run and message.
+-- name: waits_among
+SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
+FROM json_each(:names) j JOIN waits w ON w.run = json_extract(j.value, '$[0]') AND w.path = json_extract(j.value, '$[1]')
+LEFT JOIN runs r ON r.id = w.run
+
+-- name: matches_among
+SELECT m.run, m.message FROM json_each(:names) j
+JOIN matches m ON m.run = json_extract(j.value, '$[0]') AND m.message = json_extract(j.value, '$[1]')
+
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM (
   SELECT scope, key, message FROM intake_keys WHERE (scope, key) > (:first, :second) ORDER BY scope, key LIMIT :most) k

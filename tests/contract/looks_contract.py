@@ -11,7 +11,7 @@ from bus.clock import text_of
 from bus.engine import claims
 from bus.log import stretches
 from bus.log.traces import BEFORE_ALL
-from bus.store import Store, Tx
+from bus.store import Store, Tx, listed
 from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
 SECOND = dt.timedelta(seconds=1)
@@ -222,6 +222,19 @@ class LooksContract:
             return [[row["message"] for row in rows] for rows in found]
 
         assert store.write(work).result(30) == [["m2"], ["m1", "m2"], ["m2"], ["m1", "m2"]]
+
+    def test_what_is_verified_of_waits_and_matches_is_asked_for_row_by_row(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        for run, path, state in (("a", "1", "open"), ("a", "2", "matched"), ("b", "1", "late")):
+            told: dict[str, Any] = {"place": "", "type": "t", "name": None, "value": None, "deadline": None, "late": 0}
+            do(store, "add_wait", run=run, path=path, state=state, **told)
+        for message in ("m1", "m2"):
+            do(store, "add_match", run="a", message=message)
+        asked = listed([["a", "1"], ["b", "1"], ["b", "2"]])
+        assert sorted((row["run"], row["path"]) for row in rows(store, "waits_among", names=asked)) == [("a", "1"), ("b", "1")]
+        asked = listed([["a", "m2"], ["b", "m2"]])
+        assert [(row["run"], row["message"]) for row in rows(store, "matches_among", names=asked)] == [("a", "m2")]
+        assert [(row["run"], row["path"]) for row in rows(store, "waits_open_among", runs=listed(["a", "b"]))] == [("a", "1")]
 
     def test_deadlines_are_found_the_oldest_first(self, store: Store) -> None:
         add_runs(store, "a")

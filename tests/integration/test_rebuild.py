@@ -51,7 +51,7 @@ def said_by_records(shop: Workshop) -> None:
         lines = [Line.of(row) for row in tx.all("whole_records_after", after=0, most=100_000)]
         for size in (1, 7, 2048):
             for at in range(0, len(lines), size):
-                tables.compare(tx, Page.of(at, lines[at : at + size]))
+                tables.compare(tx, Page.of(at, lines[at : at + size]), tables.Journals())
     tables.strangers(shop.app.store.read)
 
 
@@ -73,7 +73,7 @@ def rows_changed_one_by_one_are_found(shop: Workshop) -> None:
 
     def found(tx: Tx) -> bool:
         try:
-            tables.compare(tx, Page.of(0, lines))
+            tables.compare(tx, Page.of(0, lines), tables.Journals())
         except Broken:
             return True
         return False
