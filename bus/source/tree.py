@@ -173,7 +173,7 @@ _BLOCKS = frozenset({"|", ">"})
 
 def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
     """The offset in the raw scalar of the character ``wanted`` of its text (or of its end)."""
-    position = _in_block(raw, style, text, wanted) if style in _BLOCKS else _in_flow(raw, style, wanted)
+    position = _in_block(raw, text, wanted) if style in _BLOCKS else _in_flow(raw, style, wanted)
     return min(position, len(raw))
 
 
@@ -200,41 +200,20 @@ _FOLDS = (re.compile(r"[ \t]*\n[ \t\n]*"), re.compile(r"(?:\\|[ \t]*)\n[ \t\n]*"
 """The end of a line and what is blank after it; the second in double quotes."""
 
 
-def _in_block(raw: str, style: str, text: str, wanted: int) -> int:
+def _in_block(raw: str, text: str, wanted: int) -> int:
+    """The place in ``raw`` of character ``wanted`` of a block's text; of a blank, or the end, the one behind the last sign before.
+
+    Line ends are folded and indentation is cut, but what is no blank stands in both, in the same order.
+    """
     body = raw.find("\n") + 1
-    first = next((line for line in raw[body:].split("\n") if line.strip()), "")
-    indent = len(first) - len(first.lstrip(" "))
-    position = body + _leading(raw, body, indent)
-    for index, character in enumerate(text[:wanted]):
-        if character == "\n" and style == ">" and text[index - 1 : index] != "\n":
-            position = _past_folded(raw, position, len(text) - index - len(text[index:].lstrip("\n")))
-        if character in " \n" and raw[position : position + 1] != character:
-            position = _skip_fold(raw, position)
-        elif character == "\n":
-            position += 1 + _leading(raw, position + 1, indent)
-        else:
-            position += 1
-    return position
+    signs = [body + found.start() for found in _SIGN.finditer(raw[body:])]
+    before = len(_SIGN.findall(text[:wanted]))
+    if before < len(signs) and (not before or _SIGN.match(text, wanted)):
+        return signs[before]
+    return signs[before - 1] + 1 if before else body
 
 
-def _leading(raw: str, start: int, most: int) -> int:
-    count = 0
-    while count < most and raw[start + count : start + count + 1] == " ":
-        count += 1
-    return count
-
-
-def _past_folded(raw: str, position: int, breaks: int) -> int:
-    """Where so many line breaks of a folded text start in the raw one, which has one more before lines that are folded."""
-    found = re.compile(r"\n(?:[ \t]*\n)*").match(raw, position)
-    if found is None or found[0].count("\n") <= breaks:
-        return position
-    return raw.index("\n", position + 1)
-
-
-def _skip_fold(raw: str, position: int) -> int:
-    found = re.compile(r"\s*").match(raw, position)
-    return found.end() if found else position
+_SIGN = re.compile(r"\S")
 
 
 def walk(node: Node, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Node]]:
