@@ -186,7 +186,7 @@ class _Cutting:
                 return {"refuses": str(record.data["code"])}
             if record.kind == "unanswered" and "again" not in record.data:
                 return {"silent": True} if record.data["kind"] == "in_doubt" else {"unreachable": True}
-        return {"unreachable": True} if away and records[-1].data.get("kind") == "unreachable" else {"silent": True}  # it is still tried
+        return {"unreachable": True} if records[-1].data.get("kind") == "unreachable" else {"silent": True}  # it is still tried
 
     def _arrivals(self, begun: dt.datetime) -> tuple[list[JsonValue], list[JsonValue]]:
         """Messages of the case that came before; what came after, and the time that passed.
