@@ -34,6 +34,13 @@ def test_a_read_ends_as_the_test_says(judged, given, expected):
     assert faults(judged(READ, f"  - {{name: prova, given: {{sys.leggi: {given}}}, expect: {expected}}}")) == []
 
 
+@pytest.mark.parametrize(("delay", "tries"), [("2s", 1), ("4s", 2)])
+def test_a_step_that_waits_less_than_the_operation_tries_again_sooner(judged, delay, tries):
+    steps = READ.replace("    call: sys.leggi", "    call: sys.leggi\n    timeout: 3s")
+    test = f"{{name: prova, given: {{sys.leggi: {{delays: {delay}, answers: {{codice: B2}}}}}}, expect: {{tries: {{sys.leggi: {tries}}}}}}}"
+    assert faults(judged(steps, f"  - {test}")) == []
+
+
 @pytest.mark.parametrize(
     ("operation", "given", "expected"),
     [

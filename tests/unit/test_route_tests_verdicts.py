@@ -12,7 +12,7 @@ from bus.route.branches import branches_of
 from bus.route.model import TestDocument
 from bus.source import Finding
 from bus.testing.routes import as_json, run_route, summary, untested, untried
-from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
+from tests.unit.route_under_test import BESIDE, GIVEN, OPERATIONS, READ, faults, folder
 
 
 @pytest.fixture
@@ -263,6 +263,21 @@ def test_of_a_value_of_another_kind_it_is_said_how_it_is_written(tmp_path, kind,
     rules = folder(tmp_path, READ, f"  - {{name: prova, but: {{altro: {written}}}, expect: {{state: done}}}}")
     (declared,) = [one for one in rules.rglob("*.yaml") if one.read_text().startswith("type: prova.inizio\n")]
     declared.write_text(declared.read_text().replace("properties: {", f"properties: {{altro: {{{kind}}}, "))
+    assert [("test.body", hint)] == [(one.code, one.hint) for one in examine(rules, OPERATIONS)[1] if one.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("send: {}", "`send` is the whole body; `but` changes the one under `given.messages`"),
+        ("but: {codice: null, importo: null}", ""),
+    ],
+)
+def test_who_sends_a_part_of_a_body_is_told_that_it_is_the_whole(tmp_path, said, hint):
+    given = GIVEN.replace("{codice: A1}", "{codice: A1, importo: 5}", 1)
+    rules = folder(tmp_path, READ, f"  - {{name: prova, {said}, expect: {{state: done}}}}", given)
+    (declared,) = [one for one in rules.rglob("*.yaml") if one.read_text().startswith("type: prova.inizio\n")]
+    declared.write_text(declared.read_text().replace("required: [codice]", "required: [codice, importo]"))
     assert [("test.body", hint)] == [(one.code, one.hint) for one in examine(rules, OPERATIONS)[1] if one.severity == "error"]
 
 

@@ -63,6 +63,8 @@ def test_the_core_schema_knows_true_false_null_and_numbers() -> None:
         ('a: "x', [("yaml.syntax", 1, 4)]),
         ("a: @x", [("yaml.syntax", 1, 4)]),
         ("a: x\x07", [("yaml.control-character", 1, 5)]),
+        ("a: 1\rb: 2\rc: 3", [("yaml.control-character", 1, 5)]),
+        ("a: 1\rb: 2\nc: 3\rd: 4\n", [("yaml.control-character", 1, 5), ("yaml.control-character", 2, 5)]),
         ("", [("yaml.empty", 1, 1)]),
         ("# nothing", [("yaml.empty", 1, 1)]),
         (b"a: caff\xe8", [("yaml.encoding", 1, 8)]),

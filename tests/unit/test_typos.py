@@ -89,6 +89,7 @@ CASES = [
     ("$value: posizione.scadenza", "$value: posizione?.scadenza.orValue(1)", "the expression ends too early", "posizione.?scadenza"),
     ("SUE, istanza \" + body.istanza'", "SUE, istanza \" + [body.istanza]'", "cannot be applied to (a text, a list)", "list + [x]"),
     ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
+    ("{codice_fiscale: body", "{pippo: now, codice_fiscale: body", "has no field `pippo`", "it has codice_fiscale"),
     ("    as: soggetto", "    as: soggettò", "`soggettò` is not a name", "write soggetto"),
     ("{codice_fiscale: body", "{codice_fiscale:body", "a blank is missing after the colon", "write `codice_fiscale: …`"),
     ("SUE, istanza \" + body.istanza'", "SUE, istanza \" & body.istanza'", "unexpected `&`", "+ to join texts"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bus.mapping.shapes import schema_at, unknown_field
+from bus.mapping.shapes import decided, schema_at, unknown_field
 from tests.unit.mapping.test_types import SCHEMA
 
 
@@ -11,3 +11,11 @@ def test_a_schema_knows_where_a_path_leaves_it() -> None:
     assert (2, ["cap"]) == unknown_field(SCHEMA, ["righe", "[]", "citta"])
     assert None is unknown_field(SCHEMA, ["altro", "qualsiasi"])
     assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
+
+
+def test_a_condition_that_names_the_type_too_is_decided_by_what_is_written_out() -> None:
+    asked = {"type": "object", "properties": {"canale": {"const": "PEC"}}, "required": ["canale"]}
+    condition = {"if": asked, "then": {"required": ["indirizzo"]}, "else": {"required": ["nota"]}}
+    assert condition["then"] == decided(condition, ["canale"], {"canale": "PEC"})
+    assert condition["else"] == decided(condition, ["canale"], {"canale": "SMS"})
+    assert {} == decided(condition, ["canale"], {})

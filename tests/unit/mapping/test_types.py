@@ -147,6 +147,8 @@ def test_a_pointer_escapes_what_json_pointer_escapes() -> None:
         ({"items": {"anyOf": [{"typ": "string"}]}}, "schema.unknown-keyword"),
         ({"$ref": "https://example.org/x.json"}, "schema.outside-reference"),
         ({"properties": {"a": {"$ref": "altro.json"}}}, "schema.outside-reference"),
+        ({"type": []}, "schema.invalid"),
+        ({"$ref": "#nessuno"}, "schema.invalid"),
     ],
 )
 def test_a_schema_that_validators_would_misread_is_refused(schema: dict[str, object], code: str) -> None:
