@@ -126,7 +126,15 @@ def either(schemas: list[Schema]) -> Schema:
     named = [one["$defs"] for one in schemas if "$defs" in one]
     if not schemas or not all(schemas) or any(one != named[0] for one in named):
         return {}
+    least = next(filter(_says_nothing, schemas), None)
+    if least is not None and all(one.get("type") == least["type"] for one in schemas):
+        return least
     return laid({"anyOf": schemas, **({"$defs": named[0]} if named else {})})
+
+
+def _says_nothing(schema: Schema) -> bool:
+    """Whether a schema is that of an object, or of a list of some, of whose fields nobody knows: they may all be there."""
+    return schema == {"type": "object"} or (schema.get("type") == "array" and _says_nothing(schema.get("items", {})))
 
 
 def definitions(schema: Schema) -> Schema:
