@@ -1,6 +1,7 @@
 """The sysadmin's pages, played: every block of commands runs, in the order of the pages, against a real PostgreSQL and a real RabbitMQ.
 
-A block after a line "*Not run by the tests*" needs root, systemd or more; what it names is checked all the same.
+A block after a line "*Not run by the tests*" needs root, systemd or more; what it names is checked all the same (commands and options
+of all pages: `tests/unit/test_docs_commands.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from bus.cli import COMMANDS, main
 from bus.client import Client
 from bus.testing.ports import free_port
 from tests.servers import PostgreSQL, RabbitMQ, ServiceMissing
@@ -44,18 +44,8 @@ def blocks(page: Path) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_options_and_files_in_the_pages_exist(page, capsys):
+def test_files_that_the_pages_name_exist(page):
     text = page.read_text("utf-8")
-    for command in set(re.findall(r"(?:^|`|bin/)bus ([a-z]+)(?=[ `\n])", text, re.MULTILINE)):
-        assert command in COMMANDS, command
-    for line in re.findall(r"^(?:\w+=\S+ )*bus (.*)$", text, re.MULTILINE):
-        command, *words = line.split()
-        asked = [word for word in words[:1] if re.fullmatch("[a-z]+", word) and command in ("keys", "migrate", "dead")]
-        if command in ("runs", "dead"):
-            asked = asked or ["list"]
-        main([command, *asked, "--help"])
-        shown = capsys.readouterr().out
-        assert [word for word in words if word.startswith("--") and word not in shown] == [], line
     for name in set(re.findall(r"deploy/[\w./@-]*\w", text)):
         assert (PROJECT / name).exists(), name
 
