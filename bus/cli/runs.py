@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -59,7 +60,10 @@ def list_runs(
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.get("/runs", state=state, route=route, limit=limit), json, lambda found: timeline.print_runs(found["runs"]))
+        found = bus.get("/runs", state=state, route=route, limit=limit)
+    show(found, json, lambda _: timeline.print_runs(found["runs"]))
+    if len(found["runs"]) == limit and not json:
+        print(f"the newest {limit}; there may be older ones: --limit, or `bus log search runs`", file=sys.stderr)
 
 
 @app.command("show")

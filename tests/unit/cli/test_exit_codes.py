@@ -91,6 +91,17 @@ def test_what_people_said_and_did_is_written_for_the_eyes_of_whoever_asked(bus, 
     assert stat.filemode((tmp_path / "fascicolo").stat().st_mode) == "-rw-------"
 
 
+def test_a_list_that_ends_at_its_limit_says_so(bus, tmp_path):
+    body = tmp_path / "body.json"
+    body.write_text('{"nome": "Ada"}')
+    for _ in range(2):
+        assert bus("send", "prova.saluto", body)[0] == 0
+    code, out, err = bus("runs", "--limit", "1")
+    assert (code, out.count("prova.saluta@1")) == (0, 1)
+    assert err == "the newest 1; there may be older ones: --limit, or `bus log search runs`\n"
+    assert bus("runs", "--limit", "1", "--json")[2] == bus("runs")[2] == ""
+
+
 def test_every_code_of_wrong_words_is_documented():
     page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
     assert {code for code in failures.WRONG_WORDS if f"| `{code}` |" not in page} == set()
