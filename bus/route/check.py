@@ -333,24 +333,29 @@ class _Checker:
             return
         within = place_of(used, (name,))
         if known is None:
-            hint = suggestion(name, scope.names)
-            if name in self.later:
-                step, place = self.later[name]
-                own = used.pointer[: len(place) - 1] == place[:-1]
-                hint = given_here(used, scope.names) if own else f"it is defined in step `{step}`, which has not run here"
-            each = self._within(name)
-            if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
-                hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
-            hint = _ONLY_THERE.get(name, hint)
-            if "on_late" in used.pointer and (name in self.later or name == "arrival"):
-                hint = "in `on_late` nothing of the first run is seen: the message that came is `body`"
             self.undefined.add(name)
             if name not in self.ungiven:
+                hint = self._where_given(name, used, scope)
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
         elif name not in self.misspelt.values() and not self.given.holds(name, used.pointer, used.expression.text):
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
+
+    def _where_given(self, name: str, used: Used, scope: Scope) -> str:
+        """A hint for a name that is not there where an expression reads it: where it is, or another name."""
+        if "on_late" in used.pointer and (name in self.later or name == "arrival"):
+            return "in `on_late` nothing of the first run is seen: the message that came is `body`"
+        if name in _ONLY_THERE:
+            return _ONLY_THERE[name]
+        each = self._within(name)
+        if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
+            return f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
+        if name in self.later:
+            step, place = self.later[name]
+            own = used.pointer[: len(place) - 1] == place[:-1]
+            return given_here(used, scope.names) if own else f"it is defined in step `{step}`, which has not run here"
+        return suggestion(name, scope.names)
 
     def _within(self, name: str) -> Parsed | None:
         """The `each` that defines a name for its own steps alone."""

@@ -28,6 +28,11 @@ _TO_FIT = {
     "boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others",
     "date": 'name a field of format date, or move one: date_add(body.inizio, "-10d")',
 }  # fmt: skip
+_OF_ANOTHER = {
+    ("boolean", "array"): "size(…) > 0 asks whether there is any", ("integer", "array"): "size(…) counts its items",
+    ("array", "integer"): "so many times: [0, 1, 2, 3].filter(n, n < …)",
+}  # fmt: skip
+"""How what a part needs is made of another kind of value."""
 
 _QUOTED_PATH = re.compile(r"""(["'])([a-z_]\w*(?:\.[a-z_]\w*)+)\1(?!\s*[.\])])|\$?\{+\s*([a-z_]\w*(?:\.[a-z_]\w*)+)\s*\}+""")
 """A text that is a path, or the place of one in a text."""
@@ -346,9 +351,7 @@ class Paths:
         given = type_of(self.values.value(used).schema)
         if given and given not in _FITTING.get(needed, {needed}):
             part = str(used.pointer[-1])
-            hint = "size(…) > 0 asks whether there is any" if (needed, given) == ("boolean", "array") else _TO_FIT.get(needed, "")
-            hint = "size(…) counts its items" if (needed, given) == ("integer", "array") else hint
-            hint = "so many times: [0, 1, 2, 3].filter(n, n < …)" if (needed, given) == ("array", "integer") else hint
+            hint = _OF_ANOTHER.get((needed, given)) or _TO_FIT.get(needed, "")
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
             return False
