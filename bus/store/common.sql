@@ -548,6 +548,9 @@ INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
 -- name: erased_keys_after
 SELECT key FROM erased_keys WHERE key > :after ORDER BY key LIMIT :most
 
+-- name: erased_among
+SELECT key FROM erased_keys WHERE key IN :numbers(keys)
+
 -- name: is_erased
 SELECT key FROM erased_keys WHERE key = :key
 
@@ -941,6 +944,15 @@ WHERE f.kind IN :list(kinds) AND t.at >= :since AND t.at < :until AND t.seq > :a
 
 -- name: traced_after
 SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq > :after AND seq <= :top ORDER BY seq LIMIT :most
+
+-- name: traced_among
+SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq IN :numbers(seqs)
+
+-- name: messages_of_records
+SELECT seq, message FROM records WHERE seq IN :numbers(seqs)
+
+-- name: records_among
+SELECT seq, content FROM records WHERE seq IN :numbers(seqs)
 
 -- name: traced_of_messages
 SELECT seq, at, kind, place, type, message, run FROM traced WHERE message IN :list(messages) AND seq <= :top

@@ -55,8 +55,11 @@ from bus.store.writer import PAUSE, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
-IN_LIST = r"= ANY (ARRAY(SELECT jsonb_array_elements_text((:\1)::jsonb)))"
-"""An array, not a table to join with: each of its texts is looked up in an index, whatever the planner believes of either's size."""
+IN_LIST = (
+    r"= ANY (ARRAY(SELECT jsonb_array_elements_text((:\1)::jsonb)))",
+    r"= ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:\1)::jsonb) j))",
+)
+"""An array, not a table to join with: each of its values is looked up in an index, whatever the planner believes of either's size."""
 READ_PATIENCE = 5.0
 """Seconds that a view waits for a database that is away."""
 FRESH = 8

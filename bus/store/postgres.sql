@@ -98,19 +98,6 @@ hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (S
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
 
--- name: traced_among
-SELECT seq, at, kind, place, type, message, run FROM traced
-WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
-
--- name: messages_of_records
-SELECT seq, message FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
-
--- name: records_among
-SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
-
--- name: erased_among
-SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:keys)::jsonb) j))
-
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j
 JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1

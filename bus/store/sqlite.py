@@ -40,7 +40,7 @@ T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
-IN_LIST = r"IN (SELECT value FROM json_each(:\1))"
+IN_LIST = (r"IN (SELECT value FROM json_each(:\1))",) * 2
 NO_TEXT = "decode to UTF-8"
 """What Python says of a text that is none."""
 SOME, MANY = 8, 128

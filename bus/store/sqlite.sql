@@ -91,18 +91,6 @@ hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (S
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
 
--- name: traced_among
-SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq IN (SELECT value FROM json_each(:seqs))
-
--- name: messages_of_records
-SELECT seq, message FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
-
--- name: records_among
-SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
-
--- name: erased_among
-SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys))
-
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
