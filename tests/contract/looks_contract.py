@@ -375,7 +375,7 @@ class LooksContract:
         for run, reason in (("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")):
             do(store, "set_run", id=run, state="dead", due=text_of(NOW), place="", time=text_of(NOW), reason=reason)
         every: dict[str, Any] = {"code": None, "route": None, "after": None, "most": 9}
-        asked = [
+        asked: list[dict[str, Any]] = [
             {},
             {"code": "x"},
             {"code": "x", "after": "c"},
