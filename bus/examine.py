@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 from bus.adapter import Operation
 from bus.catalog import Catalog, Route, TestedMapping
 from bus.earlier import Earlier
-from bus.errors import RulesError
+from bus.errors import RulesError, counted
 from bus.expression import Tables
 from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.tables import read_table
@@ -70,9 +70,10 @@ def load(rules: Path | Files, operations: Mapping[str, Operation]) -> Catalog:
     """
     catalog, findings = examine(rules, operations)
     if catalog is None:
-        errors = sum(finding.severity == "error" for finding in findings)
-        first = next(finding for finding in findings if finding.severity == "error")
-        raise RulesError(f"the rules cannot be used, errors: {errors}; the first: {first}", findings, hint="run `bus validate`")
+        errors = [finding for finding in findings if finding.severity == "error"]
+        first = f"{errors[0].file}:{errors[0].line}:{errors[0].column}"
+        said = f"the rules cannot be used: {counted(len(errors), 'error')}, the first at {first}"
+        raise RulesError(said, findings, hint="mend what is found there; `bus validate` says when nothing is left")
     return catalog
 
 
