@@ -30,9 +30,13 @@ def list_dead(code: Code = None, route: Route = None, url: Url = "", key: Key = 
 
 
 def _letters(found: dict[str, Any]) -> None:
-    from bus.cli import timeline
+    from bus.cli.timeline import print_list
 
-    timeline.print_runs(found["dead"], "no dead letters")
+    if found["dead"]:
+        rows = ((when(one["changed"]), one["id"], one["place"], one["reason"]) for one in found["dead"])
+        print_list(("dead since", "run", "place", "code"), rows)
+    else:
+        print("no dead letters")
     if found.get("next"):
         print("There are older ones, too: settle these first, or find them with `bus log search runs --outcome dead`.")
 

@@ -98,9 +98,9 @@ def print_message(shown: Mapping[str, Any]) -> None:
         print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why")
 
 
-def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> None:
+def print_runs(found: Sequence[Mapping[str, Any]]) -> None:
     if not found:
-        console().print(none)
+        console().print("no runs")
         return
     rows = ((when(one["opened"]), one["id"], one["place"], _state(one["state"]), one["reason"] or "") for one in found)
     print_list(("opened", "run", "place", "state", "reason"), rows)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from bus.cli.words import when
 from bus.client import Client, ClientError
 from bus.testing.patience import until
 from tests.unit.cli.conftest import sent
@@ -15,7 +16,11 @@ from tests.unit.cli.conftest import sent
 def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
     message = sent(bus, tmp_path, "prova.guasto", "Elio", "--wait", "10")
     run = next(one["id"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["message"] == message["id"])
-    assert run in bus("dead", "list")[1]
+    head, *rows = bus("dead", "list")[1].splitlines()
+    since = next(one["changed"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["id"] == run)
+    assert head.split() == ["dead", "since", "run", "place", "code"]
+    assert next(row for row in rows if run in row).split()[-3:] == [run, "prova.fallisce@1/rompi", "prova.rotta"]
+    assert when(since) in "\n".join(rows)
     bare = bus("dead", "show", run)[1]
     assert "rotta apposta" not in bare, "what was said takes a purpose"
     assert f"next: bus dead show {run} --purpose" in " ".join(bare.split())
