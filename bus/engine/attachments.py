@@ -78,9 +78,11 @@ class Attachments:
 
         The number in a damaged head may be that of another key: one by which nothing of the file opens stays.
         """
-        for path in self.folder.glob(f"{COMING}*"):
+        coming = [*self.folder.glob(f"{COMING}*")]
+        now = self._disk_now() if coming else 0.0
+        for path in coming:
             with contextlib.suppress(FileNotFoundError):  # it has got its place, or another process clears too
-                if time.time() - path.stat().st_mtime < LEFT:
+                if now - path.stat().st_mtime < LEFT:
                     continue
                 with path.open("rb") as file:
                     alone = os.fstat(file.fileno()).st_nlink == 1  # else it has its place, too
@@ -88,6 +90,14 @@ class Attachments:
                 path.unlink()
                 if key is not None:
                     self._store.keys.forget([key])
+
+    def _disk_now(self) -> float:
+        """The time as the disk has it, which the times of files are of: our clock may be hours ahead of a file server's."""
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                return os.fstat(file.fileno()).st_mtime
+        except OSError:  # it is full: what is cleared makes room
+            return time.time()
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""

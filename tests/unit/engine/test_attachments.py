@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.engine import attachments
 from bus.engine.accesses import Looker
 from bus.engine.attachments import DROPPED, LEFT, NAME, Attachments
 from bus.errors import Erased, StoreError, TooLarge
@@ -50,6 +51,19 @@ def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is
         store.keys.key(key)
     killed._file.close()
     with coming:
+        assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
+
+
+def test_what_another_machine_takes_in_stays_where_the_clock_of_this_one_is_ahead(
+    files: Attachments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that started there threw away what was coming, and its sender was told that the file cannot be kept."""
+    ahead = time.time() + 3 * LEFT
+    with files.receive("a.pdf", "application/pdf") as coming:
+        coming.write(b"BNCNNA80A41B429E")
+        with monkeypatch.context() as at:
+            at.setattr(attachments.time, "time", lambda: ahead)
+            files.clear()
         assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
 
 
