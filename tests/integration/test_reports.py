@@ -92,7 +92,7 @@ def test_accesses_of_persons_are_told_and_refused_ones_too(town: Town) -> None:
 
 def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_path: Path) -> None:
     no_purpose = report(town, "pagopa", *ALWAYS)
-    assert no_purpose.returncode == 1
+    assert no_purpose.returncode == 2
     assert "purpose" in no_purpose.stderr
     assert "pagopa" in report(town, "pagopax", *ALWAYS, "--purpose", "prova").stderr, "the error names those that there are"
     assert report(town, "pagopa", *ALWAYS, "--purpose", "prova", who="portale").returncode == 1
