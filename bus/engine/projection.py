@@ -327,8 +327,8 @@ def _erased(tx: Tx, record: Record, values: Values) -> None:
     """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
     if record.data["messages"]:
         _forget_persons(tx, record.data["messages"])
-    for file in record.data["files"]:
-        tx.do("drop_attachment", file=file)
+    if record.data["files"]:
+        tx.do("drop_attachments", files=listed(record.data["files"]))
     for key in record.data["keys"]:
         tx.do("add_erased_key", key=key)
     for row in tx.all("all_erasures"):

@@ -494,8 +494,8 @@ SELECT file, sender, payload, time FROM attachments WHERE file = :file ORDER BY 
 -- name: attachments_of_files
 SELECT file, payload, time FROM attachments WHERE file IN :list(files)
 
--- name: drop_attachment
-DELETE FROM attachments WHERE file = :file
+-- name: drop_attachments
+DELETE FROM attachments WHERE file IN :list(files)
 
 -- name: add_enclosure
 INSERT INTO enclosures (file, message) VALUES (:file, :message) ON CONFLICT DO NOTHING

@@ -21,6 +21,7 @@ from bus.errors import Erased, StoreError, TooLarge
 from bus.log import log, payload, stream
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
+from bus.store import listed
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteStore
 from tests.clocks import FixedClock
@@ -218,7 +219,7 @@ def test_a_file_that_is_erased_while_it_comes_again_is_there_and_what_was_of_it_
             return coming.finish(sender).sha256, coming._key.id
 
     def erase_and_place(temporary: Path, target: Path, first: Callable[[Path, Path], None] = files._place_first) -> None:
-        files._store.write(lambda tx: tx.do("drop_attachment", file=token)).result()
+        files._store.write(lambda tx: tx.do("drop_attachments", files=listed([token]))).result()
         first(temporary, target)
 
     digest, old = receive("p")

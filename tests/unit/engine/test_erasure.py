@@ -12,6 +12,7 @@ from bus.copying import rows_of
 from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
+from bus.engine.projection import Entry, write
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -81,6 +82,15 @@ def test_an_erasure_asks_the_database_as_often_for_many_messages_as_for_few(worl
         return [query for query in queries if query != "add_erased_key"]  # written many at a time
 
     assert asked_for(3) == asked_for(30)
+
+
+def test_files_of_a_person_go_out_of_the_table_by_one_statement(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries: list[str] = []
+    monkeypatch.setattr(SqliteConnection, "do", _told(SqliteConnection.do, queries))
+    data = {"messages": [], "files": [f"{number:022}" for number in range(40)], "keys": []}
+    world.store.write(lambda tx: write(tx, Entry(Record(new_id(), "erased", world.clock.now(), data=data)))).result()
+    assert queries.count("drop_attachments") == 1
+    assert "drop_attachment" not in queries
 
 
 def _told(method: Callable[..., Any], queries: list[str]) -> Callable[..., Any]:
