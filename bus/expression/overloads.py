@@ -99,6 +99,10 @@ def no_overload(function: str, types: str) -> tuple[str, str]:
     return f"{applied} cannot be applied to {types}", _remedy(function, types)
 
 
+_FOR_NONE = {"string": '""', "int": "0", "double": "0.0", "bool": "false"}
+"""What could stand for a value that is missing, by the type of what it is taken with."""
+
+
 def _remedy(function: str, types: str) -> str:
     """What to write instead, where that can be told; the first that fits."""
     if function == "orValue" and "optional" not in types:
@@ -120,7 +124,8 @@ def _remedy(function: str, types: str) -> str:
     if "list" in types and "int" in types and function in COMPARISONS | _SURE_OPERATORS:
         return "size(…) counts the items of a list"
     if "optional" in types:
-        return 'end the optional with .orValue("")'
+        instead = next((none for kind, none in _FOR_NONE.items() if kind in _operands(types.strip("()"))), "…")
+        return f"say what stands for it where it is missing: x.?y.orValue({instead})"
     if function == "_-_" and "string" in types and set(_operands(types.strip("()"))) <= _TEXTS | {"dyn"}:
         return "days_between(start, end) counts the days between dates; number(...) makes a number of text"
     if "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
@@ -197,6 +202,8 @@ def _shown(kind: str) -> str:
         return "a list"
     if kind.startswith(("snodo.", "map")):
         return "an object"
+    if kind.startswith("optional"):
+        return "what may be missing"
     words = {
         "int": "a whole number", "string": "a text", "bool": "true or false", "double": "a number", "dyn": "anything",
         "google.protobuf.Timestamp": "a moment", "google.protobuf.Duration": "a duration", "null_type": "null"}  # fmt: skip

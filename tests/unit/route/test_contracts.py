@@ -78,6 +78,23 @@ def test_a_mistake_is_found_at_its_place_and_nothing_else(steps: str, expected: 
 
 
 @pytest.mark.parametrize(
+    ("expression", "sentence", "instead"),
+    [
+        ('body.?nome == "x"', "`==` cannot be applied to (what may be missing, a text)", '""'),
+        ("body.?quanti + 1", "`+` cannot be applied to (what may be missing, a whole number)", "0"),
+        ("size(body.?righe)", "`size` cannot be applied to (what may be missing)", "…"),
+        ("body.?righe.map(r, r)", "what may be missing is gone through as if it were there", "[]"),
+    ],
+)
+def test_what_may_be_missing_is_told_with_what_could_stand_for_it(expression: str, sentence: str, instead: str) -> None:
+    [found] = examine(
+        {"mappings/types/d.yaml": TYPE, "routes/r.yaml": f"{HEAD}  - {{id: a, reply: {{x: '{expression}'}}}}\n".encode()}, {}
+    )[1]
+    assert sentence == found.sentence
+    assert f".orValue({instead})" in found.hint
+
+
+@pytest.mark.parametrize(
     ("expression", "code", "hint"),
     [
         ("riga.quanti * 1.5", "expression.wrong-type", "write double(riga.quanti); and int(...) around it all where cents are wanted"),
