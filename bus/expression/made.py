@@ -115,8 +115,6 @@ def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         return {}
     if one["type"] == "array":
         return {"type": "array", "items": _joined(one["items"], other["items"])}
-    if one["type"] != "object":
-        return {"type": one["type"]}
     fields, others = one["properties"], other["properties"]
     both = {name: _joined(fields.get(name, others.get(name)), others.get(name, fields.get(name))) for name in {**fields, **others}}
     return {**one, "properties": both, "required": [name for name in one["required"] if name in other["required"]]}

@@ -93,8 +93,6 @@ def bound_within(node: Any, bound: Bound) -> dict[str, tuple[str, ...] | None]:
     inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
     if is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
         inner[node.accu_var] = path_of(node.accu_init, bound) or None
-    if node.iter_var2:
-        inner[node.iter_var2] = None
     return inner
 
 

@@ -110,11 +110,8 @@ class Workshop:
     misnamed: frozenset[str] = frozenset()
     offered: frozenset[str] = BUILT_IN
 
-    def expression(self, text: Any, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
+    def expression(self, text: str, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
-        if not isinstance(text, str):
-            self.refuse(pointer, "expression.not-text", "an expression is written as text", "put it in quotes")
-            return None
         try:
             expression = self.environment.compile(text, offered=self.offered | local.keys())
         except ExpressionError as error:

@@ -83,7 +83,7 @@ class Order:
         return _after(step, before, inner)
 
     def _read(self, step: Parsed, operation: Operation, effects: Iterable[Effect], sources: set[str], *, again: bool) -> None:
-        if not operation.refusals or step.pointer in self.told:
+        if step.pointer in self.told:
             return
         clauses = clauses_of(step, "on_error", self.uses)
         if not ends_the_run(clauses, self.endings.get(step.model.id, frozenset()), operation):
