@@ -241,6 +241,8 @@ def test_a_mapping_for_a_system_that_the_settings_do_not_name_says_so(world):
     for to, hint in ((b"tributi.registra", "no adapter is called `tributi`"), (b"protocolo.registra", "did you mean protocollo.registra?")):
         _, [finding] = examine({**files, "mappings/prova.yaml": mapping % to}, operations)
         assert ("mapping.unknown-target", True) == (finding.code, finding.hint.startswith(hint)), str(finding)
+    _, [finding] = examine({**files, "mappings/prova.yaml": mapping % b"zz"}, operations)
+    assert ("mapping.unknown-target", "") == (finding.code, finding.hint)
 
 
 @pytest.mark.parametrize(("path", "written", "typo", "code", "hint"), ELSEWHERE, ids=[f"{one[0]} {one[2].strip()}" for one in ELSEWHERE])

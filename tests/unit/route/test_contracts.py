@@ -95,6 +95,20 @@ def test_what_may_be_missing_is_told_with_what_could_stand_for_it(expression: st
 
 
 @pytest.mark.parametrize(
+    ("steps", "hint"),
+    [
+        ("  - {id: a, each: body.quanti, steps: [{id: b, reply: {}}]}\n", "so many times: [0, 1, 2, 3].filter(n, n < …)"),
+        ("  - {id: a, each: body.cf, steps: [{id: b, reply: {}}]}\n", ""),
+        ("  - {id: a, set: {x: '[1]'}}\n  - {id: b, when: x, reply: {}}\n", "size(…) > 0 asks whether there is any"),
+        ("  - {id: a, when: body.quanti, reply: {}}\n", "compare it with something, such as != null"),
+    ],
+)
+def test_a_value_of_another_kind_than_its_part_needs_is_told_with_what_was_meant(steps: str, hint: str) -> None:
+    _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": (HEAD + steps).encode()}, {})
+    assert [("expression.wrong-result", hint)] == [(one.code, one.hint) for one in findings]
+
+
+@pytest.mark.parametrize(
     ("expression", "code", "hint"),
     [
         ("riga.quanti * 1.5", "expression.wrong-type", "write double(riga.quanti); and int(...) around it all where cents are wanted"),
