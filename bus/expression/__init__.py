@@ -21,7 +21,7 @@ import datetime as dt
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -35,7 +35,7 @@ from bus.functions import FUNCTIONS
 from bus.message import JsonValue
 from bus.source import line_and_column
 
-__all__ = ["Bundle", "Environment", "Expression", "Lookup", "Table", "Tables", "literal", "name_problem"]
+__all__ = ["Environment", "Expression", "Lookup", "Table", "Tables", "literal", "name_problem"]
 
 RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "null", "package",
@@ -72,74 +72,23 @@ class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
     ``text`` is its source, ``reads`` what it refers to, ``names`` the names of the scope among that, ``in_cel`` whether it is an expression
-    of CEL (neither a plain path nor a literal). Immutable, thread-safe.
+    of CEL (neither a plain path nor a literal), ``evaluate`` the same as a call, and a step less. Immutable, thread-safe.
 
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
-    __slots__ = ("_evaluate", "in_cel", "names", "reads", "text")
+    __slots__ = ("evaluate", "in_cel", "names", "reads", "text")
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
-        self.text, self._evaluate, self.reads = text, evaluate, reading
+        self.text, self.evaluate, self.reads = text, evaluate, reading
         self.in_cel = isinstance(evaluate, _Program | plain.Plain)
         self.names = reading.names
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
-        return self._evaluate(scope)
+        return self.evaluate(scope)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
-
-    @property
-    def goes_together(self) -> bool:
-        """Whether CEL evaluates it, so that it is cheaper together with others."""
-        return isinstance(self._evaluate, _Program)
-
-
-class Bundle:
-    """Several expressions evaluated together, to a list of their values: one conversion of the scope for all."""
-
-    def __init__(self, environment: Environment, expressions: Sequence[Expression]) -> None:
-        self.expressions = tuple(expressions)
-        self._each = [one._evaluate for one in self.expressions]  # noqa: SLF001 - a call less for each field of each message
-        self._environment = environment
-        self._together = [position for position, one in enumerate(self.expressions) if one.goes_together]
-
-    def __call__(self, scope: Mapping[str, Any]) -> list[JsonValue]:
-        """Raises what the first failing expression raises, with its position as ``error.detail["position"]``."""
-        if self._joined is None:
-            return self._one_by_one(scope)
-        try:
-            together = self._joined(scope)
-        except ExpressionError:
-            return self._one_by_one(scope)
-        assert isinstance(together, list)
-        values = dict(zip(self._together, together, strict=True))
-        return [values[n] if n in values else self._single(n, scope) for n in range(len(self.expressions))]
-
-    def _one_by_one(self, scope: Mapping[str, Any]) -> list[JsonValue]:
-        try:
-            return [evaluate(scope) for evaluate in self._each]
-        except ExpressionError:  # again, to see which
-            return [self._single(position, scope) for position in range(len(self.expressions))]
-
-    def _single(self, position: int, scope: Mapping[str, Any]) -> JsonValue:
-        try:
-            return self.expressions[position](scope)
-        except ExpressionError as error:
-            error.detail["position"] = position
-            raise
-
-    @cached_property
-    def _joined(self) -> Expression | None:
-        """The list of those that CEL evaluates, compiled at first use; None of a single one, or when CEL does not take it (too deep)."""
-        if len(self._together) < 2:
-            return None
-        source = ",\n".join(f"dyn({self.expressions[position].text}\n)" for position in self._together)
-        try:
-            return self._environment.compile(f"[{source}\n]", limit=1_000_000)
-        except ExpressionError:
-            return None
 
 
 class Tables(dict[str, Table]):
@@ -183,21 +132,21 @@ class Environment:
             if problem := name_problem(name):
                 raise ExpressionError(problem, code="expression.name")
 
-    def compile(self, text: str, limit: int = MAX_LENGTH, offered: frozenset[str] | None = None) -> Expression:
+    def compile(self, text: str, offered: frozenset[str] | None = None) -> Expression:
         """Compile, or raise `ExpressionError` with line and column (from 1, in characters).
 
         ``offered`` are the names that a hint may list, where not all are known at the place of this expression.
         """
         kept = self.tables.kept.get(text)
         if kept is None or not kept.names <= self.names:
-            kept = self.tables.kept[text] = self._compile(text, limit, self.names if offered is None else self.names & offered)
+            kept = self.tables.kept[text] = self._compile(text, self.names if offered is None else self.names & offered)
         return kept
 
-    def _compile(self, text: str, limit: int, offered: frozenset[str]) -> Expression:
+    def _compile(self, text: str, offered: frozenset[str]) -> Expression:
         if not text.strip():
             raise ExpressionError("the expression is empty", hint='the empty text is written ""')
-        if len(text) > limit:
-            raise ExpressionError(f"the expression has {len(text)} characters, at most {limit} are taken")
+        if len(text) > MAX_LENGTH:
+            raise ExpressionError(f"the expression has {len(text)} characters, at most {MAX_LENGTH} are taken")
         return self._plain_path(text) or _plain_literal(text) or self._in_cel(text, offered)
 
     def _plain_path(self, text: str) -> Expression | None:

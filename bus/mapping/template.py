@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from bus.errors import ExpressionError
-from bus.expression import Bundle, Environment, Expression, name_problem
+from bus.expression import Environment, Expression, name_problem
 from bus.expression.reading import Reading
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonValue
@@ -141,11 +141,10 @@ class Workshop:
 class Template:
     """A compiled template: call it with a scope. An expression's failure names the template and the target field."""
 
-    def __init__(self, owner: str, make: Maker, bundle: Bundle, targets: Sequence[tuple[str | int, ...]]) -> None:
+    def __init__(self, owner: str, make: Maker, expressions: Sequence[Expression], targets: Sequence[tuple[str | int, ...]]) -> None:
         self.owner = owner
         self._make = make
-        self._bundle = bundle
-        self._targets = targets
+        self._parts = [(one.evaluate, target) for one, target in zip(expressions, targets, strict=True)]
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         made = self.make(scope)
@@ -154,15 +153,15 @@ class Template:
 
     def make(self, scope: Mapping[str, Any]) -> Any:
         """The same value as a call makes, but what a false ``$when`` leaves out stays recognisable."""
-        try:
-            values = self._bundle(scope)
-        except ExpressionError as error:
-            raise self._named(error) from None
+        values: list[JsonValue] = []
+        for evaluate, target in self._parts:
+            try:
+                values.append(evaluate(scope))
+            except ExpressionError as error:
+                raise self._named(error, dotted(target)) from None
         return self._make(values, scope)
 
-    def _named(self, error: ExpressionError) -> ExpressionError:
-        position = error.detail.get("position", 0)
-        target = dotted(self._targets[position])
+    def _named(self, error: ExpressionError, target: str) -> ExpressionError:
         where = ", ".join(part for part in (self.owner, f"field {target}" if target else "") if part)
         sentence = f"{where}: {error.sentence}" if where else error.sentence
         missing = bool(error.detail.get("missing"))
@@ -187,7 +186,7 @@ class _Builder:
 
     def finish(self, value: Any, pointer: Pointer, target: tuple[str | int, ...]) -> Template:
         make = self.build(value, pointer, target)
-        return Template(self.owner, make, Bundle(self.shop.environment, self.expressions), self.targets)
+        return Template(self.owner, make, self.expressions, self.targets)
 
     def build(self, value: Any, pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
         if isinstance(value, str):

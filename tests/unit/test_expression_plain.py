@@ -67,8 +67,8 @@ def outcome(expression: Any, scope: dict[str, Any]) -> Any:
 def parts(text: str) -> tuple[Expression, Any]:
     """An expression, and how CEL evaluates it."""
     expression = ENVIRONMENT.compile(text)
-    assert isinstance(expression._evaluate, Plain)
-    return expression, expression._evaluate._otherwise
+    assert isinstance(expression.evaluate, Plain)
+    return expression, expression.evaluate._otherwise
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -82,7 +82,7 @@ def test_a_plain_form_gives_what_cel_gives(text: str, a: Any, b: Any) -> None:
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_what_is_not_plain_is_left_to_cel(text: str) -> None:
-    assert not isinstance(ENVIRONMENT.compile(text)._evaluate, Plain)
+    assert not isinstance(ENVIRONMENT.compile(text).evaluate, Plain)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_fo
     def never(scope: Any) -> Any:
         raise AssertionError(text)
 
-    counted = Expression(text, Plain(expression._evaluate._value, never), Reading(list(expression.reads.references)))  # type: ignore[attr-defined]
+    counted = Expression(text, Plain(expression.evaluate._value, never), Reading(list(expression.reads.references)))  # type: ignore[attr-defined]
     assert isinstance(counted({"a": {"x": "x", "d": 12.5, "righe": [{"n": 1, "nome": "vite"}]}, "b": {"x": "y"}}), str)
 
 
