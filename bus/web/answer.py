@@ -7,19 +7,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
+from bus.app import App
+from bus.engine.accesses import Looker
 from bus.errors import Invalid
 from bus.jsontext import dumps
+from bus.web.auth import Caller
 from bus.web.exchange import Exchange, exchange_of
-
-if TYPE_CHECKING:
-    from bus.app import App
-    from bus.engine.accesses import Looker
-    from bus.web.auth import Caller
-    from bus.web.house import House
+from bus.web.house import House
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"[0-9]{1,20}")

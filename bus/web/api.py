@@ -6,22 +6,7 @@ from functools import partial
 
 from bus.engine.inquiry import MOST_RECORDS
 from bus.engine.retention import KINDS
-from bus.web import (
-    catalog,
-    dead,
-    destruction,
-    exports,
-    files,
-    health,
-    matters,
-    messages,
-    openapi,
-    replays,
-    reports,
-    rules,
-    searching,
-    watching,
-)
+from bus.web import auditing, dead, destruction, files, matters, messages, openapi, public, rules
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -91,23 +76,23 @@ FILES = (
 )  # fmt: skip
 PUBLIC = (
     _public(
-        "get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY,
+        "get-status", "GET", "/status", public.status, "Is the bus up", ANYBODY,
         {200: ("It is up.", "Status", PROBLEM)},
     ),
     _public(
-        "get-metrics", "GET", "/metrics", health.show_metrics, "Figures for monitoring, in Prometheus' text format", WATCHERS,
+        "get-metrics", "GET", "/metrics", public.show_metrics, "Figures for monitoring, in Prometheus' text format", WATCHERS,
         {200: ("The figures.", "", "text/plain")},
     ),
     _public(
-        "get-catalog", "GET", "/catalog", catalog.services, "The services of the municipality", ANYBODY,
+        "get-catalog", "GET", "/catalog", public.services, "The services of the municipality", ANYBODY,
         {200: ("The services.", "Catalog", JSON)},
     ),
     _public(
-        "get-service", "GET", "/catalog/{codice}", catalog.service, "One service", ANYBODY,
+        "get-service", "GET", "/catalog/{codice}", public.service, "One service", ANYBODY,
         {200: ("The service.", "Service", JSON)}, {404}, (_path("codice", "Code of the service."),),
     ),
     _public(
-        "get-type", "GET", "/types/{type}", catalog.type_schema, "JSON Schema of a message type", ANYBODY,
+        "get-type", "GET", "/types/{type}", public.type_schema, "JSON Schema of a message type", ANYBODY,
         {200: ("The schema.", "Schema", "application/schema+json")}, {404}, (_path("type", "Name of the type."),),
     ),
     _public(
@@ -130,11 +115,11 @@ OPERATION = (
         {200: ("The run.", "Run", JSON)}, {404}, (_path("id", "Id of the run.", _ID), *_PAGE),
     ),
     _operation(
-        "announce-replay", "POST", "/replays", replays.announce, "Write in the log who is about to replay what, and for what purpose",
+        "announce-replay", "POST", "/replays", auditing.announce, "Write in the log who is about to replay what, and for what purpose",
         READERS, {200: ("It is written.", "Announced", JSON)}, body={JSON: "Replay"},
     ),
     _operation(
-        "announce-read", "POST", "/reads", replays.read, "Write in the log who is about to show what was said, and for what purpose",
+        "announce-read", "POST", "/reads", auditing.read, "Write in the log who is about to show what was said, and for what purpose",
         READERS, {200: ("It is written.", "ReadAnnounced", JSON)}, body={JSON: "Read"},
     ),
     _operation(
@@ -148,12 +133,12 @@ OPERATION = (
         ),
     ),
     _operation(
-        "search-log", "POST", "/log/search", searching.search,
+        "search-log", "POST", "/log/search", matters.search,
         "Records, messages, runs or cases by key, type, route, step, outcome and time", READERS,
         {200: ("One page, newest first.", "Found", JSON)}, body={JSON: "Search"},
     ),
     _operation(
-        "export", "POST", "/exports", exports.export, "A bundle: records with their proofs, rules, payloads; verified without us",
+        "export", "POST", "/exports", auditing.export, "A bundle: records with their proofs, rules, payloads; verified without us",
         READERS, {200: ("The bundle.", "", "application/zip")}, {404}, body={JSON: "Export"},
         headers={200: _FILE},
     ),
@@ -190,11 +175,11 @@ OPERATION = (
 )  # fmt: skip
 WATCHING = (
     _operation(
-        "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS,
+        "tail-log", "GET", "/log/tail", matters.tail, "The log as it grows", READERS,
         {200: ("Records.", "Tail", JSON)}, (),
         (
             _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
-            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": watching.MOST, "default": 100}),
+            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": 100}),
             _query("wait", "Seconds to wait for the first one, with after.", {"type": "integer", "minimum": 0, "maximum": 30}),
             _query("route", "Only what tells of this route."),
             _query("adapter", "Only what tells of this adapter."),
@@ -203,7 +188,7 @@ WATCHING = (
         ),
     ),
     _operation(
-        "get-top", "GET", "/top", watching.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
+        "get-top", "GET", "/top", matters.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
         {200: ("Figures.", "Top", JSON)},
     ),
 )  # fmt: skip
@@ -257,11 +242,11 @@ RETENTION = (
 )  # fmt: skip
 REPORTS = (
     _operation(
-        "list-reports", "GET", "/reports", reports.known, "The reports that the law asks for", READERS,
+        "list-reports", "GET", "/reports", auditing.reports, "The reports that the law asks for", READERS,
         {200: ("The reports.", "Reports", JSON)},
     ),
     _operation(
-        "get-report", "POST", "/reports/{name}", reports.page, "A page of a report; that it was given is recorded", READERS,
+        "get-report", "POST", "/reports/{name}", auditing.report, "A page of a report; that it was given is recorded", READERS,
         {200: ("The lines.", "ReportPage", JSON)}, {404}, (_path("name", "Name of the report."),), body={JSON: "ReportAsked"},
     ),
 )  # fmt: skip

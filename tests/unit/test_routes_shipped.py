@@ -16,7 +16,7 @@ from bus.errors import Invalid
 from bus.examine import examine
 from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
-from bus.web.catalog import type_schema
+from bus.web.public import type_schema
 
 PROJECT = Path(__file__).parents[2]
 
