@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class _Asked:
+    """What every ask says: its place in this very run, and the step that asks (``route@version/step-id``)."""
+
+    path: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call(_Asked):
     """Ask an outside system. ``key`` is the outgoing idempotency key, ``undo`` the operation that takes it back.
 
     ``planned``: the route says what to do when it fails.
@@ -27,8 +35,6 @@ class Call:
     Answered by `Answered` or `Failed`.
     """
 
-    path: str
-    place: str
     operation: str
     request: JsonValue
     key: str
@@ -44,55 +50,45 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Await:
+class Await(_Asked):
     """Park until a message of ``type`` with the business key ``key`` (None: any message of the case) or the deadline.
 
     Without a ``type`` only the deadline counts. Answered by `Arrived` or `Expired`.
     """
 
-    path: str
-    place: str
     type: str | None
     key: tuple[str, str] | None
     deadline: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(_Asked):
     """This wait is over: messages of ``type`` with ``key`` are late from here on, each opens a run at ``entry``. Answered by `Noted`."""
 
-    path: str
-    place: str
     type: str
     key: tuple[str, str] | None
     entry: str
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class Send(_Asked):
     """Hand a new message to the bus. Answered by `Noted` with ``{"id": …}``."""
 
-    path: str
-    place: str
     type: str
     body: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(_Asked):
     """Answer whoever sent the message. Answered by `Noted`."""
 
-    path: str
-    place: str
     body: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class Join(_Asked):
     """From here on the case is known by these keys too. Answered by `Noted`."""
 
-    path: str
-    place: str
     keys: Mapping[str, str]
 
 
