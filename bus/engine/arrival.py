@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from bus.catalog import Catalog
 from bus.clock import Clock
 from bus.engine.interpreter import at_the_door, case_keys
 from bus.engine.names import Names, fact_tokens, key_text, key_tokens, names_of
@@ -18,16 +19,12 @@ from bus.engine.projection import Entry, entry
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
 from bus.log.record import LONGEST, Record, as_line
+from bus.mapping.types import MessageType
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, in_one_writing, new_id
 from bus.route.plan import Expression, Plan
 from bus.route.tests_check import SERVICES
+from bus.services import Servizio
 from bus.store import Key, Keys
-
-if TYPE_CHECKING:
-    from bus.catalog import Catalog
-    from bus.mapping.types import MessageType
-    from bus.services import Servizio
-
 
 PROMISE = 200
 """Bytes of a record that are kept free for what a receipt adds to it."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from bus.catalog import Route
 from bus.clock import Clock
 from bus.engine.projection import write_apart
 from bus.errors import UNOPENED, StoreError
@@ -26,9 +27,6 @@ from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
 from bus.rulefiles import Files, fingerprints
 from bus.store import Tx, listed
-
-if TYPE_CHECKING:
-    from bus.catalog import Route
 
 Act = Literal["started", "activated", "rolled-back"]
 

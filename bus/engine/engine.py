@@ -26,8 +26,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from bus.catalog import Catalog
 from bus.clock import Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.asks import Failure
@@ -52,9 +53,6 @@ from bus.errors import SnodoError
 from bus.failpoint import reach
 from bus.message import JsonObject, JsonValue
 from bus.store import Key, Row, Store, Tx
-
-if TYPE_CHECKING:
-    from bus.catalog import Catalog
 
 Bulletin = Mapping[str, JsonValue]
 """News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""

@@ -12,8 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
+from bus.catalog import Catalog
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine.arrival import Arrival, Submission, arrival_of, names_of_refused
@@ -30,9 +31,6 @@ from bus.log.record import WEAK
 from bus.message import new_id
 from bus.metrics import count
 from bus.store import Store, Tx, listed
-
-if TYPE_CHECKING:
-    from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
 """Rings the doorbell for run ids; see `bus.channel`."""

@@ -10,8 +10,9 @@ import datetime as dt
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from bus.catalog import Catalog
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import fate
@@ -32,10 +33,6 @@ from bus.log.record import WEAK, Kind, Record
 from bus.message import JsonObject, JsonValue, Message, new_id
 from bus.route.plan import Plan
 from bus.store import Key, Keys
-
-if TYPE_CHECKING:
-    from bus.catalog import Catalog
-
 
 AGAIN = dt.timedelta(seconds=5)
 """How long after the store of keys failed a message is tried again that could not be sent for it."""

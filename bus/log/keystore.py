@@ -17,16 +17,14 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+from bus.config import Keystore
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, make_folder, save, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.log.keyring import BLOCK, GONE, SLOT, Folder, Keyring, Wrapping, copies
 from bus.message import new_id
 from bus.store import Store, Tx
-
-if TYPE_CHECKING:
-    from bus.config import Keystore
 
 
 def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
