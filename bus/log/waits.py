@@ -45,7 +45,8 @@ def compare(tx: Tx, page: Page, journals: Remembered[Told]) -> None:
     rows = once("waits", _rows(tx, "waits_among", {(run, path) for run in told for path in told[run]}), itemgetter("run", "path"))
     doubtful = {run for run, waits in told.items() if any(_wrong(run, waits, rows))}
     for run, waits in _whole(tx, doubtful, journals).items():
-        for path, name, found, said in _wrong(run, {path: waits[path] for path in told[run] if path in waits}, rows):
+        begun = {path: waits[path] for path in told[run] if "place" in waits.get(path, ())}  # else no record of the run began it
+        for path, name, found, said in _wrong(run, begun, rows):
             what = f"the wait {path} of the run {run} stands in the table `waits` with `{name}` {found!r}"
             raise page.broken(line[run], f"{what}, the log says {said!r}", HINT)
 

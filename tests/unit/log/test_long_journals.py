@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from bus.engine import dead
+from bus.engine.projection import Entry, write
 from bus.log import remembered, tables
 from bus.log.diagnosis import Broken, Line, Page
+from bus.log.record import Record
+from bus.message import new_id
 from bus.store import Tx
 from tests.simulation import system
 from tests.simulation.simulation import Simulation
@@ -99,6 +102,15 @@ def _is_broken(tx: Tx, page: Page) -> bool:
     except Broken:
         return True
     return False
+
+
+def test_a_row_that_is_not_there_is_no_fault_where_no_record_began_the_wait(gathering: tuple[Simulation, str]) -> None:
+    world, run = gathering
+    row = world.store.write(lambda tx: tx.one("run", id=run)).result()
+    assert row is not None
+    ended = Record(new_id(), "expired", world.clock.now(), message=row["message"], run=run, path="altra", place="r@1/altra")
+    world.store.write(lambda tx: write(tx, Entry(ended))).result()
+    compared(world, tables.Journals())
 
 
 @pytest.mark.parametrize("table", ["runs", "waits"])
