@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import ReplyFields, TypeDocument
 from bus.route.model import Arrival, Conduct, Dead, Expectation, File, Happening, RouteDocument, TestDocument
-from bus.route.steps import KINDS, ClauseModel, Duration, ExactDuration, LimitModel, RetryModel, Role, StepModel
+from bus.route.steps import KINDS
+from bus.route.steps.common import ClauseModel, Duration, ExactDuration, LimitModel, RetryModel, Role, StepModel
 from bus.services import Servizio, Tariffa
 from tools.text import default_of, holds, link_to, row, sentence_of
 

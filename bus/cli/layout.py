@@ -19,7 +19,8 @@ from bus.config import Config
 from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import TypeDocument
 from bus.route.model import RouteDocument, TestDocument
-from bus.route.steps import KINDS, Role
+from bus.route.steps import KINDS
+from bus.route.steps.common import Role
 from bus.services import Servizio
 from bus.source import Node, Source, doubtful_number, read
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from bus import calendar
 from bus.clock import moment_of
 from bus.mapping.model import NAME
-from bus.route.steps import ExactDuration, Expression, Model, Steps
+from bus.route.steps.common import ExactDuration, Expression, Model, Steps
 
 
 class RouteDocument(Model):
