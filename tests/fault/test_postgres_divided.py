@@ -15,7 +15,7 @@ from bus import config
 from bus.app import App
 from bus.errors import StoreError
 from bus.log import timelines
-from bus.store import hosts, migrate, schema, writer
+from bus.store import hosts, listed, migrate, schema, writer
 from bus.store.postgres import PostgresLook, PostgresStore
 from bus.testing.patience import until
 from tests.fault.database import add, times
@@ -120,7 +120,7 @@ def test_who_works_upon_the_old_one_leaves_it_once_anybody_has_seen_the_new_one(
     forget(monkeypatch)
     look = PostgresLook(pair.url)  # as `bus log verify` does
     with look.read() as tx:
-        assert len(tx.all("records_of_message", message="three")) == 1
+        assert len(tx.all("records_of_messages", messages=listed(["three"]))) == 1
     look.close()
 
 

@@ -45,7 +45,7 @@ def said(program: _Program, scope: dict[str, Any]) -> object:
 @pytest.mark.parametrize("text", READS)
 def test_cel_is_given_what_is_read_and_says_the_same_as_of_the_whole(text: str) -> None:
     environment = Environment(SCOPE)
-    program = environment._in_cel(text, frozenset(SCOPE))._evaluate
+    program = environment._in_cel(text, frozenset(SCOPE)).evaluate
     program = getattr(program, "_otherwise", program)
     assert isinstance(program, _Program)
     given = {name: part(SCOPE[name], inner) for name, inner in program._needed}
@@ -58,7 +58,7 @@ def test_cel_is_given_what_is_read_and_says_the_same_as_of_the_whole(text: str) 
 def test_what_an_expression_costs_does_not_grow_with_lists_of_which_it_asks_nothing() -> None:
     """For each item of a list all of them were converted: ten thousand took more than a minute."""
     environment = Environment(SCOPE)
-    program = environment.compile("body.tariffa + m.q")._evaluate._otherwise  # type: ignore[attr-defined]
+    program = environment.compile("body.tariffa + m.q").evaluate._otherwise  # type: ignore[attr-defined]
     given: list[Any] = []
 
     class Compiled:
