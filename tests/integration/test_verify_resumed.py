@@ -27,7 +27,7 @@ def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
 
     with monkeypatch.context() as patch:
         patch.setattr(verify, "SAVE_EVERY", 0.0)
-        patch.setattr(verify, "_bar", lambda: nullcontext(interrupted))
+        patch.setattr(verify, "bar", lambda doing, what: nullcontext(interrupted))
         assert auditor.says("--resume", resume)[0] == 130
 
 

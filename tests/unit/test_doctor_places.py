@@ -79,7 +79,7 @@ def test_attachments_that_go_are_not_said_to_take_keys_along(tmp_path, monkeypat
 
 def test_a_way_to_the_database_that_is_only_doubtful_is_not_said_to_lose_anything(monkeypatch):
     """Nor does the bus refuse to start for it: the same check also finds settings that do lose what was accepted."""
-    store = SimpleNamespace(unsafe=[], where="db:5432/snodo", durability="fsync on")
+    store = SimpleNamespace(unsafe=[], where="db:5432/snodo", durability="fsync on", checksums=True)
     settings = SimpleNamespace(store=SimpleNamespace(url="postgresql://snodo@db/snodo?sslmode=prefer", shared=True))
     told, fine = database.safety(cast(Surroundings, SimpleNamespace(database=store, settings=settings)))
     assert (told.level, told.why, told.next) == ("warning", UNGUARDED, database.STORE_TLS)
