@@ -103,7 +103,7 @@ def _redeliver_all(bus: Client, runs: list[str], asked: dict[str, Any]) -> dict[
                 except ClientError as error:
                     if error.status not in OF_ONE_RUN:
                         raise
-                    done["refused"].append({"run": run, **error.problem})
+                    done["refused"].append({"run": run, "code": error.code, "detail": error.detail, "hint": error.hint})
                 else:
                     done["redelivered"].append(run)
                 moved(number, len(runs))
@@ -121,8 +121,8 @@ def _redelivered(done: dict[str, Any]) -> None:
     )
     for one in done["refused"]:
         print(f"not {one['run']}: {one_line(one['detail'])} ({one['code']})")
-        if hint := one.get("hint"):
-            print(f"  next: {hint}")
+        if one["hint"]:
+            print(f"  next: {one['hint']}")
 
 
 @app.command()
