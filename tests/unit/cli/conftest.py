@@ -24,7 +24,7 @@ def bus(server, monkeypatch, capsys):
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments):
-        code = main(arguments)
+        code = main([str(one) for one in arguments])
         told = capsys.readouterr()
         assert "Traceback" not in told.err
         return code, told.out, told.err

@@ -8,31 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bus.cli import failures, main
+from bus.cli import failures
 from bus.cli.plan import OTHERWISE
-from tests.small_bus import key_of, running, write
+from tests.small_bus import write
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("bus")) as server:
-        yield server
-
-
-@pytest.fixture
-def bus(server, monkeypatch, capsys):
-    """Run a command of this bus as its sysadmin; gives exit code, standard output, standard error."""
-    monkeypatch.setenv("SNODO_URL", server.url)
-    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
-
-    def run(*arguments):
-        code = main([str(one) for one in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 @pytest.mark.parametrize(

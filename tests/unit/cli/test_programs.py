@@ -23,15 +23,9 @@ from bus.errors import ConfigError, counted
 from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import Town
 from bus.testing.town import key_of as town_key
-from tests.small_bus import key_of, running, write
+from tests.small_bus import key_of, write
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("bus")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -327,10 +327,15 @@ PLANNED = """
 """
 
 
-def test_a_run_that_took_its_plan_before_an_open_circuit_waits_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(system.ROUTES, ("senza", "case"), PLANNED)
+def make_rules(monkeypatch: pytest.MonkeyPatch, route: str, steps: str) -> None:
+    """Have the worlds of a test work by rules in which one route has other steps."""
+    monkeypatch.setitem(system.ROUTES, (route, "case"), steps)
     made = system.rules.__wrapped__()
     monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+
+
+def test_a_run_that_took_its_plan_before_an_open_circuit_waits_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_rules(monkeypatch, "senza", PLANNED)
     world = Simulation(1, tmp_path)
     world.trouble = False
     sent = [send(world, "senza", caso=f"c{number}", iuv=f"i{number}") for number in range(8)]
@@ -354,9 +359,7 @@ GATHERS = """
 def test_a_run_that_was_given_many_messages_is_read_with_as_many_questions_as_one_that_was_given_few(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(system.ROUTES, ("raccolta", "case"), GATHERS)
-    made = system.rules.__wrapped__()
-    monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+    make_rules(monkeypatch, "raccolta", GATHERS)
 
     def asked(parts: int) -> int:
         folder = tmp_path / str(parts)
@@ -402,9 +405,7 @@ SENDS = """
 
 def test_whom_a_message_is_about_is_looked_up_once_however_many_its_run_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its whole body is looked through: a list of 4,000, with a message sent for each item, took as much again as all else."""
-    monkeypatch.setitem(system.ROUTES, ("raccolta", "case"), SENDS)
-    made = system.rules.__wrapped__()
-    monkeypatch.setattr("tests.simulation.world.rules", lambda edition=1: made)
+    make_rules(monkeypatch, "raccolta", SENDS)
     world = Simulation(1, tmp_path)
     world.trouble = False
     looked: list[object] = []
