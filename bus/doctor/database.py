@@ -55,15 +55,14 @@ def reachable(at: Surroundings) -> Iterator[Verdict]:
 def _is_the_one(at: Surroundings, store: Survey) -> Iterator[Verdict]:
     """Whether the server that answers is the one that goes on with the log, by what its other hosts and the key store say."""
     if file_of(at.settings.store.url) is None:
-        from bus.store.hosts import OLD, replaced
+        from bus.store.hosts import OLD, behind, replaced
         from bus.store.postgres_session import look_around
 
         for said in replaced(look_around(at.settings.store.url)):
             yield wrong("doctor.store", said, why=FORKED, next=OLD)
         server = store.server
         if server and server.timeline and (seen := timelines.newest(at.settings.keystore.folder, server.system)) > server.timeline:
-            said = f"{server} is an old primary: another server was promoted in its place (timeline {seen})"
-            yield wrong("doctor.store", said, store.where, why="the bus does not work upon it", next=OLD)
+            yield wrong("doctor.store", behind(server, seen), store.where, why="the bus does not work upon it", next=OLD)
             return
     yield ok("doctor.store", f"{store.kind} answers", store.where)
 

@@ -108,6 +108,11 @@ def is_old(server: Server | None) -> bool:
     return server is not None and server.timeline is not None and server.timeline < _NEWEST.get(server.system, 0)
 
 
+def behind(server: Server, newest: int) -> str:
+    """What is to be said of a server whose timeline is not the newest."""
+    return f"{server} is an old primary: another server was promoted in its place (timeline {newest})"
+
+
 def refuse_old(server: Server | None, saw: Callable[[str, int], int] = lambda system, timeline: 0) -> None:
     """Raises `Divided` for a primary in whose place another one was promoted; remembers the timeline of any other one.
 
@@ -120,7 +125,7 @@ def refuse_old(server: Server | None, saw: Callable[[str, int], int] = lambda sy
         newest = max(server.timeline, others, _NEWEST.get(server.system, 0))
         _NEWEST[server.system] = newest
     if server.timeline < newest:
-        raise Divided("store.old-primary", f"{server} is an old primary: another server was promoted in its place (timeline {newest})", OLD)
+        raise Divided("store.old-primary", behind(server, newest), OLD)
     if 0 < others < server.timeline:
         said = f"a standby was promoted: {server} goes on with the log, and timeline {others} was the last that anybody saw"
         logger("snodo.store").warning("store.promoted", sentence=said, hint=PROMOTED)
