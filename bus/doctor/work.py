@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bus.anchors import outside
@@ -16,6 +16,7 @@ from bus.engine.lifeline import gone
 from bus.errors import counted
 from bus.log.stored import CUT_OFF, cut_off
 from bus.message import parsed
+from bus.store import Row
 
 LATE = dt.timedelta(minutes=1)
 SILENT = dt.timedelta(seconds=30)
@@ -48,21 +49,44 @@ def all_attachments(at: Surroundings) -> Iterator[Verdict]:
 
 
 def processes(at: Surroundings) -> Iterator[Verdict]:
-    """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
     said = at.rows("processes_at_work")
-    for row in (row for row in said if gone(row["id"])):
-        what = f"{row['role']} on {row['host']} (process {row['pid']}) ended without a word"
-        cure = "start it again: it, or another one on this machine, goes on with its work at once"
-        yield warning("doctor.processes", what, why="what it held waits for the end of its leases", next=cure)
-    rows = [row for row in said if not gone(row["id"])]
-    for row in rows:
-        silent = _age(at, row["seen"])
-        if silent > SILENT:
-            yield warning("doctor.processes", f"{row['role']} on {row['host']} (process {row['pid']}) has been silent for {_words(silent)}")
+    left = [row for row in said if not gone(row["id"])]
+    yield from map(_ended, (row for row in said if gone(row["id"])))
+    yield from (_mute(row, silent) for row in left if (silent := _age(at, row["seen"])) > SILENT)
+    yield from _differing(left)
+    yield from _lacking(at, left)
+    counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in left).items()))
+    none = (
+        "no bus web, no bus worker"
+        if at.settings.store.shared
+        else "SQLite is for one process at most, `bus serve`, which says at `/status` how it is"
+    )
+    yield ok("doctor.processes", f"at work: {counts or none}")
+
+
+def _ended(row: Row) -> Verdict:
+    cure = "start it again: it, or another one on this machine, goes on with its work at once"
+    return warning("doctor.processes", f"{_named(row)} ended without a word", why="what it held waits for the end of its leases", next=cure)
+
+
+def _mute(row: Row, silent: dt.timedelta) -> Verdict:
+    return warning("doctor.processes", f"{_named(row)} has been silent for {_words(silent)}")
+
+
+def _named(row: Row) -> str:
+    return f"{row['role']} on {row['host']} (process {row['pid']})"
+
+
+def _differing(rows: Sequence[Row]) -> Iterator[Verdict]:
+    """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
     for what, name in (("versions", "version"), ("rules", "rules")):
         found = sorted({row[name] for row in rows})
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
+
+
+def _lacking(at: Surroundings, rows: Sequence[Row]) -> Iterator[Verdict]:
+    """What processes of one store need from each other and have not got: a channel that all hear, and a worker."""
     at_work = sum(_age(at, row["seen"]) <= SILENT for row in rows)
     if at_work > 1 and not at.settings.channel.shared:
         yield warning(
@@ -73,13 +97,6 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         yield warning(
             "doctor.processes", "there is no worker", why="messages are taken, and nobody works on them", next="start one: bus worker"
         )
-    counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
-    none = (
-        "no bus web, no bus worker"
-        if at.settings.store.shared
-        else "SQLite is for one process at most, `bus serve`, which says at `/status` how it is"
-    )
-    yield ok("doctor.processes", f"at work: {counts or none}")
 
 
 def backlog(at: Surroundings) -> Iterator[Verdict]:

@@ -19,7 +19,7 @@ from bus.errors import ConfigError, EvidenceError, StoreError
 from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
 from bus.message import new_id, parsed
-from bus.store import Row, Tx
+from bus.store import Tx
 
 Purpose = Literal["checkpoints", "receipts"]
 SAYS_KEYS = b'"kind":"keys"'
@@ -199,12 +199,12 @@ def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], l
     return bool(before["keys"] != ours)
 
 
-def begun_with(rows: Sequence[Row]) -> set[Verifier]:
+def begun_with(contents: Sequence[bytes]) -> set[Verifier]:
     """The keys that the log says it began with, in the first of these records; raises `EvidenceError`."""
-    if not rows:
+    if not contents:
         raise EvidenceError("the log does not say its key", code="evidence.unsigned", hint="give it with --key")
     try:
-        return set(map(verifier, parsed(bytes(rows[0]["content"]))["data"]["keys"]))
+        return set(map(verifier, parsed(contents[0])["data"]["keys"]))
     except (ValueError, KeyError, TypeError) as error:
         raise EvidenceError(
             "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"

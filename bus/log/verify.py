@@ -16,17 +16,18 @@ from typing import Any, NamedTuple
 from bus.errors import Changed, EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, traces, tree
-from bus.log.checkpoint import RECEIPTS, Checkpoint, checkpoint_of, cosigned, signed_by
+from bus.log.checkpoint import RECEIPTS, Checkpoint, checkpoint_of, signed_by
 from bus.log.diagnosis import STRANGE, Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, WIRE, Beside, Counts, Found, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.roots import WITNESS, Root, Span, anchors, cosignatures, roots
+from bus.log.signers import Signers
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.stretches import Read
 from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
-from bus.store import Row, Tx, listed
+from bus.store import Tx, listed
 from bus.store.opening import open_reader
 
 Progress = Callable[[int, int, Callable[[], "State"]], None]
@@ -167,56 +168,47 @@ class _Walk:
         with read() as tx:
             newest, traced = StoredTree(tx).checkpoint(), tx.one("traced_until")
             diagnosis.nothing_before(tx)
-            known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
-            first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
+            announcements = tx.all("records_of_keys")
             begun = newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names")
             if not (begun or tx.one("messages_unfounded", first="", most=_EVERY)):
                 hint = "it has one a second after its first record"
                 raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint=hint)
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
-        given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
-        self._own_word, self._keys = not given, given or keys.begun_with(first)
-        self._origin = _origin(self._newest, self._keys, first)
-        if wrong := [key for key in trust.keys if key.name == self._origin + RECEIPTS]:
-            sentence = f"{wrong[0].name} ({wrong[0].key_id.hex()}) signs receipts, not the log"
-            raise EvidenceError(sentence, hint="bus log key show shows both: --key takes that of the log")
+        self._know([octets(row["content"]) for row in announcements])
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
-        self._lost: set[Verifier] = set()
-        self._strange: Fault | None = None
-        if start is not None:
-            self._lost = set(map(note.verifier, start.lost))
-            self._keys -= self._lost
-            self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
-            self._edge, self._seq = Edge(start.size, self._open), start.seq
-            self._agreed, self._vouched = start.size, start.vouched
-        self._former = self._before([octets(row["content"]) for row in known])
+        self._absent: dict[str, Fault] = {}
+        self._row: Fault | None = None
+        self._excused: set[str] = set()
         self._cosigned: dict[str, tuple[int, int]] = {}
         self._checkpoints = self._held = 0
         self._counts, self._todo = Counts(), Stretch(0, 0, 0)
         self._journals = tables.Journals()
         self._help: Beside[_Place] | None = None
-        self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
-        self._excused: set[str] = set()
-        self._row = Fault(*start.row) if start is not None and start.row else None
+        if start is not None:
+            self._go_on_from(start)
 
-    def _before(self, said: Sequence[bytes]) -> set[Verifier]:
-        """Keys that signed before those that the auditor knows; he need not know them.
+    def _know(self, announcements: Sequence[bytes]) -> None:
+        """The name of the log, and whose signatures count: the keys that the auditor gave, else those that the log itself says first."""
+        trust, start = self._trust, self._start
+        given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
+        # a door tells its key for receipts too, and may be first
+        first = [content for content in announcements if b'"purpose":"receipts"' not in content][:1]
+        self._own_word, known = not given, given or keys.begun_with(first)
+        self._origin = _origin(self._newest, known, first)
+        if wrong := [key for key in trust.keys if key.name == self._origin + RECEIPTS]:
+            sentence = f"{wrong[0].name} ({wrong[0].key_id.hex()}) signs receipts, not the log"
+            raise EvidenceError(sentence, hint="bus log key show shows both: --key takes that of the log")
+        lost = set(map(note.verifier, start.lost if start else ()))
+        self._signers = Signers(self._read, known, lost, trust.witnesses)
+        self._signers.look_back(announcements, self._origin, self._newest.note)
 
-        The newest checkpoint must be signed by one that he knows, or that follows from it: all records stand under its root. Where it
-        is not, there are none, for whoever still has a former key could sign another history.
-        """
-        known = keys.later(said, self._origin, self._keys)
-        try:
-            note.verify(note.parse(self._newest.note), known)
-        except EvidenceError:
-            return set()
-        return keys.former(said, self._origin, known) - self._lost
-
-    @property
-    def _signers(self) -> set[Verifier]:
-        """Who may have signed what is at this place of the log."""
-        return self._keys | self._former
+    def _go_on_from(self, start: State) -> None:
+        self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
+        self._edge, self._seq = Edge(start.size, self._open), start.seq
+        self._agreed, self._vouched = start.size, start.vouched
+        self._absent = {message: Fault(*fault) for message, fault in start.absent.items()}
+        self._row = Fault(*start.row) if start.row else None
 
     def run(self, url: str) -> Report:
         start = self._edge.size
@@ -258,7 +250,8 @@ class _Walk:
 
     def _place(self) -> _Place:
         tiles = tuple(self._open.values())
-        return _Place(self._edge.size, self._seq, self._vouched, tiles, frozenset(self._keys), frozenset(self._lost), self._counts.traces)
+        known, lost = frozenset(self._signers.known), frozenset(self._signers.lost)
+        return _Place(self._edge.size, self._seq, self._vouched, tiles, known, lost, self._counts.traces)
 
     def _look_at_start(self) -> None:
         """What is wrong was found by going on from an earlier time: raises `Broken` where that was not in this log at all."""
@@ -288,8 +281,8 @@ class _Walk:
             before, after = self._edge.size, self._seq
             lines = self._advance(root) if root.size > before else []
             self._judge(root)
-            if self._strange is not None:
-                raise Broken(self._strange)
+            if self._signers.strange is not None:
+                raise Broken(self._signers.strange)
             self._examine(Stretch(before, after, len(lines), self._traced), lines)
             if self._help is None:
                 self._kept = self._place()
@@ -299,7 +292,7 @@ class _Walk:
 
     def _of_this_log(self, held: Note) -> None:
         try:
-            note.verify(held, [*self._signers, *self._trust.witnesses])
+            note.verify(held, [*self._signers.all(), *self._trust.witnesses])
         except EvidenceError as error:
             raise Broken(Fault("checkpoint", f"the checkpoint that you hold: {error.sentence}", hint=error.hint)) from error
 
@@ -343,35 +336,8 @@ class _Walk:
             self._open[tile.level] = tile
         self._open = {level: tile for level, tile in self._open.items() if len(tile.hashes) < WIDTH * HASH}
         self._seq = lines[-1].seq
-        self._hear(before, lines)
+        self._signers.hear(before, lines)
         return lines
-
-    def _hear(self, first: int, lines: Sequence[Line]) -> None:
-        """Keys that records announce are taken when one of those before has signed them, or a trusted witness vouches for them."""
-        for leaf, line in enumerate(lines, first):
-            if keys.SAYS_KEYS not in line.content:  # nearly all
-                continue
-            with suppress(EvidenceError, *STRANGE):  # what is wrong with the record itself is told by its hash
-                said = keys.announced(line.content)
-                if said is None:
-                    continue
-                ours = said.vouched(self._keys) or any(self._cosigned_with(key, leaf) for key in said.keys)
-                if not ours and not said.vouched(self._former):
-                    self._strange = self._strange or diagnosis.of_keys(leaf, line, said.keys, said.lost, signed=bool(said.signed))
-                    continue
-                self._lost |= said.lost
-                self._keys = (self._keys | (said.keys if ours else set())) - self._lost
-                self._former -= self._lost
-
-    def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
-        """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
-        for witness in self._trust.witnesses:
-            for _, evidence in anchors(self._read, "witness", witness.name, leaf):
-                with suppress(EvidenceError):
-                    found = note.parse(evidence)
-                    if cosigned(found, [witness]) and note.verify(found, [key]):
-                        return True
-        return False
 
     def _examine(self, stretch: Stretch, lines: Sequence[Line]) -> None:
         """What records say beside their hash, here or by other processes."""
@@ -444,10 +410,10 @@ class _Walk:
         if not (are_octets(stored.root) and are_octets(stored.note)):
             raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records stands there as a text, not as bytes"))
         try:
-            head = signed_by(self._signers, stored.note)
+            head = signed_by(self._signers.all(), stored.note)
         except EvidenceError as error:
             sentence = f"the checkpoint of {stored.size:,} records: {error.sentence}"
-            raise Broken(Fault("checkpoint", sentence, hint=(self._strange or error).hint)) from error
+            raise Broken(Fault("checkpoint", sentence, hint=(self._signers.strange or error).hint)) from error
         if (head.origin, head.size, head.root) != (self._origin, stored.size, stored.root):
             raise Broken(Fault("checkpoint", f"the checkpoint stored as that of {stored.size:,} records says something else"))
         return head
@@ -458,7 +424,7 @@ class _Walk:
             yield root.head
         for row in tx.all("checkpoints_beyond", size=root.size - 1, until=self._newest.size, most=PAGE):
             with suppress(EvidenceError):
-                head = signed_by(self._signers, octets(row["note"]))
+                head = signed_by(self._signers.all(), octets(row["note"]))
                 if head.size == row["size"]:
                     yield head
 
@@ -546,13 +512,13 @@ class _Walk:
                     self._cosigned[root.by], self._vouched = (root.size, root.time), max(self._vouched, root.size)
 
 
-def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:
+def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[bytes]) -> str:
     """The name of the log: by its newest checkpoint if that is good, else by the record that says its keys; raises `Broken`."""
     try:
         return signed_by(keys, newest.note).origin
     except EvidenceError as error:
         with suppress(ValueError, KeyError, TypeError, IndexError):
-            return str(parsed(octets(first[0]["content"]))["data"]["origin"])
+            return str(parsed(first[0])["data"]["origin"])
         if newest is _NONE_LEFT:
             raise Broken(_ALL_REMOVED) from None
         raise Broken(Fault("checkpoint", f"the checkpoint of {newest.size:,} records: {error.sentence}")) from error
