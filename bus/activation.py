@@ -196,27 +196,20 @@ class Activation:
         """
         if now is None:
             return {}
-        before, edition = now.catalog, now.edition
         if files == now.files:
-            return dict(edition.carried)
-        awaited, passed_on, changed = (edition.carried.get(what, {}) for what in ("awaited", "sent", "changed"))
-        settled = self._clock.now() - edition.record.time > SETTLING
-        needed = cache(lambda: self._needed(own))  # it asks the store: only where something hangs on it
+            return dict(now.edition.carried)
+        settled = self._clock.now() - now.edition.record.time > SETTLING
+        asked = cache(lambda: self._needed(own))  # it asks the store: only where something hangs on it
+
+        def needed(name: str) -> bool:
+            return asked()(name)
 
         def stays(name: str) -> bool:
             """Whether what is carried already is carried on."""
-            return not settled or needed()(name)
+            return not settled or needed(name)
 
-        plans = [route.plan for route in before.routes.values()]
-        takers = [plan for name in passed_on for plan in before.plans_for(name, sent=True)]
-        sent = {step.type for plan in (*plans, *takers) for step in plan.walk() if isinstance(step, SendStep)}
-        waits = {name: awaited.get(name, edition.id) for name in before.awaited - own.awaited if name not in awaited or stays(name)}
-        gone = {plan.on for plan in plans if not own.plans_for(plan.on)}
-        sends = {name: edition.id for name in gone if name in sent or needed()(name)}
-        sends |= {name: held for name, held in passed_on.items() if not own.plans_for(name) and stays(name)}
-        changed = {name: held for name, held in changed.items() if stays(name)}
-        changed |= {name: [edition.id, *changed.get(name, ())] for name in changed_types(before, own) if name in own.types}
-        return {name: value for name, value in (("awaited", waits), ("sent", sends), ("changed", changed)) if value}
+        found = {"awaited": _awaited(own, now, stays), "sent": _sent(own, now, needed, stays), "changed": _changed(own, now, stays)}
+        return {what: some for what, some in found.items() if some}
 
     def _needed(self, own: Catalog) -> Callable[[str], bool]:
         """Whether an earlier run that has not ended waits for a type, sends it, or wants to know when it comes late; or one that it
@@ -431,3 +424,29 @@ def _checked(files: Files) -> Files:
         said = "there are no files" if strange is None else f"{strange!r} is no file of rules"
         raise Invalid(said, code="rules.files", hint="routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv")
     return files
+
+
+# -- what runs of earlier rules need: by name the edition that has it ---------------------------------------------------------
+
+
+def _awaited(own: Catalog, now: Now, stays: Callable[[str], bool]) -> dict[str, str]:
+    """Types that runs in flight wait for, and that nothing in the new rules waits for."""
+    held = now.edition.carried.get("awaited", {})
+    return {name: held.get(name, now.edition.id) for name in now.catalog.awaited - own.awaited if name not in held or stays(name)}
+
+
+def _sent(own: Catalog, now: Now, needed: Callable[[str], bool], stays: Callable[[str], bool]) -> dict[str, str]:
+    """Types that runs in flight send, and for which the new rules have no route: with what their routes send in turn."""
+    held = now.edition.carried.get("sent", {})
+    plans = [route.plan for route in now.catalog.routes.values()]
+    takers = [plan for name in held for plan in now.catalog.plans_for(name, sent=True)]
+    sent = {step.type for plan in (*plans, *takers) for step in plan.walk() if isinstance(step, SendStep)}
+    gone = {plan.on for plan in plans if not own.plans_for(plan.on)}
+    going = {name: now.edition.id for name in gone if name in sent or needed(name)}
+    return going | {name: edition for name, edition in held.items() if not own.plans_for(name) and stays(name)}
+
+
+def _changed(own: Catalog, now: Now, stays: Callable[[str], bool]) -> dict[str, list[str]]:
+    """Types that are otherwise in the new rules, with the editions in which they were not, the newest first."""
+    held = {name: earlier for name, earlier in now.edition.carried.get("changed", {}).items() if stays(name)}
+    return held | {name: [now.edition.id, *held.get(name, ())] for name in changed_types(now.catalog, own) if name in own.types}
