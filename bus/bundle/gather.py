@@ -25,17 +25,19 @@ SOME = 25
 FAR = 100_000
 """Leaves within which a checkpoint with cosignatures is looked for."""
 
+Leaf = tuple[int, bytes, Record | None]
+"""Index, exact content and record: None for one that was changed so that nobody can read it."""
+
 
 @dataclass(frozen=True)
 class Gathered:
-    """``leaves``: index, exact content and record, in order, None for one that was changed so that nobody can read it; ``files``:
-    everything that is written as it is, by name.
+    """``leaves``: in order; ``files``: everything that is written as it is, by name.
 
     ``opened``: the payloads that are in it with their text, which `texts` reads; ``damaged``: how many are not, since nobody can open
     them, though no record says that they were erased. ``unruled``: files of rules that these records name, and that the database has not.
     """
 
-    leaves: Sequence[tuple[int, bytes, Record | None]]
+    leaves: Sequence[Leaf]
     checkpoint: StoredCheckpoint
     keys: Sequence[str]
     opened: Sequence[str]
@@ -67,13 +69,7 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
 def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
     """All of it from one view, up to record ``last``, to which the log must be sealed: what came since has no place in it yet."""
     stored = StoredTree(tx)
-    found = (row for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
-    rows = {row["seq"]: octets(row["content"]) for row in found if row["seq"] <= last}
-    rows |= _in_force(tx, min(rows), max(rows))
-    places = stored.indexes_of(rows)
-    if len(places) < len(rows):
-        raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
-    leaves = [(places[seq], rows[seq], _readable(rows[seq])) for seq in sorted(rows)]
+    leaves = _leaves(tx, stored, messages, last)
     records = [record for _, _, record in leaves if record is not None]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
     opened, damaged = _openings(tx, records) if payloads else ([], {})
@@ -87,9 +83,19 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
         **_rules(tx, named),
         **{f"schemas/{name}.json": canonical(schemas[name]) for name in types if name in schemas},
     }
-    signing = keys.history(tx, "checkpoints")
-    said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
+    said = list(dict.fromkeys(key for record in keys.history(tx, "checkpoints") for key in record.data["keys"]))
     return Gathered(leaves, checkpoint, said, opened, len(damaged), verify.unruled(named, files), files)
+
+
+def _leaves(tx: Tx, stored: StoredTree, messages: Sequence[str], last: int) -> list[Leaf]:
+    """The records of these messages, and of the rules in force meanwhile; raises `StoreError` where one has no place in the tree yet."""
+    found = (row for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
+    rows = {row["seq"]: octets(row["content"]) for row in found if row["seq"] <= last}
+    rows |= _in_force(tx, min(rows), max(rows))
+    places = stored.indexes_of(rows)
+    if len(places) < len(rows):
+        raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
+    return [(places[seq], rows[seq], _readable(rows[seq])) for seq in sorted(rows)]
 
 
 def _readable(content: bytes) -> Record | None:

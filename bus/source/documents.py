@@ -118,26 +118,37 @@ def _left_empty(around: Any, name: str, known: Collection[str]) -> str | None:
 def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer, around: Any) -> None:
     place = fault["place"]
     name = str(place[-1]) if place else ""
-    known = _fields_at(model, place[:-1])
     if fault["type"] == "extra_forbidden":
-        free = [one for one in known if not isinstance(around, dict) or one not in around]
-        meant = meant_by(name, free)
-        hint = f"did you mean {meant}?" if meant else _ELSEWHERE.get(name) or ("it takes " + ", ".join(known) if known else "")
-        if not meant and set(known) == {"when", "steps"} and name not in _ELSEWHERE:
-            hint += "; what is done stands under `steps`, each step with an `id`"
-        if not meant and name not in _ELSEWHERE and (above := _left_empty(around, name, known)):
-            hint = f"does it belong to `{above}`? Then indent it; here {hint}"
+        hint = _instead(name, _fields_at(model, place[:-1]), around)
         report.report((*pointer, *place), "field.unknown", f"there is no field `{name}` here", hint, key=True)
     elif fault["type"] == "missing":
         report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))
     else:
-        last = place[-1] if place else None
-        label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
-        alone = last in _LISTED and isinstance(fault.get("input"), dict)
-        hint = "write `- ` before its first field: it is a list of clauses" if alone else ""
-        of_all_in_it = fault["type"] == "value_error" and isinstance(fault["input"], dict | list | tuple)  # what is said names what to mend
-        hint = hint or (_described(model, place) if isinstance(last, str) and not of_all_in_it else "")
+        label = f"item {place[-1] + 1} " if place and isinstance(place[-1], int) else f"`{name}` " if name else "this "
+        hint = _fitting(fault, model)
         report.report((*pointer, *place), "field.invalid", f"{label}{fault['sentence']}", hint, key="[key]" in fault["loc"])
+
+
+def _instead(name: str, known: Sequence[str], around: Any) -> str:
+    """What to write in the place of an unknown field."""
+    if meant := meant_by(name, [one for one in known if not isinstance(around, dict) or one not in around]):
+        return f"did you mean {meant}?"
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    hint = "it takes " + ", ".join(known) if known else ""
+    if set(known) == {"when", "steps"}:
+        hint += "; what is done stands under `steps`, each step with an `id`"
+    above = _left_empty(around, name, known)
+    return f"does it belong to `{above}`? Then indent it; here {hint}" if above else hint
+
+
+def _fitting(fault: Any, model: type[BaseModel]) -> str:
+    """What a value should be that does not fit; empty where the sentence says what to mend."""
+    last = fault["place"][-1] if fault["place"] else None
+    if last in _LISTED and isinstance(fault.get("input"), dict):
+        return "write `- ` before its first field: it is a list of clauses"
+    of_all_in_it = fault["type"] == "value_error" and isinstance(fault["input"], dict | list | tuple)
+    return _described(model, fault["place"]) if isinstance(last, str) and not of_all_in_it else ""
 
 
 def _described(model: type[BaseModel], place: Sequence[Any]) -> str:
