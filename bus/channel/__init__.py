@@ -21,11 +21,11 @@ from bus.channel.line import QUEUE, Line
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import Publisher
-from bus.channel.refusal import addresses, explain, refuse_old, refuse_unsafe, remedy, said
+from bus.channel.refusal import DIVIDED, Nacked, addresses, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.message import JsonObject
 
 __all__ = [
-    "MOST", "QUEUE", "Channel", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
+    "DIVIDED", "MOST", "QUEUE", "Channel", "Nacked", "addresses", "explain", "refuse_old", "refuse_unsafe", "remedy", "said",
 ]  # fmt: skip
 
 Ring = Callable[[Sequence[str]], None]

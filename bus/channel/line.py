@@ -12,7 +12,7 @@ from typing import Any
 
 import kombu
 
-from bus.channel.refusal import AMQP, TLS, explain, own_name, reason, refuse_old
+from bus.channel.refusal import AMQP, TLS, addresses, explain, own_name, reason, refuse_old
 from bus.errors import ConfigError
 from bus.message import JsonObject
 
@@ -36,7 +36,7 @@ _BOUNDS: dict[str, Any] = {
 class Line:
     """Dials, and keeps the account. Thread-safe: publisher and listener have a connection each, and the account together.
 
-    ``shared``: other processes hear what this one publishes.
+    ``shared``: other processes hear what this one publishes. ``turns`` counts how often another node was put first.
     """
 
     def __init__(self, url: str, queue_name: str, log: Callable[[str, str], None], options: Mapping[str, Any]) -> None:
@@ -44,6 +44,7 @@ class Line:
         self.amqp, self.shared = self.transport in AMQP, self.transport != "memory"
         self.queue = kombu.Queue(queue_name, durable=True, queue_arguments=_BOUNDS if self.amqp else None)
         self.news = kombu.Exchange(queue_name.removesuffix(".runs") + ".news", type="fanout", durable=False, delivery_mode=1)
+        self._nodes, self.turns = addresses(url), 0
         self._tls = {"server_hostname": own_name(url), "cert_reqs": ssl.CERT_REQUIRED, **options.get("ssl", {})}
         polling = {} if self.amqp else {"polling_interval": 0.02 if self.shared else 0.002}
         self._transport_options = {**polling, **{name: value for name, value in options.items() if name != "ssl"}}
@@ -58,10 +59,13 @@ class Line:
 
     @contextmanager
     def dial(self, **options: Any) -> Iterator[kombu.Connection]:
-        """An open connection; it is hung up in good order after the block, and thrown away when the block failed."""
+        """An open connection; it is hung up in good order after the block, and thrown away when the block failed.
+
+        Of several nodes, the first one that lets us in, in the order of the address (but see `turn`).
+        """
         tls = dict(self._tls)  # kombu writes into it the host that it dials, and would hold the next one to that name
         made = kombu.Connection(
-            self.url,
+            ";".join(self._nodes),
             transport_options={**self._transport_options, **options},
             connect_timeout=CONNECT_SECONDS,
             heartbeat=HEARTBEAT,
@@ -133,6 +137,18 @@ class Line:
             if why not in self._told:
                 self._told.add(why)
                 self.log("channel.lost", why)
+
+    @property
+    def nodes(self) -> int:
+        """How many the address names; a single one may stand for several."""
+        return len(self._nodes)
+
+    def turn(self) -> None:
+        """Begin with the next node from now on: one lets us in that is of no use, for it is cut off from the rest of its cluster."""
+        with self._lock:
+            if len(self._nodes) > 1:
+                self._nodes = [*self._nodes[1:], self._nodes[0]]
+                self.turns += 1
 
     def gone(self, who: str) -> None:
         """``who`` has ended."""

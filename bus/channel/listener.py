@@ -18,8 +18,16 @@ from bus.message import new_id
 PREFETCH = 10
 """Tickets that one worker holds before it has taken them: the others get the rest."""
 LOOK_SECONDS = 0.5
-BIND_SECONDS = 5.0
-"""How long it may stay deaf when somebody deletes the exchange of the news: the queue is left, and bound to nothing."""
+ASK_SECONDS = 5.0
+"""How often it asks whether it would be told: a line carries nothing to who is deaf, and looks well."""
+
+
+class Deaf(Exception):
+    """The queue has no listener, though we are one: it was made anew behind a partition of a cluster, or has no leader."""
+
+
+class Left(Exception):
+    """The publisher goes to another node of the broker, and so do we: here tickets may never come any more, and nothing tells of it."""
 
 
 def nobody(ids: Sequence[str]) -> None:
@@ -57,31 +65,35 @@ class Listener:
         while not self._stop.is_set():
             try:
                 self._listen(back_off)
+            except Left:
+                continue
             except Exception as error:  # noqa: BLE001 - whatever a transport raises, the bell is hung up again
+                if isinstance(error, Deaf):
+                    self._line.turn()
                 self._line.down("listener", error)
                 self._stop.wait(back_off.seconds())
 
     def _listen(self, back_off: BackOff) -> None:
         """Listen until closed or changed; raises whatever ends the connection."""
         self._changed.clear()
+        turns = self._line.turns
         with self._line.dial() as connection, contextlib.ExitStack() as consumers:
             found = self._consumers(connection)
             for consumer in found:
                 consumers.enter_context(consumer)
             self._line.up("listener")
             back_off.reset()
-            ticked = bound = time.monotonic()
+            ears = _Ears(self._line, found)
+            ticked = time.monotonic()
             while not self._stop.is_set() and not self._changed.is_set():
                 with contextlib.suppress(TimeoutError):
                     self._drain(connection)
                 if time.monotonic() - ticked > LOOK_SECONDS:
                     ticked = time.monotonic()
                     connection.heartbeat_check()
-                if self._line.amqp and time.monotonic() - bound > BIND_SECONDS:
-                    bound = time.monotonic()
-                    for consumer in found:
-                        if consumer.auto_declare:
-                            consumer.declare()
+                ears.examine()
+                if turns != self._line.turns:
+                    raise Left
 
     def _consumers(self, connection: kombu.Connection) -> list[Any]:
         found = []
@@ -131,6 +143,28 @@ class Listener:
         self._line.knock.clear()
         while not self._stop.is_set():
             connection.drain_events(timeout=0.0001)
+
+
+class _Ears:
+    """Whether what is published would be heard on an open line. Where the node says nothing at all, the question itself ends the line."""
+
+    def __init__(self, line: Line, consumers: Sequence[Any]) -> None:
+        self._line, self._consumers = line, consumers
+        self._asked, self._alone = time.monotonic(), 0
+
+    def examine(self) -> None:
+        """Ask, when it is time to; raises `Deaf` at the second time that the queue knows nobody: an election takes a moment."""
+        if not self._line.amqp or time.monotonic() - self._asked < ASK_SECONDS:
+            return
+        for consumer in self._consumers:
+            if consumer.auto_declare:  # news: somebody may have deleted their exchange, which leaves our queue, bound to nothing
+                consumer.declare()
+            else:
+                known = self._line.queue(consumer.channel).queue_declare(passive=True).consumer_count
+                self._alone = 0 if known else self._alone + 1
+        self._asked = time.monotonic()
+        if self._alone > 1:
+            raise Deaf("the queue of tickets does not know that we listen")
 
 
 def ids_in(message: kombu.Message) -> list[str]:

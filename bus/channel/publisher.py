@@ -7,6 +7,7 @@ the outbox, and the next connection begins with declaring the queue.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import Any
@@ -26,6 +27,10 @@ CONFIRM_SECONDS = 5.0
 DEAD_SECONDS = 5.0
 """A queue that has confirmed nothing for so long, on open connections, is dead and made anew. RabbitMQ 3.10 leaves one so when it is
 killed within a second or two of the declaration: it has no leader, refuses tickets or says nothing, and would do so for ever."""
+ELECTED_SECONDS = 90.0
+"""The same of a broker of several nodes, and of a queue that was made anew and confirmed nothing since. The nodes take up to 75 s to see
+that one of them hangs (their ``net_ticktime``); then the queue gets another leader. Who deletes it meanwhile, or what another process has
+just made anew, keeps it from ever getting one."""
 NEVER = float("inf")
 
 
@@ -41,6 +46,7 @@ class Publisher:
         self._closing = threading.Event()
         self._give_up = NEVER
         self._dead_since = NEVER
+        self._made_anew = False
         self._thread = threading.Thread(target=self._run, name="snodo-publish", daemon=True)
 
     def start(self) -> None:
@@ -76,22 +82,33 @@ class Publisher:
         flight = Flight(self._line, self._outbox)
         try:
             with self._line.dial(**flight.options()) as connection:
-                flight.open(connection, anew=time.monotonic() - self._dead_since > DEAD_SECONDS)
+                flight.open(connection, anew=self._is_dead())
                 while not self._ended(flight):
                     flight.publish()
                     if not len(flight) or flight.confirmed:  # a line that takes no ticket is as good as down
                         self._line.up("publisher")
-                        self._dead_since = NEVER
+                        self._dead_since, self._made_anew = NEVER, False
                         back_off.reset()
                     flight.wait()
                 if len(flight):
                     raise TicketLost("the channel was closed before a ticket was confirmed")  # and hang up without asking the broker
         except TicketLost:
+            self._line.turn()
             if not flight.confirmed:
                 self._dead_since = min(self._dead_since, flight.opened)
             raise
         finally:
             self._outbox.put_back(flight.unconfirmed())
+
+    def _is_dead(self) -> bool:
+        """Whether the queue is to be made anew; said once, and of the new one not before it had its time too."""
+        patience = DEAD_SECONDS
+        if self._made_anew or self._line.nodes > 1:
+            patience = ELECTED_SECONDS * random.uniform(1.0, 1.5)  # noqa: S311 - no secret; not all processes at the same moment
+        dead = time.monotonic() - self._dead_since > patience
+        if dead:
+            self._dead_since, self._made_anew = NEVER, True
+        return dead
 
     def _ended(self, flight: Flight | None = None) -> bool:
         """Closing, and nothing left to do or no time left."""

@@ -32,12 +32,20 @@ CERTIFICATES = (
     "certfile and keyfile are ours; and is it the broker's port for TLS (5671)?"
 )
 AWAY = "is the broker up, and the network? bus doctor tries it; work goes on at the pace of the sweeper"
+DIVIDED = (
+    "has the queue a leader? of a cluster, more than half of the nodes must be up and see each other: rabbitmqctl cluster_status; "
+    "work goes on at the pace of the sweeper"
+)
 _KIND = re.compile(r"for (queue|exchange) '([^']+)'")
 _PASSING_NAME = re.compile(r"(?<=\.news\.)[\w-]+")
 """A process has a queue for news of its own, of another name each time that it listens."""
 _LIMIT = re.compile(r"limit\b.* is reached|has reached the maximum")
 _PASSING = re.compile(rf"{_LIMIT.pattern}| is down$")
 """What RabbitMQ says under the codes of a refusal, and not for ever: of a limit, or of a virtual host that comes up behind its node."""
+_LEADERLESS = re.compile("confirmed no ticket|does not know that we listen|INTERNAL_ERROR|may be stopping or being demoted")
+"""What is said, also by us, where the queue has no leader, or not one that our node knows of."""
+Nacked = amqp.exceptions.MessageNacked
+"""What a broker answers instead of a confirmation; no error of the line, nor of its channel."""
 OLDEST = (3, 10)
 """The first RabbitMQ whose quorum queues forget tickets that are too old."""
 
@@ -51,10 +59,15 @@ def refuse_unsafe(url: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def addresses(url: str) -> list[str]:
-    """Each node that an address names: they stand with a ``;`` between them, the later ones whole or as a host alone."""
+    """Each node that an address names, whole: they stand with a ``;`` between them, the later ones as a host alone if they like.
+
+    Such a host has all else from the first one, which kombu would give it too, but for a port of its own.
+    """
     first, *others = url.split(";")
     before = first[: first.rfind("@") + 1] or first[: first.find("://") + 3]
-    return [first, *(one if "://" in one else before + one for one in others)]
+    host, _, behind = first[len(before) :].partition("/")
+    port = host[len(host.rstrip("0123456789")) - 1 :] if ":" in host.rpartition("]")[2] else ""
+    return [first, *(one if "://" in one else f"{before}{one}{'' if ':' in one else port}/{behind}" for one in others)]
 
 
 def own_name(url: str) -> str | None:
@@ -167,9 +180,11 @@ def reason(error: BaseException, url: str, queue: str) -> str:
 
 
 def remedy(error: BaseException) -> str:
-    """What to do when a limit of the broker is reached, or TLS failed; empty where it is something else."""
+    """What to do when a limit of the broker is reached, TLS failed, or the queue has no leader; empty where it is something else."""
     if _is_of_tls(_cause(error)):
         return CERTIFICATES
+    if _LEADERLESS.search(said(error)):
+        return DIVIDED
     return FULL if _LIMIT.search(said(error)) else ""
 
 
@@ -195,6 +210,8 @@ def said(error: BaseException) -> str:
     error = _cause(error)
     if isinstance(error, ssl.SSLError) and error.reason:
         return f"TLS: {said_by_tls(error)}"
+    if isinstance(error, Nacked):  # it has no text
+        return "it refuses them; is the queue full (rabbitmqctl list_policies, list_queues), or without a leader?"
     if isinstance(error, amqp.ConsumerCancelled):  # its text is the name of the consumer
         return "it took a queue of ours away"
     return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

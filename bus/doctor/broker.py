@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import kombu
 
-from bus.channel import QUEUE, addresses, explain, refuse_old, refuse_unsafe, remedy, said
+from bus.channel import DIVIDED, QUEUE, Nacked, addresses, explain, refuse_old, refuse_unsafe, remedy, said
 from bus.channel.line import Line
 from bus.doctor.verdict import UNGUARDED, UNTOLD, Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 
 CHANNEL_TLS = "give the broker a listener with TLS (5671), and channel.url amqps://"
+ONE_LESS = "the bus goes by the other nodes that channel.url names; one more that is lost may be too much"
 WITHIN = 5.0
 EXPIRES = 60_000
 """Milliseconds after which the broker itself removes the queue of the trial, should we be cut off."""
@@ -35,21 +37,25 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
     except ConfigError as error:
         yield wrong("doctor.channel", error.sentence, str(at.path), next=error.hint)
         return
-    where = ", ".join(map(_place, addresses(url)))
-    line = Line(url, QUEUE, lambda event, detail: None, at.settings.channel.options)
-    with contextlib.ExitStack() as dialled:
-        try:
-            connection = dialled.enter_context(line.dial(confirm_publish=True))
-            refuse_old(connection.connection)
-        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
-            yield _refused("doctor.channel", "the broker cannot be reached", error, url, where)
-            return
-        yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
-        for doubt in doubtful:
-            yield warning("doctor.channel", doubt, where, why=UNGUARDED, next=CHANNEL_TLS)
-        if line.amqp:
-            yield from _trial(connection, url, where)
-            yield from _ours(line, connection, where)
+    let_in, refused = [], list[Verdict]()
+    for node in dict.fromkeys(addresses(url)):
+        line, where = Line(node, QUEUE, lambda event, detail: None, at.settings.channel.options), _place(node)
+        with contextlib.ExitStack() as dialled:
+            try:
+                connection = dialled.enter_context(line.dial(confirm_publish=True))
+                refuse_old(connection.connection)
+            except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+                refused.append(_refused("doctor.channel", "the broker cannot be reached", error, node, where))
+                continue
+            let_in.append(where)
+            yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
+            if line.amqp:
+                yield from _trial(connection, node, where)
+                yield from _ours(line, connection, where)
+    for one in refused:
+        yield replace(one, level="warning", why=ONE_LESS) if let_in else one
+    for doubt in doubtful if let_in else ():
+        yield warning("doctor.channel", doubt, ", ".join(let_in), why=UNGUARDED, next=CHANNEL_TLS)
 
 
 def _place(url: str) -> str:
@@ -58,9 +64,11 @@ def _place(url: str) -> str:
     return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Verdict:
+def _refused(code: str, what: str, error: Exception, url: str, where: str, unexplained: str = "") -> Verdict:
     told = error if isinstance(error, ConfigError) else explain(error, url, QUEUE)
-    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {said(error)}", where, next=remedy(error))
+    if told:
+        return wrong(code, told.sentence, where, next=told.hint)
+    return wrong(code, f"{what}: {said(error)}", where, next=remedy(error) or unexplained)
 
 
 def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
@@ -70,12 +78,12 @@ def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
     try:
         queue.declare()
     except connection.connection_errors + connection.channel_errors as error:
-        yield _refused("doctor.channel-queue", "a quorum queue cannot be declared", error, url, where)
+        yield _refused("doctor.channel-queue", "a quorum queue cannot be declared", error, url, where, unexplained=DIVIDED)
         return
     yield ok("doctor.channel-queue", "a quorum queue can be declared")
     try:
         kombu.Producer(connection.default_channel).publish([], routing_key=queue.name, mandatory=True, confirm_timeout=WITHIN)
-    except connection.channel_errors as error:
+    except (Nacked, *connection.channel_errors) as error:
         yield _refused("doctor.channel-queue", "nothing can be published", error, url, where)
         return
     except (TimeoutError, *connection.connection_errors) as error:
@@ -92,7 +100,7 @@ def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
 
 
 def _ours(line: Line, connection: Any, where: str) -> Iterator[Verdict]:
-    """The bus's own queue and exchange, where they are there, must be of the kind that the bus declares."""
+    """The bus's own queue and exchange, where they are there: of the kind that the bus declares; the queue takes a ticket of no run."""
     looks: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
         (QUEUE, lambda channel: line.queue(channel).queue_declare(passive=True), line.declare),
         (line.news.name, lambda channel: line.news(channel).declare(passive=True), line.declare_news),
@@ -106,6 +114,18 @@ def _ours(line: Line, connection: Any, where: str) -> Iterator[Verdict]:
             declare(connection.channel())
         except connection.channel_errors as error:
             yield _refused("doctor.channel-queue", f"{name} cannot be used", error, line.url, where)
+            continue
+        if name == QUEUE:
+            yield from _takes(connection, line.url, where)
+
+
+def _takes(connection: Any, url: str, where: str) -> Iterator[Verdict]:
+    """Whether our own queue takes tickets: it may have no leader where one that is made now has, or be full by somebody's policy."""
+    try:
+        kombu.Producer(connection.channel(), serializer="json").publish([], routing_key=QUEUE, mandatory=True, confirm_timeout=WITHIN)
+    except (TimeoutError, Nacked, *connection.connection_errors, *connection.channel_errors) as error:
+        yield _refused("doctor.channel-queue", f"{QUEUE} takes no ticket", error, url, where, unexplained=DIVIDED)
+        _hang_up(connection)
 
 
 def _hang_up(connection: Any) -> None:

@@ -136,13 +136,13 @@ CODES: dict[str, Code] = {
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),
     "doctor.channel": Code(
-        "The broker can be reached and lets us in; a warning without TLS to another machine.",
+        "Each node of the broker can be reached and lets us in; a warning where only some do, and without TLS to another machine.",
         "tickets do not ring, and work waits for the sweeper; or others can read the password on its way",
         "look at channel.url (amqps:// for another machine), the broker, the user, the virtual host",
     ),
     "doctor.channel-queue": Code(
         "A durable queue that all nodes keep (quorum) can be declared and used; tried with a queue that is removed at once. The bus's own "
-        "queue and exchange, where they are there, are of its kind.",
+        "queue and exchange, where they are there, are of its kind, and the queue takes a ticket (of no run).",
         "the bus cannot make its own queue",
         "RabbitMQ 3.10 or later; rights to configure, write and read: deploy/rabbitmq/set-up.sh",
     ),

@@ -143,7 +143,7 @@ def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: Rab
 
 
 def test_a_deleted_exchange_of_news_is_made_again_and_they_are_heard(rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.channel.listener.BIND_SECONDS", 0.2)
+    monkeypatch.setattr("bus.channel.listener.ASK_SECONDS", 0.2)
     teller, hearer, listener = opened(rabbitmq_url, []), opened(rabbitmq_url, []), Listener()
     hearer.on_news(listener.ring)
 
@@ -194,6 +194,45 @@ def test_a_queue_that_died_with_the_broker_is_made_anew(rabbitmq: RabbitMQ, rabb
     teller.consume(listener.ring)
     until(lambda: "after" in listener.heard)
     teller.close()
+
+
+def leaderless(rabbitmq: RabbitMQ, url: str) -> None:
+    """The queue has nobody who leads it, as where most of its nodes are gone; those who are connected are told nothing."""
+    vhost = url.rpartition("/")[2]
+    rabbitmq.evaluate(f"ra:force_delete_server(quorum_queues, {{'{vhost}_snodo.runs', node()}})")
+
+
+def test_a_node_that_lets_us_in_and_takes_nothing_is_left_for_the_next_one(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    """As one that is cut off from the rest of its cluster: it was dialled again and again, and the others never."""
+    told: list[str] = []
+    other = rabbitmq.new_vhost()
+    teller, listener = opened(f"{rabbitmq_url};{other}", told), Listener()
+    teller.consume(listener.ring)
+    teller.publish(["before"])
+    listener.wait_for({"before"})
+    leaderless(rabbitmq, rabbitmq_url)
+    teller.publish(["after"])
+    listener.wait_for({"after"})
+    with kombu.Connection(other) as connection:
+        assert kombu.Queue(QUEUE)(connection.channel()).queue_declare(passive=True).consumer_count == 1
+    teller.close()
+    rabbitmq.drop_vhost(other)
+    assert "channel.lost" in told[0]
+    assert "rabbitmqctl cluster_status" in told[0]
+
+
+def test_a_listener_finds_that_its_queue_has_nobody_who_leads_it(
+    rabbitmq: RabbitMQ, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Nothing came any more, and nothing told of it, until a worker was started again."""
+    monkeypatch.setattr("bus.channel.listener.ASK_SECONDS", 0.2)
+    told: list[str] = []
+    hearer, listener = opened(rabbitmq_url, told), Listener()
+    hearer.consume(listener.ring)
+    until(lambda: hearer.describe()["connected"])
+    leaderless(rabbitmq, rabbitmq_url)
+    until(lambda: any("the queue of tickets does not know that we listen" in one for one in told))
+    hearer.close()
 
 
 def test_the_memory_alarm_keeps_tickets_here_and_blocks_nobody(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:

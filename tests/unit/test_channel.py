@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import amqp
 import kombu
@@ -15,9 +16,9 @@ import pytest
 
 from bus.channel import Channel
 from bus.channel.line import BackOff, Line
-from bus.channel.listener import Listener
+from bus.channel.listener import ASK_SECONDS, Deaf, Listener, _Ears
 from bus.channel.outbox import MOST, Outbox
-from bus.channel.publisher import CONFIRM_SECONDS, WINDOW, Flight, Publisher, TicketLost
+from bus.channel.publisher import CONFIRM_SECONDS, ELECTED_SECONDS, WINDOW, Flight, Publisher, TicketLost
 
 
 def line(told: list[str]) -> Line:
@@ -80,7 +81,25 @@ def test_a_broker_that_is_away_is_not_dialled_without_a_pause_by_who_stops(monke
     assert 1 <= len(dialled) < 20
 
 
-def test_a_queue_is_made_anew_when_nothing_was_confirmed_since_it_first_failed_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+LATE = 200.0
+"""After any election of a cluster."""
+
+
+@pytest.mark.parametrize(
+    ("url", "moments", "expected"),
+    [
+        (
+            "amqp://uno/v",
+            (0, 3, 20, 30, 31, 31 + ELECTED_SECONDS, 31 + LATE, 32 + LATE),
+            [False, False, False, True, False, False, True, False],
+        ),
+        ("amqp://uno/v;due", (0, 3, 20, 30, 20 + ELECTED_SECONDS, 20 + LATE, 21 + LATE), [False, False, False, False, False, True, False]),
+    ],
+)
+def test_a_queue_is_made_anew_when_nothing_was_confirmed_since_it_first_failed_and_only_then(
+    monkeypatch: pytest.MonkeyPatch, url: str, moments: Sequence[float], expected: list[bool]
+) -> None:
+    """Of a cluster, and of what was made anew, not before another node may have taken the lead: three processes deleted it from each other."""
     now, made = 0.0, list[bool]()
 
     class Lost(Flight):
@@ -99,13 +118,13 @@ def test_a_queue_is_made_anew_when_nothing_was_confirmed_since_it_first_failed_a
     monkeypatch.setattr("bus.channel.publisher.Flight", Lost)
     monkeypatch.setattr("bus.channel.publisher.time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(Line, "dial", lambda self, **options: nullcontext())
-    publisher, back_off = Publisher(line([]), Outbox()), BackOff()
+    publisher, back_off = Publisher(Line(url, "snodo.runs", lambda event, detail: None, {}), Outbox()), BackOff()
     back_off.seconds()
-    for moment in (0, 3, 20, 30, 31):
+    for moment in moments:
         now = moment
         with pytest.raises(TicketLost):
             publisher._carry(back_off)
-    assert made == [False, False, False, True, True]
+    assert made == expected
     assert back_off.seconds() <= 0.1
     publisher._outbox.close()
 
@@ -284,6 +303,38 @@ def test_a_ticket_is_acknowledged_behind_the_bell_whatever_that_does(fails: bool
     listener.ring = ring
     listener._on_ticket(SimpleNamespace(body='["run"]', ack=lambda: done.append("ack")))  # type: ignore[arg-type]
     assert done == ["run", "ack"]
+
+
+def test_a_queue_that_twice_does_not_know_its_listener_ends_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is where it was made anew behind a partition of a cluster: the line is well, and nothing ever comes."""
+    now, known = 0.0, [1, 0, 1, 0, 0]
+
+    def asked(queue: object, **how: object) -> SimpleNamespace:
+        return SimpleNamespace(consumer_count=known.pop(0))
+
+    monkeypatch.setattr(kombu.Queue, "queue_declare", asked)
+    monkeypatch.setattr("bus.channel.listener.time", SimpleNamespace(monotonic=lambda: now))
+    ears = _Ears(line([]), [SimpleNamespace(auto_declare=False, channel=Mock())])
+    ears.examine()
+    assert len(known) == 5
+    for n in range(1, 5):
+        now = n * ASK_SECONDS
+        ears.examine()
+    now += ASK_SECONDS
+    with pytest.raises(Deaf):
+        ears.examine()
+
+
+def test_another_node_is_dialled_first_after_one_that_was_of_no_use() -> None:
+    dialled = Line("amqp://uno/none;due;amqp://tre/none", "snodo.runs", lambda event, detail: None, {})
+    seen = []
+    for _ in range(4):
+        seen.append(dialled._nodes[0])
+        dialled.turn()
+    assert seen == ["amqp://uno/none", "amqp://due/none", "amqp://tre/none", "amqp://uno/none"]
+    alone = line([])
+    alone.turn()
+    assert (alone.turns, dialled.turns) == (0, 4)
 
 
 def test_a_channel_is_connected_and_an_outage_over_when_both_of_its_lines_are_up() -> None:

@@ -36,6 +36,8 @@ TOLD = [
     ("sysadmin/broker.md", f"each for at most {WORDS[line._BOUNDS['x-message-ttl'] // 60_000]} minutes"),
     ("sysadmin/broker.md", f"given up because {outbox.BOUND:,} already waited"),
     ("sysadmin/broker.md", f"confirms nothing for {WORDS[publisher.DEAD_SECONDS]} seconds on an open line"),
+    ("sysadmin/broker.md", f"that takes {publisher.ELECTED_SECONDS:.0f} seconds or more"),
+    ("sysadmin/broker.md", f"after {WORDS[publisher.CONFIRM_SECONDS]} seconds without a confirmation"),
     ("sysadmin/personal-data.md", f"It goes in pages of {retention.PAGE}, each with a record"),
     ("sysadmin/personal-data.md", {3600.0: "again within the last hour"}[erasure.ABANDONED.total_seconds()]),
     ("sysadmin/planning.md", f"what those send in turn, {WORDS[course.DEEPEST]} messages deep"),
