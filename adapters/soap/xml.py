@@ -34,6 +34,9 @@ MAX_ELEMENTS = 500_000
 """Elements in a document: each costs some 130 bytes of memory and 4 µs, even one of four bytes. Lists of 10,000 rows have 200,000."""
 MAX_ATTRIBUTES = 1_000
 """Attributes of an element, names of namespaces included: libxml2 compares each with all others."""
+MAX_TAG = 1_000_000
+"""Bytes of a tag or comment, of which a parser tells only when it has all of it: 16 MB of attributes took half a minute."""
+_PIECE = 65_536
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
@@ -96,7 +99,11 @@ class _Guard:
         reader.StartElementHandler = self._start
         reader.EndElementHandler = self._end
         try:
-            reader.Parse(content, True)
+            for at in range(0, len(content), _PIECE):
+                reader.Parse(content[at : at + _PIECE], False)
+                if at - reader.CurrentByteIndex > MAX_TAG:
+                    raise Malformed(f"a tag or comment of the XML document is larger than {MAX_TAG} bytes", code="input.too-large")
+            reader.Parse(b"", True)
         except (expat.ExpatError, LookupError, ValueError) as error:
             raise Malformed(f"not well-formed XML: {error}{_not_as_it_says(content)}") from None
 

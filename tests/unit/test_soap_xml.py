@@ -29,6 +29,8 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&
         (b"<a>" + b"<b/>" * 2_400_000 + b"</a>", "input.too-large"),
         (b"<a " + b" ".join(b'a%d="1"' % n for n in range(300_000)) + b"/>", "input.too-large"),
         (b"<a " + b" ".join(b'xmlns:a%d="u%d"' % (n, n) for n in range(200_000)) + b"/>", "input.too-large"),
+        (b'<a b="' + b"x" * 1_200_000 + b'"/>', "input.too-large"),
+        (b"<a><!--" + b"x" * 1_200_000 + b"--></a>", "input.too-large"),
         (b"", "input.malformed"),
         (b"{}", "input.malformed"),
         (b"<a>", "input.malformed"),
@@ -47,6 +49,15 @@ def test_hostile_xml_is_refused_with_its_reason(content, code):
         xml.parse(content)
     assert refused.value.code == code
     assert time.thread_time() - begun < 5
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_tag_without_end_is_refused_before_all_of_it_is_read(encoding: str) -> None:
+    """The parser tells of a tag when it has its last byte: half a minute for 16 MB of attributes."""
+    with pytest.raises(Malformed) as refused:
+        xml.parse(('<a b="' + "x" * 1_200_000).encode(encoding))
+    assert refused.value.code == "input.too-large", "its end, which lacks, was not looked for"
+    assert len(xml.parse(b'<a b="' + b"x" * 900_000 + b'"/>').get("b")) == 900_000
 
 
 def test_good_xml_is_read_in_the_encodings_that_vendors_use():
