@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Purpose, Url, client, escaped, family, nameless, show
+from bus.cli.common import Json, Key, Purpose, Url, client, escaped, family, nameless, pages, show
 from bus.cli.failures import NOT_THERE
 from bus.client import Client, ClientError
 
@@ -92,13 +92,12 @@ def _found(bus: Client, id: str) -> list[Any]:
 
 
 def _run(bus: Client, id: str) -> Any:
-    """A run with all of its journal, page by page."""
-    path = f"/runs/{escaped(id)}"
-    shown = bus.get(path)
-    while after := shown.get("next"):
-        page = bus.get(path, after=after)
-        shown = page | {"journal": shown["journal"] + page["journal"]}
-    return shown
+    """A run with all of its journal and its waits, page by page: each tells of its own."""
+    journal, waits = list[Any](), dict[str, Any]()
+    for page in pages(lambda after: bus.get(f"/runs/{escaped(id)}", after=after)):
+        journal += page["journal"]
+        waits |= {wait["path"]: wait for wait in page["waits"]}
+    return page | {"journal": journal, "waits": [waits[path] for path in sorted(waits)]}
 
 
 def _runs_of(bus: Client, id: str) -> list[str]:

@@ -19,6 +19,8 @@ from bus.store import Row, Tx, listed
 
 MOST_RECORDS = 1000
 """Records of a page of a case."""
+_OF_WAITS = frozenset({"waiting", "closed"})
+"""Kinds of records that begin a wait."""
 Numbered: TypeAlias = list[tuple[int, Record]]
 
 
@@ -125,14 +127,17 @@ def _by_index(state: str | None, route: str | None) -> str:
 
 
 def run(tx: Tx, identity: str, now: str, *, after: int = 0, most: int = MOST_RECORDS) -> JsonObject:
-    """A run with its waits and a page of its journal: at most so many records behind a number, and where to go on. Raises `NotFound`.
+    """A page of a run: at most so many records of its journal behind a number, where to go on, the waits that these records tell of, and
+    those that are open. Raises `NotFound`.
 
-    A call that is repeated for weeks leaves tens of thousands.
+    A call that is repeated for weeks leaves tens of thousands of records, a gather as many waits.
     """
     row = known_run(tx, identity)
     page, end = log.page_of(tx, "run", identity, after, most)
+    told = sorted({str(record.path) for _, record in page if record.kind in _OF_WAITS})
     waits: list[Any] = [
-        {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
+        {name: wait[name] for name in ("path", "type", "deadline", "state")}
+        for wait in tx.all("waits_to_show", run=identity, paths=listed(told))
     ]
     return {**run_row(row, now), "waits": waits, "journal": [as_line(record) for _, record in page], "next": end}
 

@@ -399,6 +399,10 @@ SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run
 -- name: waits_of_run
 SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run = :run ORDER BY path
 
+-- The open waits of a run, and some of the others.
+-- name: waits_to_show
+SELECT path, type, deadline, state FROM waits WHERE run = :run AND (state = 'open' OR path IN :list(paths)) ORDER BY path
+
 -- name: move_waits
 UPDATE waits SET case_id = :into WHERE case_id = :gone
 

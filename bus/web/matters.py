@@ -57,7 +57,7 @@ async def runs(call: Call) -> Answer:
 
 
 async def run(call: Call) -> Answer:
-    """A run with its waits and its journal: a page of it, and most journals are one."""
+    """A run with its journal: a page of it, and most journals are one; and the waits that it tells of, or that are open."""
     after, most = _page(call)
     return json_answer(await call.run(lambda: call.app.run(call.path["id"], after, most)))
 

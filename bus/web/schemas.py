@@ -178,7 +178,12 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "attachments?": _array(ANYTHING, "The files that came with it: sha256, name, media_type and size of each; as `body`."),
     },
     "RunLine": _RUN,
-    "Run": {**_RUN, "waits": _array(ANYTHING), "journal": {**_list("Record"), "description": "In order, the oldest first."}, "next": _NEXT},
+    "Run": {
+        **_RUN,
+        "waits": _array(ANYTHING, "Those that are open, and those that this page tells of."),
+        "journal": {**_list("Record"), "description": "In order, the oldest first."},
+        "next": _NEXT,
+    },
     "Runs": {"runs": _list("RunLine")},
     "Record": {"v": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT},
     "Records": {"records": _list("Record"), "next": _NEXT},

@@ -199,7 +199,10 @@ def test_message_runs_and_log_show_the_same_run(bus, tmp_path):
 def test_a_long_journal_is_shown_whole(bus, tmp_path, monkeypatch):
     message = sent(bus, tmp_path, "prova.attesa", "Dina")
     run = until(lambda: waiting_run(bus, message["id"]), "the run waits")
+    sent(bus, tmp_path, "prova.sveglia", "Dina")
+    until(lambda: json.loads(bus("message", message["id"], "--json")[1])["state"] == "done", "the run has ended")
     whole = json.loads(bus("runs", "show", run["id"], "--json")[1])
+    assert [wait["state"] for wait in whole["waits"]] == ["matched"], "it is told by one page alone"
     monkeypatch.setattr(matters, "MOST_RECORDS", 1)
     assert json.loads(bus("runs", "show", run["id"], "--json")[1]) == whole
     assert len(whole["journal"]) > 1

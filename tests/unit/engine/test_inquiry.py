@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bus.engine import inquiry
 from bus.testing.patience import until
 from tests.contract.store_contract import do
+from tests.simulation.simulation import Simulation
 from tests.small_bus import Caller, running
+from tests.unit.engine.kit import row_of, send, turn
 
 
 def test_runs_of_each_state_are_listed_newest_first(tmp_path):
@@ -46,3 +51,24 @@ def test_of_runs_that_are_ready_and_running_as_many_are_told_as_were_asked_for(t
             [told] = call("GET", f"/runs?state={state}&limit=1").json["runs"]
             assert (told["id"], told["state"]) == (run, state)
         assert [run["id"] for run in call("GET", "/runs?state=ready").json["runs"]] == [new, middle]
+
+
+def test_each_page_of_a_run_tells_of_its_own_waits_and_of_those_that_are_open(world: Simulation) -> None:
+    """A gather of thousands gave all of its waits with each page of its journal."""
+    row = row_of(world, send(world, "raccolta", caso="c"))
+    for _ in range(2):
+        turn(world)
+        send(world, "parte", caso="c")
+    turn(world, "answer")
+    turn(world)
+    with world.store.read() as tx:
+        whole: Any = inquiry.run(tx, row["id"], "9")
+        pages, after = list[Any](), 0
+        while after is not None:
+            pages.append(inquiry.run(tx, row["id"], "9", after=after, most=1))
+            after = pages[-1]["next"]
+    own = [[wait["path"] for wait in page["waits"] if wait["state"] != "open"] for page in pages]
+    assert [path for some in own for path in some] == ["parti[0]", "parti[1]", "parti!closed"]
+    assert max(map(len, own)) == 1
+    assert all("pausa[0.0]" in [wait["path"] for wait in page["waits"]] for page in pages)
+    assert whole["waits"] == sorted({wait["path"]: wait for page in pages for wait in page["waits"]}.values(), key=lambda one: one["path"])
