@@ -9,25 +9,43 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bus.errors import counted
-from bus.message import JsonValue
+from bus.message import JsonValue, digest
 from bus.source import LIMIT, Source, suggestion
 
 _CONTROL = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+class Rows(dict[str, dict[str, JsonValue]]):
+    """What `lookup` reads: key to row, column to value. Never changed once it is `shared`."""
+
+    __slots__ = ("__weakref__",)
+
+
+_IN_USE: WeakValueDictionary[str, Rows] = WeakValueDictionary()
+
+
+def shared(rows: Mapping[str, dict[str, JsonValue]]) -> Rows:
+    """These rows, as somebody in this process has them already if anybody does.
+
+    Each edition of the rules and each earlier plan that is kept would have its own: 10 MB of a list of 20,000.
+    """
+    return _IN_USE.setdefault(digest([list(rows), rows]), Rows(rows))
+
+
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """One table: ``rows`` is what `lookup` reads (key to row, column to value)."""
+    """One table, with its rows as far as they can be read."""
 
     name: str
     columns: tuple[str, ...]
-    rows: dict[str, dict[str, JsonValue]]
+    rows: Rows
 
 
 def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, Source]:
@@ -59,7 +77,7 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
     if not columns and not source.findings:
         source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
     readable = columns and not any(one.line == 1 for one in source.findings)
-    return (TableFile(name, tuple(columns), rows) if readable else None), source
+    return (TableFile(name, tuple(columns), shared(rows)) if readable else None), source
 
 
 def hint_for(name: str, tables: Iterable[str]) -> str:

@@ -7,16 +7,18 @@ they do not change the digest; runs finish under the rules they started with bec
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, cast
 
 from bus import calendar
 from bus.errors import RulesError
 from bus.expression import Environment, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
+from bus.mapping.tables import shared
 from bus.mapping.template import Used, Workshop, asked_in, part_of
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue, canonical, digest
@@ -119,7 +121,7 @@ def _rules(parsed: ParsedRoute, used: Sequence[Used], mappings: Mapping[str, Com
         "format": FORMAT,
         "route": {name: value for name, value in parsed.document.items() if name not in ("tests", "given")},
         "mappings": {name: mapping.rules for name, mapping in mappings.items()},
-        "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name, _ in looked},
+        "tables": {name: cast("JsonValue", tables[name]) for name, _ in looked},
     }
     orders = {name: list[JsonValue](tables[name]) for name, rows in looked if rows and [*tables[name]] != sorted(tables[name])}
     if orders:  # canonical JSON sorts keys; not always there, so that other rules keep their digest
@@ -141,18 +143,23 @@ def _by_step(used: list[Used], parsed: ParsedRoute) -> dict[Pointer, list[Used]]
 
 def plan_of(rules: JsonObject) -> p.Plan:
     """The plan that stored rules say. Raises `RulesError` when this version cannot run them."""
-    return _plan_of(canonical(rules))
+    text = canonical(rules)
+    kept = _kept(hashlib.sha256(text).hexdigest())
+    if not kept:  # of two threads that find none, each builds it
+        kept[:] = [built_of(json.loads(text))]
+    return kept[0]
 
 
 @lru_cache(maxsize=512)
-def _plan_of(text: bytes) -> p.Plan:
-    return built_of(json.loads(text))
+def _kept(digest: str) -> list[p.Plan]:
+    """Where a plan is kept by its digest: the text of one may hold a table of 1 MB."""
+    return []
 
 
 def tables_of(rules: Any) -> Tables:
     """The tables of stored rules, with their rows in order."""
     ordered = {name: {key: rules["tables"][name][key] for key in keys} for name, keys in rules.get("orders", {}).items()}
-    return Tables({**rules["tables"], **ordered})
+    return Tables({name: shared(rows) for name, rows in {**rules["tables"], **ordered}.items()})
 
 
 def built_of(rules: Any, tables: Tables | None = None) -> p.Plan:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
-from bus.mapping.tables import hint_for, read_table
+from bus.mapping.tables import Rows, hint_for, read_table, shared
 
 
 def read(tmp_path: Path, data: bytes):
@@ -121,3 +123,21 @@ def test_a_row_with_another_separator_is_still_known_by_its_key() -> None:
 def test_of_a_table_that_is_not_there_it_is_told_what_it_is_made_of(name: str, hint: str) -> None:
     """Whoever copies a type of another project knows its name, and not where it comes from."""
     assert hint == hint_for(name, ["uffici"])
+
+
+def test_equal_tables_have_their_rows_once_and_only_while_somebody_has_them(tmp_path: Path) -> None:
+    """Each edition of the rules that was put in force kept its own: 46 MB where five routes look into 20,000 rows."""
+
+    def rows(data: bytes) -> Rows:
+        table, _ = read(tmp_path, data)
+        assert table is not None
+        return table.rows
+
+    one = rows(b"codice,nome\nsolo-qui,Uno\nB,Due\n")
+    assert one is rows(b'codice,nome\r\nsolo-qui,"Uno"\r\nB,Due\r\n')
+    assert one is not rows(b"codice,nome\nB,Due\nsolo-qui,Uno\n"), "`rows` gives them in order"
+    assert one is shared({key: dict(row) for key, row in one.items()})
+    gone = ref(one)
+    del one
+    gc.collect()
+    assert gone() is None

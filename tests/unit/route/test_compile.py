@@ -15,7 +15,7 @@ from bus.errors import RulesError
 from bus.mapping.compile import compile_mapping
 from bus.message import canonical
 from bus.route import plan as p
-from bus.route.compile import compile_route, plan_of
+from bus.route.compile import _kept, compile_route, plan_of
 from bus.route.parse import parse_route
 from bus.source import Notes, read
 
@@ -142,6 +142,17 @@ def test_stored_rules_keep_the_order_of_the_tables_that_are_read_row_by_row() ->
     assert made.key is not None and again.key is not None
     assert ("SUE", "SUE") == (made.key({}), again.key({}))
     assert made.digest == again.digest != plan(written, {**tables, "uffici": dict(reversed(tables["uffici"].items()))}).digest
+
+
+def test_plans_share_the_rows_of_their_tables() -> None:
+    """Each plan, and each text of stored rules by which one was found again, held the tables once more."""
+    tables = {"uffici": {code: {"codice": code, "nome": "Edilizia"} for code in ("ANA", "SUE")}}
+    made, other = plan(document(), tables), plan(document(TEXT.replace("3s", "4s")), tables)
+    assert made.rules["tables"]["uffici"] is other.rules["tables"]["uffici"] is tables["uffici"]  # type: ignore[index, call-overload]
+    stored = [plan_of(json.loads(canonical(one.rules))).rules["tables"]["uffici"] for one in (made, other)]  # type: ignore[index, call-overload]
+    assert stored[0] is stored[1]
+    assert _kept.cache_parameters()["maxsize"] == 512
+    assert len(_kept(made.digest)) == 1, "by its digest, not by its text"
 
 
 def test_rules_of_another_format_are_refused() -> None:
