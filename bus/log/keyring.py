@@ -63,7 +63,7 @@ class Folder:
     """Where wrapped keys lie: blocks, each a file. Several processes, on several machines that share the folder, may use it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._root = folder, str(folder)
         self._mark = folder / "destroyed"
 
     def add(self, content: Callable[[int], bytes]) -> int:
@@ -93,9 +93,13 @@ class Folder:
         return {int(path.stem) for path in self.folder.glob("*.keys")}
 
     def read(self, key: int) -> bytes:
-        """A wrapped key; empty when there is no such number."""
-        with _kept(), contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("rb") as file:
-            return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
+        """A wrapped key; empty when there is no such number. Whoever reads a long journal or log asks for one after the other."""
+        with _kept(), contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self._place(key // BLOCK), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.pread(descriptor, SLOT, key % BLOCK * SLOT)
+            finally:
+                os.close(descriptor)
         self._be_there()
         return b""
 
@@ -144,7 +148,11 @@ class Folder:
         return 0
 
     def _path(self, block: int) -> Path:
-        return self.folder / f"{block:08}.keys"
+        return Path(self._place(block))
+
+    def _place(self, block: int) -> str:
+        """A text, which is made in a tenth of the time of a path."""
+        return f"{self._root}/{block:08}.keys"
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:
