@@ -9,7 +9,7 @@ recomputed: retries, times and failures are taken as they were recorded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
@@ -154,6 +154,25 @@ class _Life:
     operations: Mapping[str, Operation]
     found: list[Difference] = field(default_factory=list)
     watch: Watch | None = None
+    own: Sequence[Record] = field(init=False)
+    rules: str = field(init=False)
+    end: Record | None = field(init=False)
+    """The record that ended this life, if it has ended."""
+    _at: dict[str, list[Record]] = field(init=False, default_factory=dict)
+    """All records by their path: a run may ask ten thousand things."""
+    _keys: dict[str, set[str]] = field(init=False, default_factory=dict)
+    """By path, the keys with which a call went out in earlier lives: it keeps its first one, also under new rules."""
+
+    def __post_init__(self) -> None:
+        self.own = self.records[self.start :]
+        self.rules = next((record.rules for record in self.own if record.rules), self.opening.digest)
+        last = next((record for record in reversed(self.own) if "state" in record.data and record.kind != "discarded"), None)
+        self.end = last if last is not None and last.kind in _ENDS else None
+        for number, record in enumerate(self.records):
+            if record.path is not None:
+                self._at.setdefault(record.path, []).append(record)
+                if record.kind == "asked" and number < self.start:
+                    self._keys.setdefault(record.path, set()).add(record.data["key"])
 
     def compare(self) -> int:
         """Recompute and compare; returns how many asks were compared."""
@@ -186,20 +205,6 @@ class _Life:
         if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
             return walked()
         return walk, asked
-
-    @property
-    def own(self) -> Sequence[Record]:
-        return self.records[self.start :]
-
-    @property
-    def rules(self) -> str:
-        return next((record.rules for record in self.own if record.rules), self.opening.digest)
-
-    @property
-    def end(self) -> Record | None:
-        """The record that ended this life, if it has ended."""
-        last = next((record for record in reversed(self.own) if "state" in record.data and record.kind != "discarded"), None)
-        return last if last is not None and last.kind in _ENDS else None
 
     # -- what the journal tells -----------------------------------------------------------------------------------------
 
@@ -245,7 +250,7 @@ class _Life:
         return Failure(str(end.data["code"]), told.get("sentence", ""), end.place or "", end.path or "", detail=told.get("detail", {}))
 
     def _place_at(self, path: str) -> str:
-        return next((record.place for record in self.records if record.path == path and record.place), self.opening.name)
+        return next((record.place for record in self._at.get(path, ()) if record.place), self.opening.name)
 
     # -- comparing --------------------------------------------------------------------------------------------------------
 
@@ -308,7 +313,7 @@ class _Life:
         kinds = Counter[str](record.kind for record in records)
         for kind in sorted(kind for kind in _ONCE & set(kinds) if kinds[kind] > 1):
             self._say("different", f"recorded {kinds[kind]} times ({kind})", ask.place, ask.path)
-        begun = [record for record in self.records if record.path == ask.path]
+        begun = self._at.get(ask.path, ())
         if isinstance(ask, Call) and any(map(_left, records)) and not any(record.payload("request") for record in begun):
             self._say("different", "the request: none was recorded", ask.place, ask.path, "request")
         if isinstance(ask, Await) and records and not any(record.kind == "waiting" for record in begun):
@@ -344,15 +349,11 @@ class _Life:
     def _compare_call(self, ask: Call, record: Record) -> None:
         if "operation" in record.data:
             self._compare_data(ask, record, operation=ask.operation)
-        if record.kind == "asked" and record.data["key"] not in {ask.key, *self._keys_before(ask.path)}:
+        if record.kind == "asked" and record.data["key"] not in {ask.key, *self._keys.get(ask.path, ())}:
             self._say("different", "our key of the call", ask.place, ask.path)
         identity = record.payload("request")
         if identity is not None:
             self._compare_request(ask, identity, self.evidence.content(identity))
-
-    def _keys_before(self, path: str) -> Iterator[str]:
-        """The keys with which a call went out in earlier lives: it keeps its first one, also under new rules."""
-        return (record.data["key"] for record in self.records[: self.start] if record.kind == "asked" and record.path == path)
 
     def _compare_request(self, ask: Call, payload: str, recorded: bytes | None) -> None:
         if recorded is None or recorded == canonical(ask.request):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import create_model
 from bus.errors import NotFound
 from bus.log.record import Record
 from bus.message import canonical, parsed
+from bus.replay.evidence import Evidence
 from bus.replay.fields import changes
 from bus.replay.recount import Verdict, recount, retraced
 from tests.unit.replay.simulated import OPERATIONS, Log, simulated
@@ -247,3 +248,34 @@ def test_fields_that_differ_are_named_with_their_place() -> None:
     assert [field for field, _, _ in changes(before, after, "request")] == ["request.a[1].b", "request.a[2]", "request.d", "request.e"]
     assert [field for field, _, _ in changes([{"b": 1}], [{"b": 1}, {"b": 2, "c": 3}], "request")] == ["request[1]"]
     assert [field for field, _, _ in changes({"a": {"b": 1}}, {}, "request")] == ["request.a"]
+
+
+class Journal(list[Record]):
+    """Records that count how often they, or a part of them, are gone through; `reversed` comes to its end soon."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        Journal.times += 1
+        return super().__iter__()
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        return Journal(found) if isinstance(at, slice) else found
+
+
+def test_a_journal_is_gone_through_as_often_whatever_its_run_asked(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gather of 6,000 messages went through its 12,000 records for each."""
+    times: dict[int, int] = {}
+    evidence = log.evidence()
+    for one in evidence.openings:
+        whole = evidence.journal(one.run)
+        if any(record.kind in ("redelivered", "decided") for record in whole):
+            continue  # each life is recomputed
+        monkeypatch.setattr(Evidence, "journal", lambda self, run, whole=whole: Journal(whole))
+        Journal.times = 0
+        steps = recount(one, evidence, OPERATIONS).steps
+        times[steps] = Journal.times
+        monkeypatch.undo()
+    assert len(times) > 4
+    assert len(set(times.values())) == 1, times
