@@ -65,9 +65,10 @@ def without_collector() -> Iterator[None]:
     try:
         yield
     finally:
-        if enabled:
+        if enabled and gc.get_freeze_count() == 0:  # else somebody means that to stay so (`bus.worker.settle_memory`)
             gc.freeze()  # what was read is old at once: without this the first collection walks all of it as if it were new
             gc.unfreeze()
+        if enabled:
             gc.enable()
 
 

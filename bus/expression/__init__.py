@@ -170,7 +170,7 @@ class Environment:
             line, column = line_and_column(text, reading.loose_type)
             hint = "compare it: type(x) == string; a text has quotes of its own: '\"string\"'"
             raise ExpressionError("a type stands where a value should", line=line, column=column, hint=hint)
-        program = _Program(compiled, reading, needed(checked.expr))
+        program = _Program(compiled, reading, needed(checked.expr), self.tables)
         value = plain.compiled(checked.expr, self.tables.functions)
         return Expression(text, program if value is None else plain.Plain(value, program), reading)
 
@@ -243,10 +243,10 @@ class _Path:
 class _Program:
     """An expression that CEL evaluates."""
 
-    __slots__ = ("_compiled", "_needed", "_reading")
+    __slots__ = ("_compiled", "_needed", "_reading", "_tables")
 
-    def __init__(self, compiled: Any, reading: Reading, wanted: Mapping[str, Needed]) -> None:
-        self._compiled = compiled
+    def __init__(self, compiled: Any, reading: Reading, wanted: Mapping[str, Needed], tables: Tables) -> None:
+        self._compiled, self._tables = compiled, tables  # of the tables CEL itself knows only where they are
         self._needed = [(name, wanted.get(name)) for name in reading.names]
         self._reading = reading
 

@@ -6,6 +6,7 @@ It is imported when the first environment is made: most commands need none.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -74,9 +75,13 @@ def new_environment(
     With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
     `lookup` and `rows`, if all that they find is ``texts``, texts. What is not ``extended`` knows neither extensions for texts and numbers
     nor, without a pool, `cel.bind`.
+
+    It does not keep the tables: who uses it MUST. What CEL holds, Python's collector does not see, and tables hold the environments that
+    were made for them: each set of rules that was ever read would stay in memory.
     """
     from cel_expr_python import cel
 
+    tables = weakref.proxy(tables)
     known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
     functions = [_declaration(cel, name, [function]) for name, function in known.items() if name != "sum"]
     functions.append(_sums(cel) if pool else _declaration(cel, "sum", [FUNCTIONS["sum"]]))

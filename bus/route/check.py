@@ -71,7 +71,7 @@ class _Checker:
         scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
         self._uses((), replace(scope, names={name: known for name, known in scope.names.items() if name != "case"}))
         self._block(parsed.steps, scope)
-        order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
+        order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.world.ends, self.report)
         order.check(parsed.steps)
         self.doubts.tell()
         self._unread(parsed)
@@ -131,7 +131,8 @@ class _Checker:
             ways.append(without(self._nulled(step, position, ended), scope, "error"))
         self.endings[model.id] = frozenset(ending)
         if operation is not None:
-            check_failures(step, clauses_of(step, "on_error", self.compiled.used), operation, self.wrong, self.report)
+            clauses = clauses_of(step, "on_error", self.compiled.used)
+            check_failures(step, clauses, operation, self.world.ends.of(operation, clauses), self.wrong, self.report)
         return merged(ways)
 
     def _nulled(self, step: Parsed, position: int, ended: Scope | None) -> Scope | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bus.adapter import Operation
 from bus.route.parse import Parsed
-from bus.route.ways import clauses_of, ends_the_run
+from bus.route.ways import Ends, clauses_of, ends_the_run
 from bus.source import Pointer, Reporter
 
 
@@ -41,6 +41,7 @@ class Order:
     uses: Mapping[Any, list[Any]]
     mappings: Mapping[str, Any]
     endings: Mapping[str, frozenset[int]]
+    ends: Ends
     report: Reporter
     told: set[Pointer] = field(default_factory=set)
 
@@ -85,8 +86,8 @@ class Order:
     def _read(self, step: Parsed, operation: Operation, effects: Iterable[Effect], sources: set[str], *, again: bool) -> None:
         if step.pointer in self.told:
             return
-        clauses = clauses_of(step, "on_error", self.uses)
-        if not ends_the_run(clauses, self.endings.get(step.model.id, frozenset()), operation):
+        ends = self.ends.of(operation, clauses_of(step, "on_error", self.uses))
+        if not ends_the_run(ends, self.endings.get(step.model.id, frozenset())):
             return
         effect = next((one for one in effects if one.step.model.id not in sources and one.lasting), None)
         if effect is None:

@@ -10,8 +10,7 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from bus.adapter import Operation
 from bus.errors import ExpressionError
@@ -76,24 +75,30 @@ def _failures(name: str, effect: str, refusals: tuple[str, ...]) -> list[dict[st
     ]  # fmt: skip
 
 
-def _ends(operation: Operation, clauses: Sequence[Expression | None]) -> list[tuple[dict[str, Any], Taken]]:
-    """Every ``error`` that a call can end with, and the clause that takes it."""
-    return _ends_of(operation.name, operation.effect, tuple(operation.refusals), tuple(clauses))
+Ended: TypeAlias = "list[tuple[dict[str, Any], Taken]]"
 
 
-@lru_cache(maxsize=2048)
-def _ends_of(
-    name: str, effect: str, refusals: tuple[str, ...], clauses: tuple[Expression | None, ...]
-) -> list[tuple[dict[str, Any], Taken]]:
-    """Kept: many routes ask the same operation and say the same of its refusals. Expressions of the same text are the same object."""
-    return [(error, tried(clauses, {"error": error})) for error in _failures(name, effect, refusals)]
+class Ends:
+    """Every ``error`` that a call can end with, and the clause that takes it: of all calls that one set of rules makes.
+
+    Kept: many routes ask the same operation and say the same of its refusals. Expressions of the same text are the same object.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, tuple[Expression | None, ...]], Ended] = {}
+
+    def of(self, operation: Operation, clauses: Sequence[Expression | None]) -> Ended:
+        key = operation.name, tuple(clauses)
+        if key not in self._kept:
+            failures = _failures(operation.name, operation.effect, tuple(operation.refusals))
+            self._kept[key] = [(error, tried(clauses, {"error": error})) for error in failures]
+        return self._kept[key]
 
 
 def check_failures(
-    step: Parsed, clauses: Sequence[Expression | None], operation: Operation, wrong: Collection[Pointer], report: Reporter
+    step: Parsed, clauses: Sequence[Expression | None], operation: Operation, ends: Ended, wrong: Collection[Pointer], report: Reporter
 ) -> None:
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
-    ends = _ends(operation, clauses)
     left = [] if step.model.dead_on == "any" or any(map(_is_of_no_kind, clauses)) else _left(ends, operation)
     accepted = step.model.dead_on if isinstance(step.model.dead_on, list) else []
     for position, code in enumerate(accepted):
@@ -163,9 +168,9 @@ def _of_our_own(when: Expression) -> bool:
     return any("." in text for one in when.reads.compared for text, _ in one.texts)
 
 
-def ends_the_run(clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
-    """Whether a refusal of this call can end the run: no clause takes it, or one whose steps end (``ending``)."""
-    taken = (one for error, one in _ends(operation, clauses) if error["kind"] == "refused")
+def ends_the_run(ends: Ended, ending: frozenset[int]) -> bool:
+    """Whether a refusal of a call can end the run: no clause takes it, or one whose steps end (``ending``)."""
+    taken = (one for error, one in ends if error["kind"] == "refused")
     return any((one.clause is None and not one.perhaps) or one.clause in ending for one in taken)
 
 

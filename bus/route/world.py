@@ -18,6 +18,7 @@ from bus.route.paths import Paths
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
 from bus.route.values import Values
+from bus.route.ways import Ends
 from bus.source import Reporter, nearest, suggestion
 
 NO_CASE = "the keys of the message tell the case: they read its body"
@@ -41,6 +42,7 @@ class World:
     traffic: Traffic | None = None
     messages: Mapping[str, frozenset[str]] = field(default_factory=dict)
     targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ends: Ends = field(default_factory=Ends)
     _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property

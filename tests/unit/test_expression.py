@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 from hypothesis import given
@@ -431,3 +433,22 @@ def test_every_extension_is_known_by_the_text_that_uses_it(text):
 
 def test_optional_values_need_no_other_extension():
     assert not needs_extensions('body.?email.orValue("") + upper(body.nome)')
+
+
+LOOKS_UP = 'lookup("uffici", body.ufficio).uo + "/" + rows("uffici")[0].uo'
+
+
+def test_what_was_compiled_is_let_go_with_its_tables() -> None:
+    tables = Tables({"uffici": {"edilizia": {"uo": "SUE01"}}})
+    expression = Environment({"body"}, tables).compile(LOOKS_UP)
+    assert "SUE01/SUE01" == expression({"body": {"ufficio": "edilizia"}})
+    gone = weakref.ref(tables)
+    del tables, expression
+    gc.collect()
+    assert gone() is None
+
+
+def test_an_expression_keeps_the_tables_that_it_looks_into() -> None:
+    expression = Environment({"body"}, {"uffici": {"edilizia": {"uo": "SUE01"}}}).compile(f"[body].map(x, {LOOKS_UP})")
+    gc.collect()
+    assert ["SUE01/SUE01"] == expression({"body": {"ufficio": "edilizia"}})
