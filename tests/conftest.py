@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -44,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: Path(report).unlink(missing_ok=True))
     os.environ["XDG_CACHE_HOME"] = cache = tempfile.mkdtemp(prefix="snodo-cache-")  # `bus validate` keeps what it found there
     config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay until the end: what is looked through for garbage is what tests make, so it is done often and gone soon."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
