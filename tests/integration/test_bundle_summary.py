@@ -66,6 +66,13 @@ def test_a_browser_need_not_lay_out_what_nobody_has_come_to_yet(monkeypatch):
     assert "section{content-visibility:visible}" in page.partition("@media print")[2]
 
 
+def test_a_section_is_as_wide_as_its_table_so_that_a_narrow_window_scrolls_to_the_last_column(exported):
+    """A browser cuts off what leaves a section that it may leave out: at 1,024 pixels nobody could come to the outcomes, nor on a telephone."""
+    page = verify.unpacked(exported[0])["summary.html"].decode()
+    section = re.search(r"section\{([^}]*)\}", page)[1].split(";")
+    assert {"width:min-content", "min-width:100%"} <= set(section)
+
+
 def test_the_summary_writes_out_what_nobody_sees(tmp_path):
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
