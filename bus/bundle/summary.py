@@ -25,7 +25,7 @@ _STYLE = (
     "th{background:#f2f3f5}thead th{position:sticky;top:0}tbody tr:nth-child(even) td{background:#fafbfc}"
     "thead+tbody td:nth-child(2){white-space:nowrap}"
     "td:nth-child(7),td:nth-child(8){font:.6875rem monospace;min-width:9em;overflow-wrap:anywhere}"
-    # What is not laid out yet is cut off at the section's border: it is as wide as its table, or a narrow window would lack the last columns.
+    # What leaves such a section is cut off: it is as wide as its table, or a narrow window would lack the last columns.
     "section{content-visibility:auto;contain-intrinsic-size:auto 60rem auto 1000rem;width:min-content;min-width:100%}"
     "@page{size:A4 landscape;margin:1cm}"
     "@media print{body{margin:0}section{content-visibility:visible}td,th,td:nth-child(n){font-size:7pt}thead th{position:static}"

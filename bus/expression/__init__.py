@@ -259,8 +259,10 @@ class _Program:
             raise ExpressionError("the result holds an optional value", code="expression.failed", hint='end it with .orValue("")') from None
         except RuntimeError as error:
             raise self._error(str(error)) from None
-        if value.__class__ is str and result.type() == library.error_type():
-            raise self._error(value)
+        if value.__class__ is str:
+            if result.type() == library.error_type():
+                raise self._error(value)
+            failing.bounded(len(value))
         return _plain(value)
 
     def _error(self, raw: str) -> ExpressionError:

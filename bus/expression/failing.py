@@ -26,6 +26,22 @@ _UNFIT = {
 """What CEL says by words of its inner parts."""
 
 
+MOST = 32_000_000
+"""Characters that one expression may make of texts: a message has a million at most, unless the operator says otherwise."""
+
+
+class TooMuch(ExpressionError):
+    """An expression would make more than memory is for: texts that double from step to step, or a long one for each of many items."""
+
+    default_code = "expression.budget"
+
+
+def bounded(length: int) -> None:
+    """Refuse to make so many characters. Raises `TooMuch`."""
+    if length > MOST:
+        raise TooMuch(f"the expression makes texts of more than {MOST:,} characters", hint="take fewer items, or shorter texts")
+
+
 def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
     """What CEL said while evaluating, as ours; ``paths`` are what the expression reads."""
     if "teration budget" in raw:

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from bus.expression import failing
 from bus.functions import Function
 
 Scope: TypeAlias = Mapping[str, Any]
@@ -18,6 +19,10 @@ Value: TypeAlias = Callable[[Scope], Any]
 _SCALARS: frozenset[Any] = frozenset({str, int, bool})
 _JSON: frozenset[Any] = frozenset({str, int, bool, float, type(None), list, dict})
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+WALKED = "@walked"
+"""The name in a scope, which no rule can write, of a list: how many items comprehensions have gone over, and how long what they made is."""
+_LONG = 4_096
+"""Characters from which on a text is counted."""
 
 
 class NotPlain(Exception):
@@ -94,6 +99,20 @@ def operation(kinds: Sequence[type], work: Callable[..., Any], arguments: Sequen
     return of_two
 
 
+def _plus(left: Value, right: Value) -> Value:
+    add = operation(_ORDERED, operator.add, (left, right))
+
+    def added(scope: Scope) -> Any:
+        made = add(scope)
+        if made.__class__ is str and len(made) > _LONG:
+            walked = scope.get(WALKED, [0, 0])
+            walked[1] += len(made)
+            failing.bounded(walked[1])
+        return made
+
+    return added
+
+
 def _equal(left: Value, right: Value) -> Value:
     def same(scope: Scope) -> bool:
         one, other = left(scope), right(scope)
@@ -154,9 +173,18 @@ def _in(item: Value, items: Value) -> Value:
 
 
 def _replace(text: str, old: str, new: str) -> str:
+    if len(text) * len(new) > _LONG:
+        failing.bounded(len(text) + text.count(old) * (len(new) - len(old)))
     if not old:
         raise NotPlain
     return text.replace(old, new)
+
+
+def _join(texts: Sequence[Any], between: str = "") -> str:
+    if any(one.__class__ is not str for one in texts):
+        raise NotPlain
+    failing.bounded(sum(map(len, texts)) + len(texts) * len(between))
+    return between.join(texts)
 
 
 def _substring(text: str, start: int, end: int | None = None) -> str:
@@ -174,11 +202,14 @@ _TAKEN: Mapping[Any, frozenset[Any]] = {
 }
 """What our functions take here, by the kind of a parameter."""
 CHOOSING: Mapping[str, Callable[..., Value]] = {
-    "_&&_": _and, "_||_": _or, "_?_:_": _if, "@in": _in, "_[_]": _item, "_==_": _equal, "_!=_": _unequal, "dyn": lambda of: of,
+    "_&&_": _and, "_||_": _or, "_?_:_": _if, "@in": _in, "_[_]": _item, "_==_": _equal, "_!=_": _unequal, "_+_": _plus,
+    "dyn": lambda of: of,
 }  # fmt: skip
 """Operators by name that ask their operands themselves, or take them of several kinds."""
 METHODS: Mapping[tuple[str, int], tuple[Sequence[type], Callable[..., Any]]] = {
     ("replace", 3): ((str, str, str), _replace),
+    ("join", 1): ((list,), _join),
+    ("join", 2): ((list, str), _join),
     ("split", 2): ((str, str), str.split),
     ("substring", 2): ((str, int), _substring),
     ("substring", 3): ((str, int, int), _substring),
@@ -186,7 +217,6 @@ METHODS: Mapping[tuple[str, int], tuple[Sequence[type], Callable[..., Any]]] = {
 """Methods of the extension libraries by name and number of operands: the kind of each, and what it does."""
 _ORDERED, _SIZED = (str, int), (str, list, dict)
 OPERATORS: Mapping[tuple[str, int, bool], tuple[Sequence[type], Callable[..., Any]]] = {
-    ("_+_", 2, False): (_ORDERED, operator.add),
     ("_-_", 2, False): ((int,), operator.sub),
     ("_*_", 2, False): ((int,), operator.mul),
     ("-_", 1, False): ((int,), operator.neg),

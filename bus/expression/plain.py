@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from bus.expression.operations import CHOOSING, METHODS, OPERATORS, NotPlain, Scope, Value, method, of_ours, operation
+from bus.expression import failing
+from bus.expression.operations import CHOOSING, METHODS, OPERATORS, WALKED, NotPlain, Scope, Value, method, of_ours, operation
 from bus.functions import Function
 from bus.message import JsonValue
 
@@ -21,8 +22,6 @@ Functions: TypeAlias = Mapping[str, Sequence[Function]]
 
 _MANY = 9_000
 """Items that comprehensions of one expression may go over here: CEL stops at ten thousand, and says so."""
-_WALKED = "@walked"
-"""The name in a scope, which no rule can write, of a list that holds how many items comprehensions have gone over."""
 _RESULT = "@result"
 """CEL's name of what a comprehension has made so far."""
 _ABSENT = object()
@@ -40,6 +39,8 @@ class Plain:
     def __call__(self, scope: Scope) -> JsonValue:
         try:
             found: JsonValue = self._value(scope)
+        except failing.TooMuch:  # CEL does not ask how long a text becomes
+            raise
         except Exception:  # noqa: BLE001 - CEL says it in its own words
             return self._otherwise(scope)
         return found
@@ -52,7 +53,7 @@ def compiled(node: Any, functions: Functions) -> Value | None:
         value = _value(node, context)
     except NotPlain:
         return None
-    return (lambda scope: value({**scope, _WALKED: [0]})) if context.folds else value
+    return (lambda scope: value({**scope, WALKED: [0, 0]})) if context.folds else value
 
 
 class _Context:
@@ -129,8 +130,8 @@ def _comprehension(fold: Any, context: _Context) -> Value:
         for inner[variable] in found:
             if not goes_on(inner):
                 break
-            inner[_WALKED][0] += 1
-            if inner[_WALKED][0] > _MANY:
+            inner[WALKED][0] += 1
+            if inner[WALKED][0] > _MANY:
                 raise NotPlain
             inner[_RESULT] = step(inner)
         return result(inner)

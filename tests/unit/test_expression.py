@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import ExpressionError
-from bus.expression import Environment, Tables, literal
+from bus.expression import Environment, Tables, failing, literal
 from bus.expression.library import needs_extensions
 from bus.functions import FUNCTIONS
+from bus.message import JsonValue
 
 TEXT = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -26,8 +27,8 @@ ENVIRONMENT = Environment(["body", "soggetto", "x"], {**TABLES, "zone-suolo": {}
 SCOPE = {"body": {"nome": "Ada", "eta": 36, "quota": 1.0, "figli": [{"nome": "Bo"}, {"nome": "Cy"}], "nulla": None}, "x": 3}
 
 
-def value(text: str) -> object:
-    return ENVIRONMENT.compile(text)(SCOPE)
+def value(text: str, **scope: JsonValue) -> object:
+    return ENVIRONMENT.compile(text)({**SCOPE, **scope})
 
 
 def test_a_table_is_asked_for_what_a_value_is_as_text() -> None:
@@ -266,6 +267,33 @@ def test_a_comprehension_of_a_hundred_million_stops() -> None:
         value(text)
     assert "expression.budget" == caught.value.code
     assert time.perf_counter() - started < 25
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "body.testo + body.testo",
+        "body.parti.map(parte, body.testo + parte)",
+        'body.parti.map(parte, {"causale": body.testo + parte})',
+        "body.parti.join(body.testo)",
+        'body.testo.replace("a", body.testo)',
+        'body.testo.replace("", body.testo)',
+        "cel.bind(due, body.testo, due + due)",
+    ],
+)
+def test_texts_that_grow_without_measure_stop_before_they_fill_the_memory(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of 600 KB became 1.5 GB, or more than there is; so did a text that 40 `set` steps doubled."""
+    monkeypatch.setattr(failing, "MOST", 100_000)
+    with pytest.raises(ExpressionError) as caught:
+        value(text, body={"testo": "a" * 60_000, "parti": list("abc")})
+    assert ("expression.budget", "take fewer items, or shorter texts") == (caught.value.code, caught.value.hint)
+
+
+def test_many_short_texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "MOST", 100_000)
+    assert ["Via Roma 12/A, interno 3"] * 5_000 == value(
+        'body.parti.map(parte, "Via Roma " + parte)', body={"parti": ["12/A, interno 3"] * 5_000}
+    )
 
 
 @pytest.mark.parametrize("name", ["in", "as", "package", "a-b", "1a", "", "cel"])

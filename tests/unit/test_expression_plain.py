@@ -27,7 +27,7 @@ PLAIN = (
     "text(a.x)", "euro(cents(a.x))", "first(a.x.map(i, text(i)))", 'default(a.x, b.x)', "pad(a.x, 3)", "[number(text(a.x)), sum([a.x, b.x])]",
     "a.x == null", "null != b.x || a.x == null", "a.x == null ? null : b.x", "a.x.filter(i, i != null)", "a.?x.orValue(1)", 'a.?x.orValue("")',
     "a.?x.y.orValue(null)", "a.?x.?y.orValue(b)", 'upper(b.?x.orValue("z"))', "a.?x.orValue([]).map(i, i)", "a.x.?y.orValue(b.x) == null",
-    'a.x.replace("x", b.x)', "a.x.split(b.x)", "a.x.substring(1)", "a.x.substring(0, size(a.x) - 1)", "a.x.substring(b.x, 2)", '"y" in a.x',
+    'a.x.replace("x", b.x)', "a.x.join()", "a.x.join(b.x)", 'a.x.map(i, text(i)).join(", ")', "a.x.split(b.x)", "a.x.substring(1)", "a.x.substring(0, size(a.x) - 1)", "a.x.substring(b.x, 2)", '"y" in a.x',
     "dyn(a.x) == dyn(b.x)", "digest(a.x)", "merge(a, b)", "compact(a)", "default(a.x, b)", 'lookup("uffici", a.x).nome', "compact(a.x)",
 )  # fmt: skip
 """Expressions that have a plain form."""
