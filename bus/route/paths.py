@@ -23,10 +23,16 @@ from bus.route.missing import Missing
 from bus.route.values import NEEDED, Values
 from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
 
-_FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
+_FITTING = {
+    "integer": {"integer", "number"},
+    "key": {"string", "integer", "number", "null"},
+    "date": {"string"},
+    "sentence": {"string", "integer", "number"},
+}
 _TO_FIT = {
     "boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others",
     "date": 'name a field of format date, or move one: date_add(body.inizio, "-10d")',
+    "sentence": "write a sentence for the person who looks at it, such as '\"no desk takes it\"'",
 }  # fmt: skip
 _OF_ANOTHER = {
     ("boolean", "array"): "size(…) > 0 asks whether there is any", ("integer", "array"): "size(…) counts its items",
@@ -57,7 +63,7 @@ _NUMBER = re.compile(r"(?<!\bint\()(?<!\bdouble\()\bnumber\(")
 WORDS = {
     "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
     "null": "null", "number": "a number", "key": "a text or a number",
-    "date": "a date or a moment",
+    "date": "a date or a moment", "sentence": "a text",
 }  # fmt: skip
 
 
@@ -364,7 +370,8 @@ class Paths:
     def _date(self, used: Used) -> bool:
         """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
         form, always = self.values.value(used).schema.get("format"), self.values.constant(used)
-        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.reads.results if not one.path]
+        told = ((one.value, one.offset) for one in used.reads.results if not one.path and one.value is not None)
+        said = [(always, 0)] if isinstance(always, str) else list(told)
         faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
         if form not in {None, *_DATED}:
             faults = [(f"this is a text of format {form}", 0)]

@@ -31,7 +31,7 @@ _AS_IT_IS = frozenset({"string", "integer", "boolean"})
 
 NEEDED = {
     "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
-    "case": "key", "key": "key", "by": "date",
+    "case": "key", "key": "key", "by": "date", "reason": "sentence",
 }  # fmt: skip
 """What the expression of a part must give."""
 

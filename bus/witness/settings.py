@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bus import source
 from bus.errors import ConfigError, EvidenceError
 from bus.exact import Exact, File, Text
-from bus.faults import all_of
 from bus.log import note
 from bus.log.checkpoint import RECEIPTS
 
@@ -63,10 +62,8 @@ def load(path: Path) -> Settings:
     document = source.read_file(path)
     if document.findings:
         raise ConfigError(source.render(document.findings), code="config.malformed")
-    try:
-        settings = Settings.model_validate(document.plain())
-    except ValidationError as error:
-        faults = (f"{path}: {fault}" for fault in all_of(error))
-        raise ConfigError("\n".join(faults), code="config.invalid", hint="docs/sysadmin/witness.md lists all settings") from error
+    settings = source.validated(document.plain(), Settings, document)
+    if settings is None:
+        raise ConfigError(source.render(document.findings), code="config.invalid", hint="docs/sysadmin/witness.md lists all settings")
     base = path.resolve().parent
     return settings.model_copy(update={"key": base / settings.key, "memory": base / settings.memory})

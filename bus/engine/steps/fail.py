@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bus.engine.asks import StepCode
+from bus.functions import text
 from bus.route.plan import FailStep
 
 if TYPE_CHECKING:
@@ -14,4 +15,4 @@ if TYPE_CHECKING:
 def fail(step: FailStep, strand: Strand) -> StepCode:
     reason = strand.evaluate(step.reason, step, "reason")
     yield from ()
-    strand.fail(step, step.code, str(reason), undo=step.undo)
+    strand.fail(step, step.code, text(reason), undo=step.undo)

@@ -222,6 +222,12 @@ def test_a_branch_that_fails_waits_for_calls_in_flight_and_undoes_them_too() -> 
     assert run.finished
 
 
+@pytest.mark.parametrize(("reason", "said"), [(None, ""), (3, "3"), (True, "true")])
+def test_a_reason_that_is_no_text_is_said_as_rules_say_it(reason: Any, said: str) -> None:
+    run = walk(p.FailStep("stop", "r@1/stop", reason=lambda s: reason))
+    assert run.start() == [] and run.failure is not None and run.failure.sentence == said
+
+
 def test_a_branch_that_fails_at_once_keeps_the_other_from_being_asked() -> None:
     failing = p.FailStep("stop", "r@1/stop", reason=lambda s: "because")
     run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("never"),), "b": (failing,)}))

@@ -355,3 +355,11 @@ def test_the_key_of_receipts_is_not_taken_for_that_of_the_log(tmp_path):
     path.write_text(f"key: k\nmemory: m\nlogs:\n  - origin: {ORIGIN}\n    keys: ['{receipts}']\n", "utf-8")
     with pytest.raises(ConfigError, match=rf"{re.escape(receipts.name)} \({receipts.key_id.hex()}\) signs receipts, not the log"):
         load(path)
+
+
+def test_a_misspelt_setting_is_told_with_its_line_and_what_was_meant(tmp_path):
+    path = tmp_path / "witness.yaml"
+    path.write_text(f"key: k\nmemory: m\nlogs:\n  - orign: {ORIGIN}\n    keys: ['{OURS.verifier}']\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"witness.yaml:4:5: error field.unknown: .*`orign`[^$]*did you mean origin") as told:
+        load(path)
+    assert "field.missing" not in str(told.value)
