@@ -45,6 +45,7 @@ RESERVED = frozenset({
 """Words that no name may take: reserved by CEL, or the name of one of its libraries or types."""
 
 MAX_LENGTH = 10_000
+_OF_AN_OPTIONAL = 'end it with .orValue("")'
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
@@ -60,6 +61,12 @@ def name_problem(name: str) -> str:
     if name in RESERVED:
         return f"`{name}` is a reserved word of expressions"
     return ""
+
+
+def _left_out(text: str) -> str:
+    """How a field is left out where an optional path, which is the whole of an expression, leads to nothing."""
+    path = text.strip().replace(".?", ".")
+    return f"; a field is left out by {{$when: has({path}), $value: {path}}}" if _PLAIN_PATH.fullmatch(path) and "." in path else ""
 
 
 def literal(text: str) -> str:
@@ -164,7 +171,7 @@ class Environment:
         if returned.startswith("optional_type") or reading.loose_optional is not None:
             line, column = line_and_column(text, reading.loose_optional or 0)
             raise ExpressionError(
-                "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
+                "an optional value is used as if it were plain", line=line, column=column, hint=_OF_AN_OPTIONAL + _left_out(text)
             )
         if reading.loose_type is not None:
             line, column = line_and_column(text, reading.loose_type)

@@ -19,7 +19,7 @@ SIGNS = {
     "if": "write condition ? this : that, and in a `when` the condition alone",
     "??": "write default(x, other) for what may be null, x.?y.orValue(other) for what may be missing",
     "->": "write a point between names, and .map(x, …) for each item",
-    "$": "names stand alone: body.x",
+    "$": "names stand alone: body.x; a template such as {$when: …, $value: …} stands without quotes around it",
     "#": "an expression has no comments",
     "“": _QUOTES, "”": _QUOTES, "‘": _QUOTES, "’": _QUOTES, "«": _QUOTES, "`": _QUOTES,
 }  # fmt: skip

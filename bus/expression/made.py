@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bus.expression.nodes import Bound, bound_within, calls, is_binding, kind_of, path_of, word_of, written_in
+from bus.expression.nodes import Bound, bound_within, calls, is_binding, is_null, kind_of, path_of, word_of, written_in
 from bus.expression.reading import Told
 
 OF_PATH = "x-of-path"
@@ -37,8 +37,9 @@ class Made:
         """
         for side, way in self._parts(node):
             below = (*path, *way)
-            if word := word_of(side):
-                yield Told(getattr(side.const, word), positions[side.id], below)
+            word = word_of(side)
+            if word or is_null(side):
+                yield Told(getattr(side.const, word) if word else None, positions[side.id], below)
             yield from self.values(side, positions, below)
 
     def _parts(self, node: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:

@@ -92,7 +92,10 @@ def no_condition(kind: str) -> tuple[str, str]:
 def no_overload(function: str, types: str) -> tuple[str, str]:
     """(sentence, hint) for a function or operator that does not take operands of these types, as CEL writes them."""
     if function == "_?_:_":
-        return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
+        hint = "make them the same type, or wrap one in dyn(...)"
+        if "null" in types:
+            hint = "a field is left out by {$when: ..., $value: ...}; where null is meant, write dyn(null)"
+        return f"the two results of ? : have different types: {types}", hint
     if function in RECKONING and set(_operands(types.strip("()"))) == {"int", "double"}:
         return of_two_kinds(function)
     applied = FUNCTIONS[function].signature if function in FUNCTIONS else f"`{_operator(function)}`"

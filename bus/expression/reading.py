@@ -88,7 +88,7 @@ class Told:
     ``path`` leads to it within objects and lists that are written out (`[]`: an item); empty where it is the whole.
     """
 
-    value: str | int | float | bool
+    value: str | int | float | bool | None
     offset: int
     path: tuple[str, ...] = ()
 

@@ -319,6 +319,7 @@ class _Checker:
                     self._name(name, used, scope)
             for key in read_keys(used) & (self.world.keys or frozenset()) - scope.keys:
                 self.report.report(used.pointer, *self._no_key(key, scope), within=place_of(used, ("case", key)))
+            self._denied(used)
             good = paths.check(used, sure=len(self.report.findings) == before)
             if not good or any(one.severity == "error" for one in self.report.findings[before:]):
                 self.wrong.add(used.pointer)
@@ -339,7 +340,7 @@ class _Checker:
                 hint = self._where_given(name, used, scope)
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
         elif name not in self.misspelt.values() and not self.given.holds(name, used.pointer, used.expression.text):
-            hint = "define it on every way, or write {$value: ..., $default: ...}"
+            hint = f"define it on every way, such as by `set: {{{name}: null}}` before, or write {{$value: ..., $default: ...}}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
 
@@ -375,6 +376,15 @@ class _Checker:
             hint = f"ask `when: {name} != null`, or write {instead}"
             sentence = f"`{name}` {null}, and {'has no fields then' if fields else 'then this has no value'}"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
+
+    def _denied(self, used: Used) -> None:
+        """What is read where a condition holds only if it is not there: often `==` is written for `!=`."""
+        if found := self.nulls.denied(used):
+            path, why = found
+            code = "path.maybe-missing" if "." in path else "name.maybe-null"
+            sentence = f"there is no `{path}` where {why}, and this reads it"
+            hint = "ask the other way round: " + (f"has({path})" if "has(" in why else f"{path} != null")
+            self.report.report(used.pointer, code, sentence, hint, "warning", within=place_of(used, tuple(path.split("."))))
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):

@@ -140,7 +140,7 @@ CODES: dict[str, Code] = {
         "The expression gives something else than this part needs.",
         "when: body.importo   # a number, not true or false",
         "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number, `by` a date or a moment, "
-        "a key of the case a text or a number.",
+        "`reason` a text, a key of the case a text or a number.",
     ),
     "expression.date-with-moment": Code(
         "A date is compared with a moment. Both are texts: equal they never are, and every moment of a day is later than the day.",
@@ -186,7 +186,8 @@ CODES: dict[str, Code] = {
     ),
     "name.maybe-null": Code(
         "On some ways to this step the name is null (after a deadline, where a call fails, the first item of an empty list), and no"
-        " condition on the way asks whether it is. Null has no fields, and most functions and operators do not take it.",
+        " condition on the way asks whether it is; or one holds only where it is null. Null has no fields, and most functions and"
+        " operators do not take it.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),

@@ -20,13 +20,13 @@ def conditions_above(place: Pointer) -> Iterator[Pointer]:
 
 def conditions_before(place: Pointer, by_pointer: Mapping[Pointer, Used]) -> Iterator[Used]:
     """The conditions that a place stands under, and those of the clauses that were tried before its own."""
-    for pointer in (*conditions_above(place), *_clauses_before(place, by_pointer)):
+    for pointer in (*conditions_above(place), *clauses_before(place, by_pointer)):
         if (found := by_pointer.get(pointer)) is not None:
             yield found
 
 
-def _clauses_before(place: Pointer, by_pointer: Container[Pointer]) -> Iterator[Pointer]:
-    """The conditions of the clauses before the one that a place stands in; before `otherwise` are all of them."""
+def clauses_before(place: Pointer, by_pointer: Container[Pointer]) -> Iterator[Pointer]:
+    """The places of the conditions of the clauses before the one that a place stands in; before `otherwise` are all of them."""
     for end, part in enumerate(place[:-1]):
         if part in {"choose", "otherwise"}:
             number = place[end + 1] if part == "choose" else None

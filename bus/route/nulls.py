@@ -4,7 +4,8 @@ unless a condition that leads to the place can tell that way from the others, or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -12,9 +13,15 @@ from bus.mapping.shapes import takes_null
 from bus.mapping.template import Used, tested_in
 from bus.mapping.types import BUILT_IN
 from bus.route.compile import CompiledRoute
-from bus.route.doubts import conditions_before
+from bus.route.doubts import clauses_before, conditions_above, conditions_before
 from bus.route.known import ON_SOME_WAYS, Known, Scope
 from bus.source import Pointer, nearest
+
+_PATH = r"([A-Za-z_]\w*(?:\.\w+)*)"
+_ABSENT = re.compile(rf"!has\(\s*{_PATH}\s*\)|{_PATH}\s*==\s*null|null\s*==\s*{_PATH}")
+_THERE = re.compile(rf"has\(\s*{_PATH}\s*\)|{_PATH}\s*!=\s*null|null\s*!=\s*{_PATH}")
+"""Questions that hold only where there is no value at a path, and those that hold wherever there is one."""
+_ELSE = re.compile(r"\|\||\?\s")
 
 
 class Nulls:
@@ -32,6 +39,53 @@ class Nulls:
         unsure = not self._compiled.unasked.isdisjoint(self._made_of(name))
         asked = unsure or self._tell(self._before(place), name) or nearest(name, self._unknown, 0.74)
         return "" if asked or (known.null == ON_SOME_WAYS and self._alike(name, place)) else f"is null {known.null}"
+
+    def denied(self, used: Used) -> tuple[str, str] | None:
+        """A path that an expression needs a value of, though it stands where a condition holds only without one; and that condition."""
+        if not (self._absent or self._taken) or used.guarded or "on_late" in used.pointer:
+            return None
+        for path, owner, text in self._absences(used.pointer):
+            for one in used.reads.references:
+                reads = one.needed and one.path[: len(path)] == path and (len(one.path) > len(path) or one.bare)
+                if reads and path[0] not in used.local and not self._given_within(path[0], owner):
+                    return ".".join(path), text
+        return None
+
+    def _absences(self, place: Pointer) -> Iterator[tuple[tuple[str, ...], Pointer, str]]:
+        """What conditions around a place say not to be there: its path, the part of the route of which it is said, and the condition."""
+        for pointer in conditions_above(place):
+            if pointer in self._absent and pointer != place:
+                yield from ((path, pointer[:-1], f"`{self._text(pointer)}` holds") for path in self._absent[pointer])
+        for pointer in clauses_before(place, self._compiled.by_pointer) if self._taken else ():
+            if pointer in self._taken:
+                end = len(pointer) - 3
+                owner = place[: end + 2] if place[end] == "choose" else place[: end + 1]
+                yield self._taken[pointer], owner, f"the clause above (`{self._text(pointer)}`) is not taken"
+
+    def _text(self, pointer: Pointer) -> str:
+        return " ".join(self._compiled.by_pointer[pointer].expression.text.split())
+
+    def _given_within(self, name: str, owner: Pointer) -> bool:
+        """Whether a step within a part of the route gives a name: then it is another value."""
+        steps = (step for step in self._compiled.parsed.every if step.pointer[: len(owner)] == owner and step.pointer != owner)
+        return any(name == given for step in steps for given, _ in step.gives)
+
+    @cached_property
+    def _absent(self) -> Mapping[Pointer, list[tuple[str, ...]]]:
+        """For each condition the paths at which there is nothing wherever it holds."""
+        found = {}
+        for one in self._compiled.every:
+            if one.is_condition and not _ELSE.search(text := one.expression.text):
+                asked = (_ABSENT.fullmatch(part.strip()) for part in text.split("&&"))
+                found[one.pointer] = [_asked(match) for match in asked if match]
+        return {pointer: paths for pointer, paths in found.items() if paths}
+
+    @cached_property
+    def _taken(self) -> Mapping[Pointer, tuple[str, ...]]:
+        """For each condition of a clause that holds wherever there is a value at a path: that path."""
+        clauses = (one for one in self._compiled.every if one.pointer[-3:-2] == ("choose",))
+        found = ((one.pointer, _THERE.fullmatch(one.expression.text.strip())) for one in clauses)
+        return {pointer: _asked(match) for pointer, match in found if match}
 
     def settled(self, before: Scope, after: Scope | None, ways: Sequence[Scope | None], conditions: Iterable[Pointer]) -> Scope | None:
         """What is known where ``ways`` that ``conditions`` chose meet: a name of which these tell is null no more, if a way has ended or
@@ -85,6 +139,11 @@ class Nulls:
                 read = (*self._compiled.used.get(step.pointer, ()), *self._before(step.pointer))
                 found.append((frozenset[str]().union(*(one.expression.names for one in read)), given))
         return found
+
+
+def _asked(match: re.Match[str]) -> tuple[str, ...]:
+    """The path of which a question is asked."""
+    return tuple((match[1] or match[2] or match[3]).split("."))
 
 
 def _over(name: str, known: Known, way: Scope | None) -> bool:

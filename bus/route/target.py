@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from bus.adapter import schema_of, told_by
 from bus.expression.unions import ALTERNATIVES, choices_of, fits, is_closed, kind_of, kinds_of, laid
 from bus.mapping.shapes import by_pattern, conditions_of, decided, outside, resolve, takes_null
-from bus.mapping.template import dotted
+from bus.mapping.template import Used, dotted
+from bus.route.doubts import conditions_above
 from bus.route.known import type_of
 from bus.route.paths import Paths
 from bus.source import Pointer, Reporter, line_and_column, suggestion
@@ -24,6 +25,7 @@ from bus.source import Pointer, Reporter, line_and_column, suggestion
 Within: TypeAlias = "tuple[int, int] | None"
 _NUMBERS = frozenset({"integer", "number"})
 _FORMS = {"date": "date", "date-time": "moment"}
+_LEFT_OUT = "where there is no value, {$when: ..., $value: ...} leaves the field out"
 _TO_FORM = {"date": "date_of(...) makes a date of a moment", "date-time": ""}
 
 
@@ -83,7 +85,8 @@ class Target:
     def _limits(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
         if problem := outside(value, wanted):
             sentence = f"{self.name}: `{dotted(path)}` {problem}"
-            self.report.report(pointer, "target.outside-limits", sentence, str(wanted.get("description", "")), within=within)
+            hint = str(wanted.get("description", "")) or (_LEFT_OUT if value == "" else "")
+            self.report.report(pointer, "target.outside-limits", sentence, hint, within=within)
 
     def _map(self, value: dict[str, Any], schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         wanted = resolve(schema, self.schema)
@@ -228,11 +231,18 @@ class Target:
         if given:
             self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
         for told in used.reads.results if len(self.report.findings) == found else ():
+            if told.value is None and self._asked(used):
+                continue
             place = line_and_column(used.expression.text, told.offset)
             below = (*path, *("" if piece == "[]" else piece for piece in told.path))
             self._literal(told.value, self._below(schema, told.path), pointer, below, place)
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
+
+    def _asked(self, used: Used) -> bool:
+        """Whether a null that an expression gives is provided for, or it stands under a condition that asks about what it reads."""
+        above = filter(None, map(self.paths.values.by_pointer.get, conditions_above(used.pointer)))
+        return used.guarded or any(not one.expression.names.isdisjoint(used.expression.names) for one in above)
 
     def _below(self, schema: Any, path: tuple[str, ...]) -> Any:
         """What is wanted at a path below; {} where nothing is said of it."""
@@ -320,7 +330,7 @@ def _either(kinds: list[str]) -> str:
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:
     if given == "null":
-        return "where there is no value, {$when: ..., $value: ...} leaves the field out"
+        return _LEFT_OUT
     if (given, asked) == ("array", "string"):
         return '.join(", ") makes one text of several'
     if asked == "string":
