@@ -338,10 +338,10 @@ class App:
         with self.store.read() as tx:
             return inquiry.records(tx, what, key, after, most)
 
-    def tail(self, after: int | None, most: int, wanted: watching.Filter) -> JsonObject:
+    def tail(self, after: int | None, most: int, wanted: watching.Filter, at: str = "") -> JsonObject:
         """See `bus.engine.watching.tail`."""
         with self.store.read() as tx:
-            return watching.tail(tx, after, most, wanted)
+            return watching.tail(tx, after, most, wanted, at)
 
     def search(self, question: Question, most: int, after: str = "", looker: Looker = NOBODY) -> JsonObject:
         """See `bus.engine.searching.find`."""

@@ -25,6 +25,10 @@ WIDE = 400
 _ROUTES = ["route", "ended/s", "half", "95 %", "due", "dead", "failed"]
 _SYSTEMS = ["system", "calls/s", "half", "95 %", "out", "in line", "circuit", "refused", "unanswered"]
 AWAY = "the bus cannot be reached; still trying"
+PUT_BACK = (
+    "the log does not go on from what was shown last: its database was put back (an older copy restored?), and numbers come again."
+    " The newest records follow, some perhaps a second time"
+)
 app = family()
 now = family()
 Once = Annotated[bool, typer.Option("--once", help="Show what there is, and end.")]
@@ -47,7 +51,10 @@ def tail(
         if not found["records"]:
             _none(found.get("hint", ""), once)
         while not (once or unread()):
-            found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
+            place = given({"after": found["next"], "at": found.get("at", "")})
+            found = _again(partial(bus.get, "/log/tail", **place, limit=1000, wait=WAIT, **wanted), found)
+            if found.get("put_back"):
+                print(PUT_BACK, file=sys.stderr)
             _tell(found["records"], json)
 
 

@@ -15,7 +15,7 @@ from bus.engine import inquiry
 from bus.errors import Invalid, NotFound
 from bus.log.record import KINDS, Record, as_line, record_of
 from bus.message import JsonObject, JsonValue
-from bus.store import Tx, listed
+from bus.store import Row, Tx, listed
 
 FAILED = frozenset({"refused", "unanswered", "dead"})
 WINDOW = dt.timedelta(minutes=1)
@@ -53,13 +53,15 @@ def kinds_of(outcomes: str, code: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def tail(tx: Tx, after: int | None, most: int, wanted: Filter) -> JsonObject:
-    """Records behind ``after`` that are wanted, in order, and ``next``: where to look from. Without ``after`` the newest ``most``."""
+def tail(tx: Tx, after: int | None, most: int, wanted: Filter, at: str = "") -> JsonObject:
+    """Records behind ``after`` that are wanted, in order; ``next``: where to look from, and ``at``: which record has that number.
+
+    Without ``after`` the newest ``most``; so too, and ``put_back`` says it, where the log does not go on from there.
+    """
+    rows = list(reversed(tx.all("newest_records", most=SCANNED))) if after is None else _behind(tx, after, at)
+    if rows is None:
+        return {**tail(tx, None, most, wanted), "put_back": True}
     members = _members(tx, wanted.case)
-    if after is None:
-        rows = list(reversed(tx.all("newest_records", most=SCANNED)))
-    else:
-        rows = list(tx.all("records_after", after=after, most=SCANNED))
     found: list[JsonObject] = []
     behind = after or 0
     for row in rows:
@@ -68,8 +70,20 @@ def tail(tx: Tx, after: int | None, most: int, wanted: Filter) -> JsonObject:
             if after is not None and len(found) == most:
                 break
             found.append({"seq": row["seq"], **as_line(record)})
-        behind = row["seq"]
-    return {"records": list[JsonValue](found[-most:] if after is None else found), "next": behind}
+        behind, at = row["seq"], record.id
+    return {"records": list[JsonValue](found[-most:] if after is None else found), "next": behind, "at": at}
+
+
+def _behind(tx: Tx, after: int, at: str) -> list[Row] | None:
+    """The records behind a number; None where the log ends before it, or has another record there than ``at``.
+
+    Then an older copy of the database was put in its place, and numbers came again: those behind would be told, those up to it never.
+    """
+    rows = list(tx.all("records_after", after=after - 1, most=SCANNED + 1))
+    there = bool(rows) and rows[0]["seq"] == after
+    if after and (not rows or (at and not (there and record_of(rows[0]["content"]).id == at))):
+        return None
+    return rows[1:] if there else rows
 
 
 def _members(tx: Tx, case: str) -> frozenset[str] | None:

@@ -179,6 +179,7 @@ WATCHING = (
         {200: ("Records.", "Tail", JSON)}, (),
         (
             _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
+            _query("at", "The id of the record of that number, as the answer before said it: a log that was put back is noticed by it."),
             _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS, "default": 100}),
             _query("wait", "Seconds to wait for the first one, with after.", {"type": "integer", "minimum": 0, "maximum": 30}),
             _query("route", "Only what tells of this route."),

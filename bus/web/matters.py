@@ -82,15 +82,15 @@ async def tail(call: Call) -> Answer:
     query = call.query
     limit, wait = number_of(query, "limit", 1, MOST_RECORDS, 100), number_of(query, "wait", 0, LONGEST_WAIT, 0)
     after = number_of(query, "after", 0, 2**62, 0) if "after" in query else None
-    kinds = kinds_of(query.get("outcome", ""), "input.query")
+    kinds, at = kinds_of(query.get("outcome", ""), "input.query"), query.get("at", "")
     wanted = Filter(query.get("route", ""), query.get("adapter", ""), kinds, query.get("case", ""))
     until = time.monotonic() + wait
     while True:
-        found = await call.run(partial(call.app.tail, after, limit, wanted))
-        if found["records"] or after is None or time.monotonic() >= until or call.app.leaving:
+        found = await call.run(partial(call.app.tail, after, limit, wanted, at))
+        if found["records"] or "put_back" in found or after is None or time.monotonic() >= until or call.app.leaving:
             hint = "" if found["records"] else _meant(call, wanted)
             return json_answer({**found, "hint": hint} if hint else found)
-        after = int(str(found["next"]))
+        after, at = int(str(found["next"])), str(found["at"])
         await asyncio.sleep(EVERY)
 
 

@@ -335,6 +335,11 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     "Tail": {
         "records": _array(_object({"seq": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT}, more=True)),
         "next": {**NUMBER, "description": "What to say as `after` the next time."},
+        "at": _text("What to say as `at` then."),
+        "put_back?": {
+            **TRUTH,
+            "description": "The log does not go on from `after`: an older copy of it was put in its place. These are the newest.",
+        },
         "hint?": _text("Where nothing was found of a route or system that there is not: that, and which was probably meant."),
     },
     "Top": {

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bus import cli
+from bus.client import Client
 from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.files import put
@@ -97,7 +100,54 @@ def test_what_is_wanted_is_told_and_nothing_else(server: Server, query: str, exp
     ],
 )
 def test_who_misspells_what_is_wanted_is_told_what_there_is(server: Server, query: str, hint: str | None) -> None:
-    assert tail(server, f"?after=100000&{query}").get("hint") == hint
+    assert tail(server, f"?after={tail(server)['next']}&{query}").get("hint") == hint
+
+
+def test_who_follows_a_log_that_was_put_back_is_told_and_misses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers come again: what was recorded since lies before the place, and nobody would be told of it."""
+    put(tmp_path, {"routes/chiede.yaml": ROUTE})
+    database, backup = tmp_path / "var/snodo.db", tmp_path / "backup.db"
+    with running(tmp_path, {"eco": Eco("eco", Eco.Settings())}) as server:
+        until(lambda: 2 == kinds(tail(server)).count("keys"), "what a bus writes of itself as it starts")
+        send(server, "Ada")
+        with closing(sqlite3.connect(database)) as raw:
+            raw.execute("VACUUM INTO ?", (str(backup),))
+        send(server, "Berto")
+        seen = tail(server)
+        place = f"?after={seen['next']}&at={seen['at']}"
+        assert ([], None) == (kinds(tail(server, place)), tail(server, place).get("put_back"))
+    for name in ("snodo.db", "snodo.db-wal", "snodo.db-shm"):
+        (tmp_path / "var" / name).unlink(missing_ok=True)
+    backup.rename(database)
+    with running(tmp_path, {"eco": Eco("eco", Eco.Settings())}) as server:
+        short = tail(server, place)
+        assert (True, True) == (short["put_back"], short["next"] < seen["next"]), "it ends before the place"
+        longer = [send(server, name) for name in ("Carla", "Dario")]
+        told = tail(server, place)
+        assert (True, True) == (told["put_back"], told["next"] > seen["next"]), "there is another record at the place"
+        assert set(longer) <= {record.get("message") for record in told["records"]}
+        assert "put_back" not in tail(server, f"?after={told['next']}&at={told['at']}")
+        assert _followed(server, seen, monkeypatch) == 130
+        out, err = capsys.readouterr()
+        assert ("its database was put back" in err, longer[1] in out) == (True, True)
+
+
+def _followed(server: Server, seen: Any, monkeypatch: pytest.MonkeyPatch) -> int:
+    """`bus tail`, which showed that last, until it has asked once more."""
+    asked, questions = Client.get, iter([0, 1])
+
+    def get(self: Client, path: str, **query: Any) -> Any:
+        number = next(questions, None)
+        if number is None:
+            raise KeyboardInterrupt
+        return asked(self, path, **query) if number else seen
+
+    monkeypatch.setattr(Client, "get", get)
+    monkeypatch.setenv("SNODO_URL", server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    return cli.main(["tail", "--json"])
 
 
 def test_who_waits_is_told_when_it_happens(server: Server) -> None:
@@ -189,8 +239,6 @@ def test_both_on_the_command_line_without_anybodys_data(
 
 
 def test_tail_goes_on_until_it_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from bus.client import Client
-
     asked = Client.get
     questions: list[Any] = []
 
