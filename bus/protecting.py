@@ -37,12 +37,13 @@ OPEN = ("unprotected", "laid-open")
 def change(config: Config, to: int) -> tuple[int, int]:
     """`bus.store.migrate.migrate`, with what lies in the database made fit for it; goes on where one ended.
 
-    A database that is up to date is left alone, whoever works on it. Raises `StoreError`, `ConfigError`.
+    A database that is up to date is left alone, whoever works on it but another migration. Raises `StoreError`, `ConfigError`.
     """
     migrate.refuse_unknown(to)
     url = config.store.url
     before = migrate.status(url)[0]
     if before == to == schema.REVISION and not migrate.lies_open(url):
+        migrate.refuse_changing(url)  # what it does is not to be seen before it ends
         return before, to
     if to < SEALED <= before:
         if before < schema.REVISION:  # our queries speak of the newest tables alone

@@ -28,6 +28,9 @@ FORGETFUL = "network folders and memory do not keep what they say they wrote"
 SERVERS_DISK = "make room on the disk of the server, or look at it; the bus takes messages again by itself"
 STORE_TLS = "give the server a certificate (`ssl = on`), and store.url sslmode=verify-full"
 FORKED = "who writes there goes on with another log: what it takes in is in no other"
+NO_TIMELINE = "the server does not tell on which timeline it writes: its functions for that are forbidden"
+UNSEEN = "an old primary that comes back is not known from the one that was promoted in its place"
+TELL_TIMELINE = "GRANT EXECUTE ON FUNCTION pg_control_system(), pg_is_in_recovery(), pg_current_wal_lsn(), pg_walfile_name(pg_lsn)"
 CHECKSUMS = "stop the server, then pg_checksums --enable --pgdata …, and start it; a new one: initdb --data-checksums"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
@@ -61,6 +64,8 @@ def _is_the_one(at: Surroundings, store: Survey) -> Iterator[Verdict]:
         for said in replaced(look_around(at.settings.store.url)):
             yield wrong("doctor.store", said, why=FORKED, next=OLD)
         server = store.server
+        if server is None:
+            yield warning("doctor.store", NO_TIMELINE, store.where, why=UNSEEN, next=f"as a superuser: {TELL_TIMELINE} TO {store.user}")
         if server and server.timeline and (seen := timelines.newest(at.settings.keystore.folder, server.system)) > server.timeline:
             yield wrong("doctor.store", behind(server, seen), store.where, why="the bus does not work upon it", next=OLD)
             return
@@ -112,7 +117,7 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
         said = f"the tables are not as the bus made them: {some(store.altered)}"
         yield wrong("doctor.store-schema", said, store.where, why="what needs them is refused, or kept wrong", next=WHOLE[store.kind])
     elif store.lacking:
-        said = f"keys, indexes or triggers are not there, or switched off: {some(store.lacking)}"
+        said = f"keys, indexes or triggers are not there, on other columns, or switched off: {some(store.lacking)}"
         why = "without keys the bus does not start, without indexes it is slow, without triggers records can be changed"
         yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE[store.kind])
     elif store.revision == store.speaks:

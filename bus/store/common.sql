@@ -55,6 +55,9 @@ SELECT seq, content FROM records WHERE seq IN (SELECT r.seq FROM messages m JOIN
 -- name: newest_received
 SELECT seq, message, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
 
+-- name: first_received
+SELECT seq, message, content FROM records WHERE kind = 'received' ORDER BY seq LIMIT 1
+
 -- The messages that were accepted in a time, by the log itself: a trace that is not there would hide them.
 -- name: received_between
 SELECT seq, message, content FROM records

@@ -105,6 +105,17 @@ def refuse_busy(url: str) -> None:
         connection.exec_driver_sql("ROLLBACK")
 
 
+def refuse_changing(url: str) -> None:
+    """Raises `StoreError` where somebody else's migration has the database now; a bus that works on it is let be."""
+    with _connected(url) as (connection, begin):
+        if connection.dialect.name == "sqlite":  # a migration is one long piece of writing, a bus writes in many short ones
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={MOMENT * 1000:.0f}")
+            connection.exec_driver_sql(begin)
+            connection.exec_driver_sql("ROLLBACK")
+        elif not _taken(connection, shared=True):
+            raise taken()
+
+
 def lies_open(url: str) -> set[str]:
     """The marks of a database, of revision 5 or later, in which payloads lie open (`bus.protecting`)."""
     with _connected(url, looks=True) as (connection, _):
@@ -252,11 +263,11 @@ def _at_work(connection: Any) -> str:
     return ", ".join(f"{role} on {host} (process {pid}, last heard of {seen[:19]}Z)" for role, host, pid, seen in rows)
 
 
-def _taken(connection: Any) -> bool:
-    """The server needs a moment to see that a process is gone."""
+def _taken(connection: Any, *, shared: bool = False) -> bool:
+    """The server needs a moment to see that a process is gone. ``shared``: with all that work, and no migration."""
     until = time.monotonic() + MOMENT
     while not connection.exec_driver_sql(
-        f"SELECT pg_try_advisory_lock({schema.PRESENCE}, quote_ident(current_schema())::regnamespace::oid::int4)"
+        f"SELECT pg_try_advisory_lock{'_shared' * shared}({schema.PRESENCE}, quote_ident(current_schema())::regnamespace::oid::int4)"
     ).scalar():
         if time.monotonic() > until:
             return False

@@ -26,7 +26,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
-from bus.errors import Changed, Interrupted, StoreError, Unknown
+from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Keys, Locked, Row, Tx, hosts, queries, schema, shape
 from bus.store.inserts import MOST, Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
@@ -51,7 +51,7 @@ from bus.store.postgres_session import (
     translated,
     unreachable,
 )
-from bus.store.writer import PAUSE, Writer
+from bus.store.writer import PAUSE, Failures, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
@@ -139,12 +139,11 @@ class _Asking(Tx):
         self._drop()
 
 
-class PostgresConnection(_Asking):
+class PostgresConnection(Failures, _Asking):
     """The writing session. ``closing`` tells that nobody waits any more."""
 
     def __init__(self, url: str, closing: Callable[[], bool] = lambda: False, keys: Callable[[], Keys] = Locked) -> None:
         super().__init__(keys)
-        self.failing: StoreError | None = None
         self._url, self._closing = url, closing
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
@@ -224,7 +223,7 @@ class PostgresConnection(_Asking):
         assert self._session is not None
         with self._remembered(), told(self._session):
             refuse_without_rights(self._session)
-            if isinstance(self.failing, Changed):
+            if self.altered:
                 shape.refuse(shape.of_postgres(self._session))
 
     def _begun(self, facts: Row | None) -> None:

@@ -16,7 +16,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from bus.errors import Changed, StoreError
+from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema, shape
 from bus.store.inserts import Inserts, in_values
 from bus.store.sqlite_file import (
@@ -34,7 +34,7 @@ from bus.store.sqlite_file import (
     unreachable,
     unreadable,
 )
-from bus.store.writer import LULL, Writer
+from bus.store.writer import LULL, Failures, Writer
 
 T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
@@ -60,7 +60,7 @@ def open_file(path: Path, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connectio
     return sqlite3.connect(address(path, mode), uri=True, isolation_level=None, check_same_thread=False, cached_statements=1024)
 
 
-class SqliteConnection:
+class SqliteConnection(Failures):
     """One connection with named queries; begins and ends transactions by hand. One that writes makes the file where there is none.
 
     ``place``: where the files must still be for whatever is committed or read to count.
@@ -76,7 +76,6 @@ class SqliteConnection:
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._path, self.place = path, place
         self._damaged: StoreError | None = None
-        self.failing: StoreError | None = None
         if not read_only:
             make(path)
         self._raw = opened(path)
@@ -131,10 +130,10 @@ class SqliteConnection:
         except sqlite3.DatabaseError as error:
             if isinstance(error, MISTAKES) and not self._is_refused(error):
                 raise
-            self.failing = failed(error, self._path, looking=self._read_only)
+            self.failing = told = failed(error, self._path, looking=self._read_only)
             if kind_of(error) in DAMAGED:
-                self._damaged = self.failing
-            raise self.failing from error
+                self._damaged = told
+            raise told from error
 
     def _is_refused(self, error: sqlite3.DatabaseError) -> bool:
         """Whether it may be what somebody did to the tables that refuses a row, and not what the row is."""
@@ -153,10 +152,17 @@ class SqliteConnection:
         """Write `ROOM` bytes; what is deleted is written over (``secure_delete``). A damaged file is doubtful until it is opened again."""
         if self._damaged is not None:
             raise self._damaged
-        if isinstance(self.failing, Changed):
-            shape.refuse(shape.of_sqlite(self._raw))
+        if self.altered:
+            self._refuse_altered()
         self._execute("INSERT INTO sequences (name, value) VALUES ('', zeroblob(:size))", {"size": ROOM})
         self._execute("DELETE FROM sequences WHERE name = ''")
+
+    def _refuse_altered(self) -> None:
+        try:
+            shape.refuse(shape.of_sqlite(self._raw))
+        except (StoreError, sqlite3.Error) as error:
+            self.failing = told = error if isinstance(error, StoreError) else failed(error, self._path)
+            raise told from error
 
     def _refuse_vanished(self) -> None:
         try:

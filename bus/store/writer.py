@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from bus.errors import Interrupted, StoreError, Unknown
+from bus.errors import Changed, Interrupted, StoreError, Unknown
 from bus.failpoint import reach
 from bus.store import Tx
 
@@ -37,11 +37,35 @@ LULL = 0.002
 Work = tuple[Callable[[Tx], Any], "Future[Any]"]
 
 
+class Failures:
+    """What a connection keeps of its failures: the last one, and whether one was for altered tables.
+
+    Another that comes behind that, such as a full disk, says nothing of the tables: they are looked at before all is well again.
+    """
+
+    altered = False
+    _failing: StoreError | None = None
+
+    @property
+    def failing(self) -> StoreError | None:
+        """See `Connection.failing`."""
+        return self._failing
+
+    @failing.setter
+    def failing(self, error: StoreError | None) -> None:
+        self.altered = error is not None and (self.altered or isinstance(error, Changed))
+        self._failing = error
+
+
 class Connection(Tx, Protocol):
     """A transaction that can be begun and ended; what a database gives to its writer."""
 
-    failing: StoreError | None
-    """The last failure after which the database may do nothing well that it is asked, until `prove` does well."""
+    @property
+    def failing(self) -> StoreError | None:
+        """The last failure after which the database may do nothing well that it is asked, until `prove` does well."""
+
+    @failing.setter
+    def failing(self, error: StoreError | None) -> None: ...
 
     def prove(self) -> None:
         """A piece of work: write as much as most messages take, and leave nothing of it; raises `StoreError`."""

@@ -140,6 +140,8 @@ def test_a_table_that_refuses_what_is_written_is_told_until_it_is_as_it_was(
         with pytest.raises(Changed):
             store.write(work).result(60)
         assert {type(store.failing()) for _ in range(3)} == {Changed}
+        store._writer._connection.failing = StoreError("the disk was full for a while")  # type: ignore[attr-defined]
+        assert {type(store.failing()) for _ in range(2)} == {Changed}, "what failed for another reason says nothing of the tables"
         alter(url, *undone)
         assert store.failing() is None
         store.write(work).result(60)

@@ -102,10 +102,11 @@ def test_a_server_whose_disk_is_full_is_told_though_it_can_be_read(tmp_path, pos
 def test_a_database_that_was_restored_in_part_is_refused_and_told(tmp_path, postgresql_url):
     """Of a dump the keys come last: the start ended with a traceback then, and without indexes or triggers it said nothing."""
     open_store(postgresql_url).close()
-    unsafe(postgresql_url, "ALTER TABLE records DISABLE TRIGGER ALL; DROP INDEX runs_state")
+    unsafe(postgresql_url, "ALTER TABLE records DISABLE TRIGGER ALL; DROP INDEX runs_state, runs_case, records_run")
+    unsafe(postgresql_url, "CREATE INDEX runs_case ON runs (state, case_id, turn); CREATE INDEX records_run ON records (run, seq)")
     open_store(postgresql_url).close()
     [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store-schema"]
-    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, runs_state")
+    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, records_run, runs_case, runs_state")
     unsafe(postgresql_url, "ALTER TABLE marks DROP CONSTRAINT marks_pkey")
     with pytest.raises(StoreError, match="lack their keys: marks_pkey") as refused:
         open_store(postgresql_url)
@@ -130,9 +131,26 @@ def test_a_logical_replica_whose_numbers_begin_anew_is_refused_and_told(tmp_path
 
 
 def test_a_database_that_was_migrated_there_and_back_lacks_nothing(tmp_path, postgresql_url):
-    for to in (REVISION, 1, REVISION):
+    open_store(postgresql_url).close()
+    assert levels(examined(write(tmp_path, store={"url": postgresql_url})), "doctor.store-schema") == ["ok"]
+    for to in (1, REVISION):
         migrate.migrate(postgresql_url, to)
     assert levels(examined(write(tmp_path, store={"url": postgresql_url})), "doctor.store-schema") == ["ok"]
+
+
+def test_a_server_that_keeps_its_timeline_to_itself_is_told_and_how_it_tells(tmp_path, postgresql_url):
+    """The bus works there, and could not know an old primary that comes back."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw, user_of(raw, "riservato"):
+        config = write(tmp_path, store={"url": postgresql_url.replace("snodo@", "riservato@")})
+        raw.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        try:
+            [told] = [one for one in examined(config)["doctor.store"] if one.level == "warning"]
+            assert (told.what, told.why) == (database.NO_TIMELINE, database.UNSEEN)
+            raw.execute(told.next.removeprefix("as a superuser: ").encode())
+            assert levels(examined(config), "doctor.store") == ["ok"]
+        finally:
+            raw.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
 
 
 def test_a_server_that_is_too_old_is_refused_as_one_before_it_is_asked_for_what_it_does_not_know(tmp_path, postgresql_url, monkeypatch):

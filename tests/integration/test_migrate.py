@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import re
 import sqlite3
+import threading
 import tracemalloc
 from contextlib import closing
 from functools import partial
@@ -191,6 +192,32 @@ def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, m
         assert "bus migrate, wait for its end" in (refused.value.hint or "")
         assert migrate.lies_open(url) == set()
         shop.when(waiting, "done")
+
+
+def test_beside_a_laying_open_nobody_is_told_that_all_is_up_to_date(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "MOMENT", 0.1)
+    with workshop(tmp_path, url) as shop:
+        shop.when(shop.start("attesa"), "waiting")
+        settings = shop.app.config
+    lay_open, midst, told = protecting._lay_open, threading.Event(), threading.Event()
+
+    def slowly(tx: Tx) -> None:
+        lay_open(tx)
+        midst.set()
+        assert told.wait(60)
+
+    monkeypatch.setattr(protecting, "_lay_open", slowly)
+    down = threading.Thread(target=protecting.change, args=(settings, 4))
+    down.start()
+    try:
+        assert midst.wait(60)
+        with pytest.raises(StoreError) as refused:
+            protecting.change(settings, schema.REVISION)
+    finally:
+        told.set()
+        down.join(60)
+    assert refused.value.code in ("store.taken", "store.locked")
+    assert migrate.status(url)[0] == 4
 
 
 def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(

@@ -84,18 +84,35 @@ WHOLE = {
 }
 """What to do where parts of the schema are lacking, or are others."""
 _PART = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)? (TABLE|INDEX|TRIGGER)(?: IF (?:NOT )?EXISTS)? (\w+)", re.MULTILINE)
+_INDEX = re.compile(r"^CREATE INDEX(?: IF NOT EXISTS)? (\w+) ON (\w+) \(([^)]*)\)(?:\s+(WHERE))?", re.MULTILINE)
 _THERE = """
-SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+SELECT c.relname AS name, i.indrelid::regclass::text || ARRAY(
+  SELECT coalesce(a.attname, '') FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
+  LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts ORDER BY k.place
+)::text || CASE WHEN i.indpred IS NULL THEN '' ELSE ' WHERE' END AS made_on
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND i.indisvalid
-UNION ALL SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+UNION ALL SELECT t.tgname, NULL FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND t.tgenabled IN ('O', 'A')
 """
 
 
 def lacking(session: psycopg.Connection[Any]) -> list[str]:
-    """Keys, indexes and triggers of this revision that are not there, or switched off: each with its name."""
-    there = {row["name"] for row in session.execute(_THERE).fetchall()}
-    return sorted(parts() - there)
+    """Keys, indexes and triggers of this revision that are not there, on other columns, or switched off: each with its name."""
+    there = {row["name"]: row["made_on"] for row in session.execute(_THERE).fetchall()}
+    return sorted((parts() - there.keys()) | _misplaced("postgres", there))
+
+
+def _misplaced(kind: Literal["sqlite", "postgres"], there: Mapping[str, str | None]) -> set[str]:
+    """Indexes that have the name of one of ours and are on something else: no question finds by them what it asks."""
+    return {name for name, made_on in _made_on(kind).items() if there.get(name, made_on) != made_on}
+
+
+@cache
+def _made_on(kind: Literal["sqlite", "postgres"]) -> Mapping[str, str]:
+    """What each index of this revision is on: table, columns in their order, and whether it is of some rows alone."""
+    found = _INDEX.findall(_everything(kind))
+    return {name: f"{table}{{{columns.replace(' ', '')}}}{' WHERE' if some else ''}" for name, table, columns, some in found}
 
 
 def refuse_without_keys(session: psycopg.Connection[Any]) -> None:
@@ -167,12 +184,27 @@ def revision_of_sqlite(raw: sqlite3.Connection) -> int:
 
 
 def lacking_in_sqlite(raw: sqlite3.Connection) -> list[str]:
-    """Indexes and triggers of this revision that are not there. Raises `StoreError` where it is a table."""
+    """Indexes and triggers of this revision that are not there, or on other columns. Raises `StoreError` where it is a table."""
     there = {row[0] for row in raw.execute("SELECT name FROM sqlite_master").fetchall()}
     if tables := sorted(name for name, kind in _made().items() if kind in ("table", "view") and name not in there):
         hint = "another program changed it: restore the backup, with no -wal of this file beside it"
         raise StoreError(f"tables of the bus are not there: {', '.join(tables)}", code="store.schema", hint=hint)
-    return sorted(_made().keys() - there)
+    return sorted((_made().keys() - there) | _misplaced("sqlite", _indexes(raw)))
+
+
+_INDEXES = """
+SELECT l.name AS index_name, m.name AS table_name, l.partial AS partial, i.name AS column_name
+FROM sqlite_master m JOIN pragma_index_list(m.name) l JOIN pragma_index_info(l.name) i
+WHERE m.type = 'table' AND l.origin = 'c' ORDER BY l.name, i.seqno
+"""
+
+
+def _indexes(raw: sqlite3.Connection) -> dict[str, str]:
+    """As `_made_on`, of what is there."""
+    columns: dict[tuple[str, str, int], list[str]] = {}
+    for row in raw.execute(_INDEXES).fetchall():
+        columns.setdefault((row[0], row[1], row[2]), []).append(row[3] or "")
+    return {name: f"{table}{{{','.join(on)}}}{' WHERE' * partial}" for (name, table, partial), on in columns.items()}
 
 
 def in_memory() -> sqlite3.Connection:

@@ -452,8 +452,11 @@ def test_indexes_and_triggers_that_are_gone_and_damage_that_no_question_meets_ar
     settings_path = write(tmp_path, store={"url": f"sqlite:///{path}"})
     _without("DROP TRIGGER records_are_never_changed")(path)
     _without("DROP INDEX runs_state")(path)
+    for name, made_on in (("runs_case", "runs (state, case_id)"), ("records_run", "records (run, seq)")):  # other columns, other rows
+        _without(f"DROP INDEX {name}")(path)
+        _without(f"CREATE INDEX {name} ON {made_on}")(path)
     [told] = examined(settings_path)["doctor.store-schema"]
-    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, runs_state")
+    assert (told.level, told.what.partition(": ")[2]) == ("wrong", "records_are_never_changed, records_run, runs_case, runs_state")
     with path.open("r+b") as file:
         file.seek(60_000)
         file.write(b"\xff" * 20_000)
