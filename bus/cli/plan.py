@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,8 @@ def plan(
             if folder and error.code == RulesError.default_code:
                 error.hint = f"run `bus validate {folder}`"
             raise
+        if timed and not found.messages:
+            print(window.none_between(reader), file=sys.stderr)
         show(found.as_json(), json, lambda _: print(found.as_text()))
     raise typer.Exit(0 if found.empty else OTHERWISE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,7 @@ def replay(
     5: a false bundle, or what was said cannot be opened though nobody erased it.
     """
     from bus.cli.rules import offline, proven, recomputing, still_offered
+    from bus.replay.window import none_between
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle")
@@ -66,6 +68,8 @@ def replay(
     else:
         with recomputing(config, store) as (settings, reader):
             report = replayed(reader, still_offered(settings), what, (since, until), every=every or bool(what))
+            if not report.counts.total():
+                print(none_between(reader), file=sys.stderr)
     show(report.as_json(), json, lambda _: print(report.as_text()))
     raise typer.Exit(code_of(report.worst))
 

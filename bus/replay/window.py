@@ -12,6 +12,7 @@ from bus.engine import inquiry, search
 from bus.errors import Damaged, Invalid, NotFound
 from bus.log import log
 from bus.log.record import record_of
+from bus.message import as_id
 from bus.store import Row, Tx
 from bus.store.opening import Reader
 
@@ -41,6 +42,22 @@ def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None
         after = rows[-1]["seq"]
 
 
+def none_between(reader: Reader) -> str:
+    """What is said of a time in which no run began: a wrong year would else pass for a log in which all is well."""
+    with reader.read() as tx:
+        ends = [_moment(row) for query, most in (("first_received", {}), ("newest_received", {"most": 1})) for row in tx.all(query, **most)]
+    if not ends:
+        return "nothing was looked at: no message was ever accepted"
+    return f"nothing was looked at: no message of that time began a run; the log has messages from {ends[0]} to {ends[-1]}"
+
+
+def _moment(row: Row) -> str:
+    try:
+        return text_of(record_of(row["content"]).time)
+    except Damaged:
+        return "what nobody can read any more"
+
+
 def newest(reader: Reader, count: int) -> Iterator[list[Named]]:
     """The newest so many, oldest of them first, by the log's order: a clock that was set back makes smaller ids than earlier ones."""
     with reader.read() as tx:
@@ -67,11 +84,12 @@ def pages_of(items: Sequence[T], most: int = PAGE) -> Iterator[list[T]]:
 def named(reader: Reader, name: str) -> tuple[list[str], str | None]:
     """The messages that a name means, and the run if it is one's: id of a run or message, or a key of a case. Raises `NotFound`."""
     with reader.read() as tx:
-        run = tx.one("run", id=name)
+        identity = as_id(name)
+        run = tx.one("run", id=identity)
         if run is not None:
-            return [run["message"]], name
-        if tx.one("message", id=name) is not None:
-            return [name], None
+            return [run["message"]], identity
+        if tx.one("message", id=identity) is not None:
+            return [identity], None
         return _of_case(tx, name), None
 
 

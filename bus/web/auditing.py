@@ -14,7 +14,7 @@ from bus.bundle.export import export as exported
 from bus.bundle.packing import Packed
 from bus.engine.accesses import ACTS, needs_all, purpose_of
 from bus.errors import Invalid
-from bus.message import JsonObject
+from bus.message import JsonObject, as_id
 from bus.replay.window import times
 from bus.reports import named
 from bus.web.acts import asked
@@ -29,7 +29,7 @@ async def export(call: Call) -> Answer:
     purpose, payloads = purpose_of(given.get("purpose", "")), given.get("payloads", False)
     if payloads:
         needs_all(call.caller.looks(purpose), "a bundle with payloads")
-    scope = {name: given[name] for name in SCOPE if given.get(name)}
+    scope = {name: as_id(given[name]) if name == "message" else given[name] for name in SCOPE if given.get(name)}
 
     def work() -> Packed:
         wanted = Wanted(scope, messages_of(call.app.store, scope), call.caller.name, purpose, payloads)

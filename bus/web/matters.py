@@ -17,6 +17,7 @@ from bus.engine.search import FINDS, Find, Question
 from bus.engine.search import MOST as MOST_FOUND
 from bus.engine.watching import Filter, kinds_of
 from bus.errors import Invalid
+from bus.message import as_id
 from bus.replay.window import times
 from bus.source import suggestion
 from bus.web.acts import asked
@@ -65,7 +66,8 @@ async def run(call: Call) -> Answer:
 async def log(call: Call) -> Answer:
     """A page of the records of one message, run or case, in order; no payloads."""
     after, most = _page(call)
-    named: list[Any] = [(name, call.query[name]) for name in ("message", "run", "case") if name in call.query]
+    ids: list[Any] = [(name, as_id(call.query[name])) for name in ("message", "run") if name in call.query]
+    named = ids + [(name, call.query[name]) for name in ("case",) if name in call.query]
     if len(named) != 1:
         raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
     [(what, key)] = named

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +41,19 @@ from tests.small_bus import Caller, key_of, keystore_of, running, wait_reply, wr
 def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bus.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+
+
+def test_a_time_in_which_nothing_was_accepted_is_told_with_the_one_that_there_is(worked):
+    """A year that was mistyped passed for a log in which all is well."""
+    words = ("replay", "--from", "2019-01-01", "--to", "2019-12-31", "--config", str(worked[0] / "config.yaml"))
+    done = bus(*words)
+    assert (done.returncode, done.stdout) == (0, "0 runs, 0 steps recomputed: 0 equal\n")
+    told = re.fullmatch(
+        r"nothing was looked at: no message of that time began a run; the log has messages from (\S+) to (\S+)\n", done.stderr
+    )
+    assert told, done.stderr
+    assert "2026-01-01" < told[1] < told[2]
+    assert json.loads(bus(*words, "--json").stdout)["runs"] == 0
 
 
 def sent(server, type: str, nome: str) -> str:
