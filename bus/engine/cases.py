@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bus.diagnostics import logger
 from bus.log.record import WEAK
 from bus.store import Row, Tx
 
@@ -34,6 +35,7 @@ def add_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str], *, empt
     else:
         tx.do("add_case", id=case_id, opened=opened)
     for gone in found - {survivor}:
+        _tell_apart(tx, gone, survivor, sorted(keys.keys() - WEAK))
         _join(tx, gone, survivor)
     for name, value in keys.items():
         tx.do("add_case_key", name=name, value=value, case_id=survivor, strong=int(name not in WEAK))
@@ -47,6 +49,18 @@ def known_by(tx: Tx, key: str) -> list[Row]:
     if value:
         rows += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
     return rows
+
+
+def _tell_apart(tx: Tx, gone: str, into: str, by: list[str]) -> None:
+    """Tell of two cases that become one though each has a key of the same name: two applications under one protocol number are, as a rule,
+    a mistake of whoever gave the number. The log has what joined them.
+    """
+    if names := [row["name"] for row in tx.all("names_of_both_cases", one=gone, other=into)]:
+        logger("snodo.engine").warning(
+            "case.joined", kept=into, joined=gone, by=by, each_has=names,
+            sentence="two cases became one, and each had a key of its own of the same name",
+            hint="are they one matter? else the key that joined them was given twice: bus case show, by the keys of either",
+        )  # fmt: skip
 
 
 def _join(tx: Tx, gone: str, into: str) -> None:

@@ -197,6 +197,11 @@ SELECT DISTINCT case_id, name, strong FROM case_keys WHERE value = :value AND (:
 -- name: add_case_key buffered
 INSERT INTO case_keys (name, value, case_id, strong) VALUES (:name, :value, :case_id, :strong) ON CONFLICT DO NOTHING
 
+-- Names of keys that two cases have, each with other values: no strong key belongs to two.
+-- name: names_of_both_cases
+SELECT DISTINCT name FROM case_keys WHERE case_id = :one AND strong = 1
+  AND name IN (SELECT name FROM case_keys WHERE case_id = :other AND strong = 1) ORDER BY name
+
 -- name: copy_case_keys
 INSERT INTO case_keys (name, value, case_id, strong) SELECT name, value, :into, strong FROM case_keys WHERE case_id = :gone ON CONFLICT DO NOTHING
 

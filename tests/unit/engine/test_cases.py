@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from bus.clock import text_of
 from bus.copying import rows_of
+from bus.engine import cases
 from bus.engine.cases import add_keys
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import NOW, add_runs
@@ -34,6 +36,21 @@ def test_two_cases_that_share_a_strong_key_become_the_older_one_whichever_learns
         ("pratica", "case-1", 1), ("iuv", "case-1", 1), ("email", "case-1", 0),
     }  # fmt: skip
     assert {row["case_id"] for row in [*rows(store, "runs"), *rows(store, "waits")]} == {"case-1"}
+
+
+def test_two_cases_that_become_one_are_told_where_each_had_its_own_of_a_key(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One protocol number for two applications; a receipt that came before the number that it names is no such thing."""
+    log = Mock()
+    monkeypatch.setattr(cases, "logger", lambda _: log)
+    settle(store, "case-1", istanza="1")
+    settle(store, "case-2", istanza="2")
+    settle(store, "case-3", iuv="i")
+    settle(store, "case-1", protocollo="p", iuv="i")
+    assert not log.warning.called
+    settle(store, "case-2", protocollo="p")
+    [told] = log.warning.call_args_list
+    said = {name: told.kwargs[name] for name in ("kept", "joined", "by", "each_has")}
+    assert said == {"kept": "case-1", "joined": "case-2", "by": ["protocollo"], "each_has": ["istanza"]}
 
 
 @pytest.mark.parametrize("weak", ["codice_fiscale", "partita_iva", "email", "richiedente"])
