@@ -383,7 +383,7 @@ class App:
         return self.store.write(lambda tx: dead.open_letter(tx, run, looker, self.clock)).result()
 
     def open_evidence(self, run: str, identity: str, looker: Looker) -> tuple[bytes, str]:
-        """Bytes of the exchange that failed, and their media type; the look is recorded."""
+        """See `bus.engine.dead.open_evidence`."""
         return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
 
     def letters(self, code: str | None, route: str | None, after: str | None, most: int) -> JsonObject:

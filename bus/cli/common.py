@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 from typer.core import TyperGroup
 
-from bus.errors import SnodoError, without_persons
+from bus.errors import SnodoError
 
 if TYPE_CHECKING:
     from bus.client import Client
@@ -104,18 +104,9 @@ def client(url: str, key: str, config: Path | None = None) -> Client:
         raise typer.BadParameter(str(error)) from None
 
 
-def nameless(said: str) -> str:
-    """What is to stand in an address, which every proxy writes down; raises `BadParameter` where it has a codice fiscale."""
-    if without_persons(said) != said:
-        raise typer.BadParameter(
-            "a codice fiscale has no place on a command line or in an address: take the id, or another key of the case"
-        )
-    return said
-
-
 def escaped(name: str) -> str:
-    """A name as one part of an address, whatever characters it has; as `nameless`."""
-    return quote(nameless(name), safe="")
+    """A name as one part of an address, whatever characters it has."""
+    return quote(name, safe="")
 
 
 def address(config: Path) -> str:

@@ -9,9 +9,10 @@ import typer
 
 from bus.cli.common import Json, Key, Purpose, Reason, Url, bar, client, escaped, family, pages, show
 from bus.cli.failures import FINDINGS
+from bus.cli.runs import write_evidence
 from bus.cli.words import when
 from bus.client import Client, ClientError
-from bus.errors import counted, one_line, visible
+from bus.errors import counted, one_line
 from bus.jsontext import parse_object
 
 app = family("Dead letters: list, show, redeliver, decide, discard.", bare="list", other="show")
@@ -60,11 +61,7 @@ def evidence(
     keeps that you looked.
     """
     with client(url, key) as bus:
-        content = bus.content(f"/dead/{escaped(run)}/evidence/{escaped(id)}", purpose)
-    if sys.stdout.isatty():
-        print("".join(one if one in "\n\t" else visible(one) for one in content.decode(errors="backslashreplace").replace("\r\n", "\n")))
-    else:
-        sys.stdout.buffer.write(content)
+        write_evidence(bus, run, id, purpose)
 
 
 @app.command()

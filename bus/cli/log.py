@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli import evidence
-from bus.cli.common import Json, Key, Url, client, family, nameless, pages, show
+from bus.cli.common import Json, Key, Url, client, family, pages, show
 from bus.cli.failures import NOT_THERE
 from bus.cli.search import search_log
 from bus.cli.verify import checkpoint_log, verify_log
@@ -35,8 +35,6 @@ def show_log(
     json: Json = False,
 ) -> None:
     """The records of one run, message or case, in order."""
-    for one in filter(None, (id, run, message, case)):
-        nameless(one)
     if sum(one is not None for one in (id, run, message, case)) != 1:
         raise typer.BadParameter("say whose records: an id, or one of --run, --message, --case")
     with client(url, key) as bus:

@@ -7,9 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Purpose, Url, client, escaped, family, nameless, pages, show
+from bus.cli.common import Json, Key, Purpose, Url, client, escaped, family, pages, show
 from bus.cli.failures import NOT_THERE
+from bus.cli.words import when
 from bus.client import Client, ClientError
+from bus.errors import visible
+from bus.message import as_id
 
 about_message = family()
 about_case = family("Show a case: everything that happened, as one timeline.", other="show")
@@ -28,7 +31,7 @@ def message(
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.message(nameless(id), purpose), json, timeline.print_message)
+        show(bus.message(id, purpose), json, timeline.print_message)
 
 
 @about_case.command("show")
@@ -44,7 +47,7 @@ def show_case(
     from bus.cli import timeline
 
     with client(url, api_key) as bus:
-        show(bus.case(nameless(key), after, limit or 0), json, timeline.print_case)
+        show(bus.case(key, after, limit or 0), json, timeline.print_case)
 
 
 @app.command("list")
@@ -79,6 +82,54 @@ def show_run(
     with client(url, key) as bus:
         found = _found(bus, id)
     show(found if len(found) > 1 else found[0], json, lambda _: timeline.print_each_run(found))
+
+
+@app.command()
+def evidence(
+    run: Annotated[str, typer.Argument(help="Id of the run.")],
+    id: Annotated[str, typer.Argument(help="Id of one piece: its bytes; without it all are listed.", show_default=False)] = "",
+    purpose: Purpose = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """What was sent to other systems and came from them, in the calls of a run and with its message: which there is, or the bytes of one,
+    as they were, which takes a purpose. The log keeps that you looked.
+    """
+    with client(url, key) as bus:
+        if id:
+            write_evidence(bus, run, id, purpose)
+            return
+        message = bus.get(f"/runs/{escaped(run)}")["message"]
+        records = [one for page in pages(lambda after: bus.get("/log", message=message, after=after)) for one in page["records"]]
+    found = [
+        {"id": one["id"], "role": one["role"], "size": one["size"], "media_type": one["type"],
+         "time": record["time"], "place": record.get("place", ""), "path": record.get("path", "")}
+        for record in records if record.get("run") in (None, as_id(run))
+        for one in record.get("payloads", ()) if one["role"].startswith("wire")
+    ]  # fmt: skip
+    show({"run": as_id(run), "evidence": found}, json, _pieces)
+
+
+def write_evidence(bus: Client, run: str, id: str, purpose: str) -> None:
+    """Bytes as they were; a terminal is shown their control characters, and obeys none."""
+    content = bus.content(f"/runs/{escaped(run)}/evidence/{escaped(id)}", purpose)
+    if sys.stdout.isatty():
+        print("".join(one if one in "\n\t" else visible(one) for one in content.decode(errors="backslashreplace").replace("\r\n", "\n")))
+    else:
+        sys.stdout.buffer.write(content)
+
+
+def _pieces(shown: dict[str, Any]) -> None:
+    from bus.cli.timeline import print_list
+
+    if not shown["evidence"]:
+        print("nothing crossed the border, or it was destroyed for its age")
+        return
+    way = {"wire-out": "sent", "wire-in": "received"}
+    rows = ((when(one["time"]), way.get(one["role"], one["role"]), str(one["size"]), one["id"], one["place"]) for one in shown["evidence"])
+    print_list(("time", "", "bytes", "evidence", "place"), rows, right={"bytes"})
+    print(f"next: bus runs evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'")
 
 
 def _found(bus: Client, id: str) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Url, client, family, given, nameless, show
+from bus.cli.common import Json, Key, Url, client, family, given, show
 from bus.cli.words import clock_of, sentence, sign, when
 from bus.client import Client, ClientError
 from bus.errors import NotFound
@@ -44,7 +44,7 @@ def tail(
     once: Once = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Follow the log as it grows: one line for each record, until you stop it; with --json one object for each."""
-    wanted = given({"route": route, "case": nameless(case), "adapter": adapter, "outcome": outcome})
+    wanted = given({"route": route, "case": case, "adapter": adapter, "outcome": outcome})
     with client(url, key) as bus:
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
         _tell(found["records"] if last else [], json)

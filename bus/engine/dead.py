@@ -117,14 +117,18 @@ def open_letter(tx: Tx, run: str, looker: Looker, clock: Clock) -> Letter:
 
 
 def open_evidence(tx: Tx, run: str, identity: str, looker: Looker, clock: Clock) -> tuple[bytes, str]:
-    """The bytes of one piece of evidence and their media type; that somebody looked is a record. Raises `NotFound`, `Forbidden`."""
-    dead = letter(tx, run)
-    found = next((one for one in dead.evidence if one.id == identity), None)
+    """Bytes that crossed the border in a call of a run, whatever became of it, or with its message, and their media type; that somebody
+    looked is a record. Raises `NotFound`, `Forbidden`.
+    """
+    message = str(known_run(tx, run)["message"])
+    own = (record for record in log.of_messages(tx, [message]) if record.run in (None, run))
+    held = (one for record in own for one in record.payloads if one.id == identity and one.role.startswith("wire"))
+    found = next(held, None)
     content = log.payload(tx, identity) if found else None
     if found is None or content is None:
-        raise NotFound("this dead letter has no such evidence", code="dead.evidence-unknown", hint=f"bus dead show {run} lists it")
+        raise NotFound("this run has no such evidence", code="dead.evidence-unknown", hint=f"bus runs evidence {run} lists it")
     accesses.needs_all(looker, "what crossed the border")
-    accesses.look(tx, looker, found.role, clock, message=dead.message, run=run, data={"payload": identity})
+    accesses.look(tx, looker, found.role, clock, message=message, run=run, data={"payload": identity})
     return content, found.media_type
 
 

@@ -25,6 +25,11 @@ _MESSAGE = _path("id", "Id of the message, from the answer that accepted it.", _
 _DEAD = _path("run", "Id of the run.", _ID)
 _TAKEN = ("Location", "Idempotency-Status", "Snodo-Receipt", "Preference-Applied")
 _FILE = ("Content-Disposition",)
+_DIGESTS = (
+    _header("Content-Digest", "sha-256=:base64: (RFC 9530) of the body, compared with what came. Other algorithms are not looked at."),
+    _header("Repr-Digest", "As Content-Digest; of what is sent whole both are the same."),
+    _header("Digest", "SHA-256=base64, as ModI's INTEGRITY_REST_01 has it (RFC 3230): as Content-Digest."),
+)
 
 MESSAGES = (
     Served(
@@ -35,6 +40,7 @@ MESSAGES = (
                 "Idempotency-Key", "Your key for this message, 1 to 200 signs of printable ASCII: the same key gives the same answer.",
                 {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
             ),
+            *_DIGESTS,
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
             _header("Traceparent", "W3C Trace Context; kept with the message."),
         ), body={JSON: "Message", CLOUDEVENT: "CloudEvent"}, headers=dict.fromkeys((200, 202), _TAKEN),
@@ -61,8 +67,7 @@ FILES = (
         (
             _query("name", "Name of the file, where Content-Disposition does not say it."),
             _header("Content-Disposition", "attachment; filename=…"),
-            _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
-            _header("Repr-Digest", "As Content-Digest; of a file sent whole both are the same."),
+            *_DIGESTS,
         ), body={BYTES: "", ANYTHING: ""}, tag="attachments", headers={201: ("Location",)},
     ),
     Served(
@@ -160,6 +165,12 @@ OPERATION = (
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
         READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410},
         (_DEAD, _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
+    ),
+    _operation(
+        "get-wire", "GET", "/runs/{run}/evidence/{id}", dead.evidence, "What was said to another system, or by it, in a call of any run",
+        READERS, {200: ("The bytes.", "", ANYTHING)}, {404, 410},
+        (_DEAD, _path("id", "Id of the payload: of role wire-out or wire-in, in the records of the run or of its message."), _PURPOSE),
+        headers={200: _FILE},
     ),
     *(
         _operation(

@@ -15,13 +15,12 @@ from bus.errors import Invalid, Malformed, NotFound, StoreError
 from bus.message import Attachment
 from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
+from bus.web.digests import announced
 from bus.web.problems import WrongMedia
 
 _PARAMETER = re.compile(r"(?:^|;)\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"\s*|([^\s;\"][^;\"]*|))(?=;|$)")
 """One of a header, quoted or not. Who does not quote a name with blanks means all of it. Its cost grows with the header, not faster."""
 _UTF8 = re.compile(r"utf-8'[a-z0-9-]*'(.+)", re.IGNORECASE)
-_SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
-_SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
 _ETAG = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
 _MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")
 
@@ -36,7 +35,7 @@ async def receive(call: Call) -> Answer:
     bodies.refuse_compressed(call.headers)
     if call.header(b"content-range") is not None:  # kept, it would be a file of its own that a document goes on with
         raise Malformed("a piece of a file is not taken", code="attachment.piece", hint="send the whole file, without Content-Range")
-    wanted = _digests(call)
+    wanted = announced(call.headers, "attachment.digest")
     receiving = await call.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
     try:
         await _take(call, receiving)
@@ -83,18 +82,6 @@ def _media(call: Call) -> str:
     if len(media) > 100 or not _MEDIA.fullmatch(media):
         raise Invalid("the content type is not a media type", code="input.invalid", hint="for example application/pdf")
     return media
-
-
-def _digests(call: Call) -> set[str]:
-    """The SHA-256 (hex) that the sender announces (RFC 9530): none, one, or two that differ. Digests of other kinds are not looked at."""
-    announced = ", ".join(filter(None, (call.header(b"content-digest"), call.header(b"repr-digest"))))
-    found = _SHA256.findall(announced)
-    try:
-        if len(found) != len(_SHA256_SAID.findall(announced)):
-            raise ValueError("another form")
-        return {base64.b64decode(one, validate=True).hex() for one in found}
-    except ValueError:
-        raise Invalid("the digest is not base64", code="attachment.digest", hint="sha-256=:base64: (RFC 9530)") from None
 
 
 async def give(call: Call) -> Answer:

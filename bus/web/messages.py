@@ -17,7 +17,7 @@ from bus.engine.intake import Accepted
 from bus.errors import Erased, NotFound, StoreError
 from bus.jsontext import pointer
 from bus.message import Attachment, JsonValue, as_kept
-from bus.web import bodies, bridge
+from bus.web import bodies, bridge, digests
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.envelope import NamedFile, submission_of
 from bus.web.house import House
@@ -36,6 +36,7 @@ async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
     http = call.app.config.http
     content = await bodies.whole(call.receive, call.headers, http.max_body, exchange=call.exchange)
+    digests.compare(call.headers, content)
     submission, files = submission_of(call.headers, content, http.max_body, call.caller)
     if files:
         submission = submission._replace(attachments=await _files(call, files), called=tuple(file.name for file in files))

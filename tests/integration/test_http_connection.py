@@ -91,6 +91,8 @@ def test_a_body_whose_chunks_are_none_is_told_as_that(server, chunk):
     ("lines", "status", "code"),
     [
         (b"Content-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
+        (b"Host: a b\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
+        (b"Host: http://bus/\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
         (b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.header-twice"),
         (b"Host: bus\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"400 Bad Request", "input.encoding"),
         (

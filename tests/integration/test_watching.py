@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from bus import cli
+from bus.adapter import Call, operation
 from bus.client import Client
 from bus.testing.patience import until
 from bus.web.serve import Server
 from tests.files import put
-from tests.integration.eco import Eco
+from tests.integration.eco import Eco, Nome
 from tests.small_bus import Caller, key_of, running, wait_reply
 
 ROUTE = """
@@ -236,6 +237,36 @@ def test_both_on_the_command_line_without_anybodys_data(
     assert "closed" in table
     assert 0 == cli.main(["top", "--json"])
     assert "Zaccaria" not in told + lines + table + capsys.readouterr().out
+
+
+class Loquace(Eco):
+    """One that lets be seen what it sends, and what it gets."""
+
+    @operation(effect="keyed", timeout=5)
+    def scrivi(self, request: Nome, ctx: Call) -> Nome:
+        ctx.wire("out", f"chi: {request.nome}".encode(), "text/plain")
+        ctx.wire("in", b"fatto", "text/plain")
+        return request
+
+
+def test_which_bytes_crossed_the_border_is_listed_for_any_run_and_each_is_shown_for_a_purpose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    put(tmp_path, {"routes/chiede.yaml": ROUTE})
+    with running(tmp_path, {"eco": Loquace("eco", Eco.Settings())}) as server:
+        monkeypatch.setenv("SNODO_URL", server.url)
+        monkeypatch.setenv("SNODO_KEY", key_of("revisore"))
+        run = server.app.message(send(server, "Ada"))["runs"][0]["id"]  # type: ignore[index,call-overload]
+        assert 0 == cli.main(["runs", "evidence", run.upper(), "--json"])
+        shown = json.loads(capsysbinary.readouterr().out)
+        assert (run, ["wire-out", "wire-in"]) == (shown["run"], [one["role"] for one in shown["evidence"]])
+        assert {"prova.chiede@1/scrivi"} == {one["place"] for one in shown["evidence"]}
+        assert 0 == cli.main(["runs", "evidence", run])
+        assert [b"sent", b"received"] == [line.split()[3] for line in capsysbinary.readouterr().out.splitlines()[1:3]]
+        for identity, said in zip((one["id"] for one in shown["evidence"]), (b"chi: Ada", b"fatto"), strict=True):
+            assert 0 == cli.main(["runs", "evidence", run, identity, "--purpose", "verifica"])
+            assert said == capsysbinary.readouterr().out
+        assert 2 == cli.main(["runs", "evidence", run, identity]), "nothing is shown without a purpose"
 
 
 def test_tail_goes_on_until_it_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

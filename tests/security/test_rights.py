@@ -20,7 +20,7 @@ MAY: dict[str, set[str | None]] = {
     "get-metrics": {SYSADMIN, MONITOR}, "get-top": {*READERS, MONITOR},
     "list-runs": READERS, "get-run": READERS, "list-records": READERS, "search-log": READERS, "tail-log": READERS,
     "announce-replay": READERS, "announce-read": READERS, "export": READERS, "list-reports": READERS, "get-report": READERS,
-    "list-dead": READERS, "get-dead": READERS, "get-evidence": READERS,
+    "list-dead": READERS, "get-dead": READERS, "get-evidence": READERS, "get-wire": READERS,
     "redeliver-dead": {SYSADMIN}, "decide-dead": {SYSADMIN}, "discard-dead": {SYSADMIN},
     "get-rules": READERS, "list-activations": READERS, "activate-rules": {SYSADMIN}, "rollback-rules": {SYSADMIN},
     "ask-erasure": {SYSADMIN}, "list-erasures": {SYSADMIN}, "confirm-erasure": {SYSADMIN},

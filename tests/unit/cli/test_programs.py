@@ -168,6 +168,11 @@ def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
     [
         ("case", "show", "{}"), ("message", "{}"), ("runs", "show", "codice_fiscale:{}"), ("log", "show", "{}"), ("log", "show", "--case", "{}"),
         ("tail", "--once", "--case", "richiedente:{}"), ("dead", "show", "{}"), ("services", "{}"),
+        ("runs", "--route", "{}"), ("runs", "--state", "{}"), ("dead", "--route", "a.{}"), ("dead", "--code", "{}"), ("tail", "--once", "--route", "{}"),
+        ("tail", "--once", "--adapter", "{}"), ("tail", "--once", "--outcome", "{}"), ("log", "show", "--run", "{}"), ("log", "show", "--message", "{}"),
+        ("dead", "redeliver", "{}", "--reason", "prova"), ("dead", "redeliver", "--code", "{}", "--reason", "prova"),
+        ("runs", "evidence", "x", "{}", "--purpose", "prova"), ("dead", "decide", "{}", "--again", "--reason", "prova"),
+        ("dead", "discard", "{}", "--reason", "prova"), ("subject", "confirm", "{}"),
     ],
 )  # fmt: skip
 def test_no_codice_fiscale_gets_into_an_address(bus, reach, monkeypatch, words):

@@ -108,6 +108,35 @@ def test_a_dead_letter_opens_its_own_evidence_and_no_other_text(world: Simulatio
     assert refused.value.code == "dead.evidence-unknown"
 
 
+def test_what_crossed_the_border_is_had_of_a_run_that_ended_well_too_by_the_same_right_and_the_look_is_kept(world: Simulation) -> None:
+    message, other = send(world, "avviso"), send(world, "avviso")
+    for _ in range(4):
+        turn(world, "answer")
+    assert [state(world, one) for one in (message, other)] == ["done", "done"]
+    with world.store.read() as tx:
+        wires = {
+            one: next(held.id for record in log.of_messages(tx, [one]) for held in record.payloads if held.role == "wire-out")
+            for one in (message, other)
+        }
+
+    def opened(identity: str, *rights: str, purpose: str = "verifica") -> Any:
+        looker = Looker("rita", frozenset(rights), purpose)
+        return do(world, message, lambda tx, run: dead.open_evidence(tx, run, identity, looker, world.clock))[0]
+
+    assert opened(wires[message], *EVERYTHING) == b"spedisci m1"
+    with world.store.read() as tx:
+        look = list(log.of_messages(tx, [message]))[-1]
+        assert (look.kind, look.actor, look.data) == ("read", "rita", {"role": "wire-out", "payload": wires[message]})
+    for code, ask in (
+        ("dead.evidence-unknown", lambda: opened(wires[other], *EVERYTHING)),
+        ("access.rights", lambda: opened(wires[message])),
+        ("purpose.missing", lambda: opened(wires[message], *EVERYTHING, purpose="")),
+    ):
+        with pytest.raises(SnodoError) as refused:
+            ask()
+        assert refused.value.code == code
+
+
 def test_a_call_in_doubt_of_which_nothing_can_be_read_any_more_is_decided_by_what_the_records_say(world: Simulation) -> None:
     message = ended(world, "lose")
     with world.store.read() as tx:
