@@ -33,6 +33,7 @@ def export(
     payloads: Annotated[bool, typer.Option(help="With what was said, not only that it was.")] = True,
     url: Url = "",
     key: Key = "",
+    json: Json = False,
 ) -> None:
     """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us.
 
@@ -53,9 +54,13 @@ def export(
     if proved.unruled:
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
               *map(visible, proved.unruled), sep="\n  ", file=sys.stderr)  # fmt: skip
-    print(f"written: {out} ({len(content):,} bytes)")
-    print(f"verify it anywhere: bus log verifier > verify.py; python3 -I verify.py {quote(str(out))} --key …")
-    if lost := [parsed(line) for line in proved.files.get(verify.DAMAGED, b"").split(b"\n") if line]:
+    lost = [parsed(line) for line in proved.files.get(verify.DAMAGED, b"").split(b"\n") if line]
+    written = {"file": str(out), "bytes": len(content), "proves": not proved.found, "unruled": proved.unruled, "damaged": lost}
+    show(written, json, lambda _: print(
+        f"written: {out} ({len(content):,} bytes)\n"
+        f"verify it anywhere: bus log verifier > verify.py; python3 -I verify.py {quote(str(out))} --key …"
+    ))  # fmt: skip
+    if lost:
         some = [f"{one['id']}: {one['why']}" for one in lost[:SHOWN]] + [f"and {len(lost) - SHOWN:,} more"] * (len(lost) > SHOWN)
         said = f"damaged, and not erased: {len(lost):,} (a backup, with its keys, has them; the bundle has their names alone)"
         print(said, *some, sep="\n  ", file=sys.stderr)
@@ -110,26 +115,34 @@ def tiles(
     folder: Annotated[Path, typer.Argument(help="Where; what is there already is gone on with.")],
     config: Settings = CONFIG,
     store: Store = "",
+    json: Json = False,
 ) -> None:
     """Write the log as a folder that tools for transparency logs read (c2sp.org/tlog-tiles): checkpoint, tiles, entries."""
     from bus.log import published
 
     with reading(store, config) as reader:
         size, files = published.publish(reader, folder)
-    print(f"{folder}: {counted(size, 'record')}, {counted(files, 'file')} written")
+    written = {"folder": str(folder), "records": size, "files": files}
+    show(written, json, lambda _: print(f"{folder}: {counted(size, 'record')}, {counted(files, 'file')} written"))
 
 
 @keys.command("new")
 def new_key(
-    path: Annotated[Path | None, typer.Argument(help="Where; else the file that the settings name.")] = None, config: Settings = CONFIG
+    path: Annotated[Path | None, typer.Argument(help="Where; else the file that the settings name.")] = None,
+    config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """Make a key for the log; the file is readable by its owner only. While keys are changed, name the one before as log.previous_key."""
     from bus import config as settings
     from bus.log import keys as kept
 
     log = settings.load(config, secrets=False).log
-    made = kept.make(path or log.key, log.origin)
-    print(f"made: {path or log.key}\npublish this, where auditors find it without asking the bus:\n\n  {made.verifier}\n")
+    made = {"key": str(path or log.key), "public_key": str(kept.make(path or log.key, log.origin).verifier)}
+    show(made, json, _made)
+
+
+def _made(made: dict[str, str]) -> None:
+    print(f"made: {made['key']}\npublish this, where auditors find it without asking the bus:\n\n  {made['public_key']}\n")
 
 
 @keys.command("show")

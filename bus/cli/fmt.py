@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, family
+from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.disk import OWNER_ONLY, whole
 from bus.errors import counted
 
@@ -22,6 +22,7 @@ def fmt(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; all rules of the settings when not said.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when a file would change.")] = False,
     config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """Lay out files of rules in one way.
 
@@ -30,7 +31,9 @@ def fmt(
     from bus.cli.layout import NotLaidOutError, laid_out
     from bus.source import read
 
-    changed, refused = [], []
+    changed: list[str] = []
+    refused: list[dict[str, str]] = []
+    say = (lambda *_, **__: None) if json else print
     for path in _files(paths or [], config):
         data = path.read_bytes()
         try:
@@ -38,19 +41,20 @@ def fmt(
             after = laid_out(text, str(path))
         except (NotLaidOutError, UnicodeDecodeError) as wrong:
             error = wrong if isinstance(wrong, NotLaidOutError) else read(data, str(path)).findings[0]
-            refused.append(path)
-            print(f"left as it is: {error}")
+            refused.append({"file": str(path), "why": str(error)})
+            say(f"left as it is: {error}")
             continue
         if after != text:
-            changed.append(path)
+            changed.append(str(path))
             if check:
                 before = text.splitlines(True)
-                print(*difflib.unified_diff(before, after.splitlines(True), str(path), f"{path} (laid out)", n=1), sep="")
+                say(*difflib.unified_diff(before, after.splitlines(True), str(path), f"{path} (laid out)", n=1), sep="")
             else:
                 _replace(path, after)
-                print(f"laid out: {path}")
+                say(f"laid out: {path}")
     alone = f", {counted(len(refused), 'file')} left alone" if refused else ""
-    print(f"{counted(len(changed), 'file')} {'would change' if check else 'changed'}{alone}")
+    told = {"changed": [] if check else changed, "would_change": changed if check else [], "left_alone": refused}
+    show(told, json, lambda _: print(f"{counted(len(changed), 'file')} {'would change' if check else 'changed'}{alone}"))
     raise typer.Exit(1 if refused or (check and changed) else 0)
 
 

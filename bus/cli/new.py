@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.util import find_spec
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, family
+from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.errors import Conflict, Invalid, RulesError
 from bus.mapping.model import NAME
 
@@ -38,6 +38,7 @@ def route(
     name: Annotated[str, typer.Argument(help="Its name, such as edilizia.presenta-pratica.")],
     on: Annotated[str, typer.Option("--on", help="Type of the message that starts it; a new type is begun too.")] = "",
     config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """A route that answers, with its test; its message type too, unless it is there."""
     from bus.cli.starts import ROUTE, TYPE, filled
@@ -54,10 +55,9 @@ def route(
         files = {f"mappings/types/{on}.yaml": filled(TYPE, type=on, title=f"What starts {name}")}
         key, body = "key: body.richiesta\n", {"richiesta": "R-1"}
     files[file] = filled(ROUTE, route=name, file=file, type=on, key=key, body=_flow(body))
-    _write(known, files)
-    if said and on not in catalog.types and (near := catalog.nearest_type(on)):
-        print(f"{on} is a new message type; {near}")
-    print(f"next: bus validate; bus test {file}")
+    written = _write(known, files)
+    near = catalog.nearest_type(on) if said and on not in catalog.types else ""
+    _tell(json, written, *([f"{on} is a new message type; {near}"] if near else []), f"next: bus validate; bus test {file}")
 
 
 @app.command()
@@ -66,6 +66,7 @@ def mapping(
     source: Annotated[str, typer.Option("--from", help="Type of the message that it reads.")],
     target: Annotated[str, typer.Option("--to", help="Operation or type that it makes.")],
     config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """A mapping that gives every field which its target needs, with its test; fields of the same name and kind are taken over."""
     from bus.cli.starts import MAPPING, MAPPING_TEST, filled
@@ -92,9 +93,9 @@ def mapping(
     file = _file_of("mappings", name)
     text = filled(MAPPING, name=name, file=file, to=target, fields=fields).replace("@FROM@", source)
     body = _body_of(source, catalog)
-    _write(known, {file: text + filled(MAPPING_TEST, body=_flow(body), made=_flow(_made(known, file, text, name, body)))})
-    print(f"next: say what the lines marked «say» should hold, here and in the test; bus validate; bus test {name}")
-    print(f"then, in a route: `mapping: {name}`")
+    written = _write(known, {file: text + filled(MAPPING_TEST, body=_flow(body), made=_flow(_made(known, file, text, name, body)))})
+    next = f"next: say what the lines marked «say» should hold, here and in the test; bus validate; bus test {name}"
+    _tell(json, written, next, f"then, in a route: `mapping: {name}`")
 
 
 def _made(known: Declared, file: str, text: str, name: str, body: Any) -> Any:
@@ -112,6 +113,7 @@ def service(
     office: Annotated[str, typer.Option("--ufficio", help="Office: a key of the table uffici.")],
     fee: Annotated[int, typer.Option("--tariffa", min=0, help="What it costs, in cents; 0: nothing.")] = 0,
     config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """An entry of routes/servizi.yaml, with a test of it: an application where the generic route is there, else a page of the website."""
     from bus.cli.starts import SERVICE, filled
@@ -136,8 +138,8 @@ def service(
     files = _at_the_end(known, CATALOGUE, "# The services of the portal.\nservizi:\n", entry)
     if "tipo: istanza" in rest:
         files |= _test_of_service(known, catalog, word, office, fee)
-    _write(known, files, over=frozenset(files))
-    print("next: bus validate" + (f"; bus test {GENERIC_ROUTE}" if len(files) > 1 else ""))
+    written = _write(known, files, over=frozenset(files))
+    _tell(json, written, "next: bus validate" + (f"; bus test {GENERIC_ROUTE}" if len(files) > 1 else ""))
 
 
 def _test_of_service(known: Declared, catalog: Catalog, code: str, office: str, fee: int) -> dict[str, str]:
@@ -164,6 +166,7 @@ def _at_the_end(known: Declared, file: str, begin: str, text: str) -> dict[str, 
 def adapter(
     name: Annotated[str, typer.Argument(help="Its name: small letters and digits, such as tributi.")],
     folder: Annotated[Path, typer.Option("--folder", help="The project.")] = Path(),
+    json: Json = False,
 ) -> None:
     """A package with adapter, simulator, contract and README, and a test that runs the suite which every adapter passes."""
     from bus.cli import starts
@@ -190,15 +193,22 @@ def adapter(
         raise _taken(f"{taken[0]} is there already")
     for file, text in files.items():
         _put(folder / file, starts.filled(text, **values))
-        print(file)
-    print(f"next: python -m pytest {test}; then, in config.yaml under adapters:")
-    print(f"  {name}:\n    use: {package}.adapter:{name.capitalize()}\n    url: http://127.0.0.1:8199")
-    print(f"    chiave: {{env: SNODO_{name.upper()}_KEY}}")
-    if not inside:
-        print(f"the bus finds it as every package of Python: installed beside it, or by PYTHONPATH={folder.resolve()}")
+    found = [] if inside else [f"the bus finds it as every package of Python: installed beside it, or by PYTHONPATH={folder.resolve()}"]
+    _tell(
+        json, files,
+        f"next: python -m pytest {test}; then, in config.yaml under adapters:",
+        f"  {name}:\n    use: {package}.adapter:{name.capitalize()}\n    url: http://127.0.0.1:8199",
+        f"    chiave: {{env: SNODO_{name.upper()}_KEY}}", *found,
+    )  # fmt: skip
 
 
 # --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _tell(json: bool, written: Iterable[Path | str], *said: str) -> None:
+    """Which files were written, and what to do next."""
+    files = [str(one) for one in written]
+    show({"written": files, "next": list(said)}, json, lambda _: print(*files, *said, sep="\n"))
 
 
 def _fit(pattern: str, name: str, example: str) -> None:
@@ -216,7 +226,7 @@ def _file_of(kind: str, name: str) -> str:
 
 def _word(text: str) -> str:
     """A name as YAML that reads it as a text."""
-    return text if text[:1].isalpha() and text not in ("null", "true", "false") else json.dumps(text)
+    return text if text[:1].isalpha() and text not in ("null", "true", "false") else dumps(text)
 
 
 def _absent(name: str, known: Mapping[str, Any], what: str) -> None:
@@ -259,10 +269,10 @@ def _idle(text: bytes) -> bytes:
     if not isinstance(document, dict) or not {"route", "on"} <= document.keys():
         return text
     steps = [{"id": "niente", "set": {"niente": None}}]
-    return json.dumps({"route": document["route"], "version": 1, "on": document["on"], "steps": steps}).encode()
+    return dumps({"route": document["route"], "version": 1, "on": document["on"], "steps": steps}).encode()
 
 
-def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:
+def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> list[Path]:
     """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
     from bus.examine import examine
     from bus.rulefiles import files_of
@@ -276,7 +286,7 @@ def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()
         raise RulesError("nothing was written, it would not be right", wrong, code="new.not-right")
     for file, text in files.items():
         _put(rules / file, text)
-        print(rules / file)
+    return [rules / file for file in files]
 
 
 def _put(path: Path, text: str) -> None:
@@ -286,7 +296,7 @@ def _put(path: Path, text: str) -> None:
 
 def _flow(value: Any) -> str:
     """A value as flow YAML (JSON is)."""
-    return json.dumps(value, ensure_ascii=False)
+    return dumps(value, ensure_ascii=False)
 
 
 def _body_of(type: str, catalog: Catalog) -> Any:
@@ -353,4 +363,4 @@ def _literal(value: Any) -> str:
         return "[" + ", ".join(map(_literal, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {_literal(inner)}" for name, inner in value.items()) + "}"
-    return json.dumps(value)
+    return dumps(value)

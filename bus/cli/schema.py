@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, family
+from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.cli.failures import write_utf_8
 from bus.errors import ConfigError
 
@@ -27,6 +28,7 @@ def schema(
     ] = "",
     folder: Annotated[Path, typer.Option("--folder", help="Where they are written.")] = FOLDER,
     config: Settings = CONFIG,
+    json: Json = False,
 ) -> None:
     """Write the schemas, or print one; write them again when adapters or types change."""
     from bus.cli.rules import declared
@@ -42,7 +44,12 @@ def schema(
     _folder(folder)
     for one, document in made.items():
         (folder / f"{one}.json").write_text(_text(document), "utf-8")
-        print(f"{folder / one}.json  for {FILES[one][0]}")
+    show({"written": {str(folder / f"{one}.json"): FILES[one] for one in made}}, json, lambda told: _written(told["written"], folder))
+
+
+def _written(files: dict[str, Sequence[str]], folder: Path) -> None:
+    for file, those in files.items():
+        print(f"{file}  for {those[0]}")
     print("An editor finds them by .vscode/settings.json (docs/sysadmin/editor.md), or by a file's first line:")
     print(f"# yaml-language-server: $schema={(folder.resolve() / 'route.json').as_uri()}")  # a path ends there at its first blank
 
@@ -56,7 +63,7 @@ def _folder(folder: Path) -> None:
 
 
 def _text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    return dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
 def vocabulary_of(known: Declared) -> Vocabulary:

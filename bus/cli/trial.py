@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -117,6 +117,7 @@ def new_test(
     key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
+    json: Json = False,
 ) -> None:
     """Cut a test out of the log, with invented people in the place of real ones.
 
@@ -144,14 +145,23 @@ def new_test(
     text, file = as_yaml(made.test), catalog.routes[made.route].file
     if write:
         _add(settings.rules, file, text, operations)
-        print(f"added to {settings.rules / file}", file=sys.stderr)
-    else:
-        print(text, end="")
-    _say_cut(made)
+    told = {
+        "route": made.route,
+        "file": str(settings.rules / file),
+        "added": write,
+        "test": text,
+        "replaced": made.replaced,
+        "same": made.same,
+    }
+    show(told, json, lambda _: _say_cut(made, told))
 
 
-def _say_cut(made: Cut) -> None:
+def _say_cut(made: Cut, told: dict[str, Any]) -> None:
     """Say what was replaced, and whether the test goes as the run went."""
+    if told["added"]:
+        print(f"added to {told['file']}", file=sys.stderr)
+    else:
+        print(told["test"], end="")
     print(f"names, codes and addresses replaced: {made.replaced}; read its texts before others do", file=sys.stderr)
     if not made.same:
         asked = ", ".join(made.asked) or "nothing"

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
 from bus.cli import COMMANDS, explain, main, watch
@@ -502,6 +503,22 @@ def test_reading_commands_take_json(bus, command):
     code, out, _ = bus(*command.split(), "--json")
     assert code == 0
     assert [json.loads(text) for text in (out.splitlines() if command == "tail --once" else [out])]
+
+
+RAW = {"dead evidence", "graph", "log checkpoint", "log verifier"}
+"""What is written of them is itself what a program reads."""
+
+
+def test_each_command_takes_json_but_those_that_give_a_file_as_it_is():
+    def without(command, name):
+        below = getattr(command, "commands", {})
+        if not below:
+            return [] if any("--json" in one.opts for one in command.params) else [name]
+        return [one for word, inner in below.items() for one in without(inner, f"{name} {word}")]
+
+    families = {name: COMMANDS[name][0].partition(":") for name in COMMANDS}
+    apps = {name: getattr(import_module(f"bus.cli.{module}"), family or "app") for name, (module, _, family) in families.items()}
+    assert {one for name, app in apps.items() for one in without(typer.main.get_command(app), name)} == RAW
 
 
 def test_an_error_is_an_object_where_json_was_asked_for_in_any_way(bus):
