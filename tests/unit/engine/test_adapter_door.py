@@ -14,7 +14,7 @@ def test_what_was_served_is_kept_with_its_bytes_and_goes_with_the_message_that_i
     asked, answered = {"avviso": "1"}, {"importo": 100}
     with running(tmp_path) as server:
         door = server.app.door("eco")
-        message = door.accept("prova.saluto", {"nome": "Ada"}, key="k", facts=[Fact("avviso", "1", {"importo": 100})]).id
+        message = door.accept("prova.saluto", {"nome": "Ada"}, key="k", facts=[Fact("avviso", "1", {"importo": 100})]).message_id
         for known in ("1", "2"):
             door.served("chiedi", "ok", request=asked, answer=answered, exchanges=exchanges, about=("avviso", known))
         with server.app.store.read() as tx:
