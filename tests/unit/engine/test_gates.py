@@ -10,7 +10,7 @@ from typing import Any
 
 from bus.adapter import Adapter, Call, Contract, Settings, operation
 from bus.engine.circuit import Habits, Place
-from bus.engine.gates import LONGEST, SHORTEST, Gates, sizes
+from bus.engine.gates import LONGEST, SHORTEST, STUCK, Gates, sizes
 from bus.engine.threads import Threads
 from bus.errors import OutsideError, Refused, Unreachable
 from bus.route.plan import CallStep, Clause
@@ -248,3 +248,24 @@ def test_a_system_that_does_not_take_us_any_more_is_told_once_and_shown_until_it
         shown.append(told["locked_out"])
     assert said == [("call.locked-out", "a.x", "HTTP_401")] * 2
     assert shown == [[], ["a.x"], ["a.x"], ["a.x"], [], ["a.x"]]
+
+
+def test_who_was_turned_away_is_left_alone_the_longer_the_longer_nothing_has_come_home() -> None:
+    made = gates()
+    enter(made, 9)
+    gate, later = made.of("a.x"), T + dt.timedelta(seconds=STUCK)
+    assert gate.again(later) - later == gate.again(T) - T, "none is known to have been out before"
+    made.came_home(p(0), None, T)
+    assert (gate.again(later) - later) / (gate.again(T) - T) == STUCK / SHORTEST
+    made.came_home(p(1), None, later, asked=False)
+    assert gate.again(later) - later == gate.again(T) - T, "one that did not go out after all gave its place back, too"
+
+
+def test_a_run_is_away_that_one_of_the_gates_turned_away_and_did_not_call_since() -> None:
+    made = gates()
+    enter(made, 10)
+    assert made.are_away(["r0", "r8", "r9", "altra"]) == ["r8", "r9"]
+    for number in range(8):
+        made.came_home(p(number), None, T)
+        made.leave(p(number))
+    assert (set(made.called(T)), made.are_away(["r8", "r9"]), made.away()) == ({"r8", "r9"}, [], False)
