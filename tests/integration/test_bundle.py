@@ -584,23 +584,10 @@ def test_after_a_change_of_keys_the_key_of_the_export_suffices_for_a_case_of_bef
     assert {"key", "grown"} <= set(verdict(verify.packed(other), str(new)))
 
 
-def _of_the_bus(port: int, path: Path, *more: str) -> bytes:
-    words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(path), *more]
+def _of_the_bus(port: int, path: Path) -> bytes:
+    words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(path)]
     assert main([*words, "--url", f"http://127.0.0.1:{port}", "--key", key_of("revisore")]) == 0
     return path.read_bytes()
-
-
-def test_what_was_exported_and_published_is_told_to_a_program_too(tmp_path, capsys):
-    with running(tmp_path) as server:
-        sent = Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"]
-        wait_reply(server.app, sent, 60)
-        capsys.readouterr()
-        raw = _of_the_bus(server.port, tmp_path / "f.zip", "--json")
-        told = json.loads(capsys.readouterr().out)
-    assert told == {"file": str(tmp_path / "f.zip"), "bytes": len(raw), "proves": True, "unruled": [], "damaged": []}
-    assert main(["log", "tiles", str(tmp_path / "registro"), "--config", str(tmp_path / "config.yaml"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["folder"], told["records"] > 3, told["files"] > 2) == (str(tmp_path / "registro"), True, True)
 
 
 def test_a_bundle_of_another_version_is_told_as_that(exported):

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,39 +54,6 @@ def test_a_route_is_good_at_once_and_never_written_over(project: Path, capsys: p
     assert 0 != main(["new", "route", "ambiente.ritiro"])
     assert 0 != main(["new", "route", "Ambiente"])
     assert before == contents(project)
-
-
-def test_what_was_written_is_told_to_a_program_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "config.yaml").write_text(json.dumps({"organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"}}), "utf-8")
-    monkeypatch.chdir(tmp_path)
-
-    def told(*words: str, code: int = 0) -> dict[str, Any]:
-        assert code == main([*words, "--json"])
-        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return answer
-
-    type, route = "mappings/types/ambiente.ritiro.richiesta.yaml", "routes/ambiente/ritiro.yaml"
-    made = told("new", "route", "ambiente.ritiro")
-    assert ([str(tmp_path / type), str(tmp_path / route)], f"next: bus validate; bus test {route}") == (made["written"], made["next"][-1])
-    for words in (
-        ("mapping", "ambiente.a-avviso", "--from", "ambiente.ritiro.richiesta", "--to", "ambiente.ritiro.richiesta"),
-        ("service", "ritiro-ingombranti", "--titolo", "Ritiro", "--ufficio", "ambiente"), ("adapter", "tributi"),
-    ):  # fmt: skip
-        made = told("new", *words)
-        assert (True, True) == (all(Path(one).is_file() for one in made["written"]), made["next"][0].startswith("next: ")), made
-    assert {"changed": [], "would_change": [], "left_alone": []} == told("fmt", route)
-    Path(route).write_text(Path(route).read_text("utf-8").replace("version: 1", "version:   1"), "utf-8")
-    Path(type).write_text("a: [", "utf-8")
-    checked = told("fmt", "--check", route, type, code=1)
-    assert ([], [route], [type]) == (checked["changed"], checked["would_change"], [one["file"] for one in checked["left_alone"]])
-    assert [route] == told("fmt", route)["changed"]
-    Path(type).unlink()
-    written = told("schema", "--folder", "schemi")["written"]
-    assert ["routes/**/*.yaml", "!routes/servizi.yaml", "!routes/**/*.test.yaml"] == written["schemi/route.json"]
-    made = told("log", "key", "new", "nuova.key")
-    assert (True, True) == (Path(made["key"]).is_file(), made["public_key"] not in Path(made["key"]).read_text("utf-8"))
 
 
 def test_no_mistakes_are_made_while_a_test_fails_and_that_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
