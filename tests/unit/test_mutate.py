@@ -45,6 +45,24 @@ def rules(**route: object) -> dict[str, object]:
     return {"format": 1, "route": {"route": "prova.a", "version": 1, "on": "prova.x", **route}, "mappings": {}, "tables": {}}
 
 
+def test_values_are_mistaken_within_templates_and_numbers_also_where_they_count() -> None:
+    written = {"si": True, "quanti": 2, "come": "f(body.a, body.b ? 1 : 2)"}
+    steps = [
+        {"id": "a", "call": "x.y", "with": written, "retry": {"attempts": 1}, "tace": True},
+        {"id": "b", "gather": "prova.z", "count": 2, "by": "body.k == 'x'", "again": 3, "limit": 4},
+    ]
+    found = {f"{one.where}: {one.what}": one for one in mutants(rules(steps=steps))}  # type: ignore[arg-type]
+    assert found.keys() == {
+        "route a: step left out", "route b: step left out", "route steps: step `b` before `a`", "route a.with.si: `si` left out",
+        "route a.with.si: false for true", "route a.with.quanti: `quanti` left out", "route a.with.quanti: 3 for 2",
+        "route a.with.come: `come` left out", "route a.with.come: 2 for 1", "route a.with.come: 3 for 2",
+        "route a.with.come: `body.b` turned round", "route b.count: 3 for 2", "route b.by: `by` left out", "route b.by: `!=` for `==`",
+        "route b.by: another text for 'x'", "route b.again: `again` left out", "route b.again: 4 for 3",
+    }  # fmt: skip
+    [first, _] = found["route a.with.come: `body.b` turned round"].rules["route"]["steps"]  # type: ignore[call-overload,index]
+    assert first["with"] == written | {"come": "f(body.a, !(body.b) ? 1 : 2)"}
+
+
 def test_mistakes_are_those_that_people_make() -> None:
     steps = [
         {"id": "a", "when": "body.n > 3", "call": "x.y", "with": {"f": "'uno'"}, "retry": {"attempts": 3}},
