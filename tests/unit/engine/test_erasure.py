@@ -13,6 +13,7 @@ from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
 from bus.engine.projection import Entry, write
+from bus.errors import NotFound
 from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -55,6 +56,23 @@ def test_a_request_that_nobody_confirmed_is_given_up_once(world: Simulation) -> 
     world.clock.move(requests.PATIENCE + dt.timedelta(seconds=1))
     given_up = [world.store.write(lambda tx: erasure.expire(tx, world.clock)).result() for _ in range(2)]
     assert [set(keys) for keys in given_up] == [keys_of(world, request), set()]
+
+
+def test_a_request_is_confirmed_within_its_time_and_not_after_though_nobody_has_given_it_up_yet(world: Simulation) -> None:
+    send(world, "ricevuta", chi=WHO, iuv="i")
+    over, request = ask(world), ask(world)
+    until = world.clock.now() + requests.PATIENCE
+    with world.store.read() as tx:
+        assert erasure.asked(tx, over, until)[0].id == over
+        for late in (until + dt.timedelta(microseconds=1), until + dt.timedelta(days=9)):
+            with pytest.raises(NotFound) as refused:
+                erasure.asked(tx, over, late)
+            assert refused.value.code == "subject.request-unknown"
+    world.clock.move(requests.PATIENCE + dt.timedelta(seconds=1))
+    with pytest.raises(NotFound):
+        world.store.write(lambda tx: erasure.confirm(tx, request, "carla", world.clock, {})).result()
+    with world.store.read() as tx:
+        assert erasure.holdings(tx, WHO).messages, "nothing was erased"
 
 
 def test_what_a_run_sends_is_about_whom_its_message_was_about(world: Simulation) -> None:
