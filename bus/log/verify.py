@@ -87,9 +87,21 @@ class State(NamedTuple):
                 raise ValueError
             absent = {str(message): tuple(Fault(*fault)) for message, fault in said.pop("absent").items()}
             tiles = tuple((int(level), int(number), str(hashes), int(first)) for level, number, hashes, first in said.pop("tiles"))
-            return cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), lost=tuple(said.pop("lost", ())), **said)
-        except (KeyError, TypeError, ValueError) as error:
+            made = cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), lost=tuple(said.pop("lost", ())), **said)
+            made._checked()
+            return made
+        except (AttributeError, EvidenceError, KeyError, TypeError, ValueError) as error:
             raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
+
+    def _checked(self) -> None:
+        """Raises what says that a part is none of a state."""
+        if any(type(one) is not int or one < 0 for one in (self.size, self.seq, self.vouched, self.traced, self.traces)):
+            raise ValueError
+        for key in (*self.keys, *self.lost):
+            note.verifier(key)
+        for _, _, hashes, _ in self.tiles:
+            bytes.fromhex(hashes)
+        Fault(*self.row or ("", ""))
 
 
 class Report(NamedTuple):
@@ -174,7 +186,7 @@ class _Walk:
                 hint = "it has one a second after its first record"
                 raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint=hint)
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
-        self._know([octets(row["content"]) for row in announcements])
+        self._know(announcements)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
         self._absent: dict[str, Fault] = {}
@@ -188,20 +200,23 @@ class _Walk:
         if start is not None:
             self._go_on_from(start)
 
-    def _know(self, announcements: Sequence[bytes]) -> None:
+    def _know(self, announcements: Sequence[Row]) -> None:
         """The name of the log, and whose signatures count: the keys that the auditor gave, else those that the log itself says first."""
         trust, start = self._trust, self._start
+        said = [octets(row["content"]) for row in announcements]
         given = set(trust.keys) | set(map(note.verifier, start.keys if start else ()))
         # a door tells its key for receipts too, and may be first
-        first = [content for content in announcements if b'"purpose":"receipts"' not in content][:1]
+        first = [content for content in said if b'"purpose":"receipts"' not in content][:1]
         self._own_word, known = not given, given or keys.begun_with(first)
+        if start is not None and self._own_word:  # keys that came after the first one, in records that are not read again
+            known = keys.later([octets(row["content"]) for row in announcements if row["seq"] <= start.seq], start.origin, known)
         self._origin = _origin(self._newest, known, first)
         if wrong := [key for key in trust.keys if key.name == self._origin + RECEIPTS]:
             sentence = f"{wrong[0].name} ({wrong[0].key_id.hex()}) signs receipts, not the log"
             raise EvidenceError(sentence, hint="bus log key show shows both: --key takes that of the log")
         lost = set(map(note.verifier, start.lost if start else ()))
         self._signers = Signers(self._read, known, lost, trust.witnesses)
-        self._signers.look_back(announcements, self._origin, self._newest.note)
+        self._signers.look_back(said, self._origin, self._newest.note)
 
     def _go_on_from(self, start: State) -> None:
         self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
@@ -276,6 +291,8 @@ class _Walk:
         self._counts = Counts(traces=told)
 
     def _walk(self) -> None:
+        if self._newest.size == self._edge.size and self._opened(self._newest).root != self._edge.root():  # nothing is new
+            raise Broken(diagnosis.another_beginning(self._edge.size))
         span = Span(self._read, self._origin, self._edge.size, self._newest.size)
         for root in roots(span, self._trust.witnesses, self._trust.held):
             before, after = self._edge.size, self._seq

@@ -153,6 +153,18 @@ def test_a_key_that_was_lost_signs_nothing_any_more_also_when_it_turns_up(changi
         verify(changing.store.read, Trust((old.verifier, new.verifier)), middle)
 
 
+@pytest.mark.parametrize("more", [False, True], ids=["nothing is new", "more records"])
+def test_a_log_that_is_taken_at_its_word_goes_on_from_where_its_new_key_was_read(changing, more):
+    first, second = (Signer.new(ORIGIN) for _ in range(2))
+    states = []
+    for signers in ([first], [second, first], [second]):
+        changing.turn(*signers)
+    size = verify(changing.store.read, Trust(), progress=lambda size, of, state: states.append(state())).size
+    if more:
+        changing.turn(second)
+    assert verify(changing.store.read, Trust(), states[-1]).size == size + 3 * more
+
+
 def test_keys_that_a_stranger_wrote_into_the_log_are_told(changing, monkeypatch):
     """Sealed by a sequencer of before, which looked at no announcement."""
     old, stranger = (Signer.new(ORIGIN) for _ in range(2))

@@ -8,13 +8,18 @@ import random
 import sqlite3
 from contextlib import closing, nullcontext
 
+import pytest
+
 from bus.cli import verify
 from bus.log import examine
 from bus.log.checkpoint import checkpoint_of
 from bus.log.tiles import Edge
 from tests.integration.auditing import Auditor, change
 from tests.tamper.logs import WITNESS, write_log
-from tests.tamper.on_records import a_record_and_everything_signed_by_a_stranger
+from tests.tamper.on_records import (
+    a_record_and_everything_signed_by_a_stranger,
+    another_history_against_a_checkpoint_that_the_auditor_holds,
+)
 
 
 def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
@@ -96,6 +101,19 @@ def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", size)
 
 
+def test_another_history_of_as_many_records_is_not_taken_for_the_one_that_was_read(auditor, file, small, tmp_path):
+    """The operator himself wrote it, with the key of the log: nothing is new, so nothing is hashed."""
+    resume = tmp_path / "verify.json"
+    change(file, "DELETE FROM anchors")
+    auditor.keys = auditor.keys[:2]
+    assert auditor.says("--resume", resume)[0] == 0
+    with closing(sqlite3.connect(file)) as raw, raw:
+        another_history_against_a_checkpoint_that_the_auditor_holds(raw, random.Random(3), small)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"]) == (5, "fork")
+    assert f"what was read at an earlier time, {len(small.leaves):,} records, is not what this log" in shown["fault"]["sentence"]
+
+
 def test_what_was_right_by_the_logs_own_word_alone_is_read_again_when_its_key_is_given(auditor, file, small, tmp_path):
     """The operator signed another history with a key of his own, and the log names that one."""
     change(file, "SELECT 1")
@@ -124,6 +142,19 @@ def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
         (tmp_path / "state").write_bytes(content)
         code, said = auditor.says("--resume", tmp_path / "state")
         assert (code, f"{tmp_path / 'state'}: this is not what `bus log verify --resume` wrote" in said) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["size", "seq", "vouched", "traced", "traces", "absent", "keys", "tiles", "lost", "row"])
+def test_a_state_of_which_a_part_was_damaged_is_refused(auditor, tmp_path, name):
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    kept = json.loads(resume.read_bytes())
+    for damaged in (None, -1, "x", True):
+        if (name, damaged) == ("row", None):
+            continue
+        resume.write_text(json.dumps(kept | {name: damaged}))
+        code, said = auditor.says("--resume", resume)
+        assert (code, f"{resume}: this is not what `bus log verify --resume` wrote" in said) == (2, True), (damaged, said)
 
 
 def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small, tmp_path, monkeypatch):
