@@ -485,21 +485,33 @@ class _Walk:
         return tree.includes(head.root, head.size, index, leaf_hash(content), stored.inclusion(index, head.size))
 
     def _stamps(self, start: int) -> dict[str, tuple[int, int]]:
-        """The last time stamp of each authority; each one since ``start`` is verified over its checkpoint, which is right by now."""
+        """The last time stamp of each authority; each one since ``start`` is verified over its checkpoint, which is right by now, and where
+        there is none the last one before.
+        """
         found: dict[str, tuple[int, int]] = {}
         with self._read() as tx:
             names = [row["name"] for row in tx.all("anchor_names") if row["kind"] == "timestamp"]
         for name in names:
             for size, evidence in anchors(self._read, "timestamp", name, start):
                 found[name] = size, self._stamp(evidence, size)
+            if name not in found and start:  # one that came when its checkpoint had been read
+                with self._read() as tx:
+                    row = tx.one("last_anchor_until", kind="timestamp", name=name, until=start)
+                found |= {name: (row["size"], self._stamp(octets(row["evidence"]), row["size"], before=True))} if row else {}
         return found
 
-    def _stamp(self, evidence: bytes, size: int) -> int:
+    def _stamp(self, evidence: bytes, size: int, *, before: bool = False) -> int:
+        """When it was given; ``before``: its checkpoint was read at an earlier time, and is looked at again."""
         with self._read() as tx:
             stored = StoredTree(tx).checkpoint_of(size)
         try:
             if stored is None or stored.size != size:
                 raise EvidenceError("there is no such checkpoint")
+            if before:
+                head = checkpoint_of(note.parse(stored.note).text)
+                with self._read() as tx:
+                    if not StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size):
+                        raise EvidenceError("what was read at an earlier time does not go on from that checkpoint")
             return int(timestamp.verified(evidence, stored.note, self._trust.authorities).timestamp())
         except EvidenceError as error:
             raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error

@@ -10,6 +10,7 @@ from contextlib import closing, nullcontext
 
 import pytest
 
+from bus.anchors import outside
 from bus.cli import verify
 from bus.log import examine
 from bus.log.checkpoint import checkpoint_of
@@ -20,6 +21,7 @@ from tests.tamper.on_records import (
     a_record_and_everything_signed_by_a_stranger,
     another_history_against_a_checkpoint_that_the_auditor_holds,
 )
+from tests.tsa import Authority
 
 
 def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
@@ -202,6 +204,25 @@ def test_a_witness_that_has_seen_nothing_since_is_late_and_no_fault(auditor, fil
     change(file, "DELETE FROM anchors")
     code, shown = auditor.shows("--resume", resume)
     assert (code, shown["fault"]["kind"]) == (5, "cosignature")
+
+
+def test_a_time_stamp_that_came_when_its_checkpoint_had_been_read_is_verified_too(auditor, file, small, tmp_path):
+    """It is asked for when the checkpoint is signed: an auditor who comes in between would never look at it."""
+    authority, resume = Authority(tmp_path / "marche"), tmp_path / "verify.json"
+    try:
+        options = ("--resume", resume, "--timestamp-ca", authority.root)
+        assert auditor.shows(*options)[1]["unstamped"] is True
+        note, size = small.checkpoints[-1], small.sizes[-1]
+        insert = "INSERT INTO anchors (kind, name, size, time, evidence) VALUES ('timestamp', 'marche.example', ?, '', ?)"
+        change(file, insert, size, outside.stamp(authority.url, note.encode(), authority.root.read_bytes())[0])
+        code, shown = auditor.shows(*options)
+        assert (code, shown["unstamped"], shown["stamped"]["marche.example"]["size"]) == (0, False, size)
+        forged = outside.stamp(authority.url, b"un altro testo", authority.root.read_bytes())[0]
+        change(file, "UPDATE anchors SET evidence = ? WHERE kind = 'timestamp'", forged)
+        code, shown = auditor.shows(*options)
+        assert (code, shown["fault"]["kind"]) == (5, "timestamp")
+    finally:
+        authority.close()
 
 
 def test_what_was_read_of_another_log_of_that_name_accuses_no_record_of_this_one(auditor, tmp_path, capsys, monkeypatch):
