@@ -30,7 +30,8 @@ class Reference:
     expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``; ``bare`` when an
     operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none, and
     ``same`` when what this is compared with is neither;
-    ``free`` when nothing around it asks a question, neither those signs nor a filter.
+    ``free`` when nothing around it asks a question, neither those signs nor a filter; ``never`` when it is read just where `has` has said
+    that it is not there.
     """
 
     path: tuple[str, ...]
@@ -41,6 +42,7 @@ class Reference:
     kept: bool = False
     same: bool = False
     free: bool = False
+    never: bool = False
 
     @property
     def text(self) -> str:

@@ -184,6 +184,7 @@ class _Walker:
         self.defaulted: set[int] = set()  # calls of `orValue` whose null `default` has another value for
         self.beside: dict[int, tuple[tuple[str, ...], ...]] = {}  # the paths that a call of `number` is reckoned with
         self.rows: dict[str, str] = {}
+        self.absent: list[tuple[str, ...]] = []  # paths that are surely not there where the node at hand is asked
 
     def walk(self, node: Any, bound: Bound) -> None:
         self._check_optional(node)
@@ -215,9 +216,10 @@ class _Walker:
         for operand, child in enumerate(children_of(node)):
             self._note_literal(TO_A_DATE if _joins_to_a_date(node) else node.call.function, operand, child)
             spared = operand > 0 and _spares(node.call, bound)
-            self.behind += spared
+            absent = _ruled_out(node.call, operand, bound)
+            self.behind, self.absent = self.behind + spared, [*self.absent, *absent]
             self.walk(child, bound)
-            self.behind -= spared
+            self.behind, self.absent = self.behind - spared, self.absent[: len(self.absent) - len(absent)]
 
     def _note_operator(self, node: Any, bound: Bound) -> None:
         function, args = node.call.function, node.call.args
@@ -272,7 +274,8 @@ class _Walker:
         needed = free and not tested and not self.perhaps and node.id not in self.optional
         if path:
             bare, kept, same = (node.id in ids for ids in (self.bare, self.kept, self.same))
-            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, same, free))
+            never = not tested and node.id not in self.optional and any(path[: len(one)] == one for one in self.absent)
+            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, same, free, never))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))
@@ -415,6 +418,17 @@ def _spares(call: Any, bound: Bound) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
     return first is not None and not (kind_of(first) == "ident" and first.ident.name in bound)
+
+
+def _ruled_out(call: Any, operand: int, bound: Bound) -> list[tuple[str, ...]]:
+    """The path that is surely not there where an operand is asked: ``has(a) || here``, ``!has(a) && here``, ``has(a) ? … : here``."""
+    if call.function not in _SPARING or operand == 0:
+        return []
+    denied = calls(call.args[0], "!_")
+    asked = call.args[0].call.args[0] if denied else call.args[0]
+    true = {"_&&_": True, "_||_": False}.get(call.function, operand == 1)  # what the first operand is then
+    path = path_of(asked, bound) if kind_of(asked) == "select" and asked.select.test_only and true == denied else None
+    return [path] if path and "[]" not in path else []  # another item of a list may have it
 
 
 def _alike(node: Any, other: Any) -> bool:

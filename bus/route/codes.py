@@ -201,7 +201,8 @@ CODES: dict[str, Code] = {
     "path.maybe-missing": Code(
         "By the contract this field may be missing, and nothing asks first whether it is there: on a message without it the run would"
         " stop here or, where a key is read from it, the message be refused. A condition that reads the field does not count as asking,"
-        " unless one before it has asked. In `{...}[body.tipo]` the contract knows a code of which the map has no entry.",
+        " unless one before it has asked. In `{...}[body.tipo]` the contract knows a code of which the map has no entry. In"
+        " `has(body.x) || body.x > 1` the field is read just where it is missing: `&&` was meant.",
         "each: body.righe   # righe is optional",
         "Walk `body.?righe.orValue([])`, write `{$value: ..., $default: ...}`, ask `has(body.righe)` in a `when` before, or make the"
         " field mandatory in its contract.",

@@ -16,7 +16,7 @@ from bus.mapping.template import Used, part_of, tested_in
 from bus.route.doubts import Doubts, asked_by_has, asked_for_null, conditions_above, conditions_before, kept_nulls
 from bus.route.known import type_of
 from bus.route.values import NEEDED, Values
-from bus.source import Reporter
+from bus.source import Reporter, line_and_column
 
 Lack: TypeAlias = tuple[str, int]
 """Why a path may lead to nothing, ``missing`` or ``null``, and how many of its pieces tell."""
@@ -52,6 +52,7 @@ class Missing:
 
     def tell(self, used: Used, needed: Collection[tuple[str, ...]]) -> None:
         """What may be missing or null is doubtful; ``needed``: see `Missing.needed`, none where its names are not surely there."""
+        self._never(used)
         if needed and not used.guarded:
             self._missing(used, needed)
         self._kept(used)
@@ -91,6 +92,17 @@ class Missing:
         tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
         clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
         self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
+
+    def _never(self, used: Used) -> None:
+        """What is read just where ``has`` has said that it is not there: its two sides were exchanged."""
+        for one in used.reads.references:
+            if one.never:
+                name = as_written(one.path)
+                sentence = f"`{name}` is read only where `has` says that something of it is missing: then this has no value"
+                hint = "exchange the two sides: `has(a) && a > 1`, `has(a) ? a : 0`"
+                within = line_and_column(used.expression.text, one.offset + 1)
+                tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
+                self.doubts.add((*used.pointer, name), one.path[0], tell)
 
     def asked_of(self, used: Used) -> frozenset[tuple[str, ...]]:
         """The paths that some condition asks about. What a condition reads itself it asks with `has` alone; else another one must."""
