@@ -125,7 +125,8 @@ CODES: dict[str, Code] = {
         "keep the server that has them; docs/sysadmin/running.md, where a standby that was behind is promoted, says what else",
     ),
     "doctor.clock": Code(
-        "This machine's clock against the database's, and against the last record, which is not of later; a warning beyond one second.",
+        "This machine's clock against the database's, and against the last record and all open runs, which are not of later; a warning "
+        "beyond one second.",
         "leases follow the database, but certificates, logs and outside systems follow this one",
         "set up chrony or systemd-timesyncd on both machines",
     ),

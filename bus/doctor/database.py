@@ -14,7 +14,7 @@ from bus.doctor.here import FULL, space
 from bus.doctor.keystore import OURS
 from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import UNGUARDED, UNTOLD, Surroundings, Verdict, ok, warning, wrong
-from bus.errors import ConfigError, StoreError
+from bus.errors import ConfigError, StoreError, counted
 from bus.log import timelines
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
@@ -22,6 +22,7 @@ from bus.store.schema import WHOLE
 from bus.store.shape import some
 from bus.store.survey import Survey, of_late, survey, where_is
 
+PUT_OFF = "nothing is lost: they go on by themselves then; before a clock is set back, stop the doors and let the work be done"
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
@@ -232,6 +233,9 @@ def clock(at: Surroundings) -> Iterator[Verdict]:
     if last - store.now > SKEW:
         what = f"the last record is of {text_of(last)}, and now it is {text_of(store.now)}"
         yield warning("doctor.clock", what, why="the clock was ahead, or is behind: times, deadlines and retention follow it", next=AHEAD)
+    if (runs := at.value("runs_ahead", "runs")) and moment_of(until := at.value("runs_ahead", "until")) - store.now > SKEW:
+        what = f"the clock was set back: {counted(runs, 'open run')} of a time that has not come yet, up to {until}"
+        yield warning("doctor.clock", what, why="their next try or their deadline is due only then", next=PUT_OFF)
     if (ahead := store.ahead) is None:
         return
     what = f"this machine is {abs(ahead).total_seconds():.1f} s {'ahead of' if ahead > dt.timedelta() else 'behind'} the database"

@@ -1,6 +1,7 @@
 """Duties that one process has at a time (asking a poller, numbering the log): a lease in the store, with a fencing number.
 
-A lease that runs out is anybody's. The fence grows with every change of hands, so that what a late owner still does can be told.
+A lease that runs out is anybody's, and so is one that ends later than any is given for: the clock was ahead when it was taken, and its
+owner may be no more. The fence grows with every change of hands, so that what a late owner still does can be told.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import datetime as dt
 
 from bus.clock import Clock, text_of
 from bus.store import Store
+
+BEYOND = 10
+"""How many times as long as ours a lease is at most: processes of other settings ask other pollers at other times."""
 
 
 class Leases:
@@ -20,8 +24,9 @@ class Leases:
     def take(self, name: str, seconds: float) -> int | None:
         """Take or keep a duty for so long; returns its fence, or None while somebody else has it. Blocks for one transaction."""
         now = self._clock.now()
-        until = text_of(now + dt.timedelta(seconds=seconds))
-        row = self._store.write(lambda tx: tx.one("take_lease", name=name, owner=self.owner, until=until, now=text_of(now))).result()
+        until, beyond = (text_of(now + dt.timedelta(seconds=times * seconds)) for times in (1, BEYOND))
+        terms = {"name": name, "owner": self.owner, "until": until, "now": text_of(now), "beyond": beyond}
+        row = self._store.write(lambda tx: tx.one("take_lease", **terms)).result()
         return None if row is None else int(row["fence"])
 
     def leave(self, name: str) -> None:

@@ -382,6 +382,14 @@ SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' A
 SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND owner IS NULL AND lease >= :now
 ORDER BY due, turn LIMIT :most
 
+-- Runs that were due at once when they were written, by a clock that was ahead of the present one. Nobody has them.
+-- name: runs_of_a_fast_clock
+SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND changed >= due AND owner IS NULL
+ORDER BY due, turn LIMIT :most
+
+-- name: make_due
+UPDATE runs SET due = :now WHERE id IN :list(runs) AND state = 'ready' AND due > :now AND changed >= due AND owner IS NULL
+
 -- Of some runs those that were claimed once and are left alone for a while.
 -- name: runs_paused_among
 SELECT id FROM runs WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND owner IS NULL AND lease >= :now AND fence > 0
@@ -638,7 +646,7 @@ SELECT * FROM attachments ORDER BY file, sender
 INSERT INTO leases (name, owner, until, fence) VALUES (:name, :owner, :until, 1)
 ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until,
   fence = CASE WHEN leases.owner = excluded.owner THEN leases.fence ELSE leases.fence + 1 END
-WHERE leases.owner = excluded.owner OR leases.until < :now
+WHERE leases.owner = excluded.owner OR leases.until < :now OR leases.until > :beyond
 RETURNING fence
 
 -- name: leave_leases

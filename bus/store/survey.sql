@@ -49,6 +49,11 @@ SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkp
 -- name: time_of_last_record
 SELECT time FROM records ORDER BY seq DESC LIMIT 1
 
+-- Open runs that were written by a clock which was ahead: what is ready then, or would be after a wait, is due so much later.
+-- name: runs_ahead
+SELECT count(*) AS runs, max(changed) AS until FROM runs WHERE changed > :now
+AND ((state = 'ready' AND state IN ('ready', 'dead') AND due > :now) OR (state = 'waiting' AND state IN ('waiting', 'cancelled')))
+
 -- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), whoever vouched for it, and the first
 -- and the last message, of which there is a record. Numbers of records are not given out again: the last one says nothing of those before.
 -- name: ends_of_log

@@ -14,6 +14,7 @@ from bus import copying, doctor
 from bus.app import App
 from bus.cli import main
 from bus.config import load
+from bus.copying import comparable
 from bus.errors import ConfigError
 from bus.log import log
 from bus.log.keystore import unlock
@@ -205,6 +206,17 @@ def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys
     assert json.loads(capsys.readouterr().err)["code"] == "copy.differs"
     with psycopg.connect(postgresql_url) as new:
         assert new.execute("SELECT count(*) FROM records").fetchone() == (0,)
+
+
+def test_a_run_that_was_made_due_when_a_clock_was_set_back_is_as_the_log_tells_it():
+    """The log knows the time that it had from the clock which was ahead; the sweeper has put it right since."""
+
+    def run(state: str, due: str) -> dict[str, str]:
+        return comparable({"id": "run", "state": state, "due": due, "changed": "2026-03-04"}, "runs")
+
+    assert run("ready", "2026-03-02") == run("ready", "2026-03-04")
+    assert run("ready", "2026-03-02") != run("ready", "2026-03-05")
+    assert run("dead", "2026-03-02") != run("dead", "2026-03-04")
 
 
 def test_a_bus_that_runs_is_not_copied_from(tmp_path, postgresql_url, capsys):

@@ -468,6 +468,19 @@ def test_a_record_of_later_than_now_is_a_doubt_of_the_clock(tmp_path):
     assert (told.level, told.what.startswith(f"the last record is of {text_of(ahead)}, and now it is ")) == ("warning", True)
 
 
+def test_open_runs_of_a_clock_that_was_ahead_are_told_while_they_wait_for_it(tmp_path):
+    """The last record is of now, and nobody was told why an accepted message stood still for two days."""
+    with running(tmp_path) as server:
+        Caller(server.port)("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}})
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET state = 'ready', due = '2099-01-01T00:00:00.000000Z', owner = NULL")
+    assert "doctor.clock" not in examined(tmp_path / "config.yaml")  # it waits to be tried again
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET changed = due")
+    [told] = examined(tmp_path / "config.yaml")["doctor.clock"]
+    assert told.what == "the clock was set back: 1 open run of a time that has not come yet, up to 2099-01-01T00:00:00.000000Z"
+
+
 def test_runs_behind_a_dead_letter_want_a_person_and_no_other_worker(tmp_path):
     with running(tmp_path) as server:
         first = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})

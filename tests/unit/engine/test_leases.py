@@ -30,6 +30,15 @@ def test_a_duty_is_one_processs_own_until_its_lease_runs_out(store: SqliteStore)
     assert one.take("poller a.b", 60) is None
 
 
+def test_a_duty_taken_by_a_clock_that_was_ahead_is_not_kept_from_the_others_until_then(store: SqliteStore) -> None:
+    """Its owner ended with its machine, and for two days nobody numbered the log."""
+    clock = FixedClock(NOON + dt.timedelta(days=2))
+    one, two = Leases(store, clock, "one"), Leases(store, clock, "two")
+    one.take("sequencer", 60)
+    clock.move(dt.timedelta(days=-2))
+    assert (two.take("sequencer", 60), one.take("sequencer", 60)) == (2, None)
+
+
 def test_duties_that_are_given_back_are_free_at_once(store: SqliteStore) -> None:
     clock = FixedClock(NOON)
     one, two = Leases(store, clock, "one"), Leases(store, clock, "two")

@@ -45,6 +45,22 @@ def test_a_line_that_grows_long_later_is_learnt_within_ten_looks(store: SqliteSt
     assert (asked[0], asked[-1]) == (Lines(), Lines(("lunga",), ("dietro-000",)))
 
 
+def test_what_a_clock_that_was_ahead_made_due_at_once_is_due_when_it_was_set_back(store: SqliteStore) -> None:
+    """What was accepted by a clock two days ahead stood still for two days from when that was set right, and its case with it."""
+    looks, ahead, far = looking(store, 200), LATER + dt.timedelta(days=2), LATER + dt.timedelta(days=3)
+    add_runs(store, "subito", "rimandata")
+    looks.look(ahead, 0, quiet=True, free=False)
+
+    def written(tx: Tx) -> None:
+        for run, due_at in (("subito", ahead), ("rimandata", far)):
+            tx.do("set_run", id=run, state="ready", due=text_of(due_at), place="", time=text_of(ahead), reason=None)
+
+    store.write(written).result()
+    assert [row["id"] for row in looks.look(LATER, 10, quiet=True, free=False)[0]] == ["subito"]
+    store.write(written).result()
+    assert [row["id"] for row in looking(store, 200).look(LATER, 10, quiet=True, free=False)[0]] == ["subito"]  # one that was not there
+
+
 def looking(
     store: SqliteStore, page: int, whose: suspects.Suspects | None = None, ticks: Callable[[], float] = lambda: 0.0
 ) -> sweeper.Sweeper:
