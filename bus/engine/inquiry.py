@@ -203,7 +203,7 @@ def _lacks(tx: Tx, page: Numbered) -> bool:
     """Whether something that was said cannot be opened any more."""
     told = {held.id for _, record in page for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
     numbers = log.keys_of(tx, sorted(told))
-    return len(numbers) < len(told) or any(number is not None and tx.one("is_erased", key=number) for number in numbers.values())
+    return len(numbers) < len(told) or bool(log.destroyed(tx, numbers.values()))
 
 
 def _only(record: Record, messages: set[str]) -> Record:

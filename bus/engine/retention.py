@@ -187,7 +187,7 @@ def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found],
 def _told(tx: Tx, held: Terms, rows: Sequence[Row]) -> dict[str, _Told]:
     """Of those messages of a page that are not gone already. What is asked does not grow with their number: whoever writes waits for it."""
     own = {row["id"]: key_number(nonce_of(row)) for row in rows if row["nonce"] is not None}
-    gone = _destroyed(tx, own.values())
+    gone = log.destroyed(tx, own.values())
     left = [message for message, key in own.items() if key not in gone]
     records: dict[str, list[Record]] = {message: [] for message in left}
     for record in log.of_messages(tx, left):
@@ -203,12 +203,6 @@ def _told(tx: Tx, held: Terms, rows: Sequence[Row]) -> dict[str, _Told]:
         )
         for message, some in payloads.items()
     }  # fmt: skip
-
-
-def _destroyed(tx: Tx, keys: Iterable[int | None]) -> set[int]:
-    """Those of some keys that the log says are destroyed."""
-    some = sorted({key for key in keys if key is not None})
-    return {row["key"] for row in tx.all("erased_among", keys=listed(some))} if some else set()
 
 
 def _message(held: Terms, kind: Kind, row: Row, told: _Told, case: _Case, asked: Callable[[], Questions]) -> Found | None:
@@ -254,7 +248,7 @@ def _records(tx: Tx, held: Terms, kind: Kind, records: Sequence[Record]) -> list
     if kind == "journals":
         records = [one for one in records if one.data["adapter"] in held.journals and not _kept(held, one)]
     there = log.keys_of(tx, (one.id for record in records for one in record.payloads)) if records else {}
-    gone = _destroyed(tx, there.values()) if kind == "accesses" else set[int]()
+    gone = log.destroyed(tx, there.values()) if kind == "accesses" else set[int]()
     found = []
     for record in records:
         mine = {one.id: there[one.id] for one in record.payloads if one.id in there}

@@ -135,8 +135,8 @@ def untold(tx: Tx, closed: Mapping[str, StoreError | None]) -> dict[str, StoreEr
     out: it had no key of which a record could tell.
     """
     numbers = {one: sealing.number_in(one) for one in closed if sealing.is_numbered(one)}
-    destroyed = {number for number in set(numbers.values()) if tx.one("is_erased", key=number)}
-    left = {one: why for one, why in closed.items() if numbers.get(one) not in destroyed}
+    gone = destroyed(tx, numbers.values())
+    left = {one: why for one, why in closed.items() if numbers.get(one) not in gone}
     return {one: why or _taken_out() for one, why in left.items() if why is not None or one in numbers}
 
 
@@ -312,6 +312,12 @@ def of_kinds_between(tx: Tx, kinds: Iterable[str], after: int, until: int | None
         after = page[-1][0]
         if until is not None and after >= until:
             return
+
+
+def destroyed(tx: Tx, keys: Iterable[int | None]) -> set[int]:
+    """Those of some keys that the log says are destroyed; asked at once."""
+    some = sorted({key for key in keys if key is not None})
+    return {row["key"] for row in tx.all("erased_among", keys=listed(some))} if some else set()
 
 
 def erased_keys(tx: Tx) -> Iterator[list[int]]:

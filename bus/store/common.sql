@@ -571,9 +571,6 @@ SELECT key FROM erased_keys WHERE key > :after ORDER BY key LIMIT :most
 -- name: erased_among
 SELECT key FROM erased_keys WHERE key IN :numbers(keys)
 
--- name: is_erased
-SELECT key FROM erased_keys WHERE key = :key
-
 -- What retention looks at, page by page.
 -- name: messages_to_dispose
 SELECT m.id, m.time, m.case_id, p.nonce FROM messages m LEFT JOIN payloads p ON p.id = m.payload
