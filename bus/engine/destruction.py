@@ -67,8 +67,9 @@ class Destruction:
         """See `bus.engine.erasure.confirm`."""
         with self._store.read() as tx:
             found = erasure.holdings(tx, erasure.asked(tx, request, self._clock.now())[1]["subject"])
+            read = erasure.read_before(tx, found)
         files = self._file_keys([*found.files, *found.shared])
-        return self._carry_out(lambda tx: erasure.confirm(tx, request, actor, self._clock, files))
+        return self._carry_out(lambda tx: erasure.confirm(tx, request, actor, self._clock, files, read))
 
     def expire(self) -> None:
         """Give up requests that nobody confirmed in time: their text names the person."""

@@ -50,6 +50,13 @@ class Reach(NamedTuple):
         return {"messages": len(self.messages), "files": len(self.files), "open": runs}
 
 
+class Read(NamedTuple):
+    """The payloads of messages, of all records until a number and perhaps of later ones."""
+
+    until: int
+    said: Mapping[str, Sequence[str]]
+
+
 class Doomed(NamedTuple):
     """What was written, and which keys and files are to be destroyed now that it is."""
 
@@ -132,10 +139,13 @@ def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
     return settled
 
 
-def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Doomed:
+def confirm(
+    tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None], read: Read | None = None
+) -> Doomed:  # fmt: skip
     """Write that a person is erased; other requests for the same are over with it.
 
     ``file_keys``: the keys of files by token; None: it is not known, the file is ``lost``, and copies of it can be opened as before.
+    ``read``: what was read of their messages before.
     Raises `NotFound`, `Forbidden` for whoever asked, `Conflict` while runs are open.
     """
     request, told = asked(tx, identity, clock.now())
@@ -149,7 +159,8 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     if not {*found.files, *found.shared} <= set(file_keys):
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
-    keys = {*_keys_of(tx, found, request, file_keys, actor, clock), *_with_it(tx, identity, found)}
+    texts = _texts_of(tx, found, read or Read(0, {}))
+    keys = {*_keys_of(tx, found, texts, request, file_keys, actor, clock), *_with_it(tx, identity, found)}
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
         for part in _parts(found, sorted(keys))
@@ -162,10 +173,10 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
 
 
 def _keys_of(
-    tx: Tx, found: Reach, request: Record, file_keys: Mapping[str, int | None], actor: str, clock: Clock
+    tx: Tx, found: Reach, texts: Collection[str], request: Record, file_keys: Mapping[str, int | None], actor: str, clock: Clock
 ) -> set[int]:  # fmt: skip
     """The keys of what is erased: texts, files, and what was told of files that stay."""
-    keys = _destructible(tx, [*_texts_of(tx, found), str(request.payload("request"))])
+    keys = _destructible(tx, [*texts, str(request.payload("request"))])
     keys.update(key for file in found.files if (key := file_keys[file]) is not None)
     for file in found.shared:
         keys.update(key for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
@@ -289,11 +300,26 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
     return [number for number in numbers.values() if number is not None]
 
 
-def _texts_of(tx: Tx, found: Reach) -> list[str]:
+def read_before(tx: Tx, found: Reach) -> Read:
+    """What a person's messages said until now. Whoever confirms reads it while others write, and in the transaction what came since."""
+    return Read(log.traced_until(tx), _said(tx, found.messages))
+
+
+def _said(tx: Tx, messages: Sequence[str], after: int = 0) -> dict[str, list[str]]:
+    """The payloads of records of messages behind a number."""
+    said: dict[str, list[str]] = {message: [] for message in messages}
+    for one in log.of_messages(tx, messages, after):
+        if one.kind not in APART:
+            said[str(one.message)] += [held.id for held in one.payloads]
+    return said
+
+
+def _texts_of(tx: Tx, found: Reach, read: Read) -> set[str]:
     """The payloads that hold what is erased."""
-    records = [one for one in log.of_messages(tx, found.messages) if one.kind not in APART]
-    files = [row["payload"] for row in tx.all("attachments_of_files", files=listed(found.files))]
-    return [*[held.id for record in records for held in record.payloads], *files]
+    known, others = ([one for one in found.messages if (one in read.said) is there] for there in (True, False))
+    files = {row["payload"] for row in tx.all("attachments_of_files", files=listed(found.files))}
+    said = [*(read.said[one] for one in known), *_said(tx, known, read.until).values(), *_said(tx, others).values()]
+    return files.union(*said)
 
 
 def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:

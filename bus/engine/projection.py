@@ -342,8 +342,7 @@ def _forget_persons(tx: Tx, identities: Sequence[str]) -> None:
     tx.do("drop_holders", messages=messages)
     tx.do("drop_enclosures", messages=messages)
     tx.do("forget_waits_for_persons", messages=messages, weak=weak)
-    facts = [payload for one in log.of_messages(tx, identities) if (payload := one.payload("facts"))]
-    tx.do("forget_facts_of", payloads=listed(facts))
+    tx.do("forget_facts_of", payloads=listed(log.facts_of(tx, identities)))
     tx.do("drop_weak_case_keys", cases=listed(sorted({row["case_id"] for row in tx.all("messages_by_id", messages=messages)})))
 
 

@@ -27,7 +27,7 @@ from bus.log.stretches import Read
 from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
-from bus.store import Tx, listed
+from bus.store import Row, Tx, listed
 from bus.store.opening import open_reader
 
 Progress = Callable[[int, int, Callable[[], "State"]], None]

@@ -760,7 +760,7 @@ SELECT count(*) AS rank FROM records WHERE seq >= :first AND seq < :seq
 SELECT seq, content FROM records WHERE id = :id
 
 -- name: records_of_messages
-SELECT seq, content FROM records WHERE message IN :list(messages) ORDER BY seq
+SELECT seq, content FROM records WHERE message IN :list(messages) AND seq > :after ORDER BY seq
 
 -- name: records_of_rules
 SELECT seq, content FROM records WHERE kind = 'rules' AND seq <= :last ORDER BY seq

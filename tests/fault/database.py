@@ -23,7 +23,7 @@ def numbers(store: Store, after: int = 0) -> list[int]:
 
 def times(store: Store, name: str) -> int:
     with store.read() as tx:
-        return len(tx.all("records_of_messages", messages=listed([name])))
+        return len(tx.all("records_of_messages", messages=listed([name]), after=0))
 
 
 def switch(url: str, setting: str, value: str) -> None:

@@ -371,7 +371,7 @@ def test_prepared_statements_that_vanish_in_the_midst_of_a_transaction_cost_a_se
     def work(tx: Tx) -> None:
         tries.append(tx)
         add(tx, "in-the-midst")
-        tx.all("records_of_messages", messages=listed(["in-the-midst"]))
+        tx.all("records_of_messages", messages=listed(["in-the-midst"]), after=0)
         if len(tries) == 1:
             tx._later.append((FORGET, {}))  # type: ignore[attr-defined]  # before COMMIT, which is prepared
 
@@ -466,7 +466,7 @@ def _follow_two_writers(url: str, patience: float) -> tuple[list[int], list[int]
 
     def work(tx: Tx) -> None:
         add(tx, "slow")
-        tx.all("records_of_messages", messages=listed(["slow"]))  # the row is written, and numbered
+        tx.all("records_of_messages", messages=listed(["slow"]), after=0)  # the row is written, and numbered
         begun.set()
         commits.wait(100)
 

@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 
 from bus.copying import rows_of
-from bus.engine import accesses, erasure
+from bus.engine import accesses, erasure, search
 from bus.engine.accesses import Looker
 from bus.engine.names import persons_in
-from bus.engine.projection import Entry, write
+from bus.engine.projection import Entry, entry, write
 from bus.errors import NotFound
 from bus.log import log, requests
 from bus.log.payload import key_number
-from bus.log.record import Record
+from bus.log.record import Record, record_of
 from bus.message import new_id
 from bus.store import Tx
 from bus.store.sqlite import SqliteConnection, SqliteStore
 from tests.contract.store_contract import add_runs, do, rows
 from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import send, turn
+from tests.views import Counting
 
 WHO, OTHER = "BLLDAA71E43B429M", "BNCNNA80A41B429E"
 
@@ -100,6 +101,39 @@ def test_an_erasure_asks_the_database_as_often_for_many_messages_as_for_few(worl
         return [query for query in queries if query != "add_erased_key"]  # written many at a time
 
     assert asked_for(3) == asked_for(30)
+
+
+def test_what_a_person_said_is_read_before_the_erasure_has_the_writer_for_itself(world: Simulation) -> None:
+    """All records of 5,000 messages were read while nobody else could write; what came since is read then, and no more."""
+    mine = [send(world, "ricevuta", chi=WHO, iuv=f"{number}") for number in range(5)]
+    while search.trace(world.store):
+        pass
+    with world.store.read() as tx:
+        before = erasure.holdings(tx, WHO)
+        read = erasure.read_before(tx, before)
+    noted = entry(Record(new_id(), "answered", world.clock.now(), message=mine[0]), world.keys.fresh(), {"answer": {"poi": 1}})
+    world.store.write(lambda tx: write(tx, noted)).result()
+    mine.append(send(world, "ricevuta", chi=WHO, iuv="poi"))
+    with world.store.read() as tx:
+        view, found = Counting(tx), erasure.holdings(tx, WHO)
+        texts = erasure._texts_of(view, found, read)  # type: ignore[arg-type]
+        assert sorted(found.messages) == sorted(mine)
+        assert view.rows["records_of_messages"] == 1 + len([*log.of_messages(tx, mine[-1:])])
+        assert texts == erasure._texts_of(tx, found, erasure.Read(0, {}))
+        assert noted.payloads[0].commitment.id in texts
+
+
+def test_what_systems_told_is_found_among_the_records_without_reading_the_others(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = send(world, "ricevuta", chi=WHO, iuv="i")
+    told = entry(Record(new_id(), "answered", world.clock.now(), message=message), world.keys.fresh(), {"facts": [["iuv", "i", 1]]})
+    world.store.write(lambda tx: log.append(tx, told.record, told.payloads)).result()
+    read: list[bytes] = []
+    monkeypatch.setattr(log, "record_of", lambda content: read.append(content) or record_of(content))
+    with world.store.read() as tx:
+        assert log.facts_of(tx, [message]) == [told.payloads[0].commitment.id]
+    assert len(read) == 1
 
 
 def test_files_of_a_person_go_out_of_the_table_by_one_statement(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
