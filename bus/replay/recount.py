@@ -163,6 +163,9 @@ class _Life:
     _keys: dict[str, set[str]] = field(init=False, default_factory=dict)
     """By path, the keys with which a call went out in earlier lives: it keeps its first one, also under new rules."""
 
+    _owners: dict[str, str] = field(init=False, default_factory=dict)
+    """By payload whose it is; made when one cannot be opened."""
+
     def __post_init__(self) -> None:
         self.own = self.records[self.start :]
         self.rules = next((record.rules for record in self.own if record.rules), self.opening.digest)
@@ -428,9 +431,10 @@ class _Life:
         if why is None:
             self._say(self.evidence.missing, what, place, path)
             return
-        owner = next((f"of record {one.id}" for one in self.records if payload in {held.id for held in one.payloads}), "")
-        owner = owner or next((message for message, held in self.evidence.messages.items() if held == payload), "")
-        self._say("unavailable: damaged", f"{what} {owner}: {why.sentence}", place, path)
+        if not self._owners:
+            self._owners = {held: message for message, held in self.evidence.messages.items()}
+            self._owners |= {held.id: f"of record {one.id}" for one in reversed(self.records) for held in one.payloads}
+        self._say("unavailable: damaged", f"{what} {self._owners.get(payload, '')}: {why.sentence}", place, path)
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import create_model
 
-from bus.errors import NotFound
+from bus.errors import Damaged, NotFound
 from bus.log.record import Record
 from bus.message import canonical, parsed
 from bus.replay.evidence import Evidence
@@ -264,18 +264,34 @@ class Journal(list[Record]):
         return Journal(found) if isinstance(at, slice) else found
 
 
-def test_a_journal_is_gone_through_as_often_whatever_its_run_asked(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gather of 6,000 messages went through its 12,000 records for each."""
-    times: dict[int, int] = {}
-    evidence = log.evidence()
+def gone_through(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], int]:
+    """How often the journals of runs with one life are, by the number of their steps and of what is said of them."""
+    times: dict[tuple[int, int], int] = {}
     for one in evidence.openings:
         whole = evidence.journal(one.run)
         if any(record.kind in ("redelivered", "decided") for record in whole):
             continue  # each life is recomputed
         monkeypatch.setattr(Evidence, "journal", lambda self, run, whole=whole: Journal(whole))
         Journal.times = 0
-        steps = recount(one, evidence, OPERATIONS).steps
-        times[steps] = Journal.times
+        verdict = recount(one, evidence, OPERATIONS)
+        times[verdict.steps, len(verdict.differences)] = Journal.times
         monkeypatch.undo()
+    return times
+
+
+def test_a_journal_is_gone_through_as_often_whatever_its_run_asked(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gather of 6,000 messages went through its 12,000 records for each."""
+    times = gone_through(log.evidence(), monkeypatch)
     assert len(times) > 4
     assert len(set(times.values())) == 1, times
+
+
+def test_a_journal_is_gone_through_as_often_whatever_of_it_cannot_be_opened(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the key store lacks the keys of thousands of messages, the record of each was looked for among all."""
+    evidence = log.evidence()
+    texts = {payload: log.payloads[payload] for payload in evidence.messages.values()}
+    lost = {payload: Damaged("gone", code="payload.swapped") for payload in log.payloads.keys() - texts.keys()}
+    times = gone_through(replace(evidence, content=texts.get, unopened=lost), monkeypatch)
+    several = {said: often for (_, said), often in times.items() if said > 1}
+    assert max(several) > 2
+    assert len(set(several.values())) == 1, times
