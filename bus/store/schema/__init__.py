@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bus.errors import StoreError
 
@@ -186,7 +186,7 @@ def revision_of_sqlite(raw: sqlite3.Connection) -> int:
 def lacking_in_sqlite(raw: sqlite3.Connection) -> list[str]:
     """Indexes and triggers of this revision that are not there, or on other columns. Raises `StoreError` where it is a table."""
     there = {row[0] for row in raw.execute("SELECT name FROM sqlite_master").fetchall()}
-    if tables := sorted(name for name, kind in _made().items() if kind in ("table", "view") and name not in there):
+    if tables := sorted(name for name, one in _made().items() if one.kind in ("table", "view") and name not in there):
         hint = "another program changed it: restore the backup, with no -wal of this file beside it"
         raise StoreError(f"tables of the bus are not there: {', '.join(tables)}", code="store.schema", hint=hint)
     return sorted((_made().keys() - there) | _misplaced("sqlite", _indexes(raw)))
@@ -210,21 +210,34 @@ def _indexes(raw: sqlite3.Connection) -> dict[str, str]:
 def in_memory() -> sqlite3.Connection:
     """A database of SQLite as a start makes it."""
     raw = sqlite3.connect(":memory:")
-    raw.executescript(_everything("sqlite"))
+    raw.executescript(_at_once())
     return raw
 
 
+class _Made(NamedTuple):
+    kind: str
+    statement: str
+
+
 @cache
-def _made() -> dict[str, str]:
-    """What an empty database of SQLite is given, each with its kind."""
-    with closing(in_memory()) as raw:
-        return dict(raw.execute("SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"))
+def _made() -> dict[str, _Made]:
+    """What an empty database of SQLite is given by all revisions one after the other, each by its name, in order."""
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.executescript(_everything("sqlite"))
+        rows = raw.execute("SELECT name, type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY rowid")
+        return {name: _Made(kind, statement) for name, kind, statement in rows}
+
+
+@cache
+def _at_once() -> str:
+    """The same tables in one go: a third of the time that the way through all revisions takes."""
+    return ";\n".join([*(one.statement for one in _made().values()), f"PRAGMA user_version = {REVISION};"])
 
 
 def prepare_sqlite(raw: sqlite3.Connection) -> None:
     """Make the schema in an empty database; raises `StoreError` for one of another revision."""
     if revision_of_sqlite(raw) == 0:
-        raw.executescript(f"BEGIN IMMEDIATE;\n{_everything('sqlite')}\nCOMMIT;")
+        raw.executescript(f"BEGIN IMMEDIATE;\n{_at_once()}\nCOMMIT;")
     refuse(revision_of_sqlite(raw))
     lacking_in_sqlite(raw)
 
