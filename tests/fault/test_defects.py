@@ -16,8 +16,8 @@ from tests import servers
 from tests.fault import defects, detectors
 from tests.fault.detectors import Detector
 
-ENOUGH = 20
-"""Tries without a defect; `tests.fault.test_simulation` makes more than a thousand, those of the same seeds among them."""
+ENOUGH = 2
+"""Tries without a defect: `tests.fault.test_simulation` and `tests.fault.test_power_cuts` make all of them, and many more."""
 Defect = Callable[[pytest.MonkeyPatch], None]
 HERE: dict[Defect, tuple[Detector, str]] = {
     defects.acknowledge_before_commit: (detectors.power_cuts_of_the_writer, "was accepted and is lost"),
