@@ -148,8 +148,8 @@ CODES: dict[str, Code] = {
         "Compare dates: `body.scadenza < date_of(now)`.",
     ),
     "condition.constant": Code(
-        "The condition reads nothing and is always true, or always false.",
-        'when: "1 > 2"',
+        "The condition is always true, or always false: it reads nothing, compares a field with itself, or no value makes it otherwise.",
+        'when: body.tipo != "dehors" || body.tipo != "evento"   # whatever it is, it is not both',
         "Delete it, or what it guards; to switch a step off, take it out: the old version is in the log.",
     ),
     "key.constant": Code(

@@ -238,6 +238,9 @@ class Paths:
     def _dates(self, used: Used) -> None:
         """A date compared with a moment: both are texts, and the text of a day is less than that of any moment in it."""
         for pair in used.reads.pairs:
+            if pair.left == pair.right and isinstance(pair.left, tuple) and "[]" not in pair.left:
+                sentence = f"`{as_written(pair.left)}` is compared with itself: the answer is always the same"
+                self._tell(used, pair.offset, "condition.constant", sentence, "which other field is meant?", "warning")
             forms = {self._form(side, used): side for side in (pair.left, pair.right)}
             if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):
                 sentence, hint = "what is a date is compared with a text that is none", "a date is written 2026-03-01"

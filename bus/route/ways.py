@@ -203,10 +203,7 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
             plain |= set() if one.kept or one.same else {one.path}
     for path in domains.keys() - plain:  # those for which `orValue` has another value, wherever they are read
         domains[path] += [_MISSING] if lacks(names[path[0]].schema, path[1:], ()) == "missing" else []
-    paths = list(domains)
-    if not paths or math.prod(map(len, domains.values())) > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
-        return None
-    return [_nested(dict(zip(paths, values, strict=True))) for values in itertools.product(*domains.values())]
+    return None if _overlap([*domains], ()) else _situations(domains) or None
 
 
 def _values(schema: Schema) -> list[Any] | None:
@@ -253,13 +250,22 @@ def check_choices(
     """Clauses of a choice that no value reaches, and an ``otherwise`` that none is left for; whether none is left."""
     always = any(clause.when is None for clause in step.model.choose)
     every = situations(clauses, names)
-    if every is None or any((*step.pointer, "choose", position, "when") in wrong for position in range(len(clauses))):
+    sound = [(at, when) for at, when in enumerate(clauses) if when and (*step.pointer, "choose", at, "when") not in wrong]
+    if told := [at for at, when in sound if ever(when, names)]:
+        for position in told:
+            _tell_ever((*step.pointer, "choose", position, "when"), report)
+    sentence = "no value that the contracts allow leads here: this is never taken"
+    if every is None or told:
+        for position, when in sound:
+            if when not in clauses[:position] and never(when, names):
+                report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
+        return always
+    if any((*step.pointer, "choose", position, "when") in wrong for position in range(len(clauses))):
         return always
     taken = [tried(clauses, one) for one in every]
     reached = {one.clause for one in taken}
     if any(one.perhaps for one in taken):
         return always
-    sentence = "no value that the contracts allow leads here: this is never taken"
     for position, _ in _never_taken(clauses, reached):
         report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
     if None not in reached and step.model.otherwise and all(clauses):
@@ -268,11 +274,63 @@ def check_choices(
 
 
 def check_condition(used: Used, names: Mapping[str, Known], report: Reporter) -> None:
-    """A condition that no value fulfils which the contracts allow."""
-    every = situations([used.expression], names)
-    if every is not None and all(tried([used.expression], one) == Taken(None, False) for one in every):
+    """A condition that no value fulfils which the contracts allow, or that all do, whatever else it reads."""
+    when = used.expression
+    if never(when, names):
         sentence = "no value that the contracts allow makes this true"
         report.report(used.pointer, "condition.constant", sentence, "correct it, or delete what it guards", "warning")
+    elif ever(when, names):
+        _tell_ever(used.pointer, report)
+
+
+def never(when: Expression, names: Mapping[str, Known]) -> bool:
+    """Whether a condition is false for every value that the contracts allow of what is known; what it reads beside may be anything."""
+    every = situations([when], names) or _partly(when, names)
+    return bool(every) and all(tried([when], one) == Taken(None, False) for one in every)
+
+
+def ever(when: Expression, names: Mapping[str, Known]) -> bool:
+    """Whether a condition that asks for one thing or another is true for every value, also those that no contract allows."""
+    every = _partly(when, names, more=True) if "||" in when.text else []
+    return bool(every) and all(tried([when], one) == Taken(0, False) for one in every)
+
+
+def _tell_ever(pointer: Pointer, report: Reporter) -> None:
+    sentence = "every value makes this true: whatever it is not the one, it is not the other"
+    report.report(pointer, "condition.constant", sentence, "is `&&` meant? Else delete it", "warning")
+
+
+def _partly(when: Expression, names: Mapping[str, Known], *, more: bool = False) -> list[dict[str, Any]]:
+    """Every combination of what is known of what a condition reads; ``more``: and a code that its contract does not have. What else it
+    reads has no value, so that its operators tell whether that matters. None where a question would be answered by that.
+    """
+    asked = when.reads.references
+    compared = [one for one in when.reads.compared if one.whole and "[]" not in one.path]
+    if not compared or any(one.tested for one in asked) or ".?" in when.text or "[?" in when.text:
+        return []
+    domains: dict[tuple[str, ...], list[Any]] = {}
+    for path in {one.path for one in compared}:
+        known = names.get(path[0])
+        schema = schema_at(known.schema, path[1:]) if known else {}
+        alone = all(any((two.path, two.offset) == (one.path, one.offset) for two in compared) for one in asked if one.path == path)
+        values = _values(schema) or (_sides(schema, [one for one in compared if one.path == path]) if alone else None)
+        if values is not None:
+            nulls = [None] if known and None not in values and leads_to_null(known.schema, path[1:]) else []
+            domains[path] = [*values, *nulls, *([_OTHER] if more and isinstance(values[0], str) and _OTHER not in values else [])]
+    around = [one.path for one in asked if one.path not in domains]
+    return [] if _overlap([*domains], around) else _situations(domains)
+
+
+def _overlap(paths: Sequence[tuple[str, ...]], around: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a path leads through another one, or through one of those ``around``: that could be no value of its own."""
+    return any(a != b and b[: len(a)] == a for a in (*paths, *around) for b in paths)
+
+
+def _situations(domains: Mapping[tuple[str, ...], list[Any]]) -> list[dict[str, Any]]:
+    """Every combination of some values at some paths; none where there are too many."""
+    if not domains or math.prod(map(len, domains.values())) > MOST:
+        return []
+    return [_nested(dict(zip(domains, values, strict=True))) for values in itertools.product(*domains.values())]
 
 
 def clauses_of(step: Parsed, part: str, uses: Mapping[Any, list[Any]]) -> list[Expression | None]:
