@@ -105,6 +105,7 @@ class _Checker:
         if step.model.when is None:
             return after
         self.given.note(step.pointer, scope, after)
+        self.given.note_beside(step, [scope, after], self.compiled.parsed.every)
         return self.nulls.settled(scope, merged([scope, after]), [after], [(*step.pointer, "when")])
 
     def _call(self, step: Parsed, scope: Scope) -> Scope | None:
@@ -235,6 +236,7 @@ class _Checker:
             self.given.note((*step.pointer, "choose", position), scope, ways[-1])
         other = self._block(step.block("otherwise"), scope)
         ways += [] if complete else [other]
+        self.given.note_beside(step, ways, self.compiled.parsed.every)
         asked = [(*step.pointer, "choose", number, "when") for number in range(len(step.model.choose))]
         return self.nulls.settled(scope, merged(ways), ways, asked)
 

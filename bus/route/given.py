@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from itertools import dropwhile
 
 from bus.mapping.template import Used
-from bus.route.doubts import conditions_above
-from bus.route.known import Scope
+from bus.route.doubts import clauses_before, conditions_above
+from bus.route.known import Known, Scope
+from bus.route.parse import Parsed
 from bus.source import Pointer
 
 _ASIDE = frozenset({"otherwise", "on_error", "on_deadline", "on_late"})
 """Steps that no condition leads to which others could ask again."""
+
+
+_IS_NULL = re.compile(r"(\w+) == null")
 
 
 class Given:
@@ -31,11 +36,28 @@ class Given:
             told = [] if self._spoilt((*pointer, "when")) else self._conditions((*pointer, "when"))
             self._given.append((_aside(pointer), told, names))
 
+    def note_beside(self, step: Parsed, ways: Sequence[Scope | None], every: Sequence[Parsed]) -> None:
+        """Take in which names are there on each of some ways that meet after a step, unless another name is null: who asks whether that
+        one is null, knows. ``every`` are all steps of the route, in order: one behind this step may give that name another value.
+        """
+        going = [way.names for way in ways if way is not None]
+        nulls = {name for names in going for name, known in names.items() if known.schema.get("type") == "null"}
+        some = {name for names in going for name in names} if nulls else set[str]()
+        unsure = some.difference(set[str].intersection(*map(_sure, going))) if some else some
+        later = dropwhile(lambda one: one is not step, every) if unsure else ()
+        behind = {name for one in later if not _within(one, step) for name, _ in one.gives}
+        for null in nulls - behind:
+            there = [_sure(names) for names in going if null not in names or names[null].schema.get("type") != "null"]
+            if there and (beside := set.intersection(*there).intersection(unsure) - {null}):
+                self._given.append((_aside(step.pointer), [f"{null} != null"], beside))
+
     def holds(self, name: str, place: Pointer, text: str = "") -> bool:
         """Whether an expression, by its ``text`` or its place, is evaluated only where conditions hold under which the name is there."""
         if self._spoilt(place):
             return True
-        asked = [text, *self._conditions(place)]
+        before = map(self._by_pointer.get, clauses_before(place, self._by_pointer))
+        denied = (_IS_NULL.fullmatch(one.expression.text.strip()) for one in before if one is not None)
+        asked = [text, *self._conditions(place), *(f"{one[1]} != null" for one in denied if one)]
         reached = (conditions for aside, conditions, names in self._given if name in names and place[: len(aside)] == aside)
         return any(all(any(asks(said, one) for said in asked) for one in conditions) for conditions in reached)
 
@@ -47,6 +69,14 @@ class Given:
         """The text of each `when`, and `$when`, that a place stands under."""
         around = map(self._by_pointer.get, conditions_above(place))
         return [one.expression.text.strip() for one in around if one is not None]
+
+
+def _sure(names: Mapping[str, Known]) -> set[str]:
+    return {name for name, known in names.items() if known.sure}
+
+
+def _within(one: Parsed, step: Parsed) -> bool:
+    return one.pointer[: len(step.pointer)] == step.pointer
 
 
 def _aside(place: Pointer) -> Pointer:
