@@ -335,7 +335,7 @@ class Paths:
         expression, bound = used.expression, self.values.bound(used) if used.expression.in_cel else {}
         if self.values.types.finds_text(expression.reads.lookups) or any(typed != ANYTHING for typed in bound.values()):
             checked = self.values.checked(used)
-            faults = checked.faults + (checked.mixed if mixed and checked.mixed and self._exact(used) else ())
+            faults = checked.faults + (checked.mixed if mixed and checked.mixed and self.exact(used) else ())
             for fault in (one for one in faults if (one.line, one.column) not in told):
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
             if faults:
@@ -343,7 +343,7 @@ class Paths:
         needed = NEEDED.get(part_of(used.pointer), "")
         return not needed or self._result(used, needed)
 
-    def _exact(self, used: Used) -> bool:
+    def exact(self, used: Used) -> bool:
         """Whether its numbers with decimals have them when it runs: `number` makes a whole one of some texts, also for a `set`."""
         if _NUMBER.search(used.expression.text):
             return False

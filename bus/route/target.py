@@ -229,7 +229,12 @@ class Target:
                 return
         given = self.paths.values.value(used).schema
         if given:
-            self._given(given, given, schema, pointer, path, " ".join(used.expression.text.split()))
+            text = " ".join(used.expression.text.split())
+            self._given(given, given, schema, pointer, path, text)
+            if type_of(given) == "number" and type_of(resolve(schema, self.schema)) == "integer" and self.paths.exact(used):
+                sentence = f"{self._label(path)} is a whole number, {text} may have decimals: then it is refused"
+                hint = f"int(math.round({text})) makes a whole one of it; amounts are whole cents"
+                self.report.report(pointer, "target.wrong-type", sentence, hint, "warning")
         for told in used.reads.results if len(self.report.findings) == found else ():
             if told.value is None and self._asked(used):
                 continue
