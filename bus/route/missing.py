@@ -11,7 +11,7 @@ from typing import TypeAlias
 from bus.expression.reading import as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
-from bus.mapping.shapes import SIFTED, lacks, leads_to_null, schema_at
+from bus.mapping.shapes import SIFTED, conditions_of, lacks, leads_to_null, schema_at
 from bus.mapping.template import Used, part_of, tested_in
 from bus.route.doubts import Doubts, asked_by_has, asked_for_null, conditions_above, conditions_before, kept_nulls
 from bus.route.known import type_of
@@ -78,10 +78,20 @@ class Missing:
             return None
         return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
 
+    def _told_beside(self, used: Used, path: tuple[str, ...]) -> bool:
+        """Whether a schema makes a field mandatory under a condition (``if``) on a neighbour of it, about which the way to a place asks."""
+        told = [one for one in conditions_of(schema_at(self.values.named(path[0], used).schema, path[1:-1])) if isinstance(one["if"], dict)]
+        sides = ((one["if"], one.get(word)) for one in told for word in ("then", "else"))
+        asked = [condition for condition, side in sides if isinstance(side, dict) and path[-1] in side.get("required", ())]
+        beside = {(*path[:-1], name) for one in asked for name in (*one.get("properties", ()), *one.get("required", ()))}
+        before = conditions_before(used.pointer, self.values.by_pointer) if beside else ()
+        return not beside.isdisjoint(self.elsewhere.union(*([one.path for one in each.reads.references] for each in before)))
+
     def _missing(self, used: Used, needed: Collection[tuple[str, ...]]) -> None:
         """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
         asked = self.asked_of(used)
-        first = next(((one, *lack) for one in needed if (lack := self._stops(used, one, asked))), None)
+        found = ((one, *lack) for one in needed if (lack := self._stops(used, one, asked)))
+        first = next((one for one in found if not self._told_beside(used, one[0][: one[2]])), None)
         if first is None:
             return
         path, why, length = first
