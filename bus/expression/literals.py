@@ -55,7 +55,7 @@ _WORDS = {
 """Sentences in place of those of CEL, and what to do."""
 
 _TO_MATCH = "write both with a point, or both without one: orValue(0.0) * 1.1; int(...) or double(...) makes them the same type"
-_TO_JOIN = "text(...) makes text of a number, number(...) a number of text"
+_TO_JOIN = "text(...) makes text of a number, number(...) a number of text; orValue(0) gives a number"
 _FROM_ZERO = frozenset({"_[_]", "substring", "charAt"})
 
 

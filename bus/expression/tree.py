@@ -226,8 +226,11 @@ class _Walker:
         if function in COMPARISONS:
             left, right = (path_of(one, bound) or _form(one) for one in args)
             self.reading.pairs += [Pair(left, right, function, self.positions[node.id])] if left and right else []
-        elif function in RECKONING and len(kinds := {_basic(one) for one in args} - {""}) > 1:
-            self.reading.mixed[self.positions[node.id]] = kinds == {"int64_value", "double_value"}
+        ordered = function in COMPARISONS and function not in COMPARING
+        kinds = {_basic(one) for one in args} - {""} if ordered or function in RECKONING else set()
+        numbers = kinds == {"int64_value", "double_value"}
+        if len(kinds) > 1 and not (numbers and ordered):  # numbers of two kinds are compared
+            self.reading.mixed[self.positions[node.id]] = numbers
         if function in RECKONING and len(args) == 2:
             beside = [other for one, other in (args, args[::-1]) if calls(one, "number")]
             paths = [() if _basic(one) == "double_value" else path_of(one, bound) for one in beside]

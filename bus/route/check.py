@@ -385,7 +385,8 @@ class _Checker:
             path, why = found
             code = "path.maybe-missing" if "." in path else "name.maybe-null"
             sentence = f"there is no `{path}` where {why}, and this reads it"
-            hint = "ask the other way round: " + (f"has({path})" if "has(" in why else f"{path} != null")
+            asked = (f"!has({path})", f"has({path})") if "has(" in why else (f"{path} == null", f"{path} != null")
+            hint = f"ask the other way round: {asked[why.endswith('holds')]}"
             self.report.report(used.pointer, code, sentence, hint, "warning", within=place_of(used, tuple(path.split("."))))
 
     def _definable(self, name: str, pointer: Pointer) -> None:
