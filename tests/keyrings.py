@@ -1,13 +1,21 @@
-"""Key stores that are gone with their process."""
+"""Key stores that are gone with their process; and how an auditor who has a payload's own key looks at what was opened."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bus.log.keyring import BLOCK, GONE, SLOT, Folder, Keyring
+from bus.log.payload import divided, matches
 from bus.message import new_id
+
+
+def verify_opening(identity: str, nonce: bytes, content: bytes, own: bytes, text: bytes) -> bool:
+    """Whether ``text`` is what the record committed to, shown by the payload's own key, by SHA-256 alone: what the format promises."""
+    bound = content[-32:] == hashlib.sha256(b"snodo.text/1" + own + text).digest()
+    return bound and divided(len(text), nonce, content) and matches(identity, nonce, content)
 
 
 def in_memory(index: bytes = b"", kind: type[Keyring] = Keyring) -> Keyring:

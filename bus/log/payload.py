@@ -177,12 +177,6 @@ def divided(size: int, nonce: bytes, content: bytes) -> bool:
     return (len(nonce), len(content)) in ((SEALED_NONCE, size + TAG + BINDING), (OPEN_NONCE, size))
 
 
-def verify_opening(identity: str, nonce: bytes, content: bytes, own: bytes, text: bytes) -> bool:
-    """Whether ``text`` is what the record committed to, shown by the payload's own key; needs no cipher, only SHA-256."""
-    bound = divided(len(text), nonce, content) and content[-BINDING:] == _binding(own, text)
-    return bound and matches(identity, nonce, content)
-
-
 def _binding(own: bytes, text: bytes) -> bytes:
     """The key commitment: SHA-256 over key and text. AES-GCM alone lets one ciphertext open to two texts under two keys."""
     return hashlib.sha256(b"snodo.text/1" + own + text).digest()

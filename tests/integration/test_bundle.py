@@ -31,7 +31,7 @@ from bus.testing.patience import until
 from bus.testing.ports import free_port
 from tests.integration.bundles import fitting, verdict
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
-from tests.keyrings import in_memory
+from tests.keyrings import in_memory, verify_opening
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tamper.logs import NOW
 
@@ -223,7 +223,7 @@ def test_each_payload_is_as_it_lies_in_the_database_with_a_key_that_opens_no_oth
         text = line["text"].encode()
         assert text not in sealed
         assert payload.opened_with(own, nonce, sealed) == text
-        assert payload.verify_opening(line["id"], nonce, sealed, own, text)
+        assert verify_opening(line["id"], nonce, sealed, own, text)
     for line, other in zip(lines, lines[1:] + lines[:1], strict=True):
         with pytest.raises(StoreError):
             payload.opened_with(base64.b64decode(other["key"]), base64.b64decode(line["nonce"]), base64.b64decode(line["sealed"]))

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bus.errors import StoreError
 from bus.log import verify as verifying
 from bus.log.diagnosis import Broken, Fault
-from bus.log.payload import BINDING, opened_with, payload_key, verify_opening
+from bus.log.payload import BINDING, opened_with, payload_key
 from bus.log.verify import verify
 from bus.store import Key
+from tests.keyrings import verify_opening
 from tests.tamper.kinds import KINDS, Expected
 from tests.tamper.logs import Small, copied, make, reader
 

@@ -19,10 +19,10 @@ from bus.errors import ConfigError, Erased, StoreError
 from bus.log import keyring, keystore, payload
 from bus.log.keyring import BLOCK, FEW, GONE, SLOT
 from bus.log.keystore import rekey
-from bus.log.payload import Text, matches, opened, payload_key, seal, verify_opening
+from bus.log.payload import Text, matches, opened, payload_key, seal
 from bus.store import Key
 from bus.testing.patience import until
-from tests.keyrings import in_memory
+from tests.keyrings import in_memory, verify_opening
 
 
 @pytest.fixture
