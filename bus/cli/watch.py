@@ -90,7 +90,7 @@ def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[st
         if "away" not in before:
             print(AWAY, file=sys.stderr)
         time.sleep(1)
-        return {**before, "records": [], "away": True}
+        return {**before, "records": [], "away": True, "put_back": False}
 
 
 def _tell(records: list[dict[str, Any]], json: bool) -> None:

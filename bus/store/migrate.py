@@ -109,7 +109,7 @@ def refuse_changing(url: str) -> None:
     """Raises `StoreError` where somebody else's migration has the database now; a bus that works on it is let be."""
     with _connected(url) as (connection, begin):
         if connection.dialect.name == "sqlite":  # a migration is one long piece of writing, a bus writes in many short ones
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={MOMENT * 1000:.0f}")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={5 * MOMENT * 1000:.0f}")  # a bus under full load leaves but short gaps
             connection.exec_driver_sql(begin)
             connection.exec_driver_sql("ROLLBACK")
         elif not _taken(connection, shared=True):
