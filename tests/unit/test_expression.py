@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import ExpressionError
-from bus.expression import Environment, Tables, failing, literal
+from bus.expression import Environment, Tables, failing, literal, overloads
 from bus.expression.library import needs_extensions
 from bus.functions import FUNCTIONS
 from bus.message import JsonValue
@@ -480,3 +480,34 @@ def test_an_expression_keeps_the_tables_that_it_looks_into() -> None:
     expression = Environment({"body"}, {"uffici": {"edilizia": {"uo": "SUE01"}}}).compile(f"[body].map(x, {LOOKS_UP})")
     gc.collect()
     assert ["SUE01/SUE01"] == expression({"body": {"ufficio": "edilizia"}})
+
+
+@pytest.mark.parametrize(
+    ("function", "types", "told"),
+    [
+        ("euro", "(snodo.T1)", True),
+        ("upper", "(snodo.T1)", True),
+        ("date_add", "(string, snodo.T1)", True),
+        ("pad", "(string, snodo.T1)", True),
+        ("pad", "(snodo.T1, int)", False),
+        ("text", "(snodo.T1)", False),
+        ("merge", "(snodo.T1, string)", False),
+    ],
+)
+def test_an_object_where_a_function_takes_a_text_or_a_number_is_surely_wrong_in_each_place(function: str, types: str, told: bool) -> None:
+    found = overloads.sure(f"found no matching overload for '{function}' applied to '{types}'")
+    assert (found is not None) == told, found
+
+
+@pytest.mark.parametrize(
+    ("types", "sentence", "hint"),
+    [
+        ("(list(string))", "each item of this one is a text", "sum(list.map(x, number(x)))"),
+        ("(list(bool))", "each item of this one is true or false", "name what is added up: sum(list.map(x, x.…))"),
+        ("(string)", "this is a text", ""),
+    ],
+)
+def test_what_cannot_be_added_up_is_said_with_the_way_that_can(types: str, sentence: str, hint: str) -> None:
+    found = overloads.sure(f"found no matching overload for 'sum' applied to '{types}'")
+    assert found is not None
+    assert (sentence in found[0], found[1:]) == (True, (hint, "sum")), found
