@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bus.errors import ExpressionError
 from bus.expression import Environment, Tables, failing, literal, overloads
 from bus.expression.library import needs_extensions
+from bus.expression.reading import Converted
 from bus.functions import FUNCTIONS
 from bus.message import JsonValue
 
@@ -511,3 +512,17 @@ def test_what_cannot_be_added_up_is_said_with_the_way_that_can(types: str, sente
     found = overloads.sure(f"found no matching overload for 'sum' applied to '{types}'")
     assert found is not None
     assert (sentence in found[0], found[1:]) == (True, (hint, "sum")), found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("body.n * number(body.m)", Converted("number", 9, ("body", "m"), beside=(("body", "n"),))),
+        ("body.n + number(lookup('uffici', 'SUE', 'piano'))", Converted("number", 9, (), "uffici", "piano", "SUE", (("body", "n"),))),
+        ("1 + int(lookup('uffici', body.u).piano)", Converted("int", 4, (), "uffici", "piano")),
+        ("rows('uffici').map(r, number(r.piano) + body.n)", Converted("number", 22, (), "uffici", "piano", "", (("body", "n"),))),
+        ("int(body.m + '0')", None),
+    ],
+)
+def test_an_expression_knows_which_texts_it_makes_numbers_of_and_what_they_are_reckoned_with(text: str, found: Converted | None) -> None:
+    assert ENVIRONMENT.compile(text).reads.converted == ([found] if found else [])
