@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
 from bus.clock import text_of
 from bus.engine import dead, lanes
 from bus.engine.lanes import LANE_PAUSE, Lanes
+from bus.engine.projection import ends_lane
+from bus.log.record import Kind, Record
 from bus.store.sqlite import SqliteStore
 from tests.contract.store_contract import NOW, add_runs
 from tests.simulation.simulation import Simulation
@@ -84,3 +87,19 @@ def test_many_that_wait_behind_a_dead_letter_cost_little_and_are_called_when_a_p
     world.store.write(lambda tx: dead.decide(tx, run, "anna", "prova", world.clock, "happened", seen)).result()  # type: ignore[arg-type]
     pass_time(40)
     assert {state(world, one) for one in found} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "ends"),
+    [
+        ("answered", {"lane": True}, True),
+        ("refused", {"lane": True}, True),
+        ("unanswered", {"lane": True}, True),
+        ("unanswered", {"lane": True, "again": "2026-03-02T08:00:00Z"}, False),
+        ("unanswered", {"lane": True, "doubt": True}, False),
+        ("answered", {}, False),
+        ("asked", {"lane": True}, False),
+    ],
+)
+def test_the_next_number_goes_out_when_the_call_before_it_has_surely_ended(kind: Kind, data: dict[str, Any], ends: bool) -> None:
+    assert ends_lane(Record("r", kind, dt.datetime(2026, 3, 2, tzinfo=dt.UTC), data=data)) == ends
