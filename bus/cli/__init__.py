@@ -102,5 +102,5 @@ def overview() -> str:
     for title, names in GROUPS.items():
         told = (f"{name:<11}{COMMANDS[name][1]}" for name in names.split())
         lines += ["", title, *(textwrap.fill(one, width, initial_indent=" " * 2, subsequent_indent=" " * 13) for one in told)]
-    more = "bus COMMAND --help says more. Reading commands take --json. bus --version says which version this is."
+    more = "bus COMMAND --help says more. Nearly all take --json. bus --version says which version this is."
     return "\n".join([*lines, "", textwrap.fill(more, width)])
