@@ -578,7 +578,7 @@ def test_who_waits_at_a_door_that_is_told_to_stop_is_told_that_the_message_was_a
     with running(tmp_path) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
         call = Caller(server.port)
         sent = pool.submit(call, "POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}, {"Prefer": "wait=50"})
-        watched = pool.submit(call, "GET", "/log/tail?after=1000000&wait=30", None, None, "sistemista")
+        watched = pool.submit(call, "GET", "/log/tail?after=0&outcome=dead&wait=30", None, None, "sistemista")
         until(lambda: server.app.runs("waiting"), "the run waits")
         until(lambda: server._server.config.app._open == 2, "both have asked")
         begun = time.monotonic()
