@@ -17,13 +17,13 @@ from typing import TypeAlias
 
 from bus.clock import ROME
 
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
+_DURATION = re.compile(r"([1-9][0-9]*)(s|m|h|d|wd|w|M|y)")
 _NONE = re.compile(r"0(d|wd|w|M|y)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(_DAY.pattern + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000}
-"""Longer ones lead to dates that there are not. The other units have no more digits than fit."""
+MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000} | dict.fromkeys(("s", "m", "h", "d"), 999_999)
+"""Longer ones lead to dates that there are not, or to numbers that nobody means."""
 _LAST = dt.datetime.max.replace(tzinfo=ROME).astimezone(dt.UTC)
 """The last moment that can be said as one of Rome."""
 
@@ -37,8 +37,8 @@ def parse_duration(text: str, such_as: str = "30s, 15m, 2h, 2d, 10wd, 1w, 3M, 1y
     found = _DURATION.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, such as {such_as}")
-    count, unit = int(found[1]), found[2]
-    if count > MOST.get(unit, count):
+    count, unit = int(found[1][:7]), found[2]  # more digits are too many whatever they are
+    if count > MOST[unit]:
         raise ValueError(f"{text!r} is too long: no more than {MOST[unit]}{unit}")
     return count, unit
 

@@ -121,7 +121,9 @@ def date_of(timestamp: Any) -> str:
         return calendar.day_of(timestamp).isoformat()
     try:
         return moment_of(timestamp).astimezone(ROME).date().isoformat()
-    except (ValueError, TypeError, OverflowError):
+    except OverflowError:
+        raise ValueError("this moment is beyond the last date that there is") from None
+    except (ValueError, TypeError):
         raise ValueError("this is not a moment with a time zone") from None
 
 

@@ -57,13 +57,13 @@ def test_every_duration_ends_on_a_date_that_there_is(text):
     assert calendar.moment_after(text)(moment("2200-02-28T12:00:00Z")) > moment("2200-03-01T00:00:00Z")
 
 
-@pytest.mark.parametrize("text", ["", "30", "0s", "-1d", "1.5d", "1 d", "10 wd", "1D", "d", "9999999d"])
+@pytest.mark.parametrize("text", ["", "30", "0s", "-1d", "1.5d", "1 d", "10 wd", "1D", "d"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         calendar.parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["1001y", "12001M", "52001w", "10001wd"])
+@pytest.mark.parametrize("text", ["1001y", "12001M", "52001w", "10001wd", "9999999d", "99999999999999999999s"])
 def test_a_duration_that_leads_to_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="too long: no more than"):
         calendar.parse_duration(text)

@@ -60,6 +60,11 @@ def test_a_sum_that_no_number_of_a_message_can_be_is_refused(numbers):
     assert sum_of([2**63 - 1, -1, 1]) == 2**63 - 1
 
 
+def test_a_moment_that_is_no_date_in_italy_any_more_is_said_to_be_one():
+    with pytest.raises(ValueError, match="beyond the last date"):
+        date_of("9999-12-31T23:59:59Z")
+
+
 def test_a_date_of_ten_characters_in_another_form_is_none():
     with pytest.raises(ValueError, match="YYYY-MM-DD"):
         date_of("2026-W01-1")
