@@ -391,7 +391,8 @@ class LooksContract:
 
     def test_a_duty_is_had_by_one_to_the_last_moment_and_each_owner_has_a_fence_of_its_own(self, store: Store) -> None:
         def take(tx: Tx, owner: str, now: dt.datetime) -> int | None:
-            row = tx.one("take_lease", name="sigilli", owner=owner, until=text_of(now + LEASE), now=text_of(now))
+            until, beyond = text_of(now + LEASE), text_of(now + 10 * LEASE)
+            row = tx.one("take_lease", name="sigilli", owner=owner, until=until, now=text_of(now), beyond=beyond)
             return None if row is None else row["fence"]
 
         def held(owner: str, fence: int, name: str = "sigilli") -> bool:
@@ -404,3 +405,5 @@ class LooksContract:
         assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) is None
         do(store, "leave_leases", owner="due")
         assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) == 3
+        set_back = NOW - 20 * LEASE
+        assert store.write(lambda tx: take(tx, "due", set_back)).result(30) == 4, "a clock that was ahead gave it for longer than any is"

@@ -159,8 +159,8 @@ def test_a_witness_whose_memory_is_lost_starts_again_from_a_checkpoint_that_it_c
     [
         (("memory: memory", "memory: nowhere"), "there is no folder"),
         (("key: witness.key", "key: altra.key"), "there is no key"),
-        (("+A", "+B"), "logs.0.keys.0"),
-        (("port: 0", "porta: 0"), "is not one of the fields"),
+        (("+A", "+B"), "witness.yaml:6:12: error field.invalid"),
+        (("port: 0", "porta: 0"), "did you mean port?"),
         ((str(KEY.verifier), str(Signer.new("altro.example", COSIGNATURE).verifier)), "is no key of a log"),
         (("port: 0", f"port: 0\nformer_keys: [{KEY.verifier}]"), "is no key of a witness"),
     ],
