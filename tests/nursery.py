@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from multiprocessing import connection, get_context
+from multiprocessing import connection, forkserver, get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,6 +88,7 @@ class BornSimulator(RunningSimulator):
 def _live(module: str, arguments: list[str], environment: dict[str, str], errors: str, output: connection.Connection) -> None:
     """In the process that was born: the kernel ends it with the one that bore it, and that one ends with the tests."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # whoever has it keeps the one that bore us
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup ignore it, and so would whoever they bear
     assert Path(failpoint.__file__).is_relative_to(PROJECT), "another bus was loaded"
     with open(errors, "ab") as said:  # noqa: PTH123 - one call as in the shell

@@ -1,0 +1,36 @@
+"""What tests bear ends with them, also when they are killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bus.testing.patience import until
+
+PROJECT = Path(__file__).parents[2]
+BEARS = """
+import time, pathlib
+from tests.nursery import Born
+born = Born("http.server", ["--bind", "127.0.0.1", "0"], {}, pathlib.Path("/dev/null"))
+born.stdout.readline()
+print(born.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_who_is_born_ends_with_tests_that_are_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", BEARS], cwd=PROJECT, stdout=subprocess.PIPE) as tests:
+        assert tests.stdout is not None
+        born = Path("/proc") / tests.stdout.readline().decode().strip()
+        assert born.exists()
+        tests.kill()
+    until(lambda: not born.exists() or _ended(born), "what was born has ended")
+
+
+def _ended(process: Path) -> bool:
+    """Nobody may be there to take its exit code."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
