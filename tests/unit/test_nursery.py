@@ -12,8 +12,7 @@ PROJECT = Path(__file__).parents[2]
 BEARS = """
 import time, pathlib
 from tests.nursery import Born
-born = Born("http.server", ["--bind", "127.0.0.1", "0"], {}, pathlib.Path("/dev/null"))
-born.stdout.readline()
+born = Born("timeit", ["-n", "1", "-r", "1", "__import__('time').sleep(600)"], {}, pathlib.Path("/dev/null"))
 print(born.pid, flush=True)
 time.sleep(600)
 """
@@ -21,10 +20,12 @@ time.sleep(600)
 
 def test_who_is_born_ends_with_tests_that_are_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", BEARS], cwd=PROJECT, stdout=subprocess.PIPE) as tests:
-        assert tests.stdout is not None
-        born = Path("/proc") / tests.stdout.readline().decode().strip()
-        assert born.exists()
-        tests.kill()
+        try:
+            assert tests.stdout is not None
+            born = Path("/proc") / tests.stdout.readline().decode().strip()
+            assert born.name.isdigit() and born.exists()
+        finally:
+            tests.kill()
     until(lambda: not born.exists() or _ended(born), "what was born has ended")
 
 
