@@ -60,7 +60,7 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
         hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
         said = f"a bundle takes 1 to {MOST:,} messages, these are {'more' if messages else 'none'}"
         raise Invalid(said, code="export.size", hint=hint)
-    found = [int(row["seq"]) for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some), after=0)]
+    found = [int(row["seq"]) for row in log.rows_of_messages(tx, messages)]
     if not found:
         raise log.taken_out("messages that stand in the table `messages` were accepted", "records")
     return max(found)
@@ -89,8 +89,7 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
 
 def _leaves(tx: Tx, stored: StoredTree, messages: Sequence[str], last: int) -> list[Leaf]:
     """The records of these messages, and of the rules in force meanwhile; raises `StoreError` where one has no place in the tree yet."""
-    found = (row for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some), after=0))
-    rows = {row["seq"]: octets(row["content"]) for row in found if row["seq"] <= last}
+    rows = {row["seq"]: octets(row["content"]) for row in log.rows_of_messages(tx, messages) if row["seq"] <= last}
     rows |= _in_force(tx, min(rows), max(rows))
     places = stored.indexes_of(rows)
     if len(places) < len(rows):

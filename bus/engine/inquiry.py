@@ -14,13 +14,12 @@ from bus.engine import cases
 from bus.errors import UNOPENED, Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import WEAK, Record, as_line
+from bus.log.waits import OPENS
 from bus.message import JsonObject, JsonValue
 from bus.store import Row, Tx, listed
 
 MOST_RECORDS = 1000
 """Records of a page of a case."""
-_OF_WAITS = frozenset({"waiting", "closed"})
-"""Kinds of records that begin a wait."""
 Numbered: TypeAlias = list[tuple[int, Record]]
 
 
@@ -134,7 +133,7 @@ def run(tx: Tx, identity: str, now: str, *, after: int = 0, most: int = MOST_REC
     """
     row = known_run(tx, identity)
     page, end = log.page_of(tx, "run", identity, after, most)
-    told = sorted({str(record.path) for _, record in page if record.kind in _OF_WAITS})
+    told = sorted({str(record.path) for _, record in page if record.kind in OPENS})
     waits: list[Any] = [
         {name: wait[name] for name in ("path", "type", "deadline", "state")}
         for wait in tx.all("waits_to_show", run=identity, paths=listed(told))

@@ -64,17 +64,18 @@ def journals(tx: Tx, runs: Sequence[str]) -> Callable[[str], Sequence[Record]]:
 
 def of_messages(tx: Tx, messages: Sequence[str], after: int = 0) -> Iterator[Record]:
     """All that concerns some messages, their runs included, in order, behind a number; a page of them is asked for at once."""
-    return map(_record, _rows_of_messages(tx, messages, after))
+    return map(_record, rows_of_messages(tx, messages, after))
 
 
-def _rows_of_messages(tx: Tx, messages: Sequence[str], after: int = 0) -> Iterator[Row]:
+def rows_of_messages(tx: Tx, messages: Sequence[str], after: int = 0) -> Iterator[Row]:
+    """Number and content of the same, of records that nobody can read, too."""
     for at in range(0, len(messages), PAGE):
         yield from tx.all("records_of_messages", messages=listed(messages[at : at + PAGE]), after=after)
 
 
 def facts_of(tx: Tx, messages: Sequence[str]) -> list[str]:
     """The payloads that hold what systems told of some messages to be remembered. A record of none is not read: most are."""
-    rows = _rows_of_messages(tx, messages)
+    rows = rows_of_messages(tx, messages)
     told = (row for row in rows if isinstance(row["content"], str) or b'"facts"' in row["content"])  # as a text: somebody changed it
     return [held for row in told if (held := _record(row).payload("facts")) is not None]
 

@@ -93,14 +93,16 @@ class State(NamedTuple):
         except (AttributeError, EvidenceError, KeyError, TypeError, ValueError) as error:
             raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
 
+    def open_tiles(self) -> list[Tile]:
+        return [Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in self.tiles]
+
     def _checked(self) -> None:
         """Raises what says that a part is none of a state."""
         if any(type(one) is not int or one < 0 for one in (self.size, self.seq, self.vouched, self.traced, self.traces)):
             raise ValueError
         for key in (*self.keys, *self.lost):
             note.verifier(key)
-        for _, _, hashes, _ in self.tiles:
-            bytes.fromhex(hashes)
+        self.open_tiles()
         Fault(*self.row or ("", ""))
 
 
@@ -219,7 +221,7 @@ class _Walk:
         self._signers.look_back(said, self._origin, self._newest.note)
 
     def _go_on_from(self, start: State) -> None:
-        self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
+        self._open = {tile.level: tile for tile in start.open_tiles()}
         self._edge, self._seq = Edge(start.size, self._open), start.seq
         self._agreed, self._vouched = start.size, start.vouched
         self._absent = {message: Fault(*fault) for message, fault in start.absent.items()}
@@ -274,8 +276,7 @@ class _Walk:
             return
         with self._read() as tx:
             stored = StoredTree(tx)
-            tiles = (Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in self._start.tiles)
-            if not all(diagnosis.same(stored, tile) for tile in tiles):
+            if not all(diagnosis.same(stored, tile) for tile in self._start.open_tiles()):
                 raise Broken(diagnosis.another_beginning(self._start.size))
 
     def _catch_up(self) -> None:
@@ -327,9 +328,8 @@ class _Walk:
                 raise Broken(diagnosis.rolled_back(what, head.size, self._newest.size))
             if held is not None and head.size < self._edge.size:  # they are not hashed again
                 self._of_this_log(held)
-                with self._read() as tx:
-                    if not StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size):
-                        raise Broken(diagnosis.read_before(head.size, "you hold"))
+                if not self._goes_on_from(head):
+                    raise Broken(diagnosis.read_before(head.size, "you hold"))
                 self._held, self._vouched = self._held + 1, max(self._vouched, head.size)
         if self._newest is _NONE_LEFT:
             raise Broken(_ALL_REMOVED)
@@ -507,11 +507,8 @@ class _Walk:
         try:
             if stored is None or stored.size != size:
                 raise EvidenceError("there is no such checkpoint")
-            if before:
-                head = checkpoint_of(note.parse(stored.note).text)
-                with self._read() as tx:
-                    if not StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size):
-                        raise EvidenceError("what was read at an earlier time does not go on from that checkpoint")
+            if before and not self._goes_on_from(checkpoint_of(note.parse(stored.note).text)):
+                raise EvidenceError("what was read at an earlier time does not go on from that checkpoint")
             return int(timestamp.verified(evidence, stored.note, self._trust.authorities).timestamp())
         except EvidenceError as error:
             raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error
@@ -534,11 +531,16 @@ class _Walk:
         for name in {key.name for key in self._trust.witnesses} - self._cosigned.keys():
             with self._read() as tx:
                 row = tx.one("last_anchor_until", kind="witness", name=name, until=size)
-                for root in cosignatures(octets(row["evidence"]), row["size"], self._origin, self._trust.witnesses) if row else ():
-                    assert root.head is not None
-                    if not StoredTree(tx).extends(root.head.root, root.size, self._edge.root(), self._edge.size):
-                        raise Broken(diagnosis.read_before(root.size, f"{name} cosigned"))
-                    self._cosigned[root.by], self._vouched = (root.size, root.time), max(self._vouched, root.size)
+            for root in cosignatures(octets(row["evidence"]), row["size"], self._origin, self._trust.witnesses) if row else ():
+                assert root.head is not None
+                if not self._goes_on_from(root.head):
+                    raise Broken(diagnosis.read_before(root.size, f"{name} cosigned"))
+                self._cosigned[root.by], self._vouched = (root.size, root.time), max(self._vouched, root.size)
+
+    def _goes_on_from(self, head: Checkpoint) -> bool:
+        """Whether what was read until now begins with the log of a smaller checkpoint."""
+        with self._read() as tx:
+            return StoredTree(tx).extends(head.root, head.size, self._edge.root(), self._edge.size)
 
 
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[bytes]) -> str:
