@@ -12,6 +12,10 @@ from zoneinfo import ZoneInfo
 ROME = ZoneInfo("Europe/Rome")
 """Where days begin and end, and what a time without an offset is in."""
 
+APART = dt.timedelta(seconds=10)
+"""By so much the clocks of two processes are apart at most, and a commit is later than what it says: what is of a time further ahead
+than this was written by a clock that was ahead, and has been set back since."""
+
 
 class Clock(Protocol):
     """What the bus asks of time. MUST be thread-safe; MUST return aware UTC."""

@@ -22,7 +22,7 @@ from bus.store.schema import WHOLE
 from bus.store.shape import some
 from bus.store.survey import Survey, of_late, survey, where_is
 
-PUT_OFF = "nothing is lost: they go on by themselves then; before a clock is set back, stop the doors and let the work be done"
+PUT_OFF = "nothing is lost: while a worker works, what is ready goes on within seconds, and what waits at its deadline"
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
 FORGETFUL = "network folders and memory do not keep what they say they wrote"
@@ -235,7 +235,12 @@ def clock(at: Surroundings) -> Iterator[Verdict]:
         yield warning("doctor.clock", what, why="the clock was ahead, or is behind: times, deadlines and retention follow it", next=AHEAD)
     if (runs := at.value("runs_ahead", "runs")) and moment_of(until := at.value("runs_ahead", "until")) - store.now > SKEW:
         what = f"the clock was set back: {counted(runs, 'open run')} of a time that has not come yet, up to {until}"
-        yield warning("doctor.clock", what, why="their next try or their deadline is due only then", next=PUT_OFF)
+        yield warning(
+            "doctor.clock",
+            what,
+            why="a worker that works puts right what is ready; deadlines that were reckoned from that time are so much later",
+            next=PUT_OFF,
+        )
     if (ahead := store.ahead) is None:
         return
     what = f"this machine is {abs(ahead).total_seconds():.1f} s {'ahead of' if ahead > dt.timedelta() else 'behind'} the database"

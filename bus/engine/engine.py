@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from bus.catalog import Catalog
-from bus.clock import Clock, running_time
+from bus.clock import APART, Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.asks import Failure
 from bus.engine.circuit import Habits
@@ -122,7 +122,7 @@ class Engine:
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
-        self._last_moment = math.inf
+        self._last_moment, self._turned = math.inf, clock.now()
         self._thread = threading.Thread(target=self._live_on, name="snodo-engine", daemon=True)
 
     @property
@@ -257,6 +257,7 @@ class Engine:
 
     def _turn(self, home: list[_Home]) -> None:
         now = self._clock.now()
+        self._mind_the_clock(now)
         self._let_go_what_rests()
         begun, claimed = self._head_start.take(self._find_work(home, now), self._live)
         if begun:
@@ -271,6 +272,13 @@ class Engine:
         lives, self._unwritten = list(self._unwritten.values()), {}
         if lives:
             self._act(lives, self._settle(lives, now), now)
+
+    def _mind_the_clock(self, now: dt.datetime) -> None:
+        """When it was set back, all that live runs put off asks again: else it would be written anew that they wait until the old time."""
+        if now < self._turned - APART:
+            for live in self._live.values():
+                self._let_ask(live, [*live.dues], now)
+        self._turned = now
 
     def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
         """Runs with a head start may stand in line at a gate before they are live here. Had their turn come in that time, nobody

@@ -34,6 +34,7 @@ import tenacity
 from tenacity.wait import wait_exponential
 
 from bus.adapter import Operation
+from bus.clock import APART
 from bus.engine.asks import Answered, Call, Failed
 from bus.errors import OutsideError
 from bus.message import JsonObject, JsonValue, as_kept
@@ -73,6 +74,8 @@ class Tries:
     """
     due: dt.datetime | None = None
     """When the next try goes out."""
+    put_off: dt.datetime | None = None
+    """When that was decided."""
     in_air: bool = False
     """Nobody saw the end of the last try."""
     doubt: bool = False
@@ -87,6 +90,12 @@ class Tries:
     def asks(self, now: dt.datetime) -> None:
         """A try goes out."""
         self.asked, self.prepared = now, self.prepares(now)
+
+    def waits(self, now: dt.datetime) -> dt.datetime | None:
+        """When the next try goes out, if that is still to come. What a clock that was ahead has put off is not waited for."""
+        if self.due is None or self.due <= now or (self.put_off is not None and self.put_off > now + APART):
+            return None
+        return self.due
 
     def prepares(self, now: dt.datetime) -> dt.datetime:
         """The time for which a request is prepared now."""
@@ -164,7 +173,7 @@ def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, 
         case "once":
             return Done(Failed(now, told))
         case "queryable":
-            settled = (tries.asked or now) + dt.timedelta(seconds=(call.timeout or operation.timeout) + operation.settle)
+            settled = min(tries.asked or now, now) + dt.timedelta(seconds=(call.timeout or operation.timeout) + operation.settle)
             return Retry(max(now, settled), told, doubt=True, probe=True)
         case _:
             return _again(call, tries, told, now, None, doubt=True)

@@ -119,7 +119,7 @@ def _failed(journal: Journal, record: Record, path: str) -> Failed | None:
     tries.probes += bool(data.get("by") == "probe" and data.get("doubt"))
     tries.doubt, tries.probe = data.get("doubt", False), data.get("probe", False)
     if "again" in data:
-        tries.due = clock.moment_of(data["again"])
+        tries.due, tries.put_off = clock.moment_of(data["again"]), record.time
         tries.count = max(tries.count, record.attempt or 0)
         return None
     if not tries.doubt:

@@ -310,8 +310,8 @@ class Live:
     def _may_go_out(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
         self.kept_back.pop(ask.path, None)
-        if tries.due is not None and tries.due > now:
-            self.dues[ask.path] = tries.due
+        if (due := tries.waits(now)) is not None:
+            self.dues[ask.path] = due
             return False
         if left := self._rest_left(ask, tries):
             self.dues[ask.path] = now + dt.timedelta(seconds=left)
@@ -324,11 +324,11 @@ class Live:
         elif admission == "away":
             self.kept_back[ask.path] = "away"
             self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
-        elif (due := self._turn_of(ask, tries, now)) is None:
+        elif (turn := self._turn_of(ask, tries, now)) is None:
             self.kept_back[ask.path] = "elsewhere"
             self.dues[ask.path] = now + ELSEWHERE
-        elif due > now:
-            self.dues[ask.path] = due
+        elif turn > now:
+            self.dues[ask.path] = turn
         else:
             return True
         return False
@@ -471,7 +471,7 @@ class Live:
                 self.note(kind, now, ask, {"error": error}, wires, attempt=tries.count, data=data)
                 return failed
             case Retry(due=due, error=error, doubt=doubt, probe=probe):
-                tries.due, tries.doubt, tries.probe = due, doubt, probe
+                tries.due, tries.put_off, tries.doubt, tries.probe = due, now, doubt, probe
                 self.dues[ask.path] = due
                 data = {**common, **_codes(error), "again": text_of(due), "doubt": doubt, "probe": probe}
                 self.note("unanswered", now, ask, {"error": error}, wires, attempt=tries.count, data=data)

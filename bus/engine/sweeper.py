@@ -14,23 +14,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 
-from bus.clock import text_of
+from bus.clock import APART, text_of
 from bus.engine.claims import SUSPECT, Lines, Part, lines_of, long_lines
 from bus.engine.gates import GOLDEN
 from bus.engine.holding import Holding
 from bus.engine.matching import expire
+from bus.engine.setback import Setback
 from bus.engine.suspects import Suspects
 from bus.failpoint import reach
-from bus.store import Row, Store, Tx, listed
+from bus.store import Row, Store, Tx
 
 LEARN = 10
 """Looks that found less than a page, between two at which the long lines are learnt."""
 PAUSE = 10
 """How long the sweeper rests after a look through everything that found nothing, in times of how long the look took."""
-PUT_RIGHT = 1000
-"""Runs of a clock that was ahead which one look makes due."""
-MARGIN = dt.timedelta(seconds=10)
-"""What others make due is seen so much later than its own moment at most: clocks differ, and commits take time."""
 
 
 class Sweeper:
@@ -50,7 +47,7 @@ class Sweeper:
         self._long: Sequence[str] = ()
         self._lean = 0
         self._seen, self._seen_until = "", 0.0
-        self._now, self._minds_until = now + dt.timedelta(days=1), now  # so the first look minds it
+        self._setback = Setback(store, holding, now)
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page, or for a suspect."""
@@ -77,7 +74,9 @@ class Sweeper:
         self._phase = (self._phase + GOLDEN) % 1
         self.next = now + self._every * (0.75 + self._phase / 2)
         reach("sweeper.before-look")
-        self._mind_the_clock(now)
+        old, older = self._setback.look(now)
+        if old:
+            self.look_at_all()
         most = max(min(room, self._page), 0)
         part, ready, paused, overdue = self._find(now, most, free=free)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
@@ -91,25 +90,8 @@ class Sweeper:
         if paused:
             rows = self._holding.wake([row["id"] for row in paused], now)
         reach("sweeper.after-look")
-        self._more = more or len(expired) >= self._page
+        self._more = more or older or len(expired) >= self._page
         return rows, expired
-
-    def _mind_the_clock(self, now: dt.datetime) -> None:
-        """After the start, and when the clock was set back: what was due at once when it was written is due, whatever time it was then.
-
-        Else what was accepted by a clock two hours ahead would wait for two hours from when that was set right. What was put off, or has a
-        deadline, does wait: the log names the moment. For a while, since other processes write by the old time for some seconds more.
-        """
-        if now < self._now - MARGIN:
-            self._minds_until = now + 3 * MARGIN
-        self._now = now
-        if now >= self._minds_until:
-            return
-        with self._store.read() as tx:
-            found = [row["id"] for row in tx.all("runs_of_a_fast_clock", now=text_of(now), most=PUT_RIGHT)]
-        if found:
-            self._store.write(lambda tx: tx.do("make_due", runs=listed(found), now=text_of(now))).result()
-            self.look_at_all()
 
     def _find(self, now: dt.datetime, most: int, *, free: bool) -> tuple[Part, Sequence[Row], Sequence[Row], Sequence[Row]]:
         """A look in one view of the store: the part that is looked at, the first run in it that can be claimed, runs that were left alone
@@ -136,7 +118,7 @@ class Sweeper:
     def _saw(self, began: float, now: dt.datetime, *, nothing: bool) -> None:
         """A look through everything, which ``began`` at that tick, is over; if it found ``nothing``, the next one waits (`PAUSE`)."""
         ended = self._holding.ticks()
-        self._seen = text_of(now - MARGIN)
+        self._seen = text_of(now - APART)
         self._seen_until = ended + PAUSE * (ended - began) if nothing else 0.0
 
     def _lines(self, tx: Tx, now: dt.datetime, *, learn: bool) -> Lines:

@@ -382,13 +382,24 @@ SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' A
 SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND owner IS NULL AND lease >= :now
 ORDER BY due, turn LIMIT :most
 
--- Runs that were due at once when they were written, by a clock that was ahead of the present one. Nobody has them.
+-- Runs that were due at once when they were written, or were put off at a time that has not come yet (:apart, see `bus.clock.APART`), by
+-- a clock that was ahead of the present one. Nobody has them.
 -- name: runs_of_a_fast_clock
-SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND changed >= due AND owner IS NULL
+SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
 ORDER BY due, turn LIMIT :most
 
 -- name: make_due
-UPDATE runs SET due = :now WHERE id IN :list(runs) AND state = 'ready' AND due > :now AND changed >= due AND owner IS NULL
+UPDATE runs SET due = :now WHERE id IN :list(runs) AND state = 'ready' AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
+
+-- Claims (until :held) and pauses (until :paused) that end later than any is given for.
+-- name: leases_of_a_fast_clock
+SELECT id, lease FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND lease > CASE WHEN owner IS NULL THEN :paused ELSE :held END
+ORDER BY due, turn LIMIT :most
+
+-- As if the lease had run out; not if it was renewed meanwhile.
+-- name: end_far_lease
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END
+WHERE id = :id AND state = 'ready' AND lease = :lease
 
 -- Of some runs those that were claimed once and are left alone for a while.
 -- name: runs_paused_among

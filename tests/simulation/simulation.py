@@ -156,7 +156,7 @@ class Simulation(World):
 
     def step_back(self) -> None:
         """The clock is corrected by some seconds."""
-        seconds = self.dice.choice((0.5, 3, 40))
+        seconds = self.dice.choice((0.5, 3, 40, 7200))
         self.clock.move(dt.timedelta(seconds=-seconds))
         self.note(f"clock back {seconds}")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.clock import text_of
-from bus.engine import suspects, sweeper
+from bus.clock import APART, text_of
+from bus.engine import setback, suspects, sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
 from bus.store import Tx
@@ -45,20 +45,44 @@ def test_a_line_that_grows_long_later_is_learnt_within_ten_looks(store: SqliteSt
     assert (asked[0], asked[-1]) == (Lines(), Lines(("lunga",), ("dietro-000",)))
 
 
-def test_what_a_clock_that_was_ahead_made_due_at_once_is_due_when_it_was_set_back(store: SqliteStore) -> None:
+def test_what_a_clock_that_was_ahead_made_due_or_put_off_is_due_when_it_was_set_back(store: SqliteStore) -> None:
     """What was accepted by a clock two days ahead stood still for two days from when that was set right, and its case with it."""
     looks, ahead, far = looking(store, 200), LATER + dt.timedelta(days=2), LATER + dt.timedelta(days=3)
-    add_runs(store, "subito", "rimandata")
+    add_runs(store, "subito", "rimandata", "fra-tre-giorni")
     looks.look(ahead, 0, quiet=True, free=False)
 
     def written(tx: Tx) -> None:
-        for run, due_at in (("subito", ahead), ("rimandata", far)):
-            tx.do("set_run", id=run, state="ready", due=text_of(due_at), place="", time=text_of(ahead), reason=None)
+        for run, due_at, at in (("subito", ahead, ahead), ("rimandata", far, ahead), ("fra-tre-giorni", far, LATER)):
+            tx.do("set_run", id=run, state="ready", due=text_of(due_at), place="", time=text_of(at), reason=None)
 
     store.write(written).result()
-    assert [row["id"] for row in looks.look(LATER, 10, quiet=True, free=False)[0]] == ["subito"]
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["subito", "rimandata"]
     store.write(written).result()
-    assert [row["id"] for row in looking(store, 200).look(LATER, 10, quiet=True, free=False)[0]] == ["subito"]  # one that was not there
+    assert ids(looking(store, 200).look(LATER, 10, quiet=True, free=False)[0]) == ["subito", "rimandata"]  # one that was not there
+
+
+def test_what_a_clock_that_was_ahead_left_alone_is_had_although_there_is_other_work_and_gates_are_full(store: SqliteStore) -> None:
+    """Its engine may be no more; under load nobody looked at those that somebody left alone."""
+    ticks, ahead = [0.0], LATER + dt.timedelta(hours=2)
+    looks = looking(store, 200, ticks=lambda: ticks[0])
+    add_runs(store, "sola", "a", "b")
+    store.write(lambda tx: tx.do("leave_alone", runs='["sola"]', until=text_of(ahead))).result()
+    found: list[str] = []
+    for seconds in (0, 20, 30):
+        ticks[0] = seconds
+        found += ids(looks.look(LATER + dt.timedelta(seconds=seconds), 10, quiet=True, free=False)[0])
+    assert set(found) == {"a", "b", "sola"}
+
+
+def test_all_that_a_clock_that_was_ahead_put_off_is_put_right_however_much_it_is(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setback, "MOST", 2)
+    add_runs(store, *(f"r{n}" for n in range(9)), time=text_of(LATER + dt.timedelta(hours=2)))
+    looks, found = looking(store, 200), list[str]()
+    for seconds in range(0, 50, 10):
+        found += ids(looks.look(LATER + dt.timedelta(seconds=seconds), 10, quiet=True, free=False)[0])
+    assert len({*found}) == 9
 
 
 def looking(
@@ -112,7 +136,7 @@ def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])  # the first look takes 0.3 s: the next 3 s are for others
     looks = looking(store, 200, ticks=lambda: next(ticks))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
-    add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
+    add_runs(store, "old", time=text_of(LATER - 2 * APART))
     add_runs(store, "new", time=text_of(LATER))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["new"]
     seen = [found for _ in range(40) if (found := ids(looks.look(LATER, 10, quiet=True, free=False)[0]))]
@@ -123,7 +147,7 @@ def test_who_is_told_to_look_at_everything_does(store: SqliteStore) -> None:
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])
     looks = looking(store, 200, ticks=lambda: next(ticks))
     looks.look(LATER, 10, quiet=True, free=False)
-    add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
+    add_runs(store, "old", time=text_of(LATER - 2 * APART))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
     looks.look_at_all()
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["old"]
