@@ -19,7 +19,7 @@ from bus.diagnostics import logger
 from bus.engine.faltering import Faltering
 from bus.engine.lifeline import Lifelines, gone
 from bus.message import JsonObject, canonical, parsed
-from bus.store import Store, Tx
+from bus.store import Row, Store, Tx
 
 EVERY = 10.0
 """Seconds between two signs of life."""
@@ -87,8 +87,8 @@ class Presence:
         with self._store.read() as tx:
             seen = tx.all("processes_seen")
         lost = [row["id"] for row in seen if self._is_gone(row["id"])]
-        heard = text_of(self._clock.now() - SILENT)
-        here = {row["id"] for row in seen if row["role"] != "web" and row["seen"] >= heard} - {*lost} | {self._id}
+        now = self._clock.now()
+        here = {row["id"] for row in seen if row["role"] != "web" and _silence(row, now) <= SILENT} - {*lost} | {self._id}
         self._workers(len(here), sorted(here).index(self._id))
         if lost:
             self._store.write(lambda tx: _release(tx, lost)).result()
@@ -161,8 +161,12 @@ def _leave(tx: Tx, identity: str) -> None:
 
 def processes(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """All processes that were seen lately: what they said of themselves, and ``silent``: seconds since the last sign of life."""
-    ages = [(row, (now - moment_of(row["seen"])).total_seconds()) for row in tx.all("processes_seen")]
-    return [{**dict(row), "silent": round(max(age, 0.0), 1)} for row, age in ages]
+    return [{**dict(row), "silent": round(_silence(row, now).total_seconds(), 1)} for row in tx.all("processes_seen")]
+
+
+def _silence(row: Row, now: dt.datetime) -> dt.timedelta:
+    """For how long nothing was heard of a process. Who said it was later than now has not spoken since the clock was set back."""
+    return abs(now - moment_of(row["seen"]))
 
 
 def gates(tx: Tx, now: dt.datetime, but: str = "") -> list[JsonObject]:

@@ -20,7 +20,7 @@ from bus.disk import READ_ONLY
 from bus.engine import lifeline
 from bus.engine.leases import Leases
 from bus.engine.lifeline import FOLDER, Lifelines, gone, new_identity
-from bus.engine.presence import LAST, Presence, gates
+from bus.engine.presence import LAST, Presence, gates, processes
 from bus.engine.watching import with_gates
 from bus.store.sqlite import SqliteStore
 from bus.worker import LEAVING
@@ -183,6 +183,20 @@ def test_who_works_beside_whom_is_known_within_a_look_and_doors_do_not_count(sto
     for presence in (here, *others[1:]):
         presence.end()
     assert [count for count, _ in itertools.groupby(counts)] == [(1, 0), (3, 1), (2, 0), (1, 0)], "who is silent does not count"
+
+
+def test_who_was_heard_of_last_at_a_time_that_has_not_come_yet_does_not_count(store: SqliteStore) -> None:
+    """A machine that died before a clock was set back had its share of each limit for as long, and all of a limit of one."""
+    clock, counts = FixedClock(NOW + dt.timedelta(hours=2)), list[tuple[int, int]]()
+    lost, here = (Presence(store, clock, f"0{n}@away.{n}.1", "worker", "d", lambda *told: counts.append(told)) for n in range(2))
+    lost.begin()
+    clock.move(-dt.timedelta(hours=2))
+    here.begin()
+    with store.read() as tx:
+        silent = {one["id"]: one["silent"] for one in processes(tx, clock.now())}
+    for presence in (lost, here):
+        presence.end()
+    assert (counts[-1], silent) == ((1, 0), {"00@away.0.1": 7200.0, "01@away.1.1": 0.0})
 
 
 def test_processes_tell_each_other_of_their_gates_until_they_end(store: SqliteStore) -> None:
