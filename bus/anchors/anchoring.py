@@ -7,7 +7,6 @@ the next turn. What is late, or failed, is said in a line of the log (`anchor.la
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -23,8 +22,8 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
 from bus.engine.leases import Leases
-from bus.errors import EvidenceError, Refused, SnodoError, StoreError
-from bus.log import note
+from bus.errors import Conflict, EvidenceError, Refused, SnodoError, StoreError
+from bus.log import log, note
 from bus.log.checkpoint import checkpoint_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import Attachment, JsonObject
@@ -150,11 +149,15 @@ class Anchoring:
     # -- the day's last checkpoint -----------------------------------------------------------------------------------------
 
     def _register(self, daily: DailyAnchor) -> None:
-        """Hand in the last checkpoint of the day that has ended, and look what became of it. The key is the day: it is taken once."""
-        ends = _end_of_day(self._clock.now(), daily.at)
+        """Hand in the last checkpoint of the day that has ended, and look what became of it. The key is the day: it is taken once.
+
+        What was kept at a time that has not come yet was so by a clock that was ahead: the days until then are handed in all the same.
+        """
+        now = self._clock.now()
+        ends = _end_of_day(now, daily.at)
         with self._store.read() as tx:
             last = tx.one("last_anchor", kind=REGISTER, name=DAILY)
-            if last is not None and last["time"] >= text_of(ends):
+            if last is not None and text_of(ends) <= last["time"] <= text_of(now + APART):
                 return
             row = tx.one("last_checkpoint_until", time=text_of(ends))
         if row is None or (last is not None and row["size"] <= last["size"]):
@@ -168,17 +171,30 @@ class Anchoring:
             "giorno": day, "registro": head.origin, "annotazioni": head.size, "radice": head.root.hex(),
             "sigillo": {"sha256": file.sha256, "name": file.name},
         }  # fmt: skip
-        accepted = self._ways.send(Submission(daily.type, body, "bus", "/anchors", key=f"sigillo-{day}", attachments=(file,))).result()
-        state = self._ways.state(accepted.id)
+        submission = Submission(daily.type, body, "bus", "/anchors", key=f"sigillo-{day}", attachments=(file,))
+        message, size, sha256 = self._handed_in(submission, head.size, file.sha256)
+        if last is not None and size <= last["size"]:
+            return
+        state = self._ways.state(message)
         if state["state"] == "done":
-            said = {
-                "message": accepted.id,
-                "giorno": day,
-                "reply": state["reply"],
-                "sha256": hashlib.sha256(bytes(row["note"])).hexdigest(),
-            }
+            said = {"message": message, "giorno": day, "reply": state["reply"], "sha256": sha256}
             evidence = json.dumps(said, ensure_ascii=False, sort_keys=True)
-            self._keep(REGISTER, DAILY, head.size, evidence.encode())
+            self._keep(REGISTER, DAILY, size, evidence.encode())
+
+    def _handed_in(self, submission: Submission, size: int, sha256: str) -> tuple[str, int, str]:
+        """The message of a day, with the size of its checkpoint and what that hashes to.
+
+        Where the day was handed in before with another one, by a clock that was ahead, that stands.
+        """
+        try:
+            return self._ways.send(submission).result().id, size, sha256
+        except Conflict as stands:
+            if "message_id" not in stands.detail:
+                raise
+            message = str(stands.detail["message_id"])
+        with self._store.read() as tx:
+            body = log.message(tx, message)[0]["body"]
+        return message, int(body["annotazioni"]), str(body["sigillo"]["sha256"])
 
     # -- what is kept, what is told ------------------------------------------------------------------------------------------
 
@@ -199,7 +215,7 @@ class Anchoring:
         """Whether it is to be told: when it begins, when it became another, and every hour."""
         now = self._clock.now()
         told = self._told.get(about)
-        if told is not None and told[0] == what and now - told[1] < AGAIN:
+        if told is not None and told[0] == what and abs(now - told[1]) < AGAIN:
             return False
         self._told[about] = what, now
         return True

@@ -86,6 +86,29 @@ def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(
         assert verify(one.app.store.read, Trust()).size == one.newest().size
 
 
+def test_a_clock_that_was_days_ahead_hands_in_no_day_twice_and_keeps_back_none(tmp_path):
+    """The days until the clock was again where it had been were not handed in, and the one that it had handed in failed all day."""
+    with (
+        start("adapters.protocollo.simulator", tmp_path / "register") as register,
+        with_a_register(tmp_path / "uno", register.url) as one,
+    ):
+        noon, day, last = _to_the_next_noon(), dt.timedelta(days=1), 0
+        for number, ends_one in ((0, False), (3, True), (0, False), (1, True), (2, True), (3, False), (4, True)):
+            one.clock.ahead = noon + number * day
+            if ends_one:
+                assert until(lambda last=last: one.app.anchoring.turn()[0].size >= last, "a day is kept", 20)
+            one.app.anchoring.turn()
+            last = one.add()
+        named = [one.clock.now().date() - (5 - n) * day for n in (3, 1, 2, 4)]
+        with one.app.store.read() as tx:
+            rows = tx.all("anchors_beyond", kind="register", name="giornaliero", after=0, most=9)
+        kept = [json.loads(row["evidence"])["giorno"] for row in rows]
+        assert [row["key"] for row in register.ledger("registrazione")] == [f"sigillo-{date.isoformat()}" for date in named]
+        assert kept == [date.isoformat() for date in named]
+        assert one.app.anchoring._told == {}, "nothing failed"
+        assert verify(one.app.store.read, Trust()).size == one.newest().size
+
+
 @pytest.mark.parametrize(
     ("now", "at", "ends"),
     [
