@@ -26,6 +26,7 @@ from bus.route.order import Order
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, leaking, walk, written_as_name
 from bus.route.paths import Paths, given_here, read_keys
+from bus.route.persons import check_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.values import Values, written
@@ -71,6 +72,8 @@ class _Checker:
         scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
         self._uses((), replace(scope, names={name: known for name, known in scope.names.items() if name != "case"}))
         self._block(parsed.steps, scope)
+        used = self.compiled.used.items()
+        check_keys((key for place, several in used for key in several if key.pointer[len(place)] == "case"), self.report)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.world.ends, self.report)
         order.check(parsed.steps)
         self.doubts.tell()

@@ -306,6 +306,12 @@ CODES: dict[str, Code] = {
         "case: iuvv",
         "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`; in `on_late` read the `body`.",
     ),
+    "case.names-person": Code(
+        "A key of a case stands for a matter: two messages that have it are of one case. One that names a person would make one case of all"
+        " matters of that person, and what stands for the person would stay in the log's records after an erasure.",
+        "case: {cf: body.richiedente.codice_fiscale}",
+        "Keys called `codice_fiscale`, `partita_iva`, `email` name persons, as the bus knows: a step waits by them, they join no cases.",
+    ),
     "case.last-of-several": Code(
         "The step waits by a key that an `each` before it learns once for each item: it looks for the last one only.",
         "- {id: rate, each: body.rate, steps: [{call: ..., case: {iuv: posizione.iuv}}]}\n- {id: paga, wait: pagopa.ricevuta, case: iuv}",

@@ -15,6 +15,7 @@ from bus.mapping.types import MessageType, anything
 from bus.route.doubts import Doubts
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Schema, definitions
 from bus.route.paths import Paths
+from bus.route.persons import check_keys
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
 from bus.route.values import Values
@@ -159,6 +160,7 @@ def check_type(declared: MessageType, world: World, report: Reporter) -> None:
                     pointer, "name.undefined", "there is no `case` here", NO_CASE, within=place_of(Used(pointer, expression), ("case",))
                 )
     paths.doubts.tell()
+    check_keys((Used(("case", name), one) for name, one in declared.case.items()), report)
 
 
 def target_schema(name: str, world: World) -> Schema | None:
