@@ -6,7 +6,7 @@ A case has no records of its own: it is what hangs together, over the tokens of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bus.log import stretches
 from bus.log.diagnosis import MISLED, Broken, Content, Fault, Page
@@ -17,6 +17,8 @@ from bus.store import Row, Tx, listed
 
 MOST = 500
 """Cases looked at together."""
+MANY = 50
+"""Keys of a case from which on its records are read once: a question looks through them for each key, and of 10,000 takes minutes."""
 _STRANGERS: Mapping[str, tuple[str, str]] = {
     "cases_unfounded": ("cases", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
     "cases_missing": ("messages", "the case {id} is not in the table `cases`, and the message that opened it is there"),
@@ -86,15 +88,36 @@ def _tokens(content: Content) -> Mapping[str, str]:
 
 def strangers(read: Read) -> None:
     """Raises `Broken` for a case, or a key of one, that no record made, and for a message that no record puts into its case."""
+    many = [row["case_id"] for row in stretches.found(read, "cases_of_many_keys", "case_keys", many=MANY)]
     for query, (table, sentence) in _STRANGERS.items():
-        for row in stretches.found(read, query, table, weak=listed(sorted(WEAK))):
+        for row in stretches.found(read, query, table, weak=listed(sorted(WEAK)), apart=listed(many)):
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=MISLED))
+    for case in many:
+        with read() as tx:
+            if (name := _untold(tx, case)) is not None:
+                raise Broken(Fault("table", _STRANGERS["keys_unfounded"][1].format(case_id=case, name=name), hint=MISLED))
     after: str | None = ""
     while after is not None:
         with read() as tx:
             cases = [row["case_id"] for row in tx.all("cases_of_several", after=after, most=MOST)]
             _connected(tx, cases)
         after = cases[-1] if cases else None
+
+
+def _untold(tx: Tx, case: str) -> str | None:
+    """The name of a key of a case that no record of it tells: what `keys_unfounded` asks, of a case of `MANY`."""
+    contents = [parsed(row["content"]) for row in tx.all("records_that_join", cases=listed([case]))]
+    told, old = {key for content in contents for key in _tokens(content).items()}, _tell_no_tokens(contents)
+    for row in tx.all("keys_of_case", case_id=case):
+        names_person = row["strong"] == 0 and row["name"] in WEAK
+        if not names_person and (row["strong"] != 1 or not (old or (row["name"], row["value"]) in told)):
+            return str(row["name"])
+    return None
+
+
+def _tell_no_tokens(contents: Iterable[Content]) -> bool:
+    """Whether some of these records are so old that they tell none."""
+    return any(content["kind"] == "received" and "intake" not in content["data"] for content in contents)
 
 
 def _connected(tx: Tx, cases: Sequence[str]) -> None:
@@ -115,7 +138,7 @@ def _connected(tx: Tx, cases: Sequence[str]) -> None:
 
 def _loose(case: str, told: Sequence[tuple[str, Content]], runs: Sequence[Row]) -> str | None:
     """A message of a case that hangs on none of the others; None too where records are so old that they tell no tokens."""
-    if any(content["kind"] == "received" and "intake" not in content["data"] for _, content in told):
+    if _tell_no_tokens(content for _, content in told):
         return None
     ties: defaultdict[object, list[object]] = defaultdict(list)
     for one, other in _ties(told, runs):

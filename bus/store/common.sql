@@ -567,11 +567,12 @@ DELETE FROM holders WHERE message IN :list(messages)
 -- name: drop_weak_message_keys
 DELETE FROM message_keys WHERE message IN :list(messages) AND name IN :list(weak)
 
--- A weak key of a case goes when no message of the case carries it any more.
+-- A weak key of a case goes when no message of the case carries it any more. What they carry is read once: asked about each key, SQLite
+-- looked through all messages of a case of thousands, while nobody else could write.
 -- name: drop_weak_case_keys
-DELETE FROM case_keys WHERE case_id IN :list(cases) AND strong = 0
-  AND NOT EXISTS (SELECT 1 FROM message_keys k JOIN messages m ON m.id = k.message
-    WHERE m.case_id = case_keys.case_id AND k.name = case_keys.name AND k.value = case_keys.value)
+DELETE FROM case_keys WHERE (name, value, case_id) IN (
+  SELECT c.name, c.value, c.case_id FROM case_keys c WHERE c.case_id IN :list(cases) AND c.strong = 0
+  EXCEPT SELECT k.name, k.value, m.case_id FROM messages m JOIN message_keys k ON k.message = m.id WHERE m.case_id IN :list(cases))
 
 -- name: add_erased_key buffered
 INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
@@ -888,6 +889,16 @@ SELECT name, case_id FROM case_keys WHERE case_id > :first
   AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
     (SELECT case_id FROM case_keys ORDER BY case_id DESC LIMIT 1))
 GROUP BY name, value, case_id HAVING count(*) > 1 ORDER BY case_id LIMIT 1
+
+-- Cases under many keys, in such a stretch: `keys_unfounded` would look through all records of one for each of its keys.
+-- name: cases_of_many_keys
+SELECT case_id FROM case_keys WHERE case_id > :first
+  AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
+    (SELECT case_id FROM case_keys ORDER BY case_id DESC LIMIT 1))
+GROUP BY case_id HAVING count(*) >= :many ORDER BY case_id
+
+-- name: keys_of_case
+SELECT name, value, strong FROM case_keys WHERE case_id = :case_id ORDER BY name, value
 
 -- name: rules_missing
 SELECT DISTINCT r.digest FROM (SELECT digest FROM runs WHERE id > :first ORDER BY id LIMIT :most) r

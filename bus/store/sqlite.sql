@@ -64,7 +64,7 @@ SELECT k.name, k.case_id FROM (
   SELECT name, value, case_id, strong FROM case_keys
   WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
     (SELECT max(case_id) FROM case_keys))) k
-WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
+WHERE NOT k.case_id IN :list(apart) AND NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
   WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (instr(q.content, CAST('"' || k.name || '":"' || k.value || '"' AS BLOB)) > 0 OR q.kind = 'received' AND NOT instr(q.content, CAST('"intake":' AS BLOB)) > 0)))
 ORDER BY k.case_id LIMIT 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from bus.clock import text_of
 from bus.engine import claims
-from bus.log import stretches
+from bus.log import cases, stretches
+from bus.log.diagnosis import Broken
 from bus.log.traces import BEFORE_ALL
+from bus.message import canonical
 from bus.store import Store, Tx, listed
 from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
 
@@ -293,10 +296,38 @@ class LooksContract:
         do(store, "add_record", id="r", kind="received", time=text_of(NOW), message="m", run=None, content=told)
         for n, v, s in (("iuv", "7", 1), ("email", "x", 0)):
             do(store, "add_case_key", name=n, value=v, case_id="c", strong=s)
-        asked = {"weak": '["email"]', "first": "", "second": "", "third": "", "most": 9}
+        asked = {"weak": '["email"]', "apart": "[]", "first": "", "second": "", "third": "", "most": 9}
         assert found(store, "keys_unfounded", **asked) == []
         do(store, "add_case_key", name=name, value=value, case_id=case, strong=strong)
         assert found(store, "keys_unfounded", **asked) == unfounded
+        assert found(store, "keys_unfounded", **{**asked, "apart": listed([case])}) == []
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            (("iuv", "9", 1), "`iuv`"),
+            (("altro", "7", 1), "`altro`"),
+            (("iuv", "8", 0), "`iuv`"),
+            (("email", "8", 2), "`email`"),
+            (("email", "8", 0), ""),
+        ],
+    )
+    def test_of_a_case_under_many_keys_one_that_no_record_tells_is_found_too(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, row: tuple[str, str, int], said: str
+    ) -> None:
+        monkeypatch.setattr(cases, "MANY", 3)
+        do(store, "add_case", id="m0", opened=text_of(NOW))
+        for n in range(3):
+            told = canonical({"kind": "received", "data": {"intake": [], "keys": {"iuv": f"{n}", "pratica": "c"}}})
+            add_message(store, f"m{n}", case="m0")
+            do(store, "add_record", id=f"r{n}", kind="received", time=text_of(NOW), message=f"m{n}", run=None, content=told)
+            do(store, "add_case_key", name="iuv", value=f"{n}", case_id="m0", strong=1)
+        do(store, "add_case_key", name="pratica", value="c", case_id="m0", strong=1)
+        cases.strangers(store.read)
+        name, value, strong = row
+        do(store, "add_case_key", name=name, value=value, case_id="m0", strong=strong)
+        with pytest.raises(Broken, match="m0 stands under a key " + said) if said else nullcontext():
+            cases.strangers(store.read)
 
     @pytest.mark.parametrize("most", [1, 2, 3, 100])
     def test_a_row_that_no_record_made_is_found_wherever_it_stands(self, store: Store, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
@@ -316,7 +347,7 @@ class LooksContract:
                 do(store, "add_case_key", name="iuv", value=value, case_id=name, strong=1)
 
         def strangers(query: str, table: str, column: str) -> list[str]:
-            found = [row[column] for row in stretches.found(store.read, query, table, weak="[]")]
+            found = [row[column] for row in stretches.found(store.read, query, table, weak="[]", apart="[]")]
             assert found == sorted(found)
             return list(dict.fromkeys(found))
 

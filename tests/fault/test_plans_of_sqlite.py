@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bus.clock import text_of
-from bus.log import log
+from bus.log import cases, log
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx, queries
@@ -107,6 +109,52 @@ def test_what_no_record_made_is_looked_for_in_the_records_of_a_run_once_however_
         return len(steps)
 
     assert work(400) < 8 * work(100)
+
+
+def _one_case(tx: Tx, messages: int) -> None:
+    """A case of so many messages, each with a key of its own and about a person of its own."""
+    now = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    tx.do("add_case", id="m0", opened=text_of(now))
+    for number in range(messages):
+        message, keys = f"m{number}", {"iuv": f"i{number}", "pratica": "una"}
+        log.append(tx, Record(new_id(), "received", now, message=message, data={"intake": [], "keys": keys}))
+        tx.do("add_message", id=message, type="t", sender="s", time=text_of(now), case_id="m0", payload="p")
+        tx.do("add_message_key", name="email", value=f"e{number}", message=message, type="t")
+        for name, value, strong in (("email", f"e{number}", 0), *((*key, 1) for key in keys.items())):
+            tx.do("add_case_key", name=name, value=value, case_id="m0", strong=strong)
+
+
+@pytest.mark.parametrize("what", ["verified", "forgotten"])
+def test_what_a_case_is_known_by_is_compared_with_its_messages_once_however_many_they_are(tmp_path: Path, what: str) -> None:
+    """For each key all its messages were read: of 8,000, `bus log verify` took minutes, and each page of an erasure kept all others waiting."""
+
+    def work(messages: int) -> int:
+        steps: list[None] = []
+
+        @contextmanager
+        def counted(tx: Any) -> Iterator[Tx]:
+            tx._raw.set_progress_handler(lambda: steps.append(None), 100)
+            yield tx
+            tx._raw.set_progress_handler(None, 0)
+
+        @contextmanager
+        def view() -> Iterator[Tx]:
+            with store.read() as tx, counted(tx):
+                yield tx
+
+        def forget(tx: Tx) -> None:
+            with counted(tx):
+                tx.do("drop_weak_case_keys", cases='["m0"]')
+
+        with closing(open_store(f"sqlite:///{tmp_path}/{messages}.db")) as store:
+            store.write(lambda tx: _one_case(tx, messages)).result()
+            if what == "verified":
+                cases.strangers(view)
+            else:
+                store.write(forget).result()
+        return len(steps)
+
+    assert work(800) < 16 * work(100)
 
 
 def _plan(raw: sqlite3.Connection, text: str) -> list[str]:
