@@ -18,6 +18,8 @@ from bus.store import Row, Store, Tx, migrate
 
 MOST = 500
 """Rows at a time."""
+LARGE = {"rules_after": 20}
+"""Fewer of those that may hold megabytes each."""
 TABLES = {
     "records": ("whole_records_after", "seq", "copy_record"), "payloads": ("payloads_after", "id", "add_payload"),
     "rules": ("rules_after", "digest", "add_rules"), "receipts": ("receipts_after", "id", "add_receipt"),
@@ -90,7 +92,7 @@ def _copy_tiles(old: Tx, new: Tx) -> int:
 def _copy_pages(old: Tx, new: Tx, read: str, column: str, add: str, **of: str) -> int:
     """All rows that ``read`` gives, page by page, each behind the last ``column`` of the one before."""
     rows, after = 0, 0 if column in {"seq", "size"} else ""
-    while page := [_row(row) for row in old.all(read, after=after, most=MOST, **of)]:
+    while page := [_row(row) for row in old.all(read, after=after, most=LARGE.get(read, MOST), **of)]:
         new.many(add, page)
         rows, after = rows + len(page), page[-1][column]
     return rows

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from bus.errors import Damaged
@@ -16,10 +19,10 @@ from bus.log import stretches
 from bus.log.diagnosis import MISLED, Broken, Fault, are_octets, octets
 from bus.log.stretches import Read
 from bus.message import canonical, parsed
-from bus.store import Tx
+from bus.store import Row, Tx
 
-MOST = 500
-"""Rows read at a time."""
+MOST = 20
+"""Rows read at a time: each may hold a table of megabytes."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 """What rules stand under that have a fingerprint."""
 _TEXT = "text "
@@ -40,28 +43,48 @@ def kept(tx: Tx, digest: str) -> bytes | None:
 
 
 def compare(tx: Tx) -> None:
-    """Raises `Broken` for rules that are missing, or other ones than those that are named."""
-    after, editions, read, texts = "", dict[str, Files](), dict[str, bytes](), dict[str, Files]()
+    """Raises `Broken` for rules that are missing, or other ones than those that are named.
+
+    Editions and texts are read a second time, one by one: those of ten years are not held together.
+    """
     said = [parsed(octets(row["content"])) for row in tx.all("newest_rules", most=_EVERY)]
     first = {str(one["rules"]): _catalog(one["data"]) for one in said if "edition" not in one["data"]}
+    read, editions, texts = dict[str, bytes](), set[str](), list[str]()
+    for row in _rows(tx):
+        name, content = row["digest"], octets(row["content"])
+        if not are_octets(row["content"]):
+            raise _broken(f"what stands in the table `rules` as {name} is a text, not bytes")
+        if _DIGEST.fullmatch(name):
+            if hashlib.sha256(content).hexdigest() != name and content != first.get(name):
+                raise _broken(f"what stands in the table `rules` as {name} has another fingerprint")
+            read[name] = _as_read(content)  # of whatever kind: a file with the bytes of something else has its row
+        if row["kind"] == "edition":
+            _files(name, content, "files")
+            editions.add(name)
+        elif name.startswith(_TEXT):
+            texts.append(name)
+    named = sorted({str(one["data"]["edition"]) for one in said if "edition" in one["data"]})  # the first version named none
+    having = _having(tx, named, editions, read)
+    for name in texts:
+        sought = ((path, _as_read(text.encode())) for path, text in _files(name, _content(tx, name)).items())
+        if not reduce(and_, (having.get(file, 0) for file in sought), (1 << len(named)) - 1):
+            raise _broken(f"what stands in the table `rules` as {name} is not what those rules were read from")
+
+
+def _rows(tx: Tx) -> Iterator[Row]:
+    """All rows of the table. Raises `Broken` for one that is found under no name."""
+    after = ""
     while rows := tx.all("rules_after", after=after, most=MOST):
         for row in rows:
             if not isinstance(row["digest"], str):  # SQLite sorts bytes behind every text: the next page would be the same for ever
                 raise _broken("something stands in the table `rules` under what is no text, so no rules are found there")
-            after, content = row["digest"], octets(row["content"])
-            if not are_octets(row["content"]):
-                raise _broken(f"what stands in the table `rules` as {after} is a text, not bytes")
-            if _DIGEST.fullmatch(after):
-                if hashlib.sha256(content).hexdigest() != after and content != first.get(after):
-                    raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")
-                read[after] = _as_read(content)  # of whatever kind: a file with the bytes of something else has its row
-            if row["kind"] == "edition":
-                editions[after] = _files(after, content, "files")
-            elif after.startswith(_TEXT):
-                texts[after] = _files(after, content)
-    in_force = _in_force([one["data"] for one in said], editions, read)
-    for name, files in texts.items():
-        _of_one_edition(name, files, in_force, read)
+            yield row
+        after = rows[-1]["digest"]
+
+
+def _content(tx: Tx, name: str) -> bytes:
+    row = tx.one("rules", digest=name)
+    return b"" if row is None else octets(row["content"])
 
 
 def named(read: Read) -> None:
@@ -89,20 +112,18 @@ def _catalog(data: Mapping[str, Any]) -> bytes | None:
     return canonical(sorted(map(str, routes.values()))) if isinstance(routes, dict) else None
 
 
-def _in_force(said: Iterable[Mapping[str, Any]], editions: Mapping[str, Files], read: Mapping[str, bytes]) -> list[Files]:
-    """The editions that records put in force, which are all there, each with its files. The first version told none."""
-    named = {str(data["edition"]) for data in said if "edition" in data}
-    for edition in sorted(named):
-        if edition not in editions or not set(editions[edition].values()) <= set(read):
+def _having(tx: Tx, named: Sequence[str], editions: Container[str], read: Mapping[str, bytes]) -> Mapping[tuple[str, bytes], int]:
+    """Which of the editions that records put in force have a file as it was read, by its path: a bit for each, in their order. Raises
+    `Broken` for one that is not there with all of its files.
+    """
+    having: defaultdict[tuple[str, bytes], int] = defaultdict(int)
+    for number, edition in enumerate(named):
+        files = _files(edition, _content(tx, edition), "files") if edition in editions else {"": ""}
+        if not read.keys() >= set(files.values()):
             raise _broken(f"the edition {edition}, which a record put in force, is not in the table `rules` with all of its files")
-    return [editions[edition] for edition in named]
-
-
-def _of_one_edition(name: str, texts: Files, in_force: list[Files], read: Mapping[str, bytes]) -> None:
-    """Raises `Broken` for texts that are not all files of one edition."""
-    sought = {path: _as_read(text.encode()) for path, text in texts.items()}
-    if not any(all(read.get(files.get(path, "")) == content for path, content in sought.items()) for files in in_force):
-        raise _broken(f"what stands in the table `rules` as {name} is not what those rules were read from")
+        for path, address in files.items():
+            having[path, read[address]] |= 1 << number
+    return having
 
 
 def _as_read(content: bytes) -> bytes:

@@ -95,6 +95,8 @@ def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, mo
     monkeypatch.setattr(SqliteConnection, "all", seen)
     for module, name in ((copying, "MOST"), (log, "PAGE")):
         monkeypatch.setattr(module, name, 7)
+    assert copying.LARGE["rules_after"] < 50
+    monkeypatch.setitem(copying.LARGE, "rules_after", 3)
     settings = load(write(tmp_path / "new", keystore=keystore_of(folder)))
     with (
         contextlib.closing(open_store(f"sqlite:///{folder}/var/snodo.db")) as source,
@@ -104,6 +106,7 @@ def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, mo
         counts = copying.copy(source, target)
     assert counts["records"] > 7 * 7
     assert {query: rows for query, rows in pages.items() if rows > 7} == {}
+    assert pages["rules_after"] == 3
     assert {"rows_of_messages", "rows_of_runs", "rows_of_intake_keys", "rows_of_case_keys"} <= pages.keys()
 
 

@@ -29,8 +29,8 @@ class Kept:
     def all(self, name: str, **given: Any) -> list[dict[str, Any]]:
         return self._records if name == "newest_rules" else [row for row in self._rows if row["digest"] > given["after"]]
 
-    def one(self, name: str) -> None:
-        """No run lacks its rules."""
+    def one(self, name: str, digest: str) -> dict[str, Any]:
+        return next(row for row in self._rows if row["digest"] == digest)
 
 
 def test_what_the_first_version_kept_is_what_its_record_says():
