@@ -13,6 +13,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+from bus.clock import text_of
 from bus.engine import inquiry
 from bus.engine.cases import known_by
 from bus.engine.names import holder
@@ -34,7 +35,7 @@ LOOKED_AT = 5000
 UNTRACED = 5000
 """Records looked at one by one that are newer than all traces."""
 FEW = 5_000
-"""Messages that are looked at by themselves when a key names them, at 13 µs for each of their records; of more, each match is asked whether
+"""Messages that are looked at by themselves when a key names them, at 2 µs for each of their records; of more, each match is asked whether
 it is one of them, and a page may pass by all that it looks at.
 """
 OF_CASES = 5000
@@ -42,12 +43,15 @@ OF_CASES = 5000
 _ROUND, _LEAST = 8_000, 8
 """Traces read in one round, of all facets and of each at least."""
 _LARGEST = 500
+_ROUNDS = (500, 2**31)
+"""Records of a few messages that are named in one round; most pages need no second."""
 _END = 2**62
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _APART = dt.timedelta(minutes=10)
 """How far the time of a record may be from those beside it, as long as nobody sets a clock."""
 EVER, NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 """The first and the last moment."""
+_LAST = (NEVER - _EPOCH) // dt.timedelta(microseconds=1)
 Key = tuple[int, int]
 """Where a record stands: its time in microseconds, its number."""
 
@@ -68,9 +72,19 @@ class Question(NamedTuple):
     until: dt.datetime | None = None
     text: str = ""
 
+    @property
+    def _accepted(self) -> bool:
+        """Whether things are asked for by nothing that later records tell of them."""
+        return self.find in ("messages", "cases") and not (self.kinds or self.route or self.step)
+
+    @property
+    def only(self) -> frozenset[str]:
+        """The kinds of the records that are asked for; empty where all are."""
+        return frozenset({"received"}) if self._accepted else self.kinds
+
     def takes(self, row: Row) -> bool:
         """Whether a record of that kind, place and type is asked for."""
-        if self.find in ("messages", "cases") and not (self.kinds or self.route or self.step):
+        if self._accepted:
             return bool(row["kind"] == "received") and self.type in ("", row["type"])
         route, _, step = row["place"].partition("/")
         return (
@@ -130,6 +144,18 @@ class Page(NamedTuple):
 
 def micros(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _of_kinds(question: Question) -> dict[str, Any]:
+    """The kinds that a question is about, as queries take them."""
+    return {"kinds": listed(sorted(question.only)), "every": int(not question.only)}
+
+
+def _text(at: int) -> str:
+    """A time as records have it; of what is before or behind all of them, what sorts there."""
+    if at <= 0:
+        return ""
+    return text_of(_EPOCH + dt.timedelta(microseconds=at)) if at < _LAST else "~"
 
 
 # -- traces ------------------------------------------------------------------------------------------------------------
@@ -247,9 +273,22 @@ class _Walk:
     def pieces(self) -> Iterator[list[Key]]:
         """The places of the records, in pieces, each newest first."""
         if self.among is not None and self.among.few is not None:
-            yield self._wanted(self.tx.all("traced_of_messages", messages=listed(self.among.few), top=self.top))
+            yield from self._of_few(listed(self.among.few))
         else:
             yield from self._merged()
+
+    def _of_few(self, messages: str) -> Iterator[list[Key]]:
+        """The records of some messages, by their times; how they are found is looked up as far as the page goes."""
+        asked = {"messages": messages, "top": self.top, "since": _text(self.question.first), **_of_kinds(self.question)}
+        time, seq = _text(self._start[0]), self._start[1]
+        for most in _ROUNDS:
+            rows = self.tx.all("newest_of_messages", **asked, time=time, seq=seq, most=most)
+            for start in range(0, len(rows), _LARGEST):
+                some = listed(row["seq"] for row in rows[start : start + _LARGEST])
+                yield self._wanted(self.tx.all("traced_among", seqs=some))
+            if len(rows) < most:
+                return
+            time, seq = rows[-1]["time"], rows[-1]["seq"]
 
     def _wanted(self, rows: Iterable[Row]) -> list[Key]:
         takes, first = self.question.takes, (self.question.first, 0)
@@ -366,7 +405,8 @@ class _Things:
         question, found = self.walk.question, dict[str, Key]()
         if not things:
             return found
-        rows = self.tx.all("traced_of_messages", messages=listed(self.neighbours(things)), top=self.walk.top)
+        asked = {"messages": listed(self.neighbours(things)), "top": self.walk.top, **_of_kinds(question)}
+        rows = self.tx.all("traced_of_messages", **asked)
         for one, row in self.things(row for row in rows if question.takes(row) and question.first <= row["at"] < question.end):
             found[one] = max(found.get(one, (0, 0)), (row["at"], row["seq"]))
         return found

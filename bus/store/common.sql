@@ -528,7 +528,7 @@ SELECT file, payload, time FROM attachments WHERE file IN :list(files)
 -- name: drop_attachments
 DELETE FROM attachments WHERE file IN :list(files)
 
--- name: add_enclosure
+-- name: add_enclosure buffered
 INSERT INTO enclosures (file, message) VALUES (:file, :message) ON CONFLICT DO NOTHING
 
 -- name: enclosures_of_file
@@ -993,8 +993,13 @@ SELECT seq, message FROM records WHERE seq IN :numbers(seqs)
 -- name: records_among
 SELECT seq, content FROM records WHERE seq IN :numbers(seqs)
 
+-- Of some messages the newest records of some kinds before a place, by what their rows say: how each is found is asked of those that are shown.
+-- name: newest_of_messages
+SELECT seq, time FROM records WHERE message IN :list(messages) AND seq <= :top AND (:every = 1 OR kind IN :list(kinds))
+AND time >= :since AND (time, seq) < (:time, :seq) ORDER BY time DESC, seq DESC LIMIT :most
+
 -- name: traced_of_messages
-SELECT seq, at, kind, place, type, message, run FROM traced WHERE message IN :list(messages) AND seq <= :top
+SELECT seq, at, kind, place, type, message, run FROM traced WHERE message IN :list(messages) AND seq <= :top AND (:every = 1 OR kind IN :list(kinds))
 
 -- name: messages_of_cases
 SELECT id FROM messages WHERE case_id IN :list(cases) ORDER BY id DESC LIMIT :most

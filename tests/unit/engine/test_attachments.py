@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -280,3 +281,18 @@ def test_the_folder_of_attachments_and_those_in_it_are_their_owners_alone(tmp_pa
         os.umask(before)
     modes = {path.stat().st_mode & 0o777 for path in (files.folder, *files.folder.iterdir()) if path.is_dir()}
     assert (modes, files.folder.parent.stat().st_mode & 0o777) == ({0o700}, 0o755)
+
+
+def test_the_files_of_a_message_are_written_with_it_many_at_once(files: Attachments) -> None:
+    """Each was a statement of its own, and a question to the server in PostgreSQL: of 10,000 everybody waited for them."""
+    said: list[str] = []
+
+    def enclose(tx: Any) -> None:
+        tx._raw.set_trace_callback(said.append)
+        for number in range(1000):
+            tx.do("add_enclosure", file=f"f{number}", message="m")
+        assert [row["message"] for row in tx.all("enclosures_of_file", file="f7")] == ["m"]
+        tx._raw.set_trace_callback(None)
+
+    files._store.write(enclose).result()
+    assert sum("INSERT INTO enclosures" in statement for statement in said) < 50
