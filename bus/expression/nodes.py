@@ -131,6 +131,35 @@ def listed_in(node: Any) -> Any:
         node = inner
 
 
+def is_or_none(node: Any) -> bool:
+    """Whether another list, without items, stands for one that may not be there, behind some filters or none."""
+    while kind_of(node) == "comprehension" and _sifts(node.comprehension):
+        node = node.comprehension.iter_range
+    return or_none(node) is not node
+
+
+def asked_of_items(node: Any) -> Iterator[tuple[str, ...]]:
+    """What the filters through which a list goes, or one of two that are joined, ask of each item: paths below it."""
+    if calls(node, "_+_"):
+        for side in node.call.args:
+            yield from asked_of_items(side)
+    elif kind_of(node) == "comprehension" and _sifts(node.comprehension):
+        part = node.comprehension
+        yield from _paths_from(part.iter_var, part.loop_step.call.args[0])
+        yield from asked_of_items(part.iter_range)
+    elif (inner := or_none(node)) is not node:
+        yield from asked_of_items(inner)
+
+
+def _paths_from(name: str, node: Any) -> Iterator[tuple[str, ...]]:
+    """The paths below a variable that a node reads."""
+    path = path_of(node, {})
+    if path is not None and path[:1] == (name,):
+        yield path[1:]
+    for child in plain_children_of(node, kind_of(node)) if not path else ():
+        yield from _paths_from(name, child)
+
+
 def items_of(node: Any) -> list[tuple[str, ...]]:
     """The paths of which each item of a list is one, where all are: of some items of a list, of those written out, of two lists joined."""
     if calls(node, "_+_"):

@@ -31,7 +31,8 @@ class Reference:
     operator or function takes it that refuses null, ``kept`` when ``orValue``, which gives a null on, has another value for none, and
     ``same`` when what this is compared with is neither;
     ``free`` when nothing around it asks a question, neither those signs nor a filter; ``never`` when it is read just where `has` has said
-    that it is not there.
+    that it is not there; ``sifted`` are the paths that the filters around it ask of each item; ``settled`` counts the pieces that lead to
+    the items of a list for which another one stands where there is none: none of them is missing.
     """
 
     path: tuple[str, ...]
@@ -43,6 +44,8 @@ class Reference:
     same: bool = False
     free: bool = False
     never: bool = False
+    sifted: tuple[tuple[str, ...], ...] = ()
+    settled: int = 0
 
     @property
     def text(self) -> str:
@@ -140,6 +143,19 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """A number, written out, with which ``size`` of something is compared; ``path`` is that of the thing, () where it is computed.
+
+    ``offset`` is where the operator stands.
+    """
+
+    function: str
+    path: tuple[str, ...]
+    number: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """A path compared with values that are written out, each with where it starts; ``whole``: with nothing else, and as it is. Where
     `orValue` has another value for none, that is not among them. ``offset`` is that of the path, as its `Reference` has it.
@@ -198,6 +214,8 @@ class Reading:
     """What its paths are compared with, as far as that is written out."""
     pairs: list[Pair] = field(default_factory=list)
     """The values that it compares with one another."""
+    sizes: list[Size] = field(default_factory=list)
+    """The numbers with which it compares how many items, or how long a text, there is."""
     places: list[Place] = field(default_factory=list)
     """The items that it asks of lists by their place."""
     picks: list[Pick] = field(default_factory=list)
@@ -220,6 +238,8 @@ class Reading:
     """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
     sifted: tuple[tuple[str, ...], ...] = ()
     """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
+    asks: tuple[tuple[str, ...], ...] = ()
+    """What the filters of that list, or of ``first``, ask of each item: paths below it."""
     row: str = ""
     """The table of which it gives a row; empty where it gives something else."""
     first: tuple[tuple[str, ...], ...] = ()

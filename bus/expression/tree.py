@@ -19,11 +19,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from bus.expression.made import Made
 from bus.expression.nodes import (
     Bound,
+    asked_of_items,
     binds,
     bound_within,
     calls,
     children_of,
     indexes_of,
+    is_or_none,
     items_of,
     kind_of,
     listed_in,
@@ -52,6 +54,7 @@ from bus.expression.reading import (
     Place,
     Reading,
     Reference,
+    Size,
 )
 from bus.functions import FUNCTIONS
 
@@ -85,6 +88,8 @@ _NOT_OF_NULL = (RECKONING | COMPARISONS | FUNCTIONS.keys() | {"-_", "size"}) - C
 _TO_NUMBERS = frozenset({"number", "int", "double", "cents"})
 _TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
 """Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
+_TURNED = {"_<_": "_>_", "_>_": "_<_", "_<=_": "_>=_", "_>=_": "_<=_"}
+"""The comparison that says the same with its sides exchanged."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
@@ -128,9 +133,11 @@ def read(checked: Any) -> Reading:
     walker.reading.row = _row_of(checked.expr)
     if calls(checked.expr, "first"):
         walker.reading.first = tuple(items_of(checked.expr.call.args[0]))
+        walker.reading.asks = tuple(asked_of_items(checked.expr.call.args[0]))
         walker.reading.perhaps = table_of(checked.expr.call.args[0]) is None  # a table has rows
     if path_of(checked.expr, {}) is None:
         walker.reading.sifted = tuple(items_of(checked.expr))
+        walker.reading.asks = walker.reading.asks or tuple(asked_of_items(checked.expr))
     return walker.reading
 
 
@@ -167,7 +174,8 @@ def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]
 
 class _Walker:
     """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed). ``behind`` counts
-    the questions, around the node at hand, whose answer may spare it, ``perhaps`` the lists around it of which there may be none;
+    the questions, around the node at hand, whose answer may spare it, ``sifted`` has those that are filters, each with what it asks of the
+    items, ``perhaps`` the paths to the items of lists around it of which there may be none (None: computed);
     ``rows`` has the tables whose rows variables are.
     """
 
@@ -176,7 +184,9 @@ class _Walker:
         self.positions = defaultdict[int, int](int, {entry.key: entry.value for entry in checked.source_info.positions})
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
         self.types = {entry.key: entry.value for entry in checked.types}
-        self.behind = self.perhaps = 0
+        self.behind = 0
+        self.perhaps: list[tuple[str, ...] | None] = []
+        self.sifted: list[tuple[tuple[str, ...], ...]] = []
         self.bare: set[int] = set()  # operands that must not be null
         self.kept: set[int] = set()  # optionals whose null `orValue` gives on
         self.alike: set[int] = set()  # calls of `orValue` that are compared with what neither null nor their other value is
@@ -226,6 +236,10 @@ class _Walker:
         if function in COMPARISONS:
             left, right = (path_of(one, bound) or _form(one) for one in args)
             self.reading.pairs += [Pair(left, right, function, self.positions[node.id])] if left and right else []
+            for one, other, asked in ((*args, function), (*args[::-1], _TURNED.get(function, function))):
+                if calls(one, "size") and _basic(other, of_none=False) == "int64_value":
+                    counted = path_of(next(children_of(one)), bound) or ()
+                    self.reading.sizes.append(Size(asked, counted, other.const.int64_value, self.positions[node.id]))
         ordered = function in COMPARISONS and function not in COMPARING
         kinds = {_basic(one) for one in args} - {""} if ordered or function in RECKONING else set()
         numbers = kinds == {"int64_value", "double_value"}
@@ -274,17 +288,21 @@ class _Walker:
             return True
         tested = kind_of(node) == "select" and node.select.test_only
         free = not self.behind
-        needed = free and not tested and not self.perhaps and node.id not in self.optional
+        there = all(one is not None and path[: len(one)] == one for one in self.perhaps)
+        needed = self.behind == len(self.sifted) and not tested and there and node.id not in self.optional
+        settled = max((len(one) for one in self.perhaps if one is not None), default=0)
         if path:
             bare, kept, same = (node.id in ids for ids in (self.bare, self.kept, self.same))
             never = not tested and node.id not in self.optional and any(path[: len(one)] == one for one in self.absent)
-            self.reading.references.append(Reference(path, self.positions[node.id], tested, needed, bare, kept, same, free, never))
+            sifted = tuple(one for each in self.sifted for one in each)
+            offset = self.positions[node.id]
+            self.reading.references.append(Reference(path, offset, tested, needed, bare, kept, same, free, never, sifted, settled))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))
         for holder, index in indexes_of(node):
             self._note_literal("_[_]", 1, index)
-            if path and needed and _basic(index) == "int64_value" and (listed := path_of(holder, bound)):
+            if path and needed and free and not self.perhaps and _basic(index) == "int64_value" and (listed := path_of(holder, bound)):
                 self.reading.places.append(Place(listed, index.const.int64_value))
             self.walk(index, bound)
         return True
@@ -311,12 +329,14 @@ class _Walker:
         before, table = self.rows, table_of(listed)
         self.rows = {name: one for name, one in before.items() if name != node.iter_var} | ({node.iter_var: table} if table else {})
         sifted = listed is not or_none(node.iter_range)  # a filter may ask what is there
-        none = listed is not node.iter_range and not sifted  # where there is no list, nothing of it is read
-        self.behind, self.perhaps = self.behind + sifted, self.perhaps + none
+        over = path_of(listed, bound)
+        none = [(*over, "[]") if over else None] if is_or_none(node.iter_range) else []  # where there is no list, nothing of it is read
+        asks = [tuple((*over, "[]", *one) for one in asked_of_items(node.iter_range)) if over else ()] if sifted else []
+        self.behind, self.perhaps, self.sifted = self.behind + sifted, self.perhaps + none, self.sifted + asks
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
-        self.behind, self.perhaps = self.behind - sifted, self.perhaps - none
-        self.rows = before
+        self.behind, self.rows = self.behind - sifted, before
+        self.perhaps, self.sifted = self.perhaps[: len(self.perhaps) - len(none)], self.sifted[: len(self.sifted) - len(asks)]
 
     def _note_lookup(self, node: Any, below: tuple[str, ...], bound: Bound) -> None:
         arguments = [written_in(argument) for argument in node.call.args]

@@ -14,7 +14,7 @@ from bus.message import JsonValue
 CODES = "x-codes"
 """In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
 SIFTED = "x-sifted"
-"""In a shape: a filter kept this value, and may have asked what of it is there."""
+"""In a shape: a filter kept this value. What it has asked of it, as paths below it."""
 
 _FORMS = {
     "date": "a date YYYY-MM-DD", "date-time": "a moment such as 2026-03-01T10:00:00Z", "time": "a time such as 10:00:00Z",
@@ -96,8 +96,10 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) ->
     """
     here = resolve(schema, schema)
     for position, piece in enumerate(path):
-        if SIFTED in here:
+        sifted = [(*path[:position], *one) for one in here.get(SIFTED, ())]
+        if any(tuple(path[: len(one)]) == one for one in sifted):
             return ""
+        asked = [*asked, *sifted]
         if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
             return ""
         if piece == "[]":

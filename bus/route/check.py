@@ -249,7 +249,8 @@ class _Checker:
         self._definable(model.item, (*step.pointer, "item"))
         check_in_turn(step, self.report)
         item = self._item(step, scope)
-        inside = scope.having({model.item: item, "index": self.world.known(SCALARS["integer"])})
+        index = replace(self.world.known(SCALARS["integer"]), schema={"type": "integer", "minimum": 0})
+        inside = scope.having({model.item: item, "index": index})
         if model.as_ is not None and model.collect is None:
             hint = "say it: `collect: {...}`, or leave `as` out"
             if self._read_within(model.as_, (*step.pointer, "steps")):

@@ -148,7 +148,8 @@ CODES: dict[str, Code] = {
         "Compare dates: `body.scadenza < date_of(now)`.",
     ),
     "condition.constant": Code(
-        "The condition is always true, or always false: it reads nothing, compares a field with itself, or no value makes it otherwise.",
+        "The condition is always true, or always false: it reads nothing, compares a field with itself, or no value makes it otherwise"
+        " (`size(...)` is never less than 0).",
         'when: body.tipo != "dehors" || body.tipo != "evento"   # whatever it is, it is not both',
         "Delete it, or what it guards; to switch a step off, take it out: the old version is in the log.",
     ),

@@ -72,11 +72,12 @@ class Missing:
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> Lack | None:
         """Why a path may lead to nothing; None where it does not, or somebody asks."""
-        schema = self.values.named(path[0], used).schema
-        near = [one[1:] for one in asked if one[0] == path[0]]
-        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
+        there = max(1, min((one.settled for one in used.reads.references if one.path == path and one.needed), default=0))
+        schema = self.values.at(path[:there], used).schema
+        near = [one[there:] for one in asked if one[:there] == path[:there]]
+        if not lacks(schema, path[there:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
             return None
-        return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
+        return next((why, length) for length in range(there + 1, len(path) + 1) if (why := lacks(schema, path[there:length], near)))
 
     def _told_beside(self, used: Used, path: tuple[str, ...]) -> bool:
         """Whether a schema makes a field mandatory under a condition (``if``) on a neighbour of it, about which the way to a place asks."""
@@ -90,7 +91,7 @@ class Missing:
     def _missing(self, used: Used, needed: Collection[tuple[str, ...]]) -> None:
         """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
         asked = self.asked_of(used)
-        found = ((one, *lack) for one in needed if (lack := self._stops(used, one, asked)))
+        found = ((one, *lack) for one in needed if (lack := self._stops(used, one, asked | _sifted(used, one))))
         first = next((one for one in found if not self._told_beside(used, one[0][: one[2]])), None)
         if first is None:
             return
@@ -222,6 +223,11 @@ class Missing:
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
+
+
+def _sifted(used: Used, path: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """What is asked by filters around each place where an expression needs the value of a path."""
+    return frozenset.intersection(*(frozenset(one.sifted) for one in used.reads.references if one.path == path and one.needed))
 
 
 def _asked_for_null(used: Used, path: tuple[str, ...], length: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Container, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import DAYS, misfit, misfits, unmoved
 from bus.expression.overloads import field_of, of_two_kinds
-from bus.expression.reading import OF_DATES, RECKONING, as_written
+from bus.expression.reading import OF_DATES, RECKONING, Argument, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.mapping.compile import place_of
@@ -53,6 +54,10 @@ _KINDS = {
 """What goes together in an operator: of a type, and of a value that is written out."""
 
 _DATED = frozenset({"date", "date-time"})
+
+_ASKING: Mapping[str, Callable[[int, int], bool]] = {
+    "_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge, "_==_": operator.eq, "_!=_": operator.ne,
+}  # fmt: skip
 
 _OF_A_CONTRACT = frozenset({"body", "arrival", "items", "message", "now"})
 """Names that hold what their contracts say, and nothing that is computed."""
@@ -116,6 +121,7 @@ class Paths:
         self._numbers(used)
         self._picks(used)
         self._dates(used)
+        self._sizes(used)
         return self._types(used, told, mixed=not strange) and not strange and not told
 
     def _tell(self, used: Used, offset: int, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
@@ -253,6 +259,17 @@ class Paths:
                 sentence = "a date is compared with a moment: for that day the answer is wrong"
                 self._tell(used, pair.offset, "expression.date-with-moment", sentence, hint, "warning")
 
+    def _sizes(self, used: Used) -> None:
+        """How many there are, compared with a number that decides it: no text and no list has fewer than none."""
+        for one in used.reads.sizes:
+            schema = self.values.at(one.path, used).schema if one.path and used.is_condition else {}
+            least, most = max(schema.get("minItems", 0), schema.get("minLength", 0)), schema.get("maxItems", schema.get("maxLength"))
+            near = {least, most, one.number - 1, one.number, one.number + 1, max(least, one.number) + 1} - {None}
+            held = {_ASKING[one.function](count, one.number) for count in near if least <= count and (most is None or count <= most)}
+            if len(held) == 1 and (False in held or one.number <= 0 >= least):
+                sentence = f"this comparison is always {str(held.pop()).lower()}: size counts from {least}{f' to {most}' if most else ''}"
+                self._tell(used, one.offset, "condition.constant", sentence, "which number is meant?", "warning")
+
     def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
         return side if isinstance(side, str) else str(self.values.at(side, used).schema.get("format", ""))
 
@@ -308,7 +325,7 @@ class Paths:
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
             elif one.function == "text" and type_of(schema) == "integer":
                 sentence, hint = f"a duration has a unit, text({path}) is a number alone", f'write text({path}) + "d"'
-            elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
+            elif (holds := _KINDS.get(type_of(schema))) and self._goes_unseen(one, used) and holds != (given := _KINDS[one.beside]):
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
                 hint = f"where {path} is there, it is {WORDS[holds]}"
             elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
@@ -323,6 +340,10 @@ class Paths:
             found.add(within)
             self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
         return found
+
+    def _goes_unseen(self, one: Argument, used: Used) -> bool:
+        """Whether a value is compared or reckoned with one that is written out, and CEL's checker does not know its type."""
+        return one.beside != "" and (one.spared or self.values.named(one.path[0], used).typed == ANYTHING)
 
     @staticmethod
     def _duration(used: Used) -> str:
@@ -364,11 +385,26 @@ class Paths:
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
             return False
+        if (needed, given) == ("integer", "number"):
+            return self._whole(used)
         if needed == "boolean":
             self._constant(used)
         elif needed == "key" and self.values.constant(used) is not None:
             self._same(used)
         return needed != "date" or self._date(used)
+
+    def _whole(self, used: Used) -> bool:
+        """Whether a number with decimals may be given where only a whole one is taken."""
+        always = self.values.constant(used)
+        if isinstance(always, int) or not self.exact(used):
+            return True
+        hint = f"int(math.round({used.expression.text.strip()})) makes a whole one of it"
+        sentence = f"`{used.pointer[-1]}` needs a whole number, and this may have decimals"
+        severity: Severity = "warning"
+        if always is not None:
+            sentence, hint, severity = sentence.replace("may have", "has"), "write it without", "error"
+        self.report.report(used.pointer, "expression.wrong-result", sentence, hint, severity)
+        return always is None
 
     def _date(self, used: Used) -> bool:
         """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""

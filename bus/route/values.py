@@ -108,7 +108,7 @@ class Values:
     def _sifted(self, used: Used) -> Known | None:
         """What is known of a list of items that a filter let through; None where nothing is.
 
-        Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
+        Each has all that is known of an item, except that what the filter asked for is missing (`SIFTED`).
         """
         paths = used.reads.sifted
         item = self._one_of(paths, used)
@@ -117,12 +117,12 @@ class Values:
         typed = ANYTHING
         if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
             typed = self.at(paths[0][:-1], used).typed
-        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
+        return Known(schema={"type": "array", "items": {**item, SIFTED: _asks(used)}, **definitions(item)}, typed=typed)
 
     def _first(self, used: Used) -> Known | None:
         """What is known of the first of some items; None where the expression gives something else."""
         item = self._one_of(used.reads.first, used)
-        return Known(schema={**item, SIFTED: True}, null=_OF_NONE) if item else None
+        return Known(schema={**item, SIFTED: _asks(used)}, null=_OF_NONE) if item else None
 
     def _one_of(self, paths: Sequence[tuple[str, ...]], used: Used) -> Schema:
         """What is known of an item of which one of some paths is the list; {} where nothing is."""
@@ -177,10 +177,13 @@ class Values:
 
     def _typed(self, known: Known) -> str:
         """How CEL comes to a value of its type; also of one that steps made and no contract declares, as far as its kind tells."""
-        kind = known.schema.get("type")
-        if known.typed != ANYTHING or known.null or not isinstance(kind, str):
-            return known.typed
-        return f"[{ANYTHING}]" if kind == "array" else self.types.declare(SCALARS[kind]) if kind in _AS_IT_IS else ANYTHING
+        return known.typed if known.typed != ANYTHING or known.null else self._of_kind(known.schema)
+
+    def _of_kind(self, schema: Schema) -> str:
+        kind = schema.get("type")
+        if kind == "array":
+            return f"[{self._of_kind(schema.get('items', {}))}]"
+        return self.types.declare(SCALARS[kind]) if isinstance(kind, str) and kind in _AS_IT_IS else ANYTHING
 
     def constant(self, used: Used) -> JsonValue:
         """The value of an expression that always gives the same; None where it may give several, or none."""
@@ -200,6 +203,11 @@ def written(template: Any, schema: Schema, root: Schema) -> Schema:
         return schema
     there = {name: written(one, fields[name], root) for name, one in template.items() if name in fields and not _left_out(one)}
     return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
+
+
+def _asks(used: Used) -> list[list[str]]:
+    """What the filters of an expression ask of each item, as a schema may hold it."""
+    return sorted(map(list, set(used.reads.asks)))
 
 
 def _left_out(template: Any) -> bool:

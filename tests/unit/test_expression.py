@@ -238,7 +238,8 @@ def test_an_expression_knows_the_paths_it_reads() -> None:
         ("body.a == 1 && body.b == 2 || body.c == 3", {"body.a"}),
         ("body.a.exists(x, x.b == 1)", {"body.a", "body.a[].b"}),
         ("body.a.all(x, has(x.b) && x.b == 1)", {"body.a"}),
-        ("body.a.filter(x, x.b == 1).map(x, x.c)", {"body.a", "body.a[].b"}),
+        ("body.a.filter(x, x.b == 1).map(x, x.c)", {"body.a", "body.a[].b", "body.a[].c"}),
+        ("body.?a.orValue([]).map(x, x.c + body.b)", {"body.a[].c"}),
         ('lookup("t", body.a)', {"body.a"}),
     ],
 )
@@ -246,6 +247,13 @@ def test_what_an_expression_has_no_value_without(text: str, needed: set[str]) ->
     """Not what an answer before it may spare: the right of && and ||, the sides of ? :, what is asked by has() or read with .?"""
     assert {path.replace(".[]", "[]") for path in needed} == {one.text for one in ENVIRONMENT.compile(text).reads.references if one.needed}
     assert {"body", "soggetto"} == ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome)").names
+
+
+def test_a_filter_has_asked_of_its_items_what_it_reads() -> None:
+    text = "body.a.filter(x, x.b == 1 && has(x.d)).map(x, x.c)"
+    (read,) = (one for one in ENVIRONMENT.compile(text).reads.references if one.text == "body.a[].c")
+    assert (("body", "a", "[]", "b"), ("body", "a", "[]", "d")) == read.sifted
+    assert {("b",), ("c", "d")} == set(ENVIRONMENT.compile("body.a.filter(x, x.b == 1).filter(y, y.c.d)").reads.asks)
 
 
 def test_variables_of_macros_are_not_names() -> None:
