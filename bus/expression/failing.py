@@ -31,7 +31,9 @@ MOST = 32_000_000
 
 
 class TooMuch(ExpressionError):
-    """An expression would make more than memory is for: texts that double from step to step, or a long one for each of many items."""
+    """An expression would make more than memory is for: texts that double from step to step, a long one for each of many items; or it goes
+    over too many.
+    """
 
     default_code = "expression.budget"
 
@@ -42,11 +44,15 @@ def bounded(length: int) -> None:
         raise TooMuch(f"the expression makes texts of more than {MOST:,} characters", hint="take fewer items, or shorter texts")
 
 
+def too_many() -> TooMuch:
+    """Comprehensions go over more items than CEL does."""
+    return TooMuch("the expression goes over too many items", hint="take fewer items, or use an `each` step")
+
+
 def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
     """What CEL said while evaluating, as ours; ``paths`` are what the expression reads."""
     if "teration budget" in raw:
-        hint = "take fewer items, or use an `each` step"
-        return ExpressionError("the expression goes over too many items", code="expression.budget", hint=hint)
+        return too_many()
     message = _STATUS.sub("", raw.removesuffix(" [INVALID_ARGUMENT]").removesuffix(" [INTERNAL]"))
     sentence, hint = _run_worded(message, tuple(paths))
     return ExpressionError(sentence, code="expression.failed", hint=hint, missing=message.startswith(_ABSENT))

@@ -180,6 +180,10 @@ def _replace(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def _split(text: str, between: str) -> list[str]:
+    return text.split(between) if between else list(text) or [""]
+
+
 def _join(texts: Sequence[Any], between: str = "") -> str:
     if any(one.__class__ is not str for one in texts):
         raise NotPlain
@@ -210,7 +214,7 @@ METHODS: Mapping[tuple[str, int], tuple[Sequence[type], Callable[..., Any]]] = {
     ("replace", 3): ((str, str, str), _replace),
     ("join", 1): ((list,), _join),
     ("join", 2): ((list, str), _join),
-    ("split", 2): ((str, str), str.split),
+    ("split", 2): ((str, str), _split),
     ("substring", 2): ((str, int), _substring),
     ("substring", 3): ((str, int, int), _substring),
 }

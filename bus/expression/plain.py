@@ -3,7 +3,7 @@
 CEL converts its whole scope at every evaluation, and never gives back what passes between it and a function of ours (180 bytes a call).
 So paths, texts, whole numbers, truth values, null, lists and maps of them, our functions, the operators between them, comprehensions
 (``map``, ``filter``, ``exists``, …) and optional fields are evaluated here. Whatever is not plainly right (another type, a missing key,
-an error, a number beyond 64 bits, many items) is left to CEL by raising `NotPlain`, so that rules and sentences are the same. Patterns,
+an error, a number beyond 64 bits) is left to CEL by raising `NotPlain`, so that rules and sentences are the same. Patterns,
 timestamps, reckoning with decimals and most of the extension libraries are CEL's always.
 """
 
@@ -20,8 +20,9 @@ from bus.message import JsonValue
 
 Functions: TypeAlias = Mapping[str, Sequence[Function]]
 
-_MANY = 9_000
-"""Items that comprehensions of one expression may go over here: CEL stops at ten thousand, and says so."""
+_TOO_MANY = 10_000
+"""The item, of all that comprehensions of one expression go over, at which CEL stops. It would need a gigabyte to get there: the list that
+`map` and `filter` make is copied for each item."""
 _RESULT = "@result"
 """CEL's name of what a comprehension has made so far."""
 _ABSENT = object()
@@ -39,7 +40,7 @@ class Plain:
     def __call__(self, scope: Scope) -> JsonValue:
         try:
             found: JsonValue = self._value(scope)
-        except failing.TooMuch:  # CEL does not ask how long a text becomes
+        except failing.TooMuch:  # CEL does not ask how long a text becomes, and asks too late how many items there are
             raise
         except Exception:  # noqa: BLE001 - CEL says it in its own words
             return self._otherwise(scope)
@@ -131,8 +132,8 @@ def _comprehension(fold: Any, context: _Context) -> Value:
             if not goes_on(inner):
                 break
             inner[WALKED][0] += 1
-            if inner[WALKED][0] > _MANY:
-                raise NotPlain
+            if inner[WALKED][0] >= _TOO_MANY:
+                raise failing.too_many()
             inner[_RESULT] = step(inner)
         return result(inner)
 

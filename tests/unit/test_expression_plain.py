@@ -112,9 +112,44 @@ def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_fo
     [
         *(("size(a.map(i, a.map(j, i + j)))", items) for items in (10, 90, 94, 95, 99, 100, 400)),
         *(("a.exists(i, i == 10000) || a.filter(i, i > 5000)[0] > 0", items) for items in (10, 100, 8_999, 9_001, 9_999, 10_000)),
+        *(
+            (f"a.{macro}", items)
+            for macro in ("all(i, i >= 0)", "exists(i, i < 0)", "exists_one(i, i == 3)")
+            for items in (9_998, 9_999, 10_000)
+        ),
+        *(("a.all(i, b.all(j, i + j >= 0))", items) for items in (98, 99, 100)),
+        *(("a.map(i, i)[9998]", items) for items in (9_999, 10_000)),
     ],
 )
 def test_who_goes_over_many_items_is_told_so_as_by_cel(text: str, items: int) -> None:
     expression, cel = parts(text)
-    scope = {"a": list(range(items))}
+    scope = {"a": list(range(items)), "b": list(range(100))}
     assert outcome(expression, scope) == outcome(cel, scope)
+
+
+@pytest.mark.parametrize("text", ["a.map(i, i + 1)", "a.filter(i, i > 0)", "a.map(i, a.map(j, i + j))", 'b.t.split("").map(i, i)'])
+def test_cel_is_not_asked_for_more_items_than_it_takes(text: str) -> None:
+    """It copied the list for each item, and filled a gigabyte and a half before it said so: for a message of 20 KB."""
+    expression, _ = parts(text)
+
+    def never(scope: Any) -> Any:
+        raise AssertionError(text)
+
+    counted = Expression(text, Plain(expression.evaluate._value, never), Reading(list(expression.reads.references)))  # type: ignore[attr-defined]
+    with pytest.raises(ExpressionError) as told:
+        counted({"a": [1] * 10_000, "b": {"t": "a" * 10_000}})
+    assert told.value.code == "expression.budget"
+    assert "`each`" in told.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "a", "àé😀", "a\u0301", " a "])
+def test_a_text_is_split_into_its_characters_as_by_cel(text: str) -> None:
+    expression, cel = parts('a.split("")')
+    assert cel({"a": text}) == expression({"a": text})
+
+
+def test_characters_are_joined_only_as_long_as_memory_is_for() -> None:
+    """CEL would make ninety thousand million characters of them, and end the process."""
+    expression, _ = parts('a.split("").join(a)')
+    with pytest.raises(ExpressionError, match="characters"):
+        expression({"a": "a" * 300_000})
