@@ -108,7 +108,7 @@ class Soap(Configured):
         values = request.model_dump(mode="json", exclude_none=True)
         if asked.key:
             put(values, asked.key, ctx.key)
-        said = as_json(self._client.call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals))
+        said = as_json(self._client.call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals, filled=True))
         _refuse_in_band(said, asked.failed_when, declared)
         try:
             return declared.answer.model_validate(said)
@@ -141,7 +141,7 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) ->
 def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None:
     if rule is None:
         return
-    texts = [*_texts_at(said, rule.field.split("."))]
+    texts = [*filter(None, _texts_at(said, rule.field.split(".")))]
     if not texts and rule.ok:
         sentence = f"{declared.name}: the reply says neither yes nor no, {rule.field} is not there"
         raise no_answer(declared.effect, sentence, answered=True)
@@ -151,14 +151,18 @@ def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None
 
 
 def _texts_at(value: Any, names: list[str]) -> Iterator[str]:
-    """What stands there, as XML writes it; of each item where there are several."""
+    """What stands there, as XML writes it; of each item where there are several. An object of which nothing is said is no text."""
     if isinstance(value, list):
         for one in value:
             yield from _texts_at(one, names)
     elif names:
         yield from _texts_at(value.get(names[0]) if isinstance(value, Mapping) else None, names[1:])
-    elif value is not None:
+    elif value is not None and not _says_nothing(value):
         yield str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _says_nothing(value: Any) -> bool:
+    return isinstance(value, (Mapping, list)) and all(map(_says_nothing, value.values() if isinstance(value, Mapping) else value))
 
 
 def as_json(value: Any) -> Any:

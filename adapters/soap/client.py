@@ -49,6 +49,7 @@ class _Asked:
     operation: SoapOperation
     effect: Effect
     refusals: Mapping[str, str]
+    filled: bool
 
     def failed(self, why: str, *, unread: bool = False, **detail: Any) -> OutsideError:
         """The error of a call without an answer. ``unread``: the request was not read, so it had no effect. See `OutsideError`."""
@@ -101,15 +102,17 @@ class SoapClient:
                 yield error.in_words
 
     def call(
-        self, name: str, values: Mapping[str, Any], ctx: Call, *, effect: Effect = "once", refusals: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+        self, name: str, values: Mapping[str, Any], ctx: Call, *, effect: Effect = "once", refusals: Mapping[str, str] | None = None,
+        filled: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """Ask one operation; ``values`` and the answer are plain dicts shaped as the contract's elements.
 
         Raises `Refused` (a fault or HTTP status whose code is in ``refusals``, or a request that is not valid: nothing left),
         `Unreachable` (no byte left, or turned away unread; any other failure of a ``read``), `InDoubt` (any other failure).
-        ``refusals`` knows faults by subcode, by code, by the first name in their detail, and statuses as ``HTTP_403``.
+        ``refusals`` knows faults by subcode, by code, by the first name in their detail, and statuses as ``HTTP_403``. An element without
+        content is None; ``filled``: one that must be there is what its type makes of that (`adapters.soap.kinds.fill`).
         """
-        asked = _Asked(self.wsdl.operation(name), effect, refusals or {})
+        asked = _Asked(self.wsdl.operation(name), effect, refusals or {}, filled)
         reply = self._exchange(asked, self._request(asked.operation, values), ctx)
         try:
             return self._answer(asked, reply)
@@ -201,6 +204,6 @@ class SoapClient:
         if errors:
             raise asked.failed(f"the reply is not valid: {errors[0]}", answered=True)
         try:
-            return self.wsdl.read_reply(operation, child, stray=not self._validate_replies)
+            return self.wsdl.read_reply(operation, child, stray=not self._validate_replies, filled=asked.filled)
         except Malformed as error:
             raise asked.failed(error.sentence, answered=True) from None

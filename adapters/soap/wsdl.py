@@ -6,7 +6,6 @@ signatures before it looks for faults, and follow the WSDL's own ``soap:address`
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 from collections.abc import Collection, Mapping
@@ -28,8 +27,8 @@ from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
 from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice
-from zeep.xsd.types.builtins import Base64Binary, Boolean, Duration, gDay, gMonth, gMonthDay, gYear, gYearMonth
 
+from adapters.soap.kinds import fill
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, split
@@ -147,21 +146,25 @@ class Wsdl:
         """The values of a valid request, as plain dicts, lists and Python values."""
         return self._read(operation.raw.input, body_child)
 
-    def read_reply(self, operation: SoapOperation, body_child: Element, *, stray: bool = False) -> dict[str, Any]:
+    def read_reply(
+        self, operation: SoapOperation, body_child: Element, *, stray: bool = False, filled: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
         """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read.
 
         ``stray``: one whose elements stand in another order or namespace, or are more or less than the contract's, is read by their names.
-        Changes the element.
+        ``filled``: what must stand there and is empty is said too (`adapters.soap.kinds.fill`), but in SOAP encoding, where it may stand
+        for what nobody knows. Changes the element.
         """
         message = operation.raw.output
         if operation.encoded and operation.reply_tag:
             _arrange(body_child, message, whole=True)
         try:
-            return self._read(message, body_child)
+            values = self._read(message, body_child)
+            return fill(values, body_child, message.body.type) if filled and operation.reply_tag and not operation.encoded else values
         except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # a malformed amount, an unknown type
             if stray and operation.reply_tag:
                 _arrange(body_child, message, whole=operation.encoded, stray=True)
-                return self.read_reply(operation, body_child)
+                return self.read_reply(operation, body_child, filled=filled)
             why = error if isinstance(error, zeep.exceptions.XMLParseError) else type(error).__name__
             raise Malformed(f"the reply cannot be read: {why}") from None
 
@@ -389,50 +392,6 @@ def _drop_encoding_marks(body: Element) -> None:
         prefix = element.get(_TYPE, "").rpartition(":")[0]
         if prefix and element.nsmap.get(prefix.strip()) == ENCODING:  # such as Array: what is in it, the contract says
             del element.attrib[_TYPE]
-
-
-def _binary_said(_: Base64Binary, value: Any) -> Any:
-    """Bytes, or a text that is base64 already. Raises ValueError for another text: libxml2 takes any for it, and zeep looks at none."""
-    return base64.b64encode(value if isinstance(value, bytes) else _binary_read(_, value))
-
-
-def _binary_read(_: Base64Binary, value: str) -> bytes:
-    try:
-        return base64.b64decode("".join(value.split()), validate=True)
-    except ValueError:
-        raise ValueError("a text that stands for bytes is not base64") from None
-
-
-Base64Binary.xmlvalue, Base64Binary.pythonvalue = _binary_said, _binary_read  # type: ignore[method-assign]
-
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
-
-
-def _truth_said(_: Boolean, value: Any) -> str:
-    """Raises ValueError for what is neither: zeep takes every text for true, ``no`` too."""
-    if (found := _TRUTH.get(str(value).strip().lower())) is None:
-        raise ValueError("what stands for true or false is neither")
-    return "true" if found else "false"
-
-
-def _truth_read(_: Boolean, value: str) -> bool:
-    """Raises ValueError for what is neither, of which then nothing is read: zeep takes all of it for false, ``True`` and ``SI`` too."""
-    try:
-        return _TRUTH[value.strip().lower()]
-    except KeyError:
-        raise ValueError("what stands for true or false is neither") from None
-
-
-Boolean.xmlvalue, Boolean.pythonvalue = _truth_said, _truth_read  # type: ignore[method-assign]
-
-
-def _as_written(_: Any, value: Any) -> str:
-    return str(value).strip()
-
-
-for _kind in (Duration, gYearMonth, gYear, gMonthDay, gDay, gMonth):  # a year is two values to zeep, and a duration an English sentence
-    _kind.xmlvalue = _kind.pythonvalue = _as_written  # type: ignore[method-assign]
 
 
 _loaded: dict[tuple[Path, str], Wsdl] = {}

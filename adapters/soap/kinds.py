@@ -1,0 +1,143 @@
+"""What zeep makes of XSD's own types, mended, and of elements without content. Imported for its effect on zeep, and for `fill`.
+
+=============================== ===========================================================================================================
+bytes, true and false           judged: libxml2 and zeep take any text for bytes, and any for true or for false
+durations, years, months, days  as written: a year is two values to zeep, and a duration an English sentence
+dates, moments, numbers         as written where Python has none like it (the year 12026), or they are none in a reply that strays from its
+                                contract (``31/12/2026``): zeep drops them, so that a person who died would be alive. ``24:00:00`` is the
+                                next midnight
+=============================== ===========================================================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from zeep.xsd.elements import Element as Declared
+from zeep.xsd.elements.indicators import Choice, OrderIndicator
+from zeep.xsd.types import ComplexType, ListType, UnionType
+from zeep.xsd.types import builtins as xsd
+
+from adapters.soap.xml import XSI, Element, children
+
+_NIL = f"{{{XSI}}}nil"
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+_END_OF_DAY = re.compile(r"(?<=T)24(?=:00:00(?:\.0+)?(?:Z|[+-]|$))")
+_OF_DAYS = (xsd.Duration, xsd.gYearMonth, xsd.gYear, xsd.gMonthDay, xsd.gDay, xsd.gMonth)
+_NO_TEXTS = (*_OF_DAYS, xsd.Boolean, xsd.Decimal, xsd.Float, xsd.Double, xsd.Date, xsd.DateTime, xsd.Time)
+"""Types of which no empty text is a value."""
+
+
+def fill(values: Any, element: Element, kind: Any) -> Any:
+    """The values of an element of this type, with what its contract wants to stand there and stands there empty.
+
+    zeep takes it for nothing: here a text is ``""``, a list of a simple type ``[]``, and an object has no fields but its lists, all empty.
+    What may be left out, is nil, or is an item of a list, stays nothing. Changes ``values``.
+    """
+    if not isinstance(kind, ComplexType):
+        return _empty(kind) if values is None and not element.text else values
+    members = [*_members([indicator for _, indicator in kind.elements_nested])]
+    if values is None and members:
+        values = {member.attr_name: [] for member, _ in members if member.accepts_multiple}
+    if not isinstance(values, dict):
+        return values
+    for member, needed in members:
+        _fill_member(values, [child for child in children(element) if child.tag == member.qname.text], member, needed=needed)
+    return values
+
+
+def _members(parts: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """The elements of a type, each with whether it must be there; of a choice, whose elements zeep calls optional, the chosen one must."""
+    for part in parts:
+        if isinstance(part, Declared):
+            yield part, not part.is_optional
+        elif isinstance(part, OrderIndicator):
+            yield from ((one, needed or (isinstance(part, Choice) and one in part)) for one, needed in _members(part))
+
+
+def _fill_member(values: dict[str, Any], there: list[Element], member: Any, *, needed: bool) -> None:
+    """Go on with one part of an object; with what is of another type than the contract says, as far as it is of that one too."""
+    value = values.get(member.attr_name)
+    if member.accepts_multiple and isinstance(value, list) and len(value) == len(there):
+        for one, child in zip(value, there, strict=True):
+            if one is not None:
+                fill(one, child, member.type)
+    elif len(there) == 1 and (value is not None or (needed and not (member.nillable or there[0].get(_NIL)))):
+        values[member.attr_name] = fill(value, there[0], member.type)
+
+
+def _empty(kind: Any) -> Any:
+    return [] if isinstance(kind, ListType) else None if isinstance(kind, _NO_TEXTS) else ""
+
+
+def _binary_said(_: xsd.Base64Binary, value: Any) -> Any:
+    """Bytes, or a text that is base64 already. Raises ValueError for another text."""
+    return base64.b64encode(value if isinstance(value, bytes) else _binary_read(_, value))
+
+
+def _binary_read(_: xsd.Base64Binary, value: str) -> bytes:
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except ValueError:
+        raise ValueError("a text that stands for bytes is not base64") from None
+
+
+def _truth_said(_: xsd.Boolean, value: Any) -> str:
+    """Raises ValueError for what is neither."""
+    if (found := _TRUTH.get(str(value).strip().lower())) is None:
+        raise ValueError("what stands for true or false is neither")
+    return "true" if found else "false"
+
+
+def _truth_read(_: xsd.Boolean, value: str) -> bool:
+    """Raises ValueError for what is neither, of which then nothing is read."""
+    try:
+        return _TRUTH[value.strip().lower()]
+    except KeyError:
+        raise ValueError("what stands for true or false is neither") from None
+
+
+def _as_written(_: Any, value: Any) -> str:
+    return str(value).strip()
+
+
+def _else_as_written(usual: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """A reader that gives the text where there is no such value."""
+
+    def read(kind: Any, value: str) -> Any:
+        try:
+            return usual(kind, value)
+        except (ValueError, OverflowError):
+            return value.strip() or None
+
+    return read
+
+
+def _moment_read(kind: Any, value: str, usual: Callable[[Any, str], Any] = xsd.DateTime.pythonvalue) -> Any:
+    begun = _END_OF_DAY.sub("00", value.strip())
+    return usual(kind, value) if begun == value.strip() else usual(kind, begun) + dt.timedelta(days=1)
+
+
+def _one_of_several(kind: Any, element: Element, *more: Any, usual: Any = UnionType.parse_xmlelement, **named: Any) -> Any:
+    """A value of a union; zeep makes the text ``None`` of an empty one."""
+    return None if element.text is None else usual(kind, element, *more, **named)
+
+
+def _mend() -> None:
+    made: Any = xsd  # whose methods mypy would not have replaced
+    made.Base64Binary.xmlvalue, made.Base64Binary.pythonvalue = _binary_said, _binary_read
+    made.Boolean.xmlvalue, made.Boolean.pythonvalue = _truth_said, _truth_read
+    made.DateTime.pythonvalue = _else_as_written(_moment_read)
+    for kind in (made.Date, made.Time, made.Integer, made.Long, made.Double, made.Float):
+        kind.pythonvalue = _else_as_written(kind.pythonvalue)
+    days: Any = _OF_DAYS
+    for kind in days:
+        kind.xmlvalue = kind.pythonvalue = _as_written
+    cast(Any, UnionType).parse_xmlelement = _one_of_several
+
+
+_mend()
