@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -50,7 +51,7 @@ def plan(
             found = planned(reader, folder or settings.rules, offered(settings), messages, examples, values=values)
         except RulesError as error:
             if folder and error.code == RulesError.default_code:
-                error.hint = f"run `bus validate {folder}`"
+                error.hint = f"run `bus validate {quote(str(folder))}`"
             raise
         if timed and not found.messages:
             print(window.none_between(reader), file=sys.stderr)

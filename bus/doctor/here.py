@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from bus import config as settings_file
@@ -90,7 +91,7 @@ def files(at: Surroundings) -> Iterator[Verdict]:
     ours += [database, Path(f"{database}-wal"), database.parent] if database else []
     found = [place for place in ours if _may_all_write(place)]
     for place in found:
-        yield wrong("doctor.files", "every user of this machine can write it", str(place))
+        yield wrong("doctor.files", "every user of this machine can write it", str(place), next=f"chmod o-w {quote(str(place))}")
     if not found:
         yield ok("doctor.files", "settings, rules, database and files are not for everybody to write")
 

@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from bus.config import Keystore
@@ -153,7 +154,7 @@ def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:
             f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
         )
     if folder.stat().st_mode & 0o077:
-        raise ConfigError("other users of this machine may enter the key store", code="keys.open", hint=f"chmod 0700 {folder}")
+        raise ConfigError("other users of this machine may enter the key store", code="keys.open", hint=f"chmod 0700 {quote(str(folder))}")
     return told
 
 
@@ -247,7 +248,7 @@ def _read_master(path: Path) -> bytes:
         hint = "restore it, mode 0600; it and its folder are the user's of the bus"
         raise ConfigError(f"cannot read the master key {path}: {error}", code="keys.master", hint=hint) from error
     if mode & 0o077:
-        raise ConfigError(f"the master key {path} can be read by others", code="keys.master", hint=f"chmod 0600 {path}")
+        raise ConfigError(f"the master key {path} can be read by others", code="keys.master", hint=f"chmod 0600 {quote(str(path))}")
     if len(secret) != 32:
         raise ConfigError(f"{path} is no master key", code="keys.master", hint="32 bytes in base64")
     return secret

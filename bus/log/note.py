@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus.errors import ConfigError, EvidenceError
@@ -198,7 +199,7 @@ def read_signer(path: Path) -> Signer:
     if not path.is_file():
         raise ConfigError(f"there is no key in {path}", code="config.key-file", hint="make one: bus log key new, bus witness key")
     if path.stat().st_mode & 0o077:
-        raise ConfigError(f"others can read the key in {path}", code="config.key-file", hint=f"chmod 600 {path}")
+        raise ConfigError(f"others can read the key in {path}", code="config.key-file", hint=f"chmod 600 {quote(str(path))}")
     try:
         return signer(path.read_text("utf-8").strip())
     except (EvidenceError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,7 +31,30 @@ def test_what_every_user_may_write_is_told(tmp_path, open_to_all):
     assert levels(examined(path), "doctor.files") == ["ok"]
     (tmp_path / open_to_all).chmod(0o666 if "." in open_to_all else 0o777)
     [told] = examined(path)["doctor.files"]
-    assert (told.level, told.where, told.next) == ("wrong", str(tmp_path / open_to_all), "chmod o-w it")
+    assert (told.level, told.where, told.next) == ("wrong", str(tmp_path / open_to_all), f"chmod o-w {tmp_path / open_to_all}")
+
+
+@pytest.mark.parametrize("place", ["var/keys", "var/master.key", "var/log.key", "var/receipts.key", "config.yaml"])
+def test_the_remedy_of_what_is_open_to_others_is_a_command_that_works_as_it_is_typed(tmp_path, place):
+    """Of a folder with a blank in its name it said what the shell takes for two."""
+    home = tmp_path / "dell'ente, in uso"
+    home.mkdir()
+    path = write(home)
+    with running(home):
+        pass
+    (home / place).chmod(0o777 if place == "var/keys" else 0o666)
+    remedies = {one.next for told in examined(path).values() for one in told if one.next.startswith("chmod ")}
+    try:
+        with running(home):
+            pass
+    except ConfigError as refused:
+        remedies.add(refused.hint)
+    assert remedies
+    for remedy in remedies:
+        subprocess.run(remedy, shell=True, check=True, capture_output=True)
+    assert not any(one.level == "wrong" for told in examined(path).values() for one in told)
+    with running(home):
+        pass
 
 
 @pytest.mark.parametrize(("kind", "level"), [
