@@ -94,8 +94,9 @@ def all_of(error: Any) -> list[str]:
 
 
 def placed(fault: Mapping[str, Any]) -> str:
-    """One of ``ValidationError.errors()`` with its place: ``a.b must be a text``."""
-    return f"{'.'.join(map(str, fault['loc'])) or 'the whole'} {sentence_of(fault)}"
+    """One of ``ValidationError.errors()`` with its place: ``a.b must be a text``. A check of several fields names them itself."""
+    place = ".".join(map(str, fault["loc"]))
+    return f"{place or 'the whole'} {sentence_of(fault)}" if place or fault["type"] != "value_error" else sentence_of(fault)
 
 
 def _pattern(pattern: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, get_args
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorType
 
 from bus.faults import first_of, sentence_of
@@ -64,3 +64,14 @@ def test_no_kind_of_fault_falls_back_on_the_words_of_the_library() -> None:
         said = sentence_of({"type": kind, "ctx": context, "input": object()})
         assert said.startswith(("must ", "may ", "needs ", "cannot ", "is ", "x")), kind
         assert "input" not in said.lower()
+
+
+def test_a_check_of_several_fields_is_told_in_its_own_words():
+    class Two(BaseModel):
+        @model_validator(mode="after")
+        def _check(self) -> Two:
+            raise ValueError("voucher and pdnd say the same header")
+
+    with pytest.raises(ValidationError) as caught:
+        Two()
+    assert first_of(caught.value) == "voucher and pdnd say the same header"
