@@ -153,9 +153,8 @@ class SoapClient:
         return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation.soap_action}"'}
 
     def _answer(self, asked: _Asked, reply: Reply) -> dict[str, Any]:
-        from adapters.soap.envelope import fault_in, open_envelope
-        from adapters.soap.parts import Part, parts_of, put_back
-        from adapters.soap.xml import as_said, begun
+        from adapters.soap.envelope import fault_in
+        from adapters.soap.parts import opened
 
         body = inflated(reply.body, reply.headers, self._max_reply_bytes)
         if not (asked.operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
@@ -163,11 +162,7 @@ class SoapClient:
         said = reply.headers.get("content-type", "")
         wrong, kept_out = f"HTTP_{reply.status}" if reply.status >= 300 else "", reply.status in KEPT_OUT
         try:
-            parts = parts_of(body, said)
-            root = parts[0] if parts else Part("", said, body)
-            content = as_said(begun(root.content), root.media_type)
-            opened = open_envelope(content, max_bytes=max(len(content), 1))
-            put_back(opened.body, parts[1:])
+            envelope = opened(body, said, max_bytes=3 * self._max_reply_bytes)  # in UTF-8 it is longer
         except Malformed as error:
             asked.refuse(f"status {reply.status}", f"HTTP_{reply.status}", locked_out=kept_out)
             why = f": {error.sentence}" if reply.status < 300 and body else led_away(reply.status)
@@ -179,7 +174,7 @@ class SoapClient:
             sentence = f"status {reply.status} and no SOAP reply{coded}{why}"
             unread = reply.status in TURNED_AWAY
             raise asked.failed(sentence, unread=unread, outside_code=wrong, answered=answered, locked_out=kept_out) from None
-        fault = fault_in(opened)
+        fault = fault_in(envelope)
         if fault is not None:
             codes = (fault.subcode, fault.code, fault.detail)
             kept_out = kept_out or not _NOT_AUTHENTICATED.isdisjoint(codes)
@@ -188,7 +183,7 @@ class SoapClient:
             raise asked.failed(f"fault {code}: {fault.sentence}", outside_code=code, answered=True, locked_out=kept_out)
         if wrong:
             raise asked.failed(f"status {reply.status}", outside_code=wrong, locked_out=kept_out)
-        return self._values(asked, opened.body)
+        return self._values(asked, envelope.body)
 
     def _values(self, asked: _Asked, body: Element) -> dict[str, Any]:
         operation = asked.operation

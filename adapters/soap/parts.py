@@ -1,6 +1,6 @@
-"""Replies in MIME parts: SOAP with attachments, and MTOM, which takes bytes out of the envelope and leaves an `xop:Include`.
+"""Messages in MIME parts: SOAP with attachments, and MTOM, which takes bytes out of the envelope and leaves an `xop:Include`.
 
-Some servers answer so whenever they are set up for attachments, also where there is none. Parts that the envelope does not include are
+Some systems write so whenever they are set up for attachments, also where there is none. Parts that the envelope does not include are
 left alone: they are in the evidence.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from adapters.soap.xml import Element
+from adapters.soap.envelope import Opened, open_envelope
+from adapters.soap.xml import Element, as_said, begun
 from bus.errors import Malformed
 
 INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
@@ -29,8 +30,17 @@ class Part:
     content: bytes
 
 
+def opened(content: bytes, media_type: str, *, max_bytes: int) -> Opened:
+    """The envelope of a hostile message, in parts or not, in the encoding that it or its media type says. Raises `Malformed`."""
+    parts = parts_of(content, media_type)
+    root = parts[0] if parts else Part("", media_type, content)
+    envelope = open_envelope(as_said(begun(root.content), root.media_type), max_bytes=max_bytes)
+    put_back(envelope.body, parts[1:])
+    return envelope
+
+
 def parts_of(content: bytes, media_type: str) -> list[Part]:
-    """The parts of a reply, the envelope first; empty for one that is not in parts. Raises `Malformed`."""
+    """The parts of a message, the envelope first; empty for one that is not in parts. Raises `Malformed`."""
     if not media_type.strip().lower().startswith("multipart/related"):
         return []
     boundary = _parameter(media_type, "boundary").encode("latin-1")
@@ -38,7 +48,7 @@ def parts_of(content: bytes, media_type: str) -> list[Part]:
     found = [_part(piece) for piece in pieces]
     start = _parameter(media_type, "start").strip("<>")
     if not found:
-        raise Malformed("a reply in parts, and none of them can be read", code="soap.envelope")
+        raise Malformed("a message in parts, and none of them can be read", code="soap.envelope")
     return sorted(found, key=lambda part: part.name != start) if start else found
 
 
@@ -64,7 +74,7 @@ def _part(piece: bytes) -> Part:
         try:
             content = base64.b64decode(content)
         except ValueError:
-            raise Malformed("a part of the reply is not base64", code="soap.envelope") from None
+            raise Malformed("a part of the message is not base64", code="soap.envelope") from None
     return Part(fields.get("content-id", "").strip("<>"), fields.get("content-type", ""), content)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.soap.envelope import MEDIA_TYPES, Opened, SoapFault, fault_bytes, open_envelope
+from adapters.soap.parts import opened
 from adapters.soap.wsdl import SoapOperation, load
-from adapters.soap.xml import as_said, begun, serialize
+from adapters.soap.xml import serialize
 from bus.errors import Invalid, Malformed
 
 __all__ = ["Handler", "OnError", "OnInvalid", "SoapFault", "SoapReply", "SoapService"]
@@ -57,22 +58,22 @@ class SoapService:
         _ = self._wsdl.schema  # compiled now, not under the first request
 
     def handle(self, body: bytes, *, soap_action: str = "", media_type: str = "") -> SoapReply:
-        """Answer one request; never raises for anything the caller sent. ``media_type`` may say its encoding."""
+        """Answer one request; never raises for anything the caller sent. ``media_type`` may say its encoding, and that it is in parts."""
         try:
-            opened = open_envelope(as_said(begun(body), media_type), max_bytes=self._max_bytes)
+            envelope = opened(body, media_type, max_bytes=self._max_bytes)
         except Malformed as error:
             return self._invalid(self._wsdl.envelope, self._by_action(soap_action), [error.sentence])
-        if opened.version != self._wsdl.envelope:
+        if envelope.version != self._wsdl.envelope:
             return self.fault("VersionMismatch", "this service speaks another version of SOAP")
-        if opened.demanded:
-            return self.fault("MustUnderstand", f"header {opened.demanded[0]} is not understood")
-        operation = self._operation(opened, soap_action)
+        if envelope.demanded:
+            return self.fault("MustUnderstand", f"header {envelope.demanded[0]} is not understood")
+        operation = self._operation(envelope, soap_action)
         if operation is None or operation.name not in self._handlers:
-            return self._fault(opened.version, SoapFault("Client", "no such operation"))
-        errors = self._wsdl.errors(opened.child) if len(opened.body) == 1 else ["the body has not exactly one element"]
+            return self._fault(envelope.version, SoapFault("Client", "no such operation"))
+        errors = self._wsdl.errors(envelope.child) if len(envelope.body) == 1 else ["the body has not exactly one element"]
         if errors:
-            return self._invalid(opened.version, operation, errors)
-        return self._served(opened, operation)
+            return self._invalid(envelope.version, operation, errors)
+        return self._served(envelope, operation)
 
     def refuse(self, sentence: str, *, soap_action: str = "") -> SoapReply:
         """Answer a request that is not read, as one that is not valid; its operation is what SOAPAction says. Never raises."""

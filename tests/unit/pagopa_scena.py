@@ -36,8 +36,8 @@ class Scena:
         self.porta.facts[fatto.kind, fatto.key] = fatto.value | {"stato": stato}
         return fatto.key
 
-    def chiama(self, corpo: bytes, azione: str = "") -> Outbound:
-        testata = {"soapaction": f'"{azione}"', "content-type": "text/xml"}
+    def chiama(self, corpo: bytes, azione: str = "", tipo: str = "text/xml") -> Outbound:
+        testata = {"soapaction": f'"{azione}"', "content-type": tipo}
         return self.adapter.endpoints()[0].handle(Inbound("POST", "/in/pagopa", testata, {}, corpo, "127.0.0.1"), self.porta)
 
     def trasporta(self, corpo: bytes, azione: str, secondi: float) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import time
 from collections.abc import Callable
@@ -178,6 +179,26 @@ def test_a_receipt_that_comes_before_gpd_answered_finds_its_position_and_the_lat
     assert scena.nodo.verifica(avviso).fault == "PAA_PAGAMENTO_DUPLICATO"
     assert scena.nodo.invia(scena.ricevuta("r3", avviso)).riuscito
     assert (len(scena.ricevute), [a["motivo"] for a in scena.anomalie]) == (1, ["PAGATA_DUE_VOLTE"])
+
+
+def test_a_receipt_whose_stamp_stands_in_a_part_of_its_own_pays_once(scena: Scena) -> None:
+    """A sender that is set up for MTOM writes every message so; another one of its kind may send the same receipt again as it is."""
+    ricevuta = scena.ricevuta()
+    (trasferimento,) = ricevuta["transferList"]["transfer"]
+    del trasferimento["IBAN"]
+    bollo = trasferimento["MBDAttachment"] = b"<marcaDaBollo/>"
+
+    def in_parti(corpo: bytes, azione: str, secondi: float) -> bytes:
+        del secondi
+        incluso = b'<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:bollo"/>'
+        busta = corpo.replace(base64.b64encode(bollo), incluso)
+        assert busta != corpo
+        parti = b"--x\r\nContent-ID: <a>\r\n\r\n" + busta + b"\r\n--x\r\nContent-ID: <bollo>\r\n\r\n" + bollo + b"\r\n--x--\r\n"
+        return scena.chiama(parti, azione, 'multipart/related; type="application/xop+xml"; boundary="x"; start="<a>"').body
+
+    assert Nodo(ENTE, in_parti, slot=0).invia(ricevuta, 2).riuscito
+    assert scena.nodo.invia(ricevuta, 2).riuscito
+    assert len(scena.porta.accepted) == 1
 
 
 def test_a_repeated_receipt_is_ok_and_counted_once(scena: Scena) -> None:

@@ -1,4 +1,4 @@
-"""Replies of SOAP systems in MIME parts: what is read of them, and what is no answer."""
+"""Messages of SOAP systems in MIME parts: what is read of them, and what is no answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapters.soap.client import SoapClient
 from adapters.soap.parts import Part, parts_of
 from bus.adapter import InDoubt, Refused
 from bus.errors import Malformed
-from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, Peer, call_of
+from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
 
 ROOT_TYPE = 'application/xop+xml; charset=UTF-8; type="text/xml"'
 RELATED = 'multipart/related; type="application/xop+xml"; start="<radice@x>"; start-info="text/xml"; boundary="==a+b"'
@@ -120,3 +120,14 @@ def test_blanks_before_the_declaration_are_passed_over(before):
 def test_behind_blanks_the_declaration_still_says_the_encoding():
     latin = GOOD.replace(b"BELLOMO", "NICOLÒ".encode("latin-1")).replace(b"UTF-8", b"ISO-8859-1")
     assert reply(b"\n" + latin, "text/xml; charset=utf-8")["soggetto"][0]["cognome"] == "NICOLÒ"
+
+
+def test_a_request_in_parts_is_answered():
+    heard = []
+    answer = service(lambda asked: heard.append(asked) or {"soggetto": [PERSON]}).handle(related(root(request_bytes())), media_type=RELATED)
+    assert (answer.status, [one["codiceFiscale"]["codFiscale"] for one in heard]) == (200, ["BLLDAA71E43B429M"])
+
+
+def test_a_request_in_parts_that_cannot_be_read_is_one_that_is_not_valid():
+    answer = service().handle(b"--altro--", soap_action="ricercaSoggetto", media_type=RELATED)
+    assert (answer.status, b"none of them can be read" in answer.body) == (500, True)
