@@ -15,14 +15,15 @@ import base64
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from functools import cache
+from typing import Any, NamedTuple, cast
 
 from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice, OrderIndicator
 from zeep.xsd.types import ComplexType, ListType, UnionType
 from zeep.xsd.types import builtins as xsd
 
-from adapters.soap.xml import XSI, Element, children
+from adapters.soap.xml import XSI, Element
 
 _NIL = f"{{{XSI}}}nil"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -40,14 +41,46 @@ def fill(values: Any, element: Element, kind: Any) -> Any:
     """
     if not isinstance(kind, ComplexType):
         return _empty(kind) if values is None and not element.text else values
-    members = [*_members([indicator for _, indicator in kind.elements_nested])]
+    members = _members_of(kind)
     if values is None and members:
-        values = {member.attr_name: [] for member, _ in members if member.accepts_multiple}
-    if not isinstance(values, dict):
-        return values
-    for member, needed in members:
-        _fill_member(values, [child for child in children(element) if child.tag == member.qname.text], member, needed=needed)
+        values = {member.name: [] for member in members if member.many}
+    for member in members if isinstance(values, dict) else ():
+        value = values.get(member.name)
+        if value is None:
+            there = element.find(member.tag) if member.needed else None
+            if there is not None and not there.get(_NIL):
+                values[member.name] = fill(None, there, member.kind)
+        elif member.nested:
+            _fill_each(value if isinstance(value, list) else [value], element.findall(member.tag), member.kind)
     return values
+
+
+def _fill_each(values: list[Any], there: list[Element], kind: Any) -> None:
+    for one, child in zip(values, there, strict=True) if len(values) == len(there) else ():
+        if one is not None:
+            fill(one, child, kind)
+
+
+class _Member(NamedTuple):
+    """An element of a type. ``needed``: it must be there, and not nil; ``nested``: there is more within it."""
+
+    name: str
+    tag: str
+    kind: Any
+    many: bool
+    needed: bool
+    nested: bool
+
+
+@cache
+def _members_of(kind: Any) -> list[_Member]:
+    found = _members([indicator for _, indicator in kind.elements_nested])
+    return [
+        _Member(
+            one.attr_name, one.qname.text, one.type, one.accepts_multiple, needed and not one.nillable, isinstance(one.type, ComplexType)
+        )
+        for one, needed in found
+    ]
 
 
 def _members(parts: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
@@ -57,17 +90,6 @@ def _members(parts: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
             yield part, not part.is_optional
         elif isinstance(part, OrderIndicator):
             yield from ((one, needed or (isinstance(part, Choice) and one in part)) for one, needed in _members(part))
-
-
-def _fill_member(values: dict[str, Any], there: list[Element], member: Any, *, needed: bool) -> None:
-    """Go on with one part of an object; with what is of another type than the contract says, as far as it is of that one too."""
-    value = values.get(member.attr_name)
-    if member.accepts_multiple and isinstance(value, list) and len(value) == len(there):
-        for one, child in zip(value, there, strict=True):
-            if one is not None:
-                fill(one, child, member.type)
-    elif len(there) == 1 and (value is not None or (needed and not (member.nillable or there[0].get(_NIL)))):
-        values[member.attr_name] = fill(value, there[0], member.type)
 
 
 def _empty(kind: Any) -> Any:
