@@ -8,11 +8,11 @@ One that was parked as poison goes on as a suspect, apart from others: should it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bus.clock import Clock, moment_of, text_of
+from bus.clock import APART, Clock, moment_of, text_of
 from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
 from bus.engine.claims import POISONED, SUSPECT
@@ -165,8 +165,9 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
     path = None
     if known_run(tx, run)["state"] != "waiting":
         found = letter(tx, run)
-        path, free = found.path, _lane_free(tx, found)
-        if free is not None and clock.now() < free:
+        now = clock.now()
+        path, free = found.path, _lane_free(tx, found, now)
+        if free is not None and now < free:
             raise Conflict(
                 "a call of this run may still take effect, and the next number of its ordered lane would overtake it",
                 code="dead.lane-not-at-rest", hint=f"discard it after {text_of(free)}",
@@ -174,12 +175,23 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
     _write(tx, "discarded", run, path, actor, reason, clock, {"state": "cancelled"})
 
 
-def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
+def _lane_free(tx: Tx, found: Letter, now: dt.datetime) -> dt.datetime | None:
     """When nothing that the run asked of its ordered lane can take effect any more; None when it holds none."""
     held = {row["path"] for row in tx.all("lanes_of_run", run=found.run)}
-    asked = [one.data for one in log.of_run(tx, found.run) if one.kind == "asked" and one.path in held]
-    rests = [data["rests"] for data in asked if "rests" in data]
-    return moment_of(found.since) + dt.timedelta(seconds=max(rests)) if rests else None
+    journal = log.of_run(tx, found.run)
+    rests = [one.data["rests"] for one in journal if one.kind == "asked" and one.path in held and "rests" in one.data]
+    return _surely(tx, journal, moment_of(found.since), now) + dt.timedelta(seconds=max(rests)) if rests else None
+
+
+def _surely(tx: Tx, journal: Sequence[Record], since: dt.datetime, now: dt.datetime) -> dt.datetime:
+    """When a run had surely died. A clock that was ahead said a time that has not come yet: it was before the first record behind it that
+    is of a time which has.
+    """
+    if since <= now + APART:
+        return since
+    died = log.number_of(tx, next(one for one in reversed(journal) if one.kind == "dead"))
+    row = tx.one("first_of_a_time", after=died, now=text_of(now))
+    return now if row is None else moment_of(row["time"]) + APART
 
 
 def _write(

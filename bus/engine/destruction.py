@@ -72,7 +72,9 @@ class Destruction:
         return self._carry_out(lambda tx: erasure.confirm(tx, request, actor, self._clock, files, read))
 
     def expire(self) -> None:
-        """Give up requests that nobody confirmed in time: their text names the person."""
+        """Give up requests that nobody confirmed in time: their text names the person. Not by a clock that may be ahead."""
+        if self._ahead() is not None:
+            return
         with self._or_again():
             self._keys.forget(self._store.write(lambda tx: erasure.expire(tx, self._clock)).result())
 
@@ -106,12 +108,17 @@ class Destruction:
         """Raises `StoreError` where the clock by which something is old enough is ahead of the machine's own: what is destroyed too early
         is so for ever.
         """
-        if isinstance(self._clock, SharedClock) and (ahead := self._clock.ahead()) > DOUBTFUL:
+        if (ahead := self._ahead()) is not None:
             said = f"the database's clock is {ahead} ahead of this machine's: what is old enough cannot be told"
             raise StoreError(
                 said, code="retention.clock", hint="set the wrong one by chrony or systemd-timesyncd; bus doctor tells of both"
             )
         return retention.terms(self._settings, self._minima, self._clock.now(), self._questions)
+
+    def _ahead(self) -> dt.timedelta | None:
+        """How far the clock is ahead of the machine's own, where that is much."""
+        ahead = self._clock.ahead() if isinstance(self._clock, SharedClock) else dt.timedelta()
+        return ahead if ahead > DOUBTFUL else None
 
     # -- whenever the process works ----------------------------------------------------------------------------------
 

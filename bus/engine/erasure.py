@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bus.clock import APART as SKEW
 from bus.clock import ROME, Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.names import holder
@@ -267,7 +268,7 @@ def _nobody_waits_for(tx: Tx, files: Collection[str], now: dt.datetime) -> None:
     uploads = {row["id"] for row in told if row["message"] is None}  # else a system gave it for that message
     again = _latest((row["file"], row["time"]) for row in sent if row["payload"] in uploads)
     last = max((time for file, time in again.items() if time > named.get(file, "")), default="")
-    if last and moment_of(last) > now - ABANDONED:
+    if last and now - ABANDONED < moment_of(last) <= now + SKEW:  # what is of a later time came by a clock that was ahead
         free = (moment_of(last) + ABANDONED + dt.timedelta(seconds=1)).astimezone(ROME)
         hint = f"confirm again after {free:%d/%m/%Y %H:%M:%S %Z}"
         raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)

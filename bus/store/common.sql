@@ -119,6 +119,10 @@ AND kind IN :list(kinds) AND time >= :since AND time < :until AND seq > :after
 -- name: record_from
 SELECT seq, time FROM records WHERE seq >= :seq ORDER BY seq LIMIT 1
 
+-- The first record behind one that is of a time which has come.
+-- name: first_of_a_time
+SELECT time FROM records WHERE seq > :after AND time <= :now ORDER BY seq LIMIT 1
+
 -- name: newest_record
 SELECT seq FROM records ORDER BY seq DESC LIMIT 1
 

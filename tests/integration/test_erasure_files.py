@@ -186,6 +186,14 @@ def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_pe
     assert Caller(office.port)("GET", f"/attachments/{file}").status == 404
 
 
+def test_a_file_that_came_by_a_clock_that_was_years_ahead_keeps_nobody_from_being_erased(office, monkeypatch):
+    with monkeypatch.context() as patch:
+        later(office, patch, 20_000)
+        file = uploaded(office, "a.txt", b"una scansione")
+    greet(office, NAME, WHO, attachments=[file])
+    assert confirmed(office, asked(office).json["id"]).json["files"] == 1
+
+
 def test_a_copy_of_a_file_that_was_sent_twice_opens_with_nothing_after_the_erasure(tmp_path):
     """A backup of the folder, taken between the two, has the file as it was sealed first."""
     with running(tmp_path, keys=two_sysadmins()) as server:

@@ -210,6 +210,26 @@ def test_what_was_answered_is_not_asked_again_by_rules_that_ask_something_else_b
     assert [effect.chi for effect in world.system.ledger][:3] == ["scrivi m1", "nuova m1", "spedisci m1"]
 
 
+def test_a_lane_that_a_clock_which_was_ahead_stopped_is_at_rest_by_the_right_time(world: Simulation) -> None:
+    """Nobody could give its holder up before that clock's time had come: after two years, if it was two years ahead."""
+    ahead = dt.timedelta(days=700)
+    world.clock.move(ahead)
+    message = send(world, "lavoro", caso="c", voci=["a"])
+    for _ in range(2):
+        turn(world, "answer")
+    turn(world)
+    row = row_of(world, message)
+    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("ended thrice", code="run.poison"))).result()
+    world.clock.move(-ahead)
+    assert refusal(world, message, discard(world)) == "dead.lane-not-at-rest", "nothing says when it died"
+    send(world, "avviso")
+    world.clock.move(dt.timedelta(seconds=TIMEOUT + 9))
+    assert refusal(world, message, discard(world)) == "dead.lane-not-at-rest", "it may have been just before"
+    world.clock.move(dt.timedelta(seconds=1))
+    do(world, message, discard(world))
+    assert state(world, message) == "cancelled"
+
+
 def test_a_lane_is_at_rest_when_the_slowest_of_all_tries_is(world: Simulation) -> None:
     """Rules that were put in force between two tries may have shortened the step's timeout."""
     message = send(world, "lavoro", caso="c", voci=["a"])

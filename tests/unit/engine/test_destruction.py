@@ -40,6 +40,18 @@ def test_keys_that_were_destroyed_are_looked_at_page_by_page(tmp_path):
     assert peak < 3_000_000, f"{peak:,} bytes for {ERASED:,} keys"
 
 
+@pytest.mark.parametrize(("ahead", "given_up"), [(8 * 24, False), (0, True)])
+def test_no_request_is_given_up_by_a_clock_that_is_ahead_of_the_machines(tmp_path, monkeypatch, ahead, given_up):
+    """What it says of the person is destroyed with its key, and nobody could confirm it when the clock was set right."""
+    told = []
+    monkeypatch.setattr("bus.engine.erasure.expire", lambda tx, clock: (told.append(True), ())[1])
+    clock = SharedClock(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=ahead))
+    with closing(open_store(f"sqlite:///{tmp_path / 'prova.db'}")) as store:
+        keys = store.keys = in_memory()
+        Destruction(Retention(), {}, store, clock, keys, Attachments(tmp_path / "files", store, clock, 1)).expire()
+    assert bool(told) == given_up
+
+
 @pytest.mark.parametrize(("ahead", "refused"), [(3 * 365 * 24, True), (2, True), (0, False), (-48, False)])
 def test_nothing_is_destroyed_by_a_clock_that_is_ahead_of_the_machines(tmp_path, ahead, refused):
     """A database whose clock was years ahead for a moment made payloads old enough that were of yesterday."""
