@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 from bus.catalog import Catalog
 from bus.clock import APART, Clock, running_time
 from bus.diagnostics import logger
-from bus.engine.asks import Failure
+from bus.engine.asks import Call, Failure
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, POISONED, SUSPECT
 from bus.engine.faltering import Faltering
@@ -519,6 +519,8 @@ class Engine:
             self._clear(live)
         for path, lane in done.held_up.items():
             self._lanes.wait(lane, live.id, path)
+            if isinstance(ask := live.walk.pending.get(path), Call):
+                self._around.throttles.give_back(ask)
         if live.strikes >= SUSPECT and done.woken and (waits := live.beside_one_call()) is not None:
             self._suspects.tried(live.id, next(iter(done.held_up.values()), ""), waits)
         if done.lost or done.left or self._live.get(live.id) is not live:

@@ -327,6 +327,9 @@ class Live:
         elif (turn := self._turn_of(ask, tries, now)) is None:
             self.kept_back[ask.path] = "elsewhere"
             self.dues[ask.path] = now + ELSEWHERE
+        elif turn > now and self._holds_lane(ask, tries):  # those that have its turns give them back, since they wait for it
+            self.kept_back[ask.path] = "elsewhere"
+            self.dues[ask.path] = min(turn, now + ELSEWHERE)
         elif turn > now:
             self.dues[ask.path] = turn
         else:
@@ -336,7 +339,14 @@ class Live:
     def _turn_of(self, ask: Call, tries: Tries, now: dt.datetime) -> dt.datetime | None:
         """When its limit lets a call go out; None where that is for another process to say."""
         throttles = self.around.throttles
-        return throttles.next(ask, now, promised=ask.place == self.turn and tries.due is None) if throttles.share(ask) else None
+        if not throttles.share(ask):
+            return None
+        promised = ask.place == self.turn and tries.due is None
+        return throttles.next(ask, now, promised=promised, first=self._holds_lane(ask, tries))
+
+    def _holds_lane(self, ask: Call, tries: Tries) -> bool:
+        """Whether the next number of its ordered lane waits for this call."""
+        return tries.number is not None and self.around.outside.operation(ask.operation).in_lane
 
     def _begin_rest(self, path: str, ago: float = 0.0) -> None:
         tries = self.tries[path]

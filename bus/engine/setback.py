@@ -32,7 +32,7 @@ class Setback:
         self._store, self._holding = store, holding
         self._now, self._until = now, now + 3 * APART
         self._far: dict[tuple[str, str], float] = {}
-        self._next = 0.0
+        self._next, self._right, self._freed = 0.0, 0, 0
         self._log = logger("snodo.engine")
 
     def look(self, now: dt.datetime) -> tuple[bool, bool]:
@@ -46,13 +46,19 @@ class Setback:
             self._until, self._next = now + 3 * APART, 0.0
         self._now, self._until = now, min(self._until, now + 3 * APART)
         if now >= self._until and not self._far:
+            self._tell()
             return False, False
-        found = self._make_due(now)
-        freed = self._void(now)
+        found, freed = self._make_due(now), self._void(now)
         if found or freed:
             self._until = now + 3 * APART
-            self._log.warning("clock.put-right", due=found, freed=freed, sentence="a clock that was ahead had put these runs off")
+            self._right, self._freed = self._right + found, self._freed + freed
         return back or found + freed > 0, found >= MOST
+
+    def _tell(self) -> None:
+        """What was put right since this was told last."""
+        if self._right or self._freed:
+            self._log.warning("clock.put-right", due=self._right, freed=self._freed, sentence="a clock that was ahead had put runs off")
+        self._right = self._freed = 0
 
     def _make_due(self, now: dt.datetime) -> int:
         terms = {"now": text_of(now), "apart": text_of(now + APART)}

@@ -74,34 +74,41 @@ class Throttles:
         each, more = divmod(call.limit.count, self.workers)
         return each + (self.rank < more)
 
-    def next(self, call: Call, now: dt.datetime, *, promised: bool = False) -> dt.datetime | None:
+    def next(self, call: Call, now: dt.datetime, *, promised: bool = False, first: bool = False) -> dt.datetime | None:
         """When this call may go out: ``now`` (and then it counts), or the moment its turn comes. It MUST have a `share`.
 
         None where it is for another process: our share has become smaller since it was promised a turn. ``promised``: some process had
-        promised it a turn that has come.
+        promised it a turn that has come. ``first``: those that were promised one wait for this very call, which holds their lane.
         """
         if call.limit is None:
             return now
         turns, share, seconds = self._turns_of(call.place, call.limit.count, now), self.share(call), call.limit.per
         turns.forget(now - dt.timedelta(seconds=seconds))
         line = turns.late if call.key in turns.late else turns.promised
-        mine, free = line.get(call.key), turns.after(0, share, seconds)
+        mine, free = None if first else line.get(call.key), turns.after(0, share, seconds)
         if mine is not None and free > now and call.key in turns.over:
             turns.over.discard(call.key)
             del line[call.key]
             return None
         if mine is not None:
             free = max(mine, free)
-        elif free > now and promised and (ahead := turns.until(now + dt.timedelta(seconds=seconds))) < share:
+        elif not first and free > now and promised and (ahead := turns.until(now + dt.timedelta(seconds=seconds))) < share:
             line, free = turns.late, turns.after(ahead, share, seconds)
-        elif free > now or not promised:
+        elif not first and (free > now or not promised):
             free = turns.after(len(line), share, seconds)
         if free > now:
-            line[call.key] = free
+            if not first:
+                line[call.key] = free
             return free
         line.pop(call.key, None)
         turns.went.append(now)
         return now
+
+    def give_back(self, call: Call) -> None:
+        """One that might have gone out did not: its lane is taken. Else those that wait for a lane use up the turns of whoever has it."""
+        turns = self._turns.get(call.place)
+        if call.limit is not None and turns is not None and turns.went:
+            turns.went.pop()
 
     def delay(self, call: Call, ticks: float) -> float:
         """Seconds for which a call whose turn has come waits still, `LATE` at most: it counts as gone after them, by ``ticks``.

@@ -133,3 +133,16 @@ def test_calls_that_were_to_go_out_apart_and_come_together_go_out_apart() -> Non
     throttles.workers = 3
     throttles.rank = 2
     assert throttles.delay(each, 20.0) == 0.0, "decided while there were fewer"
+
+
+def test_who_holds_the_lane_goes_before_those_that_wait_for_it_and_they_give_their_turns_back() -> None:
+    throttles = Throttles()
+    for key in "abc":
+        throttles.next(call(2, key), at(0))
+    assert throttles.next(call(2, "holder"), at(1), first=True) == at(60), "and not behind c and all that were promised a turn"
+    assert throttles.next(call(2, "c"), at(63)) == at(63)
+    assert throttles.next(call(2, "d"), at(63)) == at(63)
+    assert throttles.next(call(2, "holder"), at(64), first=True) == at(123)
+    for _ in range(2):
+        throttles.give_back(call(2, "c"))
+    assert throttles.next(call(2, "holder"), at(64), first=True) == at(64)

@@ -112,7 +112,7 @@ def test_a_call_whose_lane_is_taken_asks_again_in_a_moment_and_has_no_place_at_i
 
 def test_a_call_that_its_throttle_holds_back_goes_out_when_its_turn_comes(unswept: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     message, later = send(unswept, "avviso"), unswept.clock.now() + dt.timedelta(seconds=3)
-    monkeypatch.setattr(unswept.processes[0].engine._around.throttles, "next", lambda call, now, *, promised: max(later, now))
+    monkeypatch.setattr(unswept.processes[0].engine._around.throttles, "next", lambda call, now, *, promised, first: max(later, now))
     for seconds in (0, 2):
         pass_by(unswept, seconds)
         turn(unswept)
@@ -129,7 +129,7 @@ def test_a_run_that_was_promised_a_turn_and_is_taken_up_by_another_engine_is_kno
 ) -> None:
     told: list[bool] = []
 
-    def next(call: Call, now: dt.datetime, *, promised: bool) -> dt.datetime:
+    def next(call: Call, now: dt.datetime, *, promised: bool, first: bool) -> dt.datetime:
         told.append(promised)
         return now if promised or len(told) > 2 else now + RETRY
 
