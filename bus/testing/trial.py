@@ -50,7 +50,7 @@ class TestRun:
     def state(self) -> str:
         """``done``, ``dead`` or ``waiting``."""
         if self.walk.finished:
-            return "dead" if self.walk.failure else "done"
+            return "dead" if self.walk.failure and self.walk.failure.dead else "done"
         return "waiting"
 
 
@@ -150,8 +150,11 @@ class Trial:
         return keys.get(key[0]) == key[1]
 
     def _match(self) -> None:
-        """Every run that waits for a message takes it once; one whose wait is over sees it late, also if it came before the wait."""
-        for message in list(self._arrivals):
+        """Every run that waits for a message takes it once; one whose wait is over sees it late, also if it came before the wait.
+
+        What is sent meanwhile is among them: a branch may wait for what the one beside it sends.
+        """
+        for message in self._arrivals:
             for run in list(self.runs):
                 for ask in sorted(_awaits(run), key=lambda one: one.path):
                     if self._offer(run, ask, message):
@@ -196,7 +199,7 @@ class Trial:
             if failure is None:
                 self._record("done", None)
             else:
-                self._record("dead", None, step=failure.place.rpartition("/")[2], code=failure.code)
+                self._record("dead" if failure.dead else "done", None, step=failure.place.rpartition("/")[2], code=failure.code)
 
     def _record(self, kind: str, ask: Ask | None, **fields: JsonValue) -> None:
         """Note what the log would hold."""

@@ -265,6 +265,7 @@ def test_what_came_before_came_before_the_clock(judged):
 SENDS = "{id: avvisa, send: prova.avviso, with: {testo: \"'eccolo'\"}}"
 SENDS_KEYED = "{id: avvisa, send: prova.avviso, with: {codice: body.codice, testo: \"'eccolo'\"}}"
 AWAITS = "{id: arrivo, wait: prova.avviso, as: arrivo, deadline: 1d, on_late: [{id: tardi, reply: {}}]}"
+FIRST = "{id: prima, wait: prova.ricevuta, deadline: 1d}"
 AWAITS_KEYED = "{id: arrivo, wait: prova.avviso, case: codice, as: arrivo, deadline: 1d}"
 
 
@@ -275,6 +276,11 @@ AWAITS_KEYED = "{id: arrivo, wait: prova.avviso, case: codice, as: arrivo, deadl
         (f"  - {SENDS_KEYED}\n  - {AWAITS_KEYED}\n", "", "{state: done}"),
         (f"  - {SENDS}\n  - {AWAITS_KEYED}\n", "", "{state: waiting}"),
         (f"  - {{id: insieme, parallel: {{uno: [{AWAITS}], altro: [{SENDS}]}}}}\n", "", "{state: done}"),
+        (
+            f"  - {{id: insieme, parallel: {{uno: [{AWAITS}], altro: [{FIRST}, {SENDS}]}}}}\n",
+            "then: [{arrive: prova.ricevuta}]",
+            "{state: done}",
+        ),
         (f"  - {AWAITS}\n  - {SENDS}\n", "then: [{pass: 2d}]", "{state: done, late: [done]}"),
     ],
 )
