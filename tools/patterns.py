@@ -13,7 +13,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Which way": ("smistamento", "filtro", "destinatari", "tappe", "deviazione", "pubblicazione", "indirizzo"),
     "Several and one": ("divisione", "raccolta", "riordino", "composto", "interpello", "parallelo"),
     "What it says": ("traduzione", "arricchimento", "riduzione", "normalizzazione", "scontrino"),
-    "Over time": ("processo", "correlazione", "attesa", "promemoria", "scadenza", "interrogazione"),
+    "Over time": ("processo", "correlazione", "attesa", "promemoria", "scadenza", "recesso", "interrogazione"),
     "When things go wrong": ("idempotenza", "fermo", "compensazione", "freno", "interruttore", "derivazione"),
 }
 """Every route of the folder, in the order of the page."""

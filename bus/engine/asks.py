@@ -151,7 +151,7 @@ Event: TypeAlias = Answered | Failed | Arrived | Expired | Noted
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run cannot go on; becomes its dead letter. ``undo`` asks to take back what was done."""
+    """Why a run goes no further: its dead letter or, where it is not ``dead``, its end. ``undo`` asks to take back what was done."""
 
     code: str
     sentence: str
@@ -159,6 +159,7 @@ class Failure:
     path: str
     undo: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
+    dead: bool = True
 
 
 class StepFailed(Exception):

@@ -495,7 +495,7 @@ class Engine:
             if done.unwritten:
                 self._unwritten[live.id] = live
                 continue
-            if done.ended and (failure := live.walk.failure) is not None:
+            if done.ended and (failure := live.walk.failure) is not None and failure.dead:
                 self._tell_dead(live.id, failure)
             reply, stays = live.reply, self._stays(live, done, now)
             if done.ended or done.parked or (stays and reply is not None):

@@ -114,9 +114,9 @@ class Strand:
             self.walk.watch(Condition(self.path(step), step.place, what, expression, {**self.scope, **self.own, **names}, value))
         return value
 
-    def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> NoReturn:
+    def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, dead: bool = True, **detail: Any) -> NoReturn:
         """End the run here."""
-        raise StepFailed(Failure(code, sentence, step.place, self.path(step), undo, detail))
+        raise StepFailed(Failure(code, sentence, step.place, self.path(step), undo, detail, dead))
 
 
 @dataclass(slots=True)
@@ -150,7 +150,8 @@ class Walk:
 
     ``entry`` names the step whose ``on_late`` is walked instead of the whole route, and after a blank the run that it came too late
     for: one message may come too late for several. ``watch`` is told every condition. The run has ended when ``finished``; it
-    has failed when ``failure`` is set, and then only calls in flight and undo calls are still pending.
+    has failed when ``failure`` is set (where that is not ``dead``, it goes no further), and then only calls in flight and undo calls are
+    still pending.
     """
 
     plan: Plan
@@ -185,6 +186,8 @@ class Walk:
         if self.failure is None or self._undoing:
             self._advance(parked, event)
         else:
+            if not self.failure.dead:
+                self.failure = steps.doubt_of(ask, event) or self.failure
             self._wind_up()
         return self._take_fresh()
 

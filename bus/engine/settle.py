@@ -292,6 +292,8 @@ def _ending(tx: Tx, live: Live, now: dt.datetime) -> Entry:
     failure = live.walk.failure
     if failure is None:
         return Entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
+    if not failure.dead:
+        return Entry(live.record("done", now, place=failure.place, data={"state": "done", "code": failure.code}))
     return _dead(tx, live.record("dead", now), failure, live.key)
 
 

@@ -56,8 +56,8 @@ def declared(schema: Mapping[str, Any], pointer: str) -> str:
 
 
 def _ended(way: Way) -> tuple[str, str]:
-    """How it ended; a dead one also where."""
-    return way.end, way.place.partition("/")[2] if way.end.startswith("dead") else ""
+    """How it ended; one that did not come to its last step also where."""
+    return way.end, way.place.partition("/")[2] if " " in way.end else ""
 
 
 _DECISIONS = re.compile(r"(.+?)(\.choose\[\d+\]|\.otherwise|\.on_error\[\d+\]|\.on_deadline|!passed-over)$")

@@ -89,7 +89,7 @@ class Walker:
         except ExpressionError as error:  # the keys of the case cannot be told: the door would refuse the message
             return replace(NOTHING, end="refused", place=plan.name, sentence=error.sentence)
         failure = walk.failure
-        end = f"dead {failure.code}" if failure else "done" if walk.finished else "open"
+        end = f"{'dead' if failure.dead else 'done'} {failure.code}" if failure else "done" if walk.finished else "open"
         waits = _of(Await, asked)
         last = {wait.place: wait for wait in waits if wait.type}
         paths = {wait.path for wait in answers.taken.values()}

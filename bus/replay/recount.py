@@ -286,9 +286,12 @@ class _Life:
         if not walk.finished:
             self._judge_pending(walk)
         elif end.kind == "done":
-            if failure is not None:
+            if failure is not None and failure.dead:
                 self._say("different", f"the run was done, recomputed it dies of {failure.code}", failure.place, failure.path)
-        elif failure is None:
+            elif code != (ended := failure.code if failure else None):
+                sentence = f"the run ended {_early(code)}, recomputed it ends {_early(ended)}"
+                self._say("different", sentence, end.place or "", end.path or "")
+        elif failure is None or not failure.dead:
             self._say("different", f"the run died of {code}, recomputed it is done", end.place or "", end.path or "")
         else:
             self._compare_failure(end, failure)
@@ -438,6 +441,10 @@ class _Life:
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))
+
+
+def _early(code: str | None) -> str:
+    return f"early with {code}" if code else "at its last step"
 
 
 def _is_lack(difference: Difference) -> bool:

@@ -122,6 +122,9 @@ class Account:
     def _ends(self) -> list[Reason]:
         """How it ended, or all that it is waiting for, of which branches may have one each."""
         failure, pending = self.past.walk.failure, self.past.walk.pending.values()
+        if failure is not None and not failure.dead:
+            sentence = f"the run ended here, with {failure.code}: {self.values.sentence(failure.sentence)}"
+            return [Reason(self.places.of(failure.place), failure.place, sentence, path=failure.path)]
         if failure is not None:
             since = "; it was given up since" if self.past.state == "cancelled" else ""
             sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}{since}"

@@ -337,7 +337,7 @@ def _parallel(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step
 def _fail(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     model = parsed.model
     reason = {} if model.reason is None else {"reason": builder.expression(model.reason, (*parsed.pointer, "reason"))}
-    return p.FailStep(**base, code=model.fail, undo=model.undo, **reason)
+    return p.FailStep(**base, code=model.fail, undo=model.undo, dead=model.dead, **reason)
 
 
 _BUILD: dict[str, Any] = {

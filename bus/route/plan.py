@@ -158,11 +158,15 @@ class ParallelStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class FailStep(Step):
-    """End the run as dead with ``code`` and ``reason`` (an expression); ``undo`` takes back the calls that declare an undo, last first."""
+    """End the run with ``code`` and ``reason`` (an expression), as ``dead`` or as done.
+
+    ``undo`` takes back the calls that declare an undo, last first.
+    """
 
     code: str = "route.failed"
     reason: Expression = field(default=lambda scope: "")
     undo: bool = True
+    dead: bool = True
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _expecting(
         expect["sent"] = [{type: body} for type, body in trial.sent]
     if trial.case:
         expect["case"] = dict(trial.case)
-    if failure is not None:
+    if failure is not None and failure.dead:
         expect["dead"] = {"code": failure.code, "step": failure.place.rpartition("/")[2]}
     return Cut({**masked, "expect": expect}, plan.route, asked, _same(plan, asked, [operation for operation, _ in trial.calls]), replaced)
 

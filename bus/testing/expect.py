@@ -53,7 +53,7 @@ def _faults(name: str, wanted: Any, trial: Trial) -> Iterable[Difference]:
 def _state(at: Pointer, wanted: Any, trial: Trial) -> Iterable[Difference]:
     if trial.run.state != wanted:
         failure = trial.run.walk.failure
-        why = f": {failure.place}: {failure.code}: {failure.sentence}" if failure else ""
+        why = f": {failure.place}: {failure.code}: {failure.sentence}" if failure and failure.dead else ""
         yield Difference(at, f"state: expected {wanted}, is {trial.run.state}{why}")
 
 
@@ -86,7 +86,7 @@ def _tries(at: Pointer, wanted: Any, trial: Trial) -> Iterable[Difference]:
 
 def _dead(at: Pointer, wanted: Any, trial: Trial) -> Iterable[Difference]:
     failure = trial.run.walk.failure
-    if failure is None:
+    if failure is None or not failure.dead:
         return [Difference(at, f"dead: expected {said(wanted)}, the run is {trial.run.state}")]
     found = {"code": failure.code, "step": failure.place.rpartition("/")[2], "sentence": failure.sentence}
     return differences(wanted, found, at, "dead")

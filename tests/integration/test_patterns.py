@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
 from bus import config
 from bus.adapter import Adapter, Call, Settings, operation
 from bus.app import App
+from bus.cli import rules
+from bus.cli.replay import replayed
 from bus.clock import running_time
 from bus.engine.arrival import Submission
 from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
+from bus.store.opening import open_reader
 from bus.testing.patience import until
 from tests.small_bus import at_work, settings, wait_reply
 
@@ -54,9 +57,13 @@ def working(folder: Path, route: str, desks: Scrivanie) -> Iterator[App]:
         (folder / "routes").mkdir()
         for name in (route, "riceventi/copia"):
             shutil.copy(PATTERNS / f"routes/{name}.yaml", folder / "routes")
-    told = settings(store={"url": f"sqlite:///{folder}/prova.db"}, engine={"sweep": 0.1})
-    with at_work(App(config.parse(told, folder / "config.yaml"), adapters={"scrivania": desks})) as app:
+    with at_work(App(told(folder), adapters={"scrivania": desks})) as app:
         yield app
+
+
+def told(folder: Path) -> config.Config:
+    """Its settings."""
+    return config.parse(settings(store={"url": f"sqlite:///{folder}/prova.db"}, engine={"sweep": 0.1}), folder / "config.yaml")
 
 
 def send(app: App, **fields: Any) -> str:
@@ -102,3 +109,26 @@ def test_a_wait_until_a_date_that_has_passed_ends_at_once(tmp_path: Path) -> Non
     with working(tmp_path, "promemoria", Scrivanie()) as app:
         sent = send(app, scadenza="2026-01-01")
         assert wait_reply(app, sent, 20)["reply"] == {"arrivato": False}
+
+
+def test_what_ends_a_case_in_mid_course_ends_its_waits_needs_nobody_and_is_replayed_so(tmp_path: Path) -> None:
+    person, desks = DOMANDA["richiedente"]["codice_fiscale"], Scrivanie()
+    with working(tmp_path, "recesso", desks) as app:
+        sent = {name: send(app, domanda=name) for name in ("D-1", "D-2", "D-3")}
+
+        def comes(type: str, **body: Any) -> None:
+            app.send(Submission(type, body, "portale")).result(60)
+
+        comes("modelli.interruzione", codice_fiscale=person, domanda="D-1", cosa="ritirata")
+        comes("modelli.parere", domanda="D-2", ufficio="tecnico", esito="favorevole", numero=1)
+        until(lambda: 2 == len(app.runs("done")), "one is withdrawn, one has taken its course")
+        comes("modelli.interruzione", codice_fiscale=person, cosa="decesso")
+        until(lambda: 3 == len(app.runs("done")), "a death ends the one that is left")
+        replies = [app.message(one)["reply"]["esito"] for one in sent.values()]
+        assert ["ritirata", "favorevole", "decesso"] == replies
+        assert ["D-3"] == [name for _, name in desks.asked]
+        assert [None, "domanda.interrotta", "domanda.interrotta"] == sorted((run["reason"] for run in app.runs("done")), key=str)
+    with closing(open_reader(f"sqlite:///{tmp_path}/prova.db")) as reader:
+        rules.give_keys(reader, told(tmp_path))
+        report = replayed(reader, {"scrivania.assegna": desks.operations["assegna"]}, "", ("", ""), every=False)
+    assert {"equal": 3} == dict(report.counts)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bus.engine.asks import StepCode
-from bus.engine.steps.call import call, take_back
+from bus.engine.asks import Ask, Event, Failed, Failure, StepCode
+from bus.engine.steps.call import call, failure_of, take_back
 from bus.engine.steps.choose import choose
 from bus.engine.steps.each import each
 from bus.engine.steps.fail import fail
@@ -60,6 +60,11 @@ def of_entry(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
         sentence = f"the table `runs` says that the run began at {entry!r}, and {plan.name} waits for nothing there"
         raise EvidenceError(sentence, code="evidence.broken", hint="bus log verify names the row")
     return sequence(late.on_late, strand.below(f"{entry}!late/"))
+
+
+def doubt_of(ask: Ask, event: Event) -> Failure | None:
+    """What needs a person though the run has ended: a call that was on its way, and of whose effect nobody knows."""
+    return failure_of(event, ask.place, ask.path) if isinstance(event, Failed) and event.error["kind"] == "in_doubt" else None
 
 
 def undo(completed: Sequence[Completed], strand: Strand) -> StepCode:

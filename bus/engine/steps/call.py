@@ -55,8 +55,12 @@ def _handle(step: CallStep, strand: Strand, failed: Failed) -> StepCode:
             inner = strand.below(f"{strand.path(step)}!error[{number}]/")
             yield from inner.seeing(error=failed.error).follow(clause.steps)
             return
-    code, sentence = CODES[str(failed.error["kind"])], str(failed.error["sentence"])
-    raise StepFailed(Failure(code, sentence, step.place, strand.path(step), detail=failed.error))
+    raise StepFailed(failure_of(failed, step.place, strand.path(step)))
+
+
+def failure_of(failed: Failed, place: str, path: str) -> Failure:
+    """What a run dies of when a call of its own fails and nothing takes the error."""
+    return Failure(CODES[str(failed.error["kind"])], str(failed.error["sentence"]), place, path, detail=failed.error)
 
 
 def take_back(done: Completed, strand: Strand, others: Sequence[Completed]) -> StepCode:

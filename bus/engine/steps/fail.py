@@ -1,4 +1,4 @@
-"""``fail``: end the run for a stated reason; a person will look at it."""
+"""``fail``: end the run for a stated reason; a person will look at it, unless the step says that nobody has to."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 def fail(step: FailStep, strand: Strand) -> StepCode:
     reason = strand.evaluate(step.reason, step, "reason")
     yield from ()
-    strand.fail(step, step.code, text(reason), undo=step.undo)
+    strand.fail(step, step.code, text(reason), undo=step.undo, dead=step.dead)

@@ -228,6 +228,27 @@ def test_a_reason_that_is_no_text_is_said_as_rules_say_it(reason: Any, said: str
     assert run.start() == [] and run.failure is not None and run.failure.sentence == said
 
 
+def test_a_branch_that_ends_the_run_is_waited_for_by_nobody_and_its_end_is_no_failure() -> None:
+    end = p.FailStep("basta", "r@1/basta", code="prova.ritirata", dead=False)
+    wait = p.WaitStep("attesa", "r@1/attesa", type="prova.arrivo")
+    run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("one"), end), "b": (wait,)}), call("after"))
+    run.start()
+    assert run.answer("both/a/one", Answered(T, {})) == [] and run.finished and not run.pending
+    assert run.failure is not None and ("prova.ritirata", False) == (run.failure.code, run.failure.dead)
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("in_doubt", "call.in-doubt"), ("refused", "prova.ritirata")])
+def test_a_run_that_ends_while_a_call_is_on_its_way_needs_a_person_if_that_ends_in_doubt(kind: str, ends: str) -> None:
+    end = p.FailStep("basta", "r@1/basta", code="prova.ritirata", dead=False)
+    run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("one"), end), "b": (call("two"),)}))
+    run.start()
+    run.answer("both/a/one", Answered(T, {}))
+    assert run.winding_up
+    run.answer("both/b/two", Failed(T, {"kind": kind, "code": "X", "sentence": "nobody knows"}))
+    assert run.finished and run.failure is not None
+    assert (ends, kind == "in_doubt") == (run.failure.code, run.failure.dead)
+
+
 def test_a_branch_that_fails_at_once_keeps_the_other_from_being_asked() -> None:
     failing = p.FailStep("stop", "r@1/stop", reason=lambda s: "because")
     run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("never"),), "b": (failing,)}))

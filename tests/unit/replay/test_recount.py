@@ -167,6 +167,13 @@ def test_what_was_done_twice_is_not_equal(log: Log, kind: str) -> None:
     assert shows(log, record, record, record._replace(id="altra")) == [("different", record.place, f"recorded 2 times ({kind})")]
 
 
+def test_a_run_that_is_said_to_have_ended_early_and_came_to_its_last_step_is_not_equal(log: Log) -> None:
+    record = first(log, "done")
+    log.records[log.records.index(record)] = record._replace(data={**record.data, "code": "prova.ritirata"})
+    [found] = log.verdicts()[str(record.run)].differences
+    assert "the run ended early with prova.ritirata, recomputed it ends at its last step" == found.sentence
+
+
 def test_a_step_that_is_recorded_as_another_or_under_other_rules_is_not_equal(log: Log) -> None:
     record = first(log, "replied")
     other = record._replace(place="altro@1/passo", rules="0" * 64)
