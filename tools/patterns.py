@@ -11,7 +11,7 @@ HOME = Path(__file__).parents[1] / "docs" / "patterns" / "routes"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Which way": ("smistamento", "filtro", "destinatari", "tappe", "deviazione", "pubblicazione", "indirizzo"),
-    "Several and one": ("divisione", "raccolta", "riordino", "composto", "interpello", "parallelo"),
+    "Several and one": ("divisione", "raccolta", "riordino", "composto", "interpello", "rate", "parallelo"),
     "What it says": ("traduzione", "arricchimento", "riduzione", "normalizzazione", "scontrino"),
     "Over time": ("processo", "correlazione", "attesa", "promemoria", "scadenza", "recesso", "interrogazione"),
     "When things go wrong": ("idempotenza", "fermo", "compensazione", "freno", "interruttore", "derivazione"),

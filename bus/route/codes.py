@@ -379,7 +379,8 @@ CODES: dict[str, Code] = {
         "ones. A run looks at each message once: what one of the waits lets pass, the others never see.",
         'parallel:\n  a: [{id: x, wait: pareri.espresso, match: arrival.ufficio == "verde"}]\n'
         '  b: [{id: y, wait: pareri.espresso, match: arrival.ufficio == "suap"}]',
-        '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.',
+        '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.'
+        " Where each item has a day of its own, `send` each to a route that waits by the item's own key, and gather what these report.",
     ),
     "wait.again": Code(
         "`again` renews the wait after its `deadline`, and there is none: a date that has passed does not come again.",

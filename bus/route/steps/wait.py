@@ -10,7 +10,9 @@ from bus.route.steps.common import Duration, Expression, Name, StepModel, Steps
 class Wait(StepModel):
     """Wait for a message of the case, or only for a time (`wait:` without a type)."""
 
-    wait: str | None = Field(description="Type of the message; empty to wait only for the deadline")
+    wait: str | None = Field(
+        description="One type of message; what may end the run meanwhile is awaited in a branch beside. Empty: only the deadline"
+    )
     case: Name | None = Field(default=None, description="Key of the case that the message must carry; any when not said")
     match: Expression | None = Field(default=None, description="The message, as `arrival`, is taken only if this is true")
     deadline: Duration | None = Field(
