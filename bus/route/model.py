@@ -92,6 +92,7 @@ class Expectation(Model):
     sent: list[str | dict[str, Any]] | None = Field(default=None, description="Types of messages sent, with fields of their bodies")
     case: dict[str, Any] | None = Field(default=None, description="Business keys of the case")
     dead: Dead | None = Field(default=None, description="How it stopped")
+    ended: str | None = Field(default=None, description="Code of the `fail` with `dead: false` that ended it")
     records: list[str | dict[str, Any]] | None = Field(
         default=None,
         description="Kinds of the log's records, in order (`parked` left out), with fields: step, operation, type, code, attempt",

@@ -96,6 +96,8 @@ def _expecting(
         expect["case"] = dict(trial.case)
     if failure is not None and failure.dead:
         expect["dead"] = {"code": failure.code, "step": failure.place.rpartition("/")[2]}
+    elif failure is not None:
+        expect["ended"] = failure.code
     return Cut({**masked, "expect": expect}, plan.route, asked, _same(plan, asked, [operation for operation, _ in trial.calls]), replaced)
 
 

@@ -43,6 +43,9 @@ def _faults(name: str, wanted: Any, trial: Trial) -> Iterable[Difference]:
             return [Difference(at, f"reply: expected none, is {said(replies[-1])}")]
         case "reply":
             found = replies[-1] if replies else None
+        case "ended":
+            failure = trial.run.walk.failure
+            found = None if failure is None or failure.dead else failure.code
         case "late":
             found = [run.state for run in trial.runs[1:]]
         case _:

@@ -378,3 +378,21 @@ def test_editing_tests_does_not_change_the_fingerprint_of_the_rules(tmp_path, ju
     path.write_text(path.read_text().partition("given:")[0])
     catalog, _ = examine(tmp_path, OPERATIONS)
     assert catalog is not None and catalog.routes["prova.percorso"].plan.digest == before
+
+
+def test_what_ended_a_run_early_is_expected_by_its_code(judged):
+    steps = "  - {id: via, fail: prova.ritirata, dead: false}\n"
+    tests = """
+  - {name: as it is, expect: {state: done, ended: prova.ritirata, records: [received, {done: {step: via, code: prova.ritirata}}]}}
+  - {name: another code, expect: {ended: prova.altra}}
+  - {name: no dead letter, expect: {dead: {code: prova.ritirata}}}
+"""
+    assert faults(judged(steps, tests)) == [
+        'ended: expected "prova.altra", is "prova.ritirata"',
+        'dead: expected {"code": "prova.ritirata"}, the run is done',
+    ]
+
+
+def test_a_run_that_came_to_its_last_step_was_not_ended_early(judged):
+    steps, test = "  - {id: via, reply: {}}\n", "  - {name: at the end, expect: {ended: prova.ritirata}}"
+    assert faults(judged(steps, test)) == ['ended: expected "prova.ritirata", is null']
