@@ -396,3 +396,27 @@ def test_what_ended_a_run_early_is_expected_by_its_code(judged):
 def test_a_run_that_came_to_its_last_step_was_not_ended_early(judged):
     steps, test = "  - {id: via, reply: {}}\n", "  - {name: at the end, expect: {ended: prova.ritirata}}"
     assert faults(judged(steps, test)) == ['ended: expected "prova.ritirata", is null']
+
+
+def test_a_wait_that_the_end_of_its_run_cut_short_opens_no_run_and_what_was_done_is_taken_back(judged):
+    steps = """
+  - id: scrivi
+    call: sys.scrivi
+    with: {codice: body.codice}
+    undo: sys.cancella
+    dead_on: any
+  - id: insieme
+    parallel:
+      corso: [{id: arrivo, wait: prova.avviso, deadline: 9d, on_late: [{id: tardi, reply: {}}]}]
+      fine: [{id: ritiro, wait: prova.ricevuta, deadline: 9d}, {id: via, fail: prova.ritirata, dead: false}]
+"""
+    test = """
+  - name: withdrawn
+    given:
+      messages: {prova.avviso: {codice: A1, testo: eccolo}}
+      sys.scrivi: {answers: {codice: A1}}
+      sys.cancella: {answers: {codice: A1}}
+    then: [{arrive: prova.ricevuta}, {arrive: prova.avviso}]
+    expect: {state: done, ended: prova.ritirata, calls: [sys.scrivi, sys.cancella], late: []}
+"""
+    assert faults(judged(steps, test)) == []
