@@ -17,7 +17,7 @@ from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import fate
 from bus.engine.arrival import Arrival, arrival_of_sent, sent_by
-from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
 from bus.engine.fate import Done, Outcome, Retry, Tries
 from bus.engine.gates import Gates
 from bus.engine.interpreter import Walk
@@ -116,6 +116,8 @@ class Live:
     """Calls that were pending when it was claimed, and have not come home since: one of them may be what ended earlier owners."""
     arrived: Sequence[tuple[str, Event]] = ()
     """What it goes on with in the next turn."""
+    given: dict[tuple[str | None, tuple[str, str] | None], str] = field(default_factory=dict)
+    """The last of the messages that were here and that it went on with, by the type and key of the wait: the next one is behind it."""
     known: dict[str, deque[Event]] = field(default_factory=dict)
     """Events that no ask has taken yet."""
     turn: str | None = None
@@ -185,6 +187,10 @@ class Live:
     def go_on(self, now: dt.datetime) -> None:
         """Follow the walk from what has ``arrived``."""
         arrived, self.arrived = self.arrived, ()
+        for path, event in arrived:
+            wait = self.walk.pending.get(path)
+            if isinstance(wait, Await) and isinstance(event, Arrived):
+                self.given[wait.type, wait.key] = event.message
         self.remember(arrived)
         self.pursue(list(self.walk.pending.values()), now)
 

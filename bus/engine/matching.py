@@ -49,8 +49,8 @@ def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
     return [match(tx, wait, message, now) for message in (found if wait["state"] == "late" else islice(found, 1))]
 
 
-def arrived(tx: Tx, wait: Row) -> Iterator[str]:
-    """The messages that were here before a wait for them and that its run was not given yet, in the order in which they came.
+def arrived(tx: Tx, wait: Row, after: str = "") -> Iterator[str]:
+    """The messages that were here before a wait for them and that its run was not given yet, in the order in which they came; behind one.
 
     What was erased or disposed of is here no more: nobody could go on with it. What only the key store lacks is: whoever goes on with it
     is a dead letter until a newer copy of the key store is there.
@@ -58,16 +58,16 @@ def arrived(tx: Tx, wait: Row) -> Iterator[str]:
     run = tx.one("run", id=wait["run"])
     if run is None or wait["type"] is None:
         return
-    for row in _came(tx, wait, run):
+    for row in _came(tx, wait, run, after):
         if row["message"] != run["message"] and not _passed(wait, row["time"]) and not log.is_erased(tx, row["message"]):
             yield row["message"]
 
 
-def _came(tx: Tx, wait: Row, run: Row) -> Iterator[Row]:
+def _came(tx: Tx, wait: Row, run: Row, after: str) -> Iterator[Row]:
     """Page by page, a small one first: thousands may have come, and an open wait takes one of them."""
     query = "arrived_for_case" if wait["name"] is None else "arrived_for_key"
     named = {"case_id": run["case_id"]} if wait["name"] is None else {"name": wait["name"], "value": wait["value"]}
-    after, most = "", FEW
+    most = FEW
     while rows := tx.all(query, type=wait["type"], run=run["id"], **named, after=after, most=most):
         yield from rows
         if len(rows) < most:

@@ -188,7 +188,10 @@ class Settling:
             return ""
         if row is None or row["state"] == "given up":
             row = self._open(tx, live, wait, now)
-        message = next(matching.arrived(tx, row), None)
+        behind = live.given.get((wait.type, wait.key), "")
+        message = next(matching.arrived(tx, row, behind), None)
+        if message is None and behind:  # what others accepted before that one, and wrote after it
+            message = next(matching.arrived(tx, row), None)
         if message is not None:
             matching.match(tx, row, message, now)
         return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from bus.errors import StoreError
 from bus.log import log
 from bus.route import plan
 from bus.store import Tx
+from bus.store.sqlite import SqliteConnection
 from tests.simulation import system
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
@@ -392,6 +394,45 @@ def test_a_run_that_was_given_many_messages_is_read_with_as_many_questions_as_on
         return sum(view.asked.total() for view in views)
 
     assert asked(2) == asked(20)
+
+
+def test_a_run_whose_messages_were_here_before_it_looks_past_none_of_those_it_has_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 6,000 each look for the next one passed by all that came before: 11 s in SQLite, while nobody else could write."""
+    make_rules(monkeypatch, "raccolta", GATHERS)
+    steps, ask = Counter[str](), SqliteConnection.all
+
+    def counting(connection: SqliteConnection, query: str, **given: Any) -> Any:
+        connection._raw.set_progress_handler(lambda: steps.update([query.rpartition("_")[0]]), 1)
+        try:
+            return ask(connection, query, **given)
+        finally:
+            connection._raw.set_progress_handler(None, 0)
+
+    monkeypatch.setattr(SqliteConnection, "all", counting)
+
+    def looked(parts: int, *, late: bool = False) -> int:
+        folder = tmp_path / f"{parts}-{late}"
+        folder.mkdir()
+        world = Simulation(1, folder)
+        world.trouble = False
+        for _ in range(parts):
+            send(world, "parte", caso="c")
+        message = send(world, "raccolta", caso="c", modo=str(parts))
+        before = steps["arrived_for"]
+        for number in range(parts + 2):
+            turn(world, "answer")
+            if late and number == 1:  # the one that it took was handed in behind all others, which were written later
+                [live] = world.processes[0].engine._live.values()
+                live.given = dict.fromkeys(live.given, "~")
+        assert state(world, message) == "done"
+        assert [effect.chi.count(",") for effect in world.system.ledger] == [parts - 1]
+        world.close()
+        return steps["arrived_for"] - before
+
+    assert looked(120) < 6 * looked(30)
+    looked(10, late=True)
 
 
 SENDS = """
