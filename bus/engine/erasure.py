@@ -326,7 +326,5 @@ def _texts_of(tx: Tx, found: Reach, read: Read) -> set[str]:
 def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:
     """The keys of payloads. One from before there were keys has none: its row is deleted."""
     numbers = log.keys_of(tx, payloads)
-    for identity, number in numbers.items():
-        if number is None:
-            tx.do("drop_payload", id=identity)
+    tx.do("drop_payloads", payloads=listed(identity for identity, number in numbers.items() if number is None))
     return {number for number in numbers.values() if number is not None}

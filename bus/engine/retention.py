@@ -273,9 +273,7 @@ def dispose(
     shown: JsonObject = {"kind": kind, "months": list[JsonValue](months(found)), "after": on, "record": None}
     if not going:
         return Doomed(shown, (), ())
-    for one in going:
-        for row in one.rows:
-            tx.do("drop_payload", id=row)
+    tx.do("drop_payloads", payloads=listed(row for one in going for row in one.rows))
     named = [one.message for one in going if one.message]
     keys = sorted({key for one in going for key in one.keys})
     data: dict[str, Any] = {

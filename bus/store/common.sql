@@ -13,8 +13,8 @@ SELECT content, nonce, media_type FROM payloads WHERE id = :id
 -- name: set_payload
 UPDATE payloads SET content = :content WHERE id = :id
 
--- name: drop_payload
-DELETE FROM payloads WHERE id = :id
+-- name: drop_payloads
+DELETE FROM payloads WHERE id IN :list(payloads)
 
 -- Texts and tokens change places in all rows at once (`bus.protecting`). Each row looks for its own: as IN, each text would look through
 -- all rows of a table in which nothing is found by its value alone.

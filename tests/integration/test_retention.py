@@ -26,6 +26,7 @@ from bus.log.record import Record
 from bus.log.verify import Trust, verify
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
+from bus.store import listed
 from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
 from tests.projections import snapshot
@@ -106,7 +107,7 @@ def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop, 
     assert f"{gone} payloads, erased with a person or destroyed as too old, as the log says" in capsys.readouterr().out
     with shop.app.store.read() as tx:
         body = next(one for one in log.of_messages(tx, [done]) if one.kind == "received").payload("message")
-    shop.app.store.write(lambda tx: tx.do("drop_payload", id=body)).result()
+    shop.app.store.write(lambda tx: tx.do("drop_payloads", payloads=listed([body]))).result()
     with pytest.raises(Exception, match="is gone"):
         verify(shop.app.store.read, Trust())
 

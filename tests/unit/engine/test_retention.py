@@ -17,7 +17,9 @@ from bus.engine.projection import entry, write
 from bus.errors import ConfigError
 from bus.log.record import Record
 from bus.message import new_id
+from bus.store import listed
 from bus.store.opening import open_store
+from tests.clocks import FixedClock
 from tests.contract.store_contract import add_runs, do
 from tests.keyrings import in_memory
 from tests.views import Counting
@@ -189,6 +191,29 @@ def test_a_page_asks_as_few_questions_however_many_messages_are_on_it(tmp_path):
         many = asked()
     assert (few[0], many[0]) == ([2, 0, 2], [62, 0, 62])
     assert many[1] == few[1]
+
+
+def test_rows_go_at_once_however_many_there_are_on_a_page(store, monkeypatch):
+    """Each was a statement of its own, one after the other: of a run of thousands of calls everybody waited for them."""
+    then = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
+    payload = {"message": None, "media_type": "text/plain", "nonce": b"n", "content": b""}
+
+    def dispose(tx, rows: int) -> int:
+        names = tuple(f"{rows}-{number}" for number in range(rows))
+        tx.many("add_payload", [{"id": name, **payload} for name in names])
+        page = [retention.Found(text_of(then), payloads=rows, message="m", rows=names)], None
+        monkeypatch.setattr(retention, "page", lambda *_: page)
+        said: list[str] = []
+        assert len(tx.all("payloads_there", payloads=listed(names))) == rows
+        tx._raw.set_trace_callback(said.append)
+        held = retention.terms(Retention(wire="20d"), {}, then)
+        retention.dispose(tx, held, "wire", "", {}, "prova", "too old", FixedClock(then))
+        assert tx.all("payloads_there", payloads=listed(names)) == []
+        tx._raw.set_trace_callback(None)
+        return len(said)
+
+    few, many = (store.write(lambda tx, rows=rows: dispose(tx, rows)).result() for rows in (2, 200))
+    assert many == few
 
 
 def test_what_came_after_the_bound_is_kept_though_its_id_is_older(store):
