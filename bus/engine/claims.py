@@ -7,6 +7,7 @@ A claim whose owner vanished before anything came of it is a *strike*. Two may b
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -86,10 +87,19 @@ def blocking(tx: Tx, now: dt.datetime) -> list[Row]:
     return list(tx.all("suspects_with_lane", now=text_of(now)))
 
 
-def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:
-    """Leave alone for a while, unclaimed, those of ``runs`` that a crowded gate has no room for: not the first ones. Returns their ids."""
-    found = {row["id"] for row in tx.all("runs_unbegun", runs=listed(runs), rules=listed(crowd.rules))}
-    beyond = [run for run in runs if run in found][crowd.room :]
-    if beyond:
-        tx.do("leave_alone", runs=listed(beyond), until=text_of(crowd.again))
+def turn_away(tx: Tx, runs: Sequence[str], crowds: Sequence[Crowd]) -> dict[str, list[str]]:
+    """Leave alone for a while, unclaimed, those of ``runs`` that crowded gates have no room for: not the first ones. Returns their ids by
+    gate. All gates are asked about at once: there may be hundreds.
+    """
+    tight = {digest: crowd for crowd in crowds if crowd.room < len(runs) for digest in crowd.rules}
+    found = tx.all("runs_unbegun", runs=listed(runs), rules=listed(tight)) if tight else ()
+    begins = {row["id"]: tight[row["digest"]] for row in found}
+    asking, beyond = Counter[str](), dict[str, list[str]]()
+    for run in runs:
+        if (crowd := begins.get(run)) is not None:
+            asking[crowd.gate] += 1
+            if asking[crowd.gate] > crowd.room:
+                beyond.setdefault(crowd.gate, []).append(run)
+    for turned in beyond.values():
+        tx.do("leave_alone", runs=listed(turned), until=text_of(begins[turned[0]].again))
     return beyond

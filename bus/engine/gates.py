@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bus.adapter import Adapter
 from bus.engine.circuit import Circuit, Habits, Place, Say, silent
@@ -154,6 +154,7 @@ class Gates:
         self.circuits = {name: Circuit(habits, partial(say, adapter=name)) for name in sorted(adapters)}
         self._gates = {name: Gate(size, share, self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())}
         self._held: dict[tuple[str, int], dict[str, tuple[Gate, str]]] = defaultdict(dict)
+        self._begun: tuple[Any, Mapping[str, Sequence[tuple[str, CallStep]]]] = (None, {})
         self._say = say
 
     def of(self, operation: str) -> Gate:
@@ -186,15 +187,24 @@ class Gates:
         A route with a plan for a silent system must be asked what it does when the circuit is open.
         """
         crowds, all_coming = [], coming.total()
-        for name, gate in self._gates.items():
+        for name, begun in self._begun_at(first).items():
+            gate = self._gates[name]
             if (free := gate.room(now)) - all_coming >= most:
                 continue
-            begun = [one for operation, found in first.items() if self._name_of(operation) == name for one in found]
             room = max(free - sum(coming[digest] for digest, _ in begun), 0)
             rules = [digest for digest, step in begun if not (gate.circuit.is_open and step.on_error)]
             if room < most and rules:
                 crowds.append(Crowd(name, rules, room, gate.again(now)))
         return crowds
+
+    def _begun_at(self, first: Mapping[str, Sequence[tuple[str, CallStep]]]) -> Mapping[str, Sequence[tuple[str, CallStep]]]:
+        """The same by gate; kept for as long as they are the same."""
+        if self._begun[0] is not first:
+            found: defaultdict[str, list[tuple[str, CallStep]]] = defaultdict(list)
+            for operation, steps in first.items():
+                found[self._name_of(operation)] += steps
+            self._begun = first, {name: found[name] for name in self._gates if name in found}
+        return self._begun[1]
 
     def turn_away(self, gate: str, runs: Iterable[str]) -> None:
         """Note that these runs were turned away at a gate, unclaimed."""

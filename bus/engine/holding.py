@@ -45,7 +45,7 @@ class Claims(NamedTuple):
     """What one transaction claimed, whom it turned away at which gate, when it was (in ticks), and messages of these runs."""
 
     rows: list[Row]
-    away: Sequence[tuple[str, Sequence[str]]]
+    away: Mapping[str, Sequence[str]]
     since: float
     known: Known = NOTHING
 
@@ -144,8 +144,8 @@ class Holding:
         self, tx: Tx, runs: Sequence[str], now: dt.datetime, crowds: Sequence[Crowd], how: Callable[..., list[Row]]
     ) -> Claims:  # fmt: skip
         since = self.ticks()
-        away = [(crowd.gate, turn_away(tx, runs, crowd)) for crowd in crowds]
-        beyond = {run for _, turned in away for run in turned}
+        away = turn_away(tx, runs, crowds)
+        beyond = {run for turned in away.values() for run in turned}
         rows = how(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease)
         if rows:
             reach("claim.before-commit")
@@ -158,7 +158,7 @@ class Holding:
         """
         if claims.rows:
             reach("claim.after-commit")
-        for gate, turned in claims.away:
+        for gate, turned in claims.away.items():
             self._turned_away(gate, turned)
         rows = [row for row in claims.rows if (held := self._held.get(row["id"])) is None or held.fence <= row["fence"]]
         self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in rows})

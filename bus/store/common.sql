@@ -313,7 +313,7 @@ UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1 WHERE id = :id
 
 -- Runs that were never claimed, of some rules.
 -- name: runs_unbegun
-SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = (SELECT 'ready') AND fence = 0 AND entry = '' AND owner IS NULL
+SELECT id, digest FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = (SELECT 'ready') AND fence = 0 AND entry = '' AND owner IS NULL
 
 -- Runs that were never claimed: nobody takes them for a while.
 -- name: leave_alone

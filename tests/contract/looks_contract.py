@@ -10,12 +10,14 @@ import pytest
 
 from bus.clock import text_of
 from bus.engine import claims
+from bus.engine.gates import Crowd
 from bus.log import cases, stretches
 from bus.log.diagnosis import Broken
 from bus.log.traces import BEFORE_ALL
 from bus.message import canonical
 from bus.store import Store, Tx, listed
 from tests.contract.store_contract import LATER, LEASE, NOW, add_runs, blocking, claim, do, due, ids, pause, rows, settle, take_lane
+from tests.views import Counting
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -99,6 +101,22 @@ class LooksContract:
         add_runs(store, "then")
         found = store.write(lambda tx: claims.due(tx, NOW, 9, claims.Part(since=text_of(NOW)))).result(30)
         assert ids(found) == ["then"]
+
+    def test_all_crowds_are_asked_about_at_once_however_many_there_are(self, store: Store) -> None:
+        """Each gate with less room than a page was a question in every claim: 300 of them to claim a few runs."""
+        add_runs(store, "a", "b", digest="d1")
+        add_runs(store, "c", "d", "e", digest="d2")
+        add_runs(store, "f")
+        crowds = [Crowd(f"g{n}", [f"d{n}", f"other{n}"], n - 1, LATER) for n in range(1, 40)]
+
+        def counted(tx: Tx) -> tuple[dict[str, list[str]], int]:
+            view = Counting(tx)
+            return claims.turn_away(view, list("fedcba"), crowds), view.asked.total()
+
+        assert store.write(counted).result(30) == ({"g1": ["b", "a"], "g2": ["d", "c"]}, 1)
+        assert ids(claim(store, *"abcdef")) == ["e", "f"]
+        crowds = [crowd._replace(room=6) for crowd in crowds]
+        assert store.write(counted).result(30) == ({}, 0), "there is room for all of them"
 
     def test_a_suspect_that_nobody_can_claim_blocks_nobody(self, store: Store) -> None:
         add_runs(store, "dead", "later", "held", ("behind", "same"), ("before", "same"))

@@ -41,7 +41,7 @@ def add_runs(store: Store, *runs: str | tuple[str, str], **more: Any) -> None:
         for run in runs:
             name, case = (run, f"case-{run}") if isinstance(run, str) else run
             row = {"ordered": 1, "version": 1, "entry": "", "place": "prova@1", "time": text_of(NOW), **more}
-            tx.do("add_run", id=name, message=f"m-{name}", route="prova", digest="d", case_id=case, **row)
+            tx.do("add_run", id=name, message=f"m-{name}", route="prova", **{"digest": "d", **row}, case_id=case)
 
     store.write(work).result(30)
 
@@ -372,10 +372,10 @@ class StoreContract:
         row = claim(store, "a")[0]
         do(store, "pause_run", id="a", fence=row["fence"], owner="uno", until=None)
         crowd = Crowd("lento", ["d"], 1, LATER)
-        assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], crowd)).result(30) == ["c", "b"]
+        assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], [crowd])).result(30) == {"lento": ["c", "b"]}
         assert ids(claim(store, "a", "b", "c", "d")) == ["a", "d"]
         do(store, "end_pauses", runs='["b","c"]')
-        assert store.write(lambda tx: claims.turn_away(tx, ["b"], crowd._replace(rules=["other"], room=0))).result(30) == []
+        assert store.write(lambda tx: claims.turn_away(tx, ["b"], [crowd._replace(rules=["other"], room=0)])).result(30) == {}
 
     def test_who_lost_a_claim_settles_nothing(self, store: Store) -> None:
         add_runs(store, "a")
@@ -458,7 +458,7 @@ class StoreContract:
 
     def test_a_late_message_s_run_is_not_turned_away_for_what_its_route_asks_first(self, store: Store) -> None:
         add_runs(store, "late", entry="tardi a")
-        assert store.write(lambda tx: claims.turn_away(tx, ["late"], Crowd("lento", ["d"], 0, LATER))).result(30) == []
+        assert store.write(lambda tx: claims.turn_away(tx, ["late"], [Crowd("lento", ["d"], 0, LATER)])).result(30) == {}
 
     def test_a_suspect_blocks_others_when_it_holds_a_lane_and_nobody_has_it(self, store: Store) -> None:
         add_runs(store, "a", "b")

@@ -107,6 +107,22 @@ def test_a_crowded_gate_names_the_rules_that_begin_there_and_the_room_that_is_le
     assert made.describe()["a"]["turned_away"] == 1  # type: ignore[index,call-overload]
 
 
+def test_which_rules_begin_at_which_gate_is_sorted_out_once_for_all_gates_while_the_rules_are_the_same() -> None:
+    """Each gate went through all rules for every claim: 19 ms where there are 300 systems."""
+    looked: list[str] = []
+
+    class Rules(dict[str, Any]):
+        def items(self) -> Any:
+            looked.append("")
+            return super().items()
+
+    made = Gates({f"a{n}": 2 for n in range(30)}, 60, Habits(), lambda *_, **__: None)
+    first, other = (Rules({f"a{n}.x": [(f"d{n}", CallStep("s", "p"))] for n in some}) for some in (range(29, -1, -1), (7, 40)))
+    assert len(made.crowds(first, 5, T, Counter())) == len(made.crowds(first, 5, T, Counter())) == 30
+    assert len(looked) == 1
+    assert [crowd.gate for crowd in made.crowds(other, 5, T, Counter())] == ["a7"]
+
+
 def test_a_run_keeps_only_the_places_that_it_needs() -> None:
     made = gates()
     for path in ("x", "y", "z"):
