@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from bus.expression.nodes import Bound, bound_within, calls, is_binding, is_null, kind_of, path_of, word_of, written_in
@@ -16,6 +17,9 @@ NO_ITEMS: dict[str, Any] = {"type": "array", "maxItems": 0}
 """A list that is written out and holds nothing: what its items would be is said by what it may be elsewhere."""
 _PRIMITIVES = {1: "boolean", 2: "integer", 4: "number", 5: "string"}
 """CEL's numbers of types that JSON has, too."""
+
+
+_OURS = {"type", "properties", "required", "additionalProperties", "items", "maxItems", OF_PATH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,20 @@ def _added(node: Any) -> list[Any]:
 
 
 def list_of(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """The schema of a list that is written out: what all items have in common is said where they are alike."""
-    alike = bool(items) and all(one == items[0] for one in items)
-    return {"type": "array", "items": items[0] if alike else {}} if items else NO_ITEMS
+    """The schema of a list that is written out: of its items what all have in common, where they are alike, or objects and lists that are
+    written out, too.
+    """
+    if not items:
+        return NO_ITEMS
+    alike = all(one == items[0] for one in items)
+    return {"type": "array", "items": items[0] if alike else reduce(_joined, items) if all(map(_is_written, items)) else {}}
+
+
+def _is_written(schema: dict[str, Any]) -> bool:
+    """Whether a schema is one of this module, and none of a contract, whose parts may be named within it."""
+    inner = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
+    closed = schema.get("type") != "object" or schema.get("additionalProperties") is False
+    return closed and schema.keys() <= _OURS and all(map(_is_written, inner))
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +130,7 @@ def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     if one.get("type") != other.get("type") or "type" not in one:
         return {}
     if one["type"] == "array":
-        return {"type": "array", "items": _joined(one["items"], other["items"])}
-    fields, others = one["properties"], other["properties"]
+        return {"type": "array", "items": _joined(one.get("items", {}), other.get("items", {}))}
+    fields, others = one.get("properties", {}), other.get("properties", {})
     both = {name: _joined(fields.get(name, others.get(name)), others.get(name, fields.get(name))) for name in {**fields, **others}}
-    return {**one, "properties": both, "required": [name for name in one["required"] if name in other["required"]]}
+    return {**one, "properties": both, "required": [name for name in one.get("required", ()) if name in other.get("required", ())]}
