@@ -498,4 +498,5 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
     return TestedMapping(mapping, source.file, tuple(test for _, test in found), line, source.text)
 
 
-_WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
+_WRITTEN = re.compile(r"""(?<!\w)(\w++)["']?\s*+:""")
+"""A name before a colon; asked of a whole file, where a long word must be gone over once."""

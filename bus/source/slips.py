@@ -13,7 +13,7 @@ from bus.source.tree import Source
 Slip: TypeAlias = tuple[int, int, str, str, str]
 """Line, column, code, sentence, hint."""
 BLANKS = "\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
-_BLANK_BEHIND_COLON = re.compile(f"^[ -]*[\\w.-]+:[{BLANKS}]")
+_BLANK_BEHIND_COLON = re.compile(f"^[ -]*+[\\w.][\\w.-]*+:[{BLANKS}]")
 IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
 NOT_CLOSED = "a quote is not closed"
 COLON_MISSING = "a colon is missing before the bracket"

@@ -293,3 +293,12 @@ steps:
     }
     _, findings = examine(files, OPERATIONS)
     assert [f.file for f in findings if f.code == "table.unknown-key"] == ["routes/media.yaml"], [str(f) for f in findings]
+
+
+@pytest.mark.parametrize("line", ["note: '%s'", "%s: 1", "# %s\nx: ["])
+@pytest.mark.parametrize("long", ["a" * 400_000, "-" * 400_000])
+def test_a_file_with_a_word_of_any_length_is_gone_over_once(line: str, long: str, folder: Path) -> None:
+    """Such as a file in base64 among the tests of a route: for each of its letters the rest of it was looked through."""
+    text = f"route: prova.rotta\nversion: 1\non: prova.istanza\n{line % long}\n"
+    (folder / PLACES["route"]).write_text(text, encoding="utf-8")
+    assert {PLACES["route"]} == {one.file for one in examine(folder, OPERATIONS)[1]}
