@@ -143,3 +143,14 @@ def test_a_test_that_looks_at_nothing_notices_little(catalog: Catalog, known: De
 def test_nothing_to_mistake_is_a_full_score() -> None:
     assert 100 == Score("a", 0, ()).percent
     assert 66 == Score("a", 2, ("x",)).percent
+
+
+def test_numbers_are_mistaken_by_what_people_mistake_them_for() -> None:
+    wait = {"wait": "prova.z", "deadline": "30d", "again": 2}
+    made = changed(wait)
+    assert {"60d", "15d"} == {made[what]["deadline"] for what in ("twice as long", "half as long")}
+    assert made["3 for 2"]["again"] == 3
+    assert changed({"gather": "prova.z", "count": 2})["3 for 2"]["count"] == 3
+    call = {"call": "x.y", "retry": {"attempts": 3, "wait": "1m"}}
+    assert changed(call)["never tried again"]["retry"] == {"attempts": 1, "wait": "1m"}
+    assert changed({"reply": {"n": 1, "s": True}})["2 for 1"]["reply"] == {"n": 2, "s": True}

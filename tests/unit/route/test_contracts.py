@@ -147,9 +147,38 @@ def test_what_may_be_missing_before_an_item_of_a_list_is_to_be_asked_for(operati
         ),
         ("{id: a, reply: {n: 'body.?nome.orValue(1.5) + \", \"'}}", "text(...) makes text of a number, number(...) a number of text"),
         ("{id: a, reply: {n: '\"n. \" + size(body.cf)'}}", "text(...) makes text of a number, number(...) a number of text"),
+        ("{steps: [{id: b, reply: {}}]}", "delete `steps:`, and write its steps here"),
+        ("{id: a, steps: [{id: b, reply: {}}], when: body.quanti > 1}", "steps under a condition are a `choose`"),
+        ("{id: a, if: body.quanti > 1}", "steps under a condition are a `choose`"),
+        ("{esito: {reply: {}}}", "write `- id: esito`"),
+        ("{id: a, nota: uno}", "it needs one of call, "),
     ],
 )
 def test_a_mistake_is_told_once_with_what_helps(step: str, hint: str, operations: dict[str, Any]) -> None:
     _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": f"{HEAD}  - {step}\n".encode()}, operations)
     [found] = [one for one in findings if one.severity == "error"]
     assert found.hint.startswith(hint), str(found)
+
+
+@pytest.mark.parametrize(
+    ("step", "hint"),
+    [
+        ("{id: a, reply: {n: body.nome}}", "say what then: {$value: body.nome, $default: ...}"),
+        ("{id: a, reply: {n: upper(body.nome)}}", 'write `body.?nome.orValue("")`'),
+        ("{id: a, when: body.esito == 'A', reply: {n: 1}}", 'write `body.?esito.orValue("")`'),
+        ("{id: a, case: {nome: body.nome}, call: ufficio.chiedi, with: {codice: '\"a\"', quanti: 1}}", 'write `body.?nome.orValue("")`'),
+    ],
+)
+def test_what_may_be_missing_is_told_with_what_to_write_at_its_place(step: str, hint: str, operations: dict[str, Any]) -> None:
+    _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": f"{HEAD}  - {step}\n".encode()}, operations)
+    [found] = [one for one in findings if one.code == "path.maybe-missing"]
+    assert found.hint.startswith(hint), str(found)
+
+
+def test_null_is_no_code_that_a_table_lacks() -> None:
+    kind = b"type: prova.d\nschema: {type: object, required: [u], properties: {u: {enum: [A, D, null]}}}\n"
+    route = """route: prova.r\nversion: 1\non: prova.d\nsteps: [{id: a, reply: {x: 'lookup("uffici", body.u, "nome")'}}]\n"""
+    files = {"mappings/types/d.yaml": kind, "mappings/tables/uffici.csv": b"codice,nome\nA,Anagrafe\n", "routes/r.yaml": route.encode()}
+    assert ["table `uffici` has no key D, which body.u may be"] == [
+        one.sentence for one in examine(files, {})[1] if one.code[:5] == "table"
+    ]
