@@ -242,11 +242,16 @@ class Protocollo(Adapter):
         values = {theirs: own[ours] for theirs, ours in step.argomenti.items()}
         reply = self._docarea.call(step.operazione, values, visit.call(), effect=effect)
         said = reply.get(step.risultato)
-        if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
+        if not isinstance(said, Mapping) or not self._is_error_number(said.get(self._dialect.errore)):
             raise no_answer(effect, f"{step.operazione}: the reply says neither yes nor no", answered=True)
         if not is_number(said.get(self._dialect.numero)):  # a number, once given, is a fact, whatever complaint comes with it
             self._raise_error(step, str(said[self._dialect.errore]), str(said.get(self._dialect.testo) or ""))
         return said
+
+    def _is_error_number(self, said: object) -> bool:
+        """Whether a register, whose replies may stray, says by it yes or no: by a number, or by a word that the dialect knows."""
+        text = "" if said is None else str(said)
+        return any(sign.isdigit() for sign in text) or text in self._dialect.codici or text in self._dialect.gettone_scaduto
 
     def _raise_error(self, step: Step, code: str, sentence: str) -> None:
         if code == "0":

@@ -118,9 +118,9 @@ def year_of(written: object, day: str) -> int:
 
 
 def is_number(number: object) -> bool:
-    """Whether a number, or a year, was given: registers that give none say 0, -1 or nothing."""
+    """Whether a number, or a year, was given: registers that give none say 0, -1, nothing, or a word."""
     text = str(number or "").strip()
-    return bool(text.strip("0")) and not text.startswith("-")
+    return any(sign in "123456789" for sign in text) and not text.startswith("-")
 
 
 def full_number(number: object) -> str:

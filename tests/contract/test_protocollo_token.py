@@ -113,7 +113,15 @@ def test_a_document_that_the_register_says_it_took_in_under_no_id_is_not_registe
     assert steps == ["login", "inserimento", "login", "inserimento", "protocollazione"]
 
 
-@pytest.mark.parametrize("fields", ["", FIELDS["protocollazione"].format(0)], ids=["nothing", "no error number"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "", FIELDS["protocollazione"].format(0),
+        "<lngNumPG>nessuno</lngNumPG><lngAnnoPG>2026</lngAnnoPG><strDataPG/><lngErrNumber>0</lngErrNumber>",
+        "<lngNumPG>0</lngNumPG><lngAnnoPG>0</lngAnnoPG><strDataPG/><lngErrNumber>OK</lngErrNumber>",
+    ],
+    ids=["nothing", "no error number", "a word for the number", "a word for the error number"],
+)  # fmt: skip
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_registration_whose_reply_says_neither_yes_nor_no_is_in_doubt(fields, strict):
     """It may be in the register."""
