@@ -154,7 +154,7 @@ def document_of(path: Path) -> Document:
 @lru_cache(maxsize=64)
 def _loaded(path: Path) -> Any:
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path} cannot be read as OpenAPI: {str(error).splitlines()[0]}") from None
@@ -373,6 +373,27 @@ def _shapes(answer: Schema) -> list[Schema]:
 def alternatives(schema: Any) -> list[Schema]:
     """The alternatives of a schema, null left out; itself where it has none."""
     return [one for one in schema["anyOf"] if one != _NULL] if "anyOf" in schema else [schema]
+
+
+def never_said(answer: Schema, path: str, value: Any) -> str:
+    """Why a contract's answer surely never has this value at names joined with dots; empty where it may."""
+    leaves = [form["properties"][BODY] if form.get("properties", {}).keys() == {BODY} else form for form in alternatives(answer)]
+    for name in path.split("."):
+        forms = [form for leaf in leaves for form in _items(leaf)]
+        if any("properties" not in form or form.get("additionalProperties") is not False for form in forms):
+            return ""
+        leaves = [form["properties"][name] for form in forms if name in form["properties"]]
+    if not leaves:
+        return f"the contract's answer has no {path}"
+    if any(jsonschema_rs.is_valid(form, value) for leaf in leaves for form in _items(leaf)):
+        return ""
+    return f"{path} of the contract's answer is never {json.dumps(value, ensure_ascii=False)}"
+
+
+def _items(schema: Schema) -> list[Schema]:
+    """The alternatives of a value, or of the items of a list."""
+    forms = alternatives(schema)
+    return [one for form in forms for one in (_items(form.get("items", {})) if form.get("type") == "array" else [form])]
 
 
 def _under_body(schema: Schema) -> Schema:

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings
 from adapters.http.pdnd import Pdnd
-from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
+from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of, never_said
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
-from bus.adapter import Call, LocalFile, Operation, Settings, Text
+from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 
 __all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
 
@@ -26,8 +26,8 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class FailedWhen(Settings):
-    """How the system says no inside a success: ``field`` of the reply equals ``equals``; ``code`` names the field with the reason. Names of
-    fields within fields are joined with dots.
+    """How the system says no inside a success: ``field`` of the reply, in one of several items too, equals ``equals``; ``code`` names the
+    field with the reason. Names of fields within fields are joined with dots.
     """
 
     field: Text = Field(description="of the reply")
@@ -114,6 +114,9 @@ class Rest(Configured):
             yield from self.settings.pdnd.cautions()
         for name, asked in self.settings.operations.items():
             yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
+            described, rule = self._described[name], asked.failed_when
+            if rule and described.told and (never := never_said(described.answer, rule.field, rule.equals)):
+                yield Caution(f"operations.{name}.failed_when: {never}: what it says for no would be taken for yes")
             if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
                 yield f"operations.{name}.location: no {asked.location} is said under `answer`"
         ours = {*USUAL, *(name.lower() for name in self.settings.headers), *({"authorization"} if self.settings.pdnd else ())}
@@ -231,15 +234,26 @@ def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operati
     if rule is None:
         return
     value = reply.json()
-    found = _at(value, rule.field)
-    if found != rule.equals or isinstance(found, bool) != isinstance(rule.equals, bool):  # 1 is not true
+    found = [*_at(value, rule.field.split("."))]
+    no = next((place for place, one in enumerate(found) if _is(one, rule.equals)), None)
+    if no is None:
         return
-    said = _at(value, rule.code) if rule.code else None
+    codes = [*_at(value, rule.code.split("."))] if rule.code else []
+    said = codes[no] if len(codes) == len(found) else next(iter(codes), None)
     raise refused_in_band(declared, "" if said is None else str(said))
 
 
-def _at(value: Any, path: str) -> Any:
-    """What stands in a reply at names joined with dots; None where nothing does."""
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+def _is(found: Any, value: Any) -> bool:
+    """Whether they are equal; 1 is not true."""
+    return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
+
+
+def _at(value: Any, names: Sequence[str]) -> Iterator[Any]:
+    """What stands in a reply at these names, of each item where there are several; None where nothing does."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _at(one, names)
+    elif names:
+        yield from _at(value.get(names[0]) if isinstance(value, dict) else None, names[1:])
+    else:
+        yield value

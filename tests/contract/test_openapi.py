@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from adapters.openapi import IN_PATH, alternatives, document_of, in_kind, opened, without_nulls
 from adapters.rest import Rest
-from bus.adapter import InDoubt, Refused
+from bus.adapter import Caution, InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
 from tests.contract.scripted_peer import http, peer
 
@@ -124,6 +124,33 @@ def test_a_no_inside_a_success_whose_content_nobody_describes_is_found(body, ref
         archive(url, operations={"chiudi": {**rule, "success": [200, 204]}}) as adapter,
     ):
         assert isinstance(attempt(adapter, "chiudi", {"numero": "F-1"}).error, Refused) is refused
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"field": "stato", "equals": "CHIUSO"}, ""),
+        ({"field": "stati", "equals": "CHIUSO"}, "the contract's answer has no stati"),
+        ({"field": "stato", "equals": "chiuso"}, 'stato of the contract\'s answer is never "chiuso"'),
+        ({"field": "peso", "equals": "1"}, 'peso of the contract\'s answer is never "1"'),
+        ({"field": "peso", "equals": 1}, ""),
+        ({"field": "titolare.eta", "equals": 1}, "the contract's answer has no titolare.eta"),
+        ({"field": "superiore.stato", "equals": "CHIUSO"}, ""),
+        ({"field": "allegati.pagine", "equals": 101}, "allegati.pagine of the contract's answer is never 101"),
+        ({"field": "allegati.pagine", "equals": 5}, ""),
+    ],
+)
+def test_a_no_that_the_contract_never_says_is_told_before_it_is_taken_for_yes(rule, said):
+    with archive(operations={"leggi": {**OPERATIONS["leggi"], "failed_when": rule}}) as adapter:
+        told = list(adapter.check())
+    assert told == ([f"operations.leggi.failed_when: {said}: what it says for no would be taken for yes"] if said else [])
+    assert all(isinstance(one, Caution) for one in told)
+
+
+def test_a_document_with_a_mark_before_it_is_read(tmp_path):
+    """As .NET writes JSON into files."""
+    (tmp_path / "a.json").write_text('{"openapi": "3.0.3", "paths": {"/x": {"get": {"operationId": "leggi"}}}}', "utf-8-sig")
+    assert document_of(tmp_path / "a.json").names == ["leggi"]
 
 
 def test_an_optional_null_is_left_out_and_one_that_the_contract_takes_is_sent():

@@ -153,6 +153,12 @@ def test_a_configured_system_may_refuse_inside_a_success(reason, code):
         ({"field": "errore", "equals": 1}, b'{"id": 1, "errore": true}', None),
         ({"field": "esito", "equals": False}, b'{"id": 1, "esito": 0}', None),
         ({"field": "esito", "equals": False}, b'{"id": 1, "esito": false}', "IN_BAND"),
+        (
+            {"field": "esiti.codice", "equals": "KO", "code": "esiti.motivo"},
+            b'{"id": 1, "esiti": [{"codice": "OK"}, {"codice": "KO", "motivo": "PIENO"}]}',
+            "PIENO",
+        ),
+        ({"field": "esiti.codice", "equals": "KO"}, b'{"id": 1, "esiti": []}', None),
     ],
 )
 def test_how_a_configured_system_says_no_is_looked_for_where_it_stands(rule, body, refused):
