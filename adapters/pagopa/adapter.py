@@ -89,7 +89,7 @@ class Pagopa(Adapter):
         trovata = self._leggi(request.iupd, ctx)
         if trovata is None:
             raise _rifiuto("NON_TROVATA", request.iupd)
-        return letta(trovata, self.settings.aux_digit)
+        return letta(trovata, self.settings)
 
     @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO, echoes=frozenset({"STATO_NON_AMMESSO"}))
     def pubblica_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
@@ -139,7 +139,7 @@ class Pagopa(Adapter):
             raise _rifiuto("NON_TROVATA", request.iupd)
         if trovata.status not in arrivo:
             raise _rifiuto("STATO_NON_AMMESSO", trovata.status)
-        avviso = letta(trovata, self.settings.aux_digit).numero_avviso
+        avviso = letta(trovata, self.settings).numero_avviso
         ctx.remember(STATO, avviso, {"stato": arrivo[trovata.status], "iupd": request.iupd})
         return StatoPosizione(iupd=request.iupd, stato=trovata.status)
 

@@ -165,15 +165,15 @@ def differenze(voluta: Mapping[str, Any], trovata: PosizioneGpd) -> list[str]:
     return [nome for nome, (nostro, loro) in coppie.items() if nostro != loro]
 
 
-def letta(trovata: PosizioneGpd, aux: int) -> PosizioneLetta:
-    """A position of GPD's in our words. GPD may leave ``nav`` out: then it is the aux digit before the IUV."""
+def letta(trovata: PosizioneGpd, settings: PagopaSettings) -> PosizioneLetta:
+    """A position of GPD's in our words. GPD may leave ``nav`` out: then it is the one that we make of such an IUV."""
     opzione = trovata.payment_option[0]
     return PosizioneLetta(
         iupd=trovata.iupd,
         stato=trovata.status,
         importo=opzione.amount,
         iuv=opzione.iuv,
-        numero_avviso=opzione.nav or f"{aux}{opzione.iuv}",
+        numero_avviso=opzione.nav or settings.avviso_di(opzione.iuv),
         scadenza=giorno_di(opzione.due_date),
         causale=opzione.description,
         data_pagamento=opzione.payment_date,

@@ -54,6 +54,11 @@ def iuv_di(numero_avviso: str) -> str:
     return numero_avviso[3:] if numero_avviso[0] == "0" else numero_avviso[1:]
 
 
+def avviso_di(aux: AuxDigit, codice: str, iuv: str) -> str:
+    """The notice number of an IUV: the inverse of `iuv_di`, which for aux 0 lacks the application ``codice``."""
+    return f"{aux}{codice if aux == 0 else ''}{iuv}"
+
+
 def iban_valido(iban: str) -> bool:
     """Whether the length (for Italy) and the ISO 7064 check digits of an IBAN fit; pagoPA refuses a reply where they do not."""
     testo = iban.upper()

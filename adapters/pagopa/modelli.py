@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adapters.http.client import RestSettings
-from adapters.pagopa.identificativi import Identificativi, emetti, iban_valido
+from adapters.pagopa.identificativi import Identificativi, avviso_di, emetti, iban_valido
 from bus.adapter import Contract, LocalFileOrNone, Text
 from bus.clock import ROME
 
@@ -196,6 +196,10 @@ class PagopaSettings(RestSettings):
         """The identifiers of the ``numero``-th payment that we open."""
         codice = {0: self.application_code, 3: self.segregation_code}.get(self.aux_digit, "")
         return emetti(self.aux_digit, codice, self.iuv_iniziale + numero)
+
+    def avviso_di(self, iuv: str) -> str:
+        """The notice number of one of our payments."""
+        return avviso_di(self.aux_digit, self.application_code, iuv)
 
 
 def euro(centesimi: int) -> str:

@@ -15,11 +15,13 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.identificativi import AuxDigit
 from adapters.pagopa.modelli import PagopaSettings
 from bus.adapter import Adapter, Call, Inbound, InDoubt, OutsideError, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, attempt, call, fresh, unique
 from bus.testing.door import MemoryDoor
 from bus.testing.simulators import RunningSimulator, start
+from tests.contract.scripted_peer import http, peer
 
 apri = build_opener(ProxyHandler({})).open
 CHIAVE = "chiave-di-prova-molto-segreta"
@@ -182,6 +184,21 @@ class TestPagopa(AdapterContract):
         senza.close()
         assert isinstance(done.error, Refused)
         assert done.error.outside_code == "HTTP_401"
+
+
+@pytest.mark.parametrize("aux", [0, 1, 2, 3])
+def test_a_position_whose_notice_number_gpd_does_not_say_is_annulled_for_the_node_too(aux: AuxDigit) -> None:
+    """Of aux digit 0 it was remembered under another number: at the node the notice could still be paid."""
+    settings = PagopaSettings.model_validate({**IMPOSTAZIONI, "url": "http://127.0.0.1:1", "aux_digit": aux, "application_code": "12"})
+    iuv, avviso = settings.identificativi(7)
+    trasferimento = {"idTransfer": "1", "amount": 100, "remittanceInformation": "x", "category": "9/0101108TS/"}
+    opzione = {"iuv": iuv, "amount": 100, "description": "x", "dueDate": "2026-03-31T21:59:59Z", "transfer": [trasferimento]}
+    detta = {"iupd": "a-1", "status": "INVALID", "companyName": "Comune", "paymentOption": [opzione]}
+    with peer(http(200, json.dumps(detta).encode())) as (url, _):
+        adapter = Pagopa("pagopa", settings.model_copy(update={"url": url}))
+        _, ctx = call(adapter, "annulla-posizione", {"iupd": "a-1"})
+        adapter.close()
+    assert [(fatto.kind, fatto.key) for fatto in ctx.facts] == [("stato", avviso)]
 
 
 class Portineria(BaseHTTPRequestHandler):
