@@ -37,7 +37,7 @@ def fill(values: Any, element: Element, kind: Any) -> Any:
     """The values of an element of this type, with what its contract wants to stand there and stands there empty.
 
     zeep takes it for nothing: here a text is ``""``, a list of a simple type ``[]``, and an object has no fields but its lists, all empty.
-    What may be left out, is nil, or is an item of a list, stays nothing. Changes ``values``.
+    What may be left out, or be nil, stays nothing. Changes ``values``.
     """
     if not isinstance(kind, ComplexType):
         return _empty(kind) if values is None and not element.text else values
@@ -50,24 +50,30 @@ def fill(values: Any, element: Element, kind: Any) -> Any:
             there = element.find(member.tag) if member.needed else None
             if there is not None and not there.get(_NIL):
                 values[member.name] = fill(None, there, member.kind)
-        elif member.nested:
-            _fill_each(value if isinstance(value, list) else [value], element.findall(member.tag), member.kind)
+        elif isinstance(value, list):
+            if member.nested or None in value:
+                _fill_items(value, element.findall(member.tag), member)
+        elif member.nested and (there := element.find(member.tag)) is not None:
+            fill(value, there, member.kind)
     return values
 
 
-def _fill_each(values: list[Any], there: list[Element], kind: Any) -> None:
-    for one, child in zip(values, there, strict=True) if len(values) == len(there) else ():
-        if one is not None:
-            fill(one, child, kind)
+def _fill_items(values: list[Any], there: list[Element], member: _Member) -> None:
+    if len(values) != len(there):
+        return
+    for place, (one, child) in enumerate(zip(values, there, strict=True)):
+        if one is not None or not (member.nillable or child.get(_NIL)):
+            values[place] = fill(one, child, member.kind)
 
 
 class _Member(NamedTuple):
-    """An element of a type. ``needed``: it must be there, and not nil; ``nested``: there is more within it."""
+    """An element of a type. ``needed``: it must be there, and may not be nil; ``nested``: there is more within it."""
 
     name: str
     tag: str
     kind: Any
     many: bool
+    nillable: bool
     needed: bool
     nested: bool
 
@@ -75,12 +81,12 @@ class _Member(NamedTuple):
 @cache
 def _members_of(kind: Any) -> list[_Member]:
     found = _members([indicator for _, indicator in kind.elements_nested])
-    return [
-        _Member(
-            one.attr_name, one.qname.text, one.type, one.accepts_multiple, needed and not one.nillable, isinstance(one.type, ComplexType)
-        )
-        for one, needed in found
-    ]
+    return [_member(one, needed=needed and not one.nillable) for one, needed in found]
+
+
+def _member(one: Any, *, needed: bool) -> _Member:
+    nested = isinstance(one.type, ComplexType)
+    return _Member(one.attr_name, one.qname.text, one.type, one.accepts_multiple, one.nillable, needed, nested)
 
 
 def _members(parts: Iterable[Any]) -> Iterator[tuple[Any, bool]]:

@@ -57,6 +57,11 @@ def test_what_must_be_there_and_is_empty_is_said(tmp_path):
     assert all(set(form["required"]) <= set(said) for form in schema["anyOf"] if "atto" in form["properties"])
 
 
+def test_an_empty_item_of_a_list_is_said_too_where_it_may_not_be_nil(tmp_path):
+    items = "<elenco><voce>a</voce><voce/></elenco>"
+    assert asked(tmp_path, EMPTY.replace("<elenco/>", items))[0]["elenco"] == {"voce": ["a", ""]}
+
+
 def test_what_is_nil_or_may_be_left_out_is_still_left_out(tmp_path):
     said, _ = asked(tmp_path, EMPTY.replace("<altro/>", f"<altro {NIL}/>"))
     assert "altro" not in said
