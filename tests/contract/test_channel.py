@@ -324,12 +324,8 @@ class TestRefusal:
 
     @staticmethod
     def refused(url: str) -> ConfigError:
-        channel = Channel(url)
-        try:
-            with pytest.raises(ConfigError) as caught:
-                channel.check()
-        finally:
-            channel.close()
+        with contextlib.closing(Channel(url)) as channel, pytest.raises(ConfigError) as caught:
+            channel.check()
         assert caught.value.code == "config.channel"
         return caught.value
 

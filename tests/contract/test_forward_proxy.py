@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import socket
+from contextlib import closing
 
 import pytest
 from pydantic import ValidationError
@@ -35,10 +36,12 @@ def ask(client, effect="once", timeout=30.0):
 
 def test_https_goes_through_a_tunnel_in_which_nothing_but_tls_is_said(certificate):
     seen = []
-    with ForwardProxy(user=SAID) as proxy, peer(web(certificate, seen)) as port:
-        client = client_of(port, certificate[0], {"url": proxy.url, **USER})
+    with (
+        ForwardProxy(user=SAID) as proxy,
+        peer(web(certificate, seen)) as port,
+        closing(client_of(port, certificate[0], {"url": proxy.url, **USER})) as client,
+    ):
         reply, ctx = ask(client)
-        client.close()
     assert reply.status == 200
     assert proxy.asked[0].split(b"\r\n")[:2] == [f"CONNECT 127.0.0.1:{port} HTTP/1.1".encode(), f"Host: 127.0.0.1:{port}".encode()]
     assert proxy.passed.startswith(b"\x16\x03"), "a TLS handshake"
@@ -48,10 +51,12 @@ def test_https_goes_through_a_tunnel_in_which_nothing_but_tls_is_said(certificat
 
 
 def test_an_answer_of_an_older_proxy_opens_the_tunnel_too(certificate):
-    with ForwardProxy(opened=b"HTTP/1.0 200 OK\nVia: x\n\n") as proxy, peer(web(certificate, [])) as port:
-        client = client_of(port, certificate[0], proxy.url)
+    with (
+        ForwardProxy(opened=b"HTTP/1.0 200 OK\nVia: x\n\n") as proxy,
+        peer(web(certificate, [])) as port,
+        closing(client_of(port, certificate[0], proxy.url)) as client,
+    ):
         assert ask(client)[0].status == 200
-        client.close()
 
 
 def test_a_tunnel_is_kept(certificate):
@@ -60,20 +65,20 @@ def test_a_tunnel_is_kept(certificate):
             while secure.recv(65536):
                 secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
-    with ForwardProxy() as proxy, peer(talk) as port:
-        client = client_of(port, certificate[0], proxy.url)
+    with ForwardProxy() as proxy, peer(talk) as port, closing(client_of(port, certificate[0], proxy.url)) as client:
         assert [ask(client, "read")[0].status for _ in range(3)] == [200] * 3
-        client.close()
     assert len(proxy.asked) == 1
 
 
 def test_a_line_that_the_proxy_dropped_is_made_anew():
-    with ForwardProxy() as proxy, scripted_peer.peer(scripted_peer.http(200), scripted_peer.http(200)) as (url, seen):
-        client = RestClient(RestSettings.model_validate({"url": url, "proxy": proxy.url}))
+    with (
+        ForwardProxy() as proxy,
+        scripted_peer.peer(scripted_peer.http(200), scripted_peer.http(200)) as (url, seen),
+        closing(RestClient(RestSettings.model_validate({"url": url, "proxy": proxy.url}))) as client,
+    ):
         assert ask(client, "keyed")[0].status == 200
         proxy.cut()
         assert ask(client, "keyed")[0].status == 200
-        client.close()
     assert (len(seen), seen.connections, len(proxy.asked)) == (2, 2, 2)
 
 

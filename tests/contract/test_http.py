@@ -8,7 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,8 @@ from tests.contract.tls_peer import self_signed, server_side
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
     """One exchange with a peer that answers these bytes and hangs up."""
-    with peer(lambda connection: connection.sendall(raw)) as (url, _), crossing(30.0):
-        link = Link()
-        try:
-            return link.exchange(method, f"{url}/x", b"{}", headers or {}, limit=limit)
-        finally:
-            link.close()
+    with peer(lambda connection: connection.sendall(raw)) as (url, _), crossing(30.0), closing(Link()) as link:
+        return link.exchange(method, f"{url}/x", b"{}", headers or {}, limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +125,11 @@ def test_a_connection_is_kept_only_when_the_reply_ended_where_it_said(first: byt
         with suppress(ConnectionError):
             connection.recv(1)  # who hangs up first must be we
 
-    with peer(last if connections == 2 else first, again) as (url, seen):
-        link = Link()
+    with peer(last if connections == 2 else first, again) as (url, seen), closing(Link()) as link:
         for _ in range(2):
             with crossing(30.0):
                 told = link.exchange("GET", f"{url}/x", b"", {}, limit=100).body
         assert told == b"second"
-        link.close()
     assert seen.connections == connections
 
 
@@ -145,10 +139,8 @@ def test_what_a_server_said_before_it_heard_all_is_read() -> None:
     def refuse(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-    with peer(refuse) as (url, _), crossing(30.0):
-        link = Link()
+    with peer(refuse) as (url, _), crossing(30.0), closing(Link()) as link:
         assert link.exchange("POST", f"{url}/x", b"x" * 8_000_000, {}, limit=100).status == 413
-        link.close()
 
 
 @pytest.mark.parametrize("over_tls", [False, True])
@@ -197,12 +189,10 @@ def test_a_connection_that_lay_idle_or_is_old_is_not_used_again(monkeypatch: pyt
     """
     monkeypatch.setattr(f"adapters.http.link.{bound}", 0.0)
     ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-    with peer(ok, ok) as (url, seen):
-        link = Link()
+    with peer(ok, ok) as (url, seen), closing(Link()) as link:
         for _ in range(2):
             with crossing(30.0):
                 assert link.exchange("GET", f"{url}/x", b"", {}, limit=100).body == b"ok"
-        link.close()
     assert seen.connections == 2
 
 

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -67,10 +68,11 @@ class TestEserviceBehindPdnd(Eservice):
 
     def test_a_new_voucher_that_is_not_taken_is_told_to_the_sysadmin(self, simulator):
         """Not that one only is over: there is no right to the e-service, and another voucher would not help."""
-        with peer(http(401)) as (url, _):
-            adapter = Esterni("esterni", Esterni.Settings.model_validate({"url": url, "pdnd": asked_of(simulator.url)}))
+        with (
+            peer(http(401)) as (url, _),
+            closing(Esterni("esterni", Esterni.Settings.model_validate({"url": url, "pdnd": asked_of(simulator.url)}))) as adapter,
+        ):
             refused = attempt(adapter, "verifica-regolarita", DOMANDA).error
-            adapter.close()
         assert (type(refused), refused.outside_code, refused.locked_out) == (Refused, "HTTP_401", True)
 
     def test_an_assertion_says_who_asks_and_for_what(self, adapter, simulator):

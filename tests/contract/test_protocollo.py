@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +102,23 @@ class _Register(AdapterContract):
         assert len(simulator.ledger("registrazione")) == before + 1
 
     def test_a_token_that_ends_in_the_middle_is_renewed(self, tmp_path):
-        with start(self.module, tmp_path, *self.arguments, "--token-uses", "3") as poor:
-            adapter = self.build(self.settings(poor.url, poor.facts))
+        with (
+            start(self.module, tmp_path, *self.arguments, "--token-uses", "3") as poor,
+            closing(self.build(self.settings(poor.url, poor.facts))) as adapter,
+        ):
             for _ in range(4):
                 call(adapter, "registra", _request())
             assert len(poor.ledger("registrazione")) == 4
-            adapter.close()
 
     def test_a_register_that_refuses_every_token_is_not_asked_for_ever(self, tmp_path):
-        with start(self.module, tmp_path, *self.arguments, "--token-uses", "1") as poor:
-            adapter = self.build(self.settings(poor.url, poor.facts))
+        with (
+            start(self.module, tmp_path, *self.arguments, "--token-uses", "1") as poor,
+            closing(self.build(self.settings(poor.url, poor.facts))) as adapter,
+        ):
             done = attempt(adapter, "registra", _request())
             assert isinstance(done.error, Unreachable)
             assert done.error.outside_code == "GETTONE_RIFIUTATO"
             assert poor.ledger("registrazione") == []
-            adapter.close()
 
     def test_a_wrong_password_is_refused(self, simulator):
         wrong = self.build({**self.settings(simulator.url, simulator.facts), "password": "altra"})

@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+from contextlib import closing
 
 import pytest
 from pydantic import ValidationError
@@ -175,11 +176,9 @@ def test_a_querys_values_are_evidence_but_not_in_the_note():
 
 @pytest.mark.parametrize(("effect", "connections"), [("read", 1), ("keyed", 1), ("queryable", 2), ("once", 2)])
 def test_connections_are_kept_except_for_a_call_which_must_not_meet_a_dropped_one(effect, connections):
-    with peer(http(200), http(200)) as (url, seen):
-        client = RestClient(RestSettings(url=url))
+    with peer(http(200), http(200)) as (url, seen), closing(RestClient(RestSettings(url=url))) as client:
         for _ in range(2):
             client.send(Call(key="", timeout=30, now=NOW), effect, "GET", "/x")
-        client.close()
     assert (len(seen), seen.connections) == (2, connections)
 
 

@@ -1,5 +1,6 @@
 """The REST adapters' own contract files: what crosses the wire obeys them, and App IO's says what the official one says."""
 
+from contextlib import closing
 from pathlib import Path
 
 import jsonschema_rs
@@ -45,10 +46,11 @@ def check(document, schema, content):
 )
 def test_requests_and_answers_on_the_wire_obey_the_contract(tmp_path, cls, name, operation, settings, path, method, request_):
     described = document_of(name)["paths"][path][method]
-    with start(f"adapters.{name}.simulator", tmp_path) as simulator:
-        adapter = cls(name, cls.Settings(url=simulator.url, **settings))
+    with (
+        start(f"adapters.{name}.simulator", tmp_path) as simulator,
+        closing(cls(name, cls.Settings(url=simulator.url, **settings))) as adapter,
+    ):
         done = attempt(adapter, operation, fresh(request_))
-        adapter.close()
     assert done.error is None
     out, back = done.ctx.exchanges
     assert out.note == f"{method.upper()} {path}"

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import ssl
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -61,11 +61,8 @@ def mail_server(certificate, seen, *, at_once):
 
 
 def ask(port, ca, **own):
-    client = RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca, **own))
-    try:
+    with closing(RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca, **own))) as client:
         return client.send(Call(key="", timeout=30, now=dt.datetime.now(dt.UTC)), "once", "POST", "/x", body={"a": 1})
-    finally:
-        client.close()
 
 
 def test_a_rest_system_with_a_certificate_we_trust_is_answered(certificate):
@@ -173,10 +170,11 @@ def test_our_certificate_and_its_key_may_stand_in_one_file(certificate, tmp_path
 )  # fmt: skip
 def test_a_registry_and_a_register_are_shown_our_certificate(certificate, kind, operation, request_, more):
     own = {"ca": certificate[0], "certificate": certificate[0], "certificate_key": certificate[1]}
-    with peer(demanding(certificate, ssl.TLSVersion.TLSv1_2)) as port:
-        adapter = kind("x", kind.Settings.model_validate({"url": f"https://127.0.0.1:{port}", **own, **more}))
+    with (
+        peer(demanding(certificate, ssl.TLSVersion.TLSv1_2)) as port,
+        closing(kind("x", kind.Settings.model_validate({"url": f"https://127.0.0.1:{port}", **own, **more}))) as adapter,
+    ):
         done = attempt(adapter, operation, request_, timeout=30)
-        adapter.close()
     assert "TLS failed" not in done.error.sentence
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Mapping
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
-from adapters.soap import wsdl, xml
+from adapters.soap import wsdl as contracts
+from adapters.soap import xml
+from adapters.soap.client import SoapClient
 from adapters.soap.server import SoapService
-from bus.adapter import Call
+from bus.adapter import Call, Effect
 
 OURS = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
 SHARED = Path(__file__).parents[3] / "shared/contracts"
@@ -23,7 +28,7 @@ PERSON = {
 
 
 def request_bytes() -> bytes:
-    contract = wsdl.load(OURS)
+    contract = contracts.load(OURS)
     return xml.serialize(contract.build_request(contract.operation("ricercaSoggetto"), ASKED))
 
 
@@ -68,6 +73,14 @@ class Peer:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+def asked(
+    peer: Peer, wsdl: Path = OURS, effect: Effect = "once", refusals: Mapping[str, str] | None = None, **settings: Any
+) -> dict[str, Any]:
+    """What a client with these settings makes of what the peer answers to one question."""
+    with peer, closing(SoapClient(wsdl, peer.url, **settings)) as client:
+        return client.call("ricercaSoggetto", ASKED, call_of(), effect=effect, refusals=refusals)
 
 
 GOOD = service().handle(request_bytes()).body

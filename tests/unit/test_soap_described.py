@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -157,12 +157,9 @@ def _asked(folder, asked, there, **settings):
     with Peer(body=envelope.format(f'<detto xmlns="urn:t">{there}</detto>').encode()) as peer:
         described = {"operation": "chiedi", "effect": "read", "timeout": 2}
         given = {"wsdl": str(folder / "x.wsdl"), "url": peer.url, "operations": {"chiedi": described}, **settings}
-        adapter = Soap("ente", Soap.Settings.model_validate(given))
-        declared = adapter.operations["chiedi"]
-        try:
+        with closing(Soap("ente", Soap.Settings.model_validate(given))) as adapter:
+            declared = adapter.operations["chiedi"]
             answer = getattr(adapter, declared.method)(declared.request.model_validate(asked), call_of())
-        finally:
-            adapter.close()
     return answer.model_dump(mode="json"), peer.got[0].decode()
 
 

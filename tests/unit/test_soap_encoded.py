@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from typing import Any
 
 import pytest
 
 from adapters.soap.client import SoapClient
 from bus.adapter import InDoubt, Refused
 from tests.unit.soap_peer import SHARED, Peer, call_of
+
+DOCAREA = SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl"
+
+
+def logged_in(peer: Peer) -> dict[str, Any]:
+    with peer, closing(SoapClient(DOCAREA, peer.url)) as client:
+        return client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
+
 
 ENCODED = b"""<?xml version="1.0"?>
 <SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema"
@@ -33,10 +43,8 @@ DELPHI = b"""<?xml version="1.0"?>
 @pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
 @pytest.mark.parametrize("reply", [ENCODED, DELPHI], ids=["beside", "inside"])
 def test_an_encoded_reply_is_read_through_its_references_and_whatever_its_wrapper_is_called(reply):
-    with Peer(body=reply) as peer:
-        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
-        said = client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
-        client.close()
+    peer = Peer(body=reply)
+    said = logged_in(peer)
     assert said["return"]["strDST"] == "gettone"
     assert said["return"]["IngErrNumber"] == 0
     assert peer.actions == ['"http://tempuri.org/#Login"']
@@ -57,25 +65,19 @@ DST, NUMBER, SENTENCE = (
 @pytest.mark.parametrize("parts", [(SENTENCE, NUMBER, DST), (NUMBER, DST), (DST, NUMBER), (NUMBER,)])
 def test_in_an_encoded_reply_parts_are_told_by_their_names_and_may_be_left_out(parts):
     said = {"strDST": "gettone" if DST in parts else None, "IngErrNumber": 0, "strErrString": "ok" if SENTENCE in parts else None}
-    with Peer(body=login(*parts)) as peer:
-        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
-        assert client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())["return"] == said
-        client.close()
+    assert logged_in(Peer(body=login(*parts)))["return"] == said
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
 @pytest.mark.parametrize("parts", [(DST, NUMBER, "<altro/>"), (DST, DST, NUMBER), (DST, NUMBER.replace("0", "no"))])
 def test_an_encoded_reply_that_says_what_the_contract_knows_not_is_not_valid(parts):
-    with Peer(body=login(*parts)) as peer:
-        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
-        with pytest.raises(InDoubt, match="not valid"):
-            client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match="not valid"):
+        logged_in(Peer(body=login(*parts)))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
 def test_an_encoded_request_that_leaves_something_out_is_not_sent():
-    client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", "http://127.0.0.1:1")
+    client = SoapClient(DOCAREA, "http://127.0.0.1:1")
     with pytest.raises(Refused):
         client.call("Login", {"CodiceEnte": "e", "Username": "u"}, call_of())
     client.close()
@@ -111,10 +113,8 @@ def test_an_array_of_a_contract_that_says_not_where_the_encoding_is_described_is
     there = f'<return xsi:type="SOAP-ENC:Array" SOAP-ENC:arrayType="t:P[]">{items}</return>'
     head = ENCODED.partition(b"<NS1:")[0].decode().replace("<SOAP-ENV:Body", '<SOAP-ENV:Body xmlns:t="urn:t"')
     body = f"{head}<t:cercaResponse>{there}</t:cercaResponse>{beside}</SOAP-ENV:Body></SOAP-ENV:Envelope>"
-    with Peer(body=body.encode()) as peer:
-        client = SoapClient(tmp_path / "x.wsdl", peer.url)
+    with Peer(body=body.encode()) as peer, closing(SoapClient(tmp_path / "x.wsdl", peer.url)) as client:
         assert client.call("cerca", {"cf": "x"}, call_of())["return"] == said
-        client.close()
 
 
 def test_a_contract_whose_binding_stands_in_a_file_that_it_imports_is_encoded_as_that_says(tmp_path):
@@ -124,10 +124,8 @@ def test_a_contract_whose_binding_stands_in_a_file_that_it_imports_is_encoded_as
     (tmp_path / "x.wsdl").write_text(f'{head}<import namespace="urn:t" location="binding.wsdl"/>{service}{end}', "utf-8")
     body = ENCODED.partition(b"<NS1:")[0].decode().replace("<SOAP-ENV:Body", '<SOAP-ENV:Body xmlns:t="urn:t"')
     body += f'<t:cercaResponse><return href="#1"/></t:cercaResponse><t:Ps id="1">{ITEM.format_map(ADA)}</t:Ps></SOAP-ENV:Body></SOAP-ENV:Envelope>'
-    with Peer(body=body.encode()) as peer:
-        client = SoapClient(tmp_path / "x.wsdl", peer.url)
+    with Peer(body=body.encode()) as peer, closing(SoapClient(tmp_path / "x.wsdl", peer.url)) as client:
         assert client.call("cerca", {"cf": "x"}, call_of())["return"] == [ADA]
-        client.close()
 
 
 def _references(*bodies: str) -> bytes:
@@ -146,10 +144,7 @@ def _references(*bodies: str) -> bytes:
 )
 def test_references_that_do_not_end_are_not_followed(body):
     begun = time.process_time()
-    with Peer(body=body) as peer:
-        client = SoapClient(SHARED / "protocollo-vendor/docarea_tinn/DOCAREAProtoservice.wsdl", peer.url)
-        with pytest.raises(InDoubt) as doubt:
-            client.call("Login", {"CodiceEnte": "e", "Username": "u", "UserPassword": "p"}, call_of())
-        client.close()
+    with pytest.raises(InDoubt) as doubt:
+        logged_in(Peer(body=body))
     assert "references" in doubt.value.sentence
     assert time.process_time() - begun < 10

@@ -10,7 +10,7 @@ import pytest
 from adapters.soap.client import SoapClient
 from adapters.soap.xml import as_said
 from bus.adapter import InDoubt
-from tests.unit.soap_peer import ASKED, GOOD, OURS, Peer, call_of
+from tests.unit.soap_peer import ASKED, GOOD, OURS, Peer, asked, call_of
 
 ACCENTED = GOOD.partition(b"?>")[2].replace(b"ADA", "NICOLÒ".encode())
 
@@ -27,10 +27,7 @@ ACCENTED = GOOD.partition(b"?>")[2].replace(b"ADA", "NICOLÒ".encode())
     ],
 )
 def test_a_reply_is_read_in_the_encoding_that_it_says_or_its_media_type(media, body):
-    with Peer(body=body, headers={"Content-Type": media}) as peer:
-        client = SoapClient(OURS, peer.url)
-        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
-        client.close()
+    assert asked(Peer(body=body, headers={"Content-Type": media}))["soggetto"][0]["nome"] == "NICOLÒ"
 
 
 def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
@@ -45,16 +42,10 @@ def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
 def test_xml_that_says_utf_8_and_is_not_is_told_or_read_as_its_media_type_says():
     """A template says it, and the program that fills it writes its own encoding."""
     said = GOOD.replace(b"ADA", "NICOLÒ".encode("cp1252"))
-    with Peer(body=said, headers={"Content-Type": "text/xml; charset=windows-1252"}) as peer:
-        client = SoapClient(OURS, peer.url)
-        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
-        client.close()
+    assert asked(Peer(body=said, headers={"Content-Type": "text/xml; charset=windows-1252"}))["soggetto"][0]["nome"] == "NICOLÒ"
     where = said.index("Ò".encode("cp1252")) + 1
-    with Peer(body=said) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(InDoubt, match=rf"in UTF-8, as far as it says, and byte {where} is not \(0xD2\)$"):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match=rf"in UTF-8, as far as it says, and byte {where} is not \(0xD2\)$"):
+        asked(Peer(body=said))
 
 
 @pytest.mark.parametrize("charset", ["utf-7", "punycode"])
@@ -65,8 +56,5 @@ def test_an_encoding_that_hides_characters_or_takes_time_without_end_is_not_take
 @pytest.mark.parametrize(("coding", "told"), [("deflate", " coded in deflate, which nobody asked for"), ("", "")])
 def test_a_reply_in_a_coding_that_nobody_asked_for_is_told_for_what_it_is(coding, told):
     """It was said to be no XML, and so it looked like a fault of the system's own program."""
-    with Peer(body=zlib.compress(GOOD), headers={"Content-Encoding": coding} if coding else {}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(InDoubt, match=f"no SOAP reply{told}: not well-formed XML"):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match=f"no SOAP reply{told}: not well-formed XML"):
+        asked(Peer(body=zlib.compress(GOOD), headers={"Content-Encoding": coding} if coding else {}))

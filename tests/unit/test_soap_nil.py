@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.soap.client import SoapClient
 from bus.errors import InDoubt
-from tests.unit.soap_peer import ASKED, GOOD, OURS, Peer, call_of
+from tests.unit.soap_peer import GOOD, Peer, asked
 
 _NIL = b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"/>'
 
@@ -27,18 +26,12 @@ def test_what_a_system_says_to_be_nil_is_nothing_though_its_contract_knows_no_ni
     """So Axis and gSOAP write their null; a register that said it of its error sentence was in doubt after each registration."""
     told = b"".join(b"<" + name + _NIL for name in nil)
     body = GOOD.replace(after, (b"</cognome>" if b"ADA" in after else after) + told)
-    with Peer(body=body) as peer:
-        client = SoapClient(OURS, peer.url)
-        answer = client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]
-        client.close()
+    answer = asked(Peer(body=body))["soggetto"][0]
     assert {name: answer[name] or None for name in said} == said
 
 
 @pytest.mark.parametrize("needed", [b"<sesso>F</sesso>", b"<dataNascita>1971-05-03</dataNascita>"])
 def test_what_the_contract_needs_may_not_be_nil(needed):
     name = needed.partition(b">")[0]
-    with Peer(body=GOOD.replace(needed, name + _NIL)) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(InDoubt, match="the reply is not valid: line 2: Element"):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match="the reply is not valid: line 2: Element"):
+        asked(Peer(body=GOOD.replace(needed, name + _NIL)))

@@ -7,11 +7,10 @@ import quopri
 
 import pytest
 
-from adapters.soap.client import SoapClient
 from adapters.soap.parts import Part, parts_of
 from bus.adapter import InDoubt, Refused
 from bus.errors import Malformed
-from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
+from tests.unit.soap_peer import FAULT, GOOD, PERSON, Peer, asked, request_bytes, service
 
 ROOT_TYPE = 'application/xop+xml; charset=UTF-8; type="text/xml"'
 RELATED = 'multipart/related; type="application/xop+xml"; start="<radice@x>"; start-info="text/xml"; boundary="==a+b"'
@@ -49,12 +48,7 @@ def test_what_is_in_no_parts_has_none():
 
 
 def reply(body: bytes, media_type: str = RELATED, status: int = 200):
-    with Peer(status, body, {"Content-Type": media_type}) as peer:
-        client = SoapClient(OURS, peer.url)
-        try:
-            return client.call("ricercaSoggetto", ASKED, call_of(), refusals={"MANUTENZIONE": "closed"})
-        finally:
-            client.close()
+    return asked(Peer(status, body, {"Content-Type": media_type}), refusals={"MANUTENZIONE": "closed"})
 
 
 def test_a_reply_of_a_server_that_is_set_up_for_attachments_is_read():

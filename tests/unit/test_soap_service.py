@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from bus.adapter import InDoubt, Refused, Unreachable
 from bus.engine.circuit import silent
 from bus.errors import ConfigError, Invalid
 from bus.expression.unions import laid
-from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, SHARED, Peer, call_of, request_bytes, service
+from tests.unit.soap_peer import ASKED, FAULT, GOOD, OURS, PERSON, SHARED, Peer, asked, call_of, request_bytes, service
 
 DOCAREA = Path(__file__).parents[2] / "adapters/protocollo/contract/docarea.wsdl"
 
@@ -193,23 +194,18 @@ def test_a_request_that_breaks_the_contract_never_leaves():
 )  # fmt: skip
 def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(status, body):
     headers = {"Location": "http://127.0.0.1:1/altrove"} if status == 302 else {}
-    with Peer(status, body, headers) as peer:
-        client = SoapClient(OURS, peer.url)
+    with Peer(status, body, headers) as peer, closing(SoapClient(OURS, peer.url)) as client:
         with pytest.raises(InDoubt):
             client.call("ricercaSoggetto", ASKED, call_of(), effect="once")
         with pytest.raises(Unreachable):
             client.call("ricercaSoggetto", ASKED, call_of(), effect="read")
-        client.close()
     assert len(peer.got) == 2
 
 
 @pytest.mark.parametrize("status", [401, 404, 405, 411, 413, 414, 415, 429, 431])
 def test_a_request_that_was_turned_away_unread_leaves_no_doubt(status):
-    with Peer(status, b"<html>no</html>", {"Retry-After": "30"}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Unreachable, match=f"status {status}") as told:
-            client.call("ricercaSoggetto", ASKED, call_of(), effect="once")
-        client.close()
+    with pytest.raises(Unreachable, match=f"status {status}") as told:
+        asked(Peer(status, b"<html>no</html>", {"Retry-After": "30"}), effect="once")
     assert (told.value.outside_code, told.value.retry_after) == (f"HTTP_{status}", 30.0 if status == 429 else None)
 
 
@@ -226,22 +222,14 @@ def test_a_request_that_was_turned_away_unread_leaves_no_doubt(status):
     ],
 )
 def test_only_who_stands_before_a_system_says_that_it_is_away(status, body, media_type, away):
-    with Peer(status, body, {"Content-Type": media_type}) as peer:
-        client = SoapClient(OURS, peer.url, max_reply_bytes=200_000)
-        with pytest.raises(InDoubt) as told:
-            client.call("ricercaSoggetto", ASKED, call_of(), effect="once")
-        client.close()
+    with pytest.raises(InDoubt) as told:
+        asked(Peer(status, body, {"Content-Type": media_type}), effect="once", max_reply_bytes=200_000)
     assert silent(told.value) == away
 
 
 def test_that_a_reply_sends_us_elsewhere_is_told():
-    with Peer(302, b"<html>", {"Location": "http://127.0.0.1:1/altrove"}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(
-            InDoubt, match=r"status 302 and no SOAP reply, which sends us elsewhere; that is not followed: look at the address"
-        ):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match=r"status 302 and no SOAP reply, which sends us elsewhere; that is not followed: look at the address"):
+        asked(Peer(302, b"<html>", {"Location": "http://127.0.0.1:1/altrove"}))
 
 
 @pytest.mark.parametrize(
@@ -255,46 +243,31 @@ def test_that_a_reply_sends_us_elsewhere_is_told():
     ],
 )
 def test_a_gateway_says_when_to_come_back(status, body, said, later):
-    with Peer(status, body, {"Retry-After": said} if said else {}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Unreachable) as unreachable:
-            client.call("ricercaSoggetto", ASKED, call_of(), effect="read")
-        client.close()
+    with pytest.raises(Unreachable) as unreachable:
+        asked(Peer(status, body, {"Retry-After": said} if said else {}), effect="read")
     assert unreachable.value.retry_after == later
 
 
 def test_that_a_server_takes_other_credentials_is_told():
-    with Peer(401, headers={"WWW-Authenticate": "NTLM"}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Unreachable, match=r"status 401 and no SOAP reply: our credentials are not valid; it asks for NTLM$"):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(Unreachable, match=r"status 401 and no SOAP reply: our credentials are not valid; it asks for NTLM$"):
+        asked(Peer(401, headers={"WWW-Authenticate": "NTLM"}))
 
 
 def test_an_answer_that_breaks_off_is_told_in_words():
-    with Peer(200, GOOD[:-20], {"Content-Length": str(len(GOOD)), "Connection": "close"}) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(InDoubt, match="ricercaSoggetto: the connection ended before the answer did"):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt, match="ricercaSoggetto: the connection ended before the answer did"):
+        asked(Peer(200, GOOD[:-20], {"Content-Length": str(len(GOOD)), "Connection": "close"}))
 
 
 @pytest.mark.parametrize("code", ["Server.GIU", "MANUTENZIONE"])
 def test_a_fault_that_the_operation_lists_is_a_refusal(code):
-    with Peer(500, FAULT) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Refused) as refused:
-            client.call("ricercaSoggetto", ASKED, call_of(), refusals={code: "listed"})
-        client.close()
+    with pytest.raises(Refused) as refused:
+        asked(Peer(500, FAULT), refusals={code: "listed"})
     assert refused.value.outside_code == code
 
 
 def test_a_status_that_the_operation_lists_is_a_refusal():
-    with Peer(403, b"no") as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Refused):
-            client.call("ricercaSoggetto", ASKED, call_of(), refusals={"HTTP_403": "listed"})
-        client.close()
+    with pytest.raises(Refused):
+        asked(Peer(403, b"no"), refusals={"HTTP_403": "listed"})
 
 
 @pytest.mark.parametrize("listed", [{}, {"HTTP_401": "listed", "FailedAuthentication": "listed"}])
@@ -303,19 +276,13 @@ def test_a_status_that_the_operation_lists_is_a_refusal():
     [(401, b"no", True), (500, FAULT.replace(b"Server.GIU", b"wsse:FailedAuthentication"), True), (401, FAULT, True), (500, FAULT, False)],
 )
 def test_a_no_that_is_about_who_asks_says_so(status, body, ours, listed):
-    with Peer(status, body) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises((Refused, InDoubt, Unreachable)) as told:
-            client.call("ricercaSoggetto", ASKED, call_of(), refusals=listed)
-        client.close()
+    with pytest.raises((Refused, InDoubt, Unreachable)) as told:
+        asked(Peer(status, body), refusals=listed)
     assert told.value.locked_out == ours
 
 
 def test_a_reply_that_strays_is_taken_when_the_settings_say_so():
-    with Peer(body=GOOD.replace(b"<sesso>F", b"<sesso>X")) as peer:
-        client = SoapClient(OURS, peer.url, validate_replies=False)
-        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["sesso"] == "X"
-        client.close()
+    assert asked(Peer(body=GOOD.replace(b"<sesso>F", b"<sesso>X")), validate_replies=False)["soggetto"][0]["sesso"] == "X"
 
 
 _TYPED = b' xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="%b">'
@@ -332,28 +299,19 @@ _TYPED = b' xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3
     ],
 )
 def test_a_reply_that_strays_too_far_to_be_read_is_no_answer(effect, failure, there, instead):
-    with Peer(body=GOOD.replace(there, instead)) as peer:
-        client = SoapClient(OURS, peer.url, validate_replies=False)
-        with pytest.raises(failure, match="ricercaSoggetto: the reply cannot be read") as told:
-            client.call("ricercaSoggetto", ASKED, call_of(), effect=effect)
-        client.close()
+    with pytest.raises(failure, match="ricercaSoggetto: the reply cannot be read") as told:
+        asked(Peer(body=GOOD.replace(there, instead)), effect=effect, validate_replies=False)
     assert told.value.answered
 
 
 def test_a_reply_beyond_the_limit_is_in_doubt():
-    with Peer(body=GOOD) as peer:
-        client = SoapClient(OURS, peer.url, max_reply_bytes=50)
-        with pytest.raises(InDoubt):
-            client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    with pytest.raises(InDoubt):
+        asked(Peer(body=GOOD), max_reply_bytes=50)
 
 
 def test_the_environment_cannot_put_a_proxy_between(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    with Peer(body=GOOD) as peer:
-        client = SoapClient(OURS, peer.url)
-        assert client.call("ricercaSoggetto", ASKED, call_of())
-        client.close()
+    assert asked(Peer(body=GOOD))
 
 
 @pytest.mark.parametrize(("said", "sent"), [(b"caff\xe8", "Y2FmZug="), ("Y2Fm\r\nZug=", "Y2FmZug="), ("", "")])
@@ -395,15 +353,9 @@ def test_soap_12_is_spoken_both_ways(tmp_path):
     reply = serving.handle(xml.serialize(contract.build_request(contract.operation("ricercaSoggetto"), ASKED)))
     assert reply.status == 200
     assert reply.media_type.startswith("application/soap+xml")
-    with Peer(body=reply.body) as peer:
-        client = SoapClient(tmp_path / "dodici.wsdl", peer.url)
-        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "ADA"
-        client.close()
-    with Peer(500, serving.fault("Server", "giù", "GIU").body) as peer:
-        client = SoapClient(tmp_path / "dodici.wsdl", peer.url)
-        with pytest.raises(Refused):
-            client.call("ricercaSoggetto", ASKED, call_of(), refusals={"Receiver": "down"})
-        client.close()
+    assert asked(Peer(body=reply.body), wsdl=tmp_path / "dodici.wsdl")["soggetto"][0]["nome"] == "ADA"
+    with pytest.raises(Refused):
+        asked(Peer(500, serving.fault("Server", "giù", "GIU").body), wsdl=tmp_path / "dodici.wsdl", refusals={"Receiver": "down"})
 
 
 SILENT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
@@ -428,14 +380,12 @@ EMPTY = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Bod
 def test_nothing_is_an_answer_where_the_contract_says_that_nothing_is_answered(tmp_path, operation, status, body, done):
     """One-way operations (WS-I BP R2714), and replies without a part: each call of them was in doubt, however well it went."""
     (tmp_path / "muto.wsdl").write_text(SILENT, "utf-8")
-    with Peer(status, body) as peer:
-        client = SoapClient(tmp_path / "muto.wsdl", peer.url)
+    with Peer(status, body) as peer, closing(SoapClient(tmp_path / "muto.wsdl", peer.url)) as client:
         if done:
             assert client.call(operation, {"testo": "prova"}, call_of()) == {}
         else:
             with pytest.raises(InDoubt):
                 client.call(operation, {"testo": "prova"}, call_of())
-        client.close()
 
 
 FAULT_12 = b"""<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value>
@@ -445,11 +395,8 @@ FAULT_12 = b"""<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:
 
 @pytest.mark.parametrize(("refusals", "code"), [({"CF_ERRATO": "", "Sender": ""}, "CF_ERRATO"), ({"Sender": ""}, "Sender"), ({}, "")])
 def test_the_code_of_the_system_in_a_fault_of_soap_12_is_its_subcode(refusals, code):
-    with Peer(500, FAULT_12) as peer:
-        client = SoapClient(OURS, peer.url)
-        with pytest.raises(Refused if refusals else InDoubt) as told:
-            client.call("ricercaSoggetto", ASKED, call_of(), refusals=refusals)
-        client.close()
+    with pytest.raises(Refused if refusals else InDoubt) as told:
+        asked(Peer(500, FAULT_12), refusals=refusals)
     assert told.value.outside_code == (code or "CF_ERRATO")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from adapters.soap.client import SoapClient
@@ -12,12 +14,8 @@ LAST = b"<cognome>BELLOMO</cognome>"
 
 
 def said(body: bytes, **how: bool) -> dict[str, object]:
-    with Peer(body=body) as peer:
-        client = SoapClient(OURS, peer.url, **how)
-        try:
-            person: dict[str, object] = client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]
-        finally:
-            client.close()
+    with Peer(body=body) as peer, closing(SoapClient(OURS, peer.url, **how)) as client:
+        person: dict[str, object] = client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]
     return person
 
 
@@ -59,10 +57,11 @@ REPLY = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Bo
 
 def test_what_a_type_that_the_reply_names_knows_more_is_kept(tmp_path):
     (tmp_path / "x.wsdl").write_text(DERIVED, "utf-8")
-    with Peer(body=REPLY.format("<b>2</b><a>1</a>").encode()) as peer:
-        client = SoapClient(tmp_path / "x.wsdl", peer.url, validate_replies=False)
+    with (
+        Peer(body=REPLY.format("<b>2</b><a>1</a>").encode()) as peer,
+        closing(SoapClient(tmp_path / "x.wsdl", peer.url, validate_replies=False)) as client,
+    ):
         assert client.call("chiedi", {}, call_of())["uno"] == {"a": "1", "b": "2"}
-        client.close()
 
 
 def test_what_must_be_said_is_not_made_up():
