@@ -74,17 +74,14 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def _make(url: str, signer: Signer, leaves: int) -> None:
-    store = open_store(url)
-    sequencer = Sequencer(store, SystemClock(), Leases(store, SystemClock(), "banco"), ORIGIN, [signer])
-    try:
+    with closing(open_store(url)) as store:
+        sequencer = Sequencer(store, SystemClock(), Leases(store, SystemClock(), "banco"), ORIGIN, [signer])
         store.write(lambda tx: tx.do("add_rules", digest=DIGEST, kind="route", content=RULES)).result()
         for _ in range(leaves // AT_ONCE):
             store.write(_write).result()
             sequencer.turn()
         while sequencer.turn() or sequencer.trace():
             pass
-    finally:
-        store.close()
 
 
 def _write(tx: Tx) -> None:

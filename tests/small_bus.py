@@ -212,12 +212,9 @@ class Caller:
             body = json.dumps(body).encode()
         if body is not None:
             sent["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.request(method, path, body, {**sent, **(headers or {})})
             return Reply(connection.getresponse())
-        finally:
-            connection.close()
 
 
 def wait_reply(app: App, message: str, seconds: float) -> JsonObject:

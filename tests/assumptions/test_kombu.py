@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from kombu import Connection
@@ -44,16 +45,11 @@ def test_two_connections_of_one_process_share_the_memory():
 
 def test_a_ticket_that_was_not_acknowledged_is_lost_when_its_connection_closes():
     """The memory transport restores nothing (``do_restore = False``): the sweeper must ring again."""
-    with Connection("memory://") as connection:
-        queue = connection.SimpleQueue("perduta")
+    with Connection("memory://") as connection, closing(connection.SimpleQueue("perduta")) as queue:
         queue.put("uno")
         assert queue.get(timeout=60).payload == "uno"
-        queue.close()
-    with Connection("memory://") as connection:
-        queue = connection.SimpleQueue("perduta")
-        with pytest.raises(queue.Empty):
-            queue.get(timeout=0.3)
-        queue.close()
+    with Connection("memory://") as connection, closing(connection.SimpleQueue("perduta")) as queue, pytest.raises(queue.Empty):
+        queue.get(timeout=0.3)
 
 
 def latency(interval, times=2):

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -104,23 +105,25 @@ def _kept(path: Path, play: Callable[[], Part], *, go_on: bool) -> Part | None:
     return kept
 
 
+@contextmanager
+def _house(shape: Shape, changes: Part, workers: int = 1) -> Iterator[tuple[House, Portal]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="snodo-fault-") as name,
+        House(Path(name) / "house", shape, changes, workers) as house,
+        closing(Portal(house.url, Path(name) / "portal.jsonl")) as portal,
+    ):
+        yield house, portal
+
+
 def _storm(shape: Shape, seed: int, count: int, kills: int) -> Part:
-    with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape, PATIENT, workers=2) as house:
-        portal = Portal(house.url, Path(name) / "portal.jsonl")
-        try:
-            outcome = storm(house, portal, seed, plan(seed, shape, kills, kills // 20, every=1.2), count, WEATHER)
-        finally:
-            portal.close()
+    with _house(shape, PATIENT, workers=2) as (house, portal):
+        outcome = storm(house, portal, seed, plan(seed, shape, kills, kills // 20, every=1.2), count, WEATHER)
     return {**vars(outcome), "verdict": vars(outcome.verdict)}
 
 
 def _recover(shape: Shape) -> dict[str, list[float]]:
-    with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape, AS_SHIPPED) as house:
-        portal = Portal(house.url, Path(name) / "portal.jsonl")
-        try:
-            return recoveries(house, portal, 10)
-        finally:
-            portal.close()
+    with _house(shape, AS_SHIPPED) as (house, portal):
+        return recoveries(house, portal, 10)
 
 
 def report(found: dict[str, Part | None], seed: int) -> str:

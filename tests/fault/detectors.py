@@ -7,6 +7,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as Patience
+from contextlib import closing
 from pathlib import Path
 
 from bus.log import log
@@ -44,12 +45,8 @@ def power_cuts_of_the_writer() -> Iterator[None]:
 
 def strikes() -> Iterator[None]:
     """The contract of stores: a claim without a word counts, in the database."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder) / "s.db")
-        try:
-            StoreContract().test_a_claim_whose_owner_vanished_is_a_strike_and_with_two_a_run_is_claimed_alone(store)
-        finally:
-            store.close()
+    with tempfile.TemporaryDirectory() as folder, closing(SqliteStore(Path(folder) / "s.db")) as store:
+        StoreContract().test_a_claim_whose_owner_vanished_is_a_strike_and_with_two_a_run_is_claimed_alone(store)
     yield
 
 

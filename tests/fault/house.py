@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import selectors
 import shutil
 import signal
 import subprocess
@@ -25,10 +24,9 @@ from bus import config
 from bus.client import Client, ClientError
 from bus.failpoint import VARIABLE
 from bus.log.keystore import unlock
-from bus.store import Store
 from bus.store.opening import open_store
 from bus.testing.ports import free_port
-from bus.testing.simulators import RunningSimulator
+from bus.testing.simulators import RunningSimulator, first_line
 from bus.testing.town import key_of, merged
 from tests.fault import rules
 from tests.fault.portal import Portal
@@ -84,14 +82,7 @@ class Member:
         if self.process is not None:
             self.kill()  # it ended by itself, and nobody has closed what it wrote on
         self.process = _launcher.submit(launch).result()
-        return bool(self._line())
-
-    def _line(self) -> bytes:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            return self.process.stdout.readline() if selector.select(READY_SECONDS) else b""
+        return bool(first_line(self.process, READY_SECONDS))
 
     def wait(self, seconds: float) -> int:
         """The exit code of a process that ends by itself; raises `subprocess.TimeoutExpired`."""
@@ -189,12 +180,9 @@ class House:
     def store(self) -> Any:
         """The store, opened by this process; no process of the bus may run."""
         settings = config.load(self.config_path)
-        opened: Store = open_store(settings.store.url)
-        unlock(opened, settings.keystore)
-        try:
+        with contextlib.closing(open_store(settings.store.url)) as opened:
+            unlock(opened, settings.keystore)
             yield opened
-        finally:
-            opened.close()
 
     def drained(self, within: float = 240.0) -> float:
         """Seconds until no run has anything to do or to wait for; fails with what is left when that does not come."""

@@ -19,10 +19,10 @@ from tests.fault.rules import EFFECTS, ORDERED
 from tests.simulation.judge import rebuilt
 
 FLAGGED_WITHIN = 60.0
-DOUBTFUL = ("call.in-doubt", "run.poison")
-"""Why a run with a `once` call in doubt is a dead letter: nobody heard its end, or its process ended over it three times."""
 """Seconds after a call in doubt within which a person must see it. The aim is 5 s, and figures are in ``benchmarks/results/``; the bound is for
 machines so crowded that a process takes ten seconds to start."""
+DOUBTFUL = ("call.in-doubt", "run.poison")
+"""Why a run with a `once` call in doubt is a dead letter: nobody heard its end, or its process ended over it three times."""
 Ledgers = dict[str, list[dict[str, Any]]]
 """The effects of each system, oldest first."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -16,7 +16,7 @@ from bus.log.traces import BEFORE_ALL
 from bus.message import canonical
 from bus.store import Tx
 from bus.store.postgres import _QUERIES, PostgresConnection, PostgresStore
-from bus.store.postgres_session import WRITING, connect
+from bus.store.postgres_session import WRITING, Session, connect
 
 ROWS = 4000
 ASKED = canonical([["chiave", "n7"], ["chiave", "nessuna"]]).decode()
@@ -28,6 +28,14 @@ CLAIMS = canonical([["run-7", 1]]).decode()
 PAGE = 100
 NOW = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 LEASE = dt.timedelta(seconds=10)
+
+
+@pytest.fixture
+def connection(postgresql_url: str) -> Iterator[PostgresConnection]:
+    made = PostgresConnection(postgresql_url)
+    made.open()
+    with closing(made):
+        yield made
 
 
 def _ask(tx: Tx) -> None:
@@ -48,11 +56,16 @@ def _in_one(connection: PostgresConnection, work: Callable[[Tx], object]) -> int
     return read
 
 
+def _session(tx: Tx) -> Session:
+    """What there is between us and the server; all that was asked before was sent."""
+    tx.one("run", id="")
+    session = tx._session  # type: ignore[attr-defined]
+    assert isinstance(session, Session)
+    return session
+
+
 def _read(connection: PostgresConnection) -> int:
-    connection.one("sequence", name="a trip, so that all was sent")
-    session = connection._session
-    assert session is not None
-    counted = session.execute(COUNTED)
+    counted = _session(connection).execute(COUNTED)
     connection._sync()
     return int(counted.fetchone()["read"])  # type: ignore[index]
 
@@ -68,8 +81,7 @@ def _fill(tx: Tx, name: str = "run", rows: int = ROWS) -> None:
 
 def _all_done(connection: PostgresConnection) -> None:
     """What there is has been worked, and the server counts it."""
-    session = connection._session
-    assert session is not None
+    session = _session(connection)
     session.execute("UPDATE runs SET state = 'done'")
     connection.commit()
     session.execute("VACUUM ANALYZE runs")
@@ -88,104 +100,72 @@ def _work_a_page(tx: Tx) -> None:
     tx.all("hold_runs", owner="chi", lease="2026", claims=claims)
 
 
-def test_what_a_transaction_reads_does_not_grow_with_tables_that_were_empty_when_its_plans_were_made(postgresql_url: str) -> None:
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-    try:
-        for _ in range(20):
-            _in_one(connection, _ask)
-        _in_one(connection, _fill)
-        assert [_in_one(connection, _ask) for _ in range(20)][-1] < 100
-    finally:
-        connection.close()
+def test_what_a_transaction_reads_does_not_grow_with_tables_that_were_empty_when_its_plans_were_made(
+    connection: PostgresConnection,
+) -> None:
+    for _ in range(20):
+        _in_one(connection, _ask)
+    _in_one(connection, _fill)
+    assert [_in_one(connection, _ask) for _ in range(20)][-1] < 100
 
 
 @pytest.mark.parametrize("quiet", [False, True], ids=["a new database", "statistics of a quiet hour"])
-def test_a_page_of_a_backlog_that_came_all_at_once_costs_no_walk_through_all_of_it(postgresql_url: str, quiet: bool) -> None:
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-    try:
-        if quiet:
-            _in_one(connection, _fill)
-            _all_done(connection)
-        _in_one(connection, lambda tx: _fill(tx, "late"))
-        read = [_in_one(connection, _work_a_page) for _ in range(3)]
-        assert max(read) < 15 * PAGE
-    finally:
-        connection.close()
+def test_a_page_of_a_backlog_that_came_all_at_once_costs_no_walk_through_all_of_it(connection: PostgresConnection, quiet: bool) -> None:
+    if quiet:
+        _in_one(connection, _fill)
+        _all_done(connection)
+    _in_one(connection, lambda tx: _fill(tx, "late"))
+    read = [_in_one(connection, _work_a_page) for _ in range(3)]
+    assert max(read) < 15 * PAGE
 
 
-def test_a_backlog_of_which_a_part_is_done_is_walked_from_its_beginning(postgresql_url: str) -> None:
+def test_a_backlog_of_which_a_part_is_done_is_walked_from_its_beginning(connection: PostgresConnection) -> None:
     """The planner knows by then that the table has grown, and believes that few of its rows are ready."""
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
 
     def work_half(tx: Tx) -> None:
-        tx.all("runs_of_case", case_id="run0")  # so that all was sent
-        session = connection._session
-        assert session is not None
+        session = _session(tx)
         for change in (*["strikes = 0"] * 9, "state = 'done'", "strikes = 0"):
             session.execute(f"UPDATE runs SET {change} WHERE turn < {3 * ROWS / 2}")  # type: ignore[call-overload]
         session.execute("DISCARD PLANS")
 
-    try:
-        _in_one(connection, lambda tx: _fill(tx, rows=3 * ROWS))
-        _in_one(connection, work_half)
-        seen: list[object] = []
-        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, 1))) < 20
-        assert len(seen) == 1
-        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) < 5 * PAGE
-    finally:
-        connection.close()
+    _in_one(connection, lambda tx: _fill(tx, rows=3 * ROWS))
+    _in_one(connection, work_half)
+    seen: list[object] = []
+    assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, 1))) < 20
+    assert len(seen) == 1
+    assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) < 5 * PAGE
 
 
-def test_a_case_that_stands_behind_a_dead_letter_is_not_asked_about_run_by_run(postgresql_url: str) -> None:
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-
+def test_a_case_that_stands_behind_a_dead_letter_is_not_asked_about_run_by_run(connection: PostgresConnection) -> None:
     def behind(tx: Tx) -> None:
         _fill(tx, "one")
-        tx.all("runs_of_case", case_id="one0")  # so that all was sent
-        session = connection._session
-        assert session is not None
-        session.execute("UPDATE runs SET case_id = 'la stessa', state = CASE WHEN id = 'one-0' THEN 'dead' ELSE 'ready' END")
+        _session(tx).execute("UPDATE runs SET case_id = 'la stessa', state = CASE WHEN id = 'one-0' THEN 'dead' ELSE 'ready' END")
 
-    try:
-        _in_one(connection, behind)
-        seen: list[object] = []
-        read = _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE, Part(lines_of(tx, long_lines(tx, NOW))))))
-        assert seen == []
-        assert read < 2.2 * ROWS, "each is passed by once to learn of the line, and once after"
-        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) > 1.8 * ROWS, (
-            "and else each is asked, at a hundred times the cost"
-        )
-        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE, Part(since=text_of(NOW))))) == 0, "and none that was seen"
-    finally:
-        connection.close()
+    _in_one(connection, behind)
+    seen: list[object] = []
+    read = _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE, Part(lines_of(tx, long_lines(tx, NOW))))))
+    assert seen == []
+    assert read < 2.2 * ROWS, "each is passed by once to learn of the line, and once after"
+    assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) > 1.8 * ROWS, (
+        "and else each is asked, at a hundred times the cost"
+    )
+    assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE, Part(since=text_of(NOW))))) == 0, "and none that was seen"
 
 
-def test_runs_that_are_done_are_not_read_to_find_those_that_are_not(postgresql_url: str) -> None:
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-    try:
-        _in_one(connection, _fill)
-        _all_done(connection)
+def test_runs_that_are_done_are_not_read_to_find_those_that_are_not(connection: PostgresConnection) -> None:
+    _in_one(connection, _fill)
+    _all_done(connection)
 
-        def look(tx: Tx) -> None:
-            for state in ("waiting", "cancelled"):
-                assert tx.all("runs_waiting_or_cancelled", state=state, route=None, most=50) == []
-            assert tx.all("runs_by_plan") == []
+    def look(tx: Tx) -> None:
+        for state in ("waiting", "cancelled"):
+            assert tx.all("runs_waiting_or_cancelled", state=state, route=None, most=50) == []
+        assert tx.all("runs_by_plan") == []
 
-        _in_one(connection, look)  # what is dead in the indices is noted at the first look
-        assert _in_one(connection, look) < 50
-    finally:
-        connection.close()
+    _in_one(connection, look)  # what is dead in the indices is noted at the first look
+    assert _in_one(connection, look) < 50
 
 
-def test_the_few_runs_of_a_route_are_not_looked_for_among_all_there_ever_were(postgresql_url: str) -> None:
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-
+def test_the_few_runs_of_a_route_are_not_looked_for_among_all_there_ever_were(connection: PostgresConnection) -> None:
     def rare(tx: Tx) -> None:
         row = {"message": "m", "route": "rara", "version": 1, "digest": "d", "entry": "", "ordered": 1, "place": "rara@1", "time": "2026"}
         for n, state in enumerate(("done", "waiting", "cancelled", "dead", "ready")):
@@ -198,14 +178,11 @@ def test_the_few_runs_of_a_route_are_not_looked_for_among_all_there_ever_were(po
         assert len(inquiry.runs(tx, text_of(NOW), route="r")) == len(inquiry.runs(tx, text_of(NOW), "done", "r")) == 50
         assert inquiry.runs(tx, text_of(NOW), route="nessuna") == []
 
-    try:
-        _in_one(connection, _fill)
-        _all_done(connection)
-        _in_one(connection, rare)
-        _in_one(connection, look)  # what is dead in the indices is noted at the first look
-        assert _in_one(connection, look) < 250
-    finally:
-        connection.close()
+    _in_one(connection, _fill)
+    _all_done(connection)
+    _in_one(connection, rare)
+    _in_one(connection, look)  # what is dead in the indices is noted at the first look
+    assert _in_one(connection, look) < 250
 
 
 def test_one_question_for_rows_that_no_record_made_reads_a_stretch_of_a_table(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

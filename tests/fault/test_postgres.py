@@ -292,8 +292,7 @@ def test_a_table_that_stays_locked_is_told_for_as_long_as_it_is(postgresql_url: 
 
 
 def test_a_server_that_became_a_standby_is_told_though_it_can_be_read_and_nobody_writes() -> None:
-    with PostgreSQL() as server:
-        store = PostgresStore(server.new_database())
+    with PostgreSQL() as server, contextlib.closing(PostgresStore(server.new_database())) as store:
         store.write(lambda tx: add(tx, "before")).result(30)
         server.stop()
         signal_file = server.data / "standby.signal"
@@ -306,7 +305,6 @@ def test_a_server_that_became_a_standby_is_told_though_it_can_be_read_and_nobody
         signal_file.unlink()
         server.restart()
         until(lambda: store.failing() is None, "it takes writes again", every=0.1)
-        store.close()
 
 
 FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"

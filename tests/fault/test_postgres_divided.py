@@ -21,7 +21,7 @@ from bus.testing.patience import until
 from tests.fault.database import add, times
 from tests.fault.standby import Standby
 from tests.servers import PostgreSQL, ServiceMissing
-from tests.small_bus import write
+from tests.small_bus import at_work, write
 from tests.unit.examining import examined, levels
 
 
@@ -169,15 +169,11 @@ def test_a_process_hears_of_the_new_one_from_the_key_store_while_it_works(
     told = config.load(write(tmp_path, store={"url": postgresql_url}, channel={"url": "memory://"}))
     monkeypatch.setattr("bus.app.FOLLOW", 0.1)
     monkeypatch.setattr(writer, "PATIENCE", 0.5)
-    app = App(told)
-    app.start()
-    try:
+    with at_work(App(told)) as app:
         [system] = hosts._NEWEST
         assert timelines.newest(told.keystore.folder, system) == 1
         timelines.saw(told.keystore.folder, system, 2)
         until(lambda: refusal(app) == "store.old-primary", "it works there no more", 60)
-    finally:
-        app.stop()
 
 
 @pytest.mark.timeout(240)

@@ -187,12 +187,13 @@ def test_a_session_that_a_pooler_lends_is_given_back_as_it_was(postgresql: Postg
 def test_who_looks_prepares_nothing_in_a_session_that_a_pooler_lends(postgresql: PostgreSQL, postgresql_url: str) -> None:
     """`bus log verify` said that the database went away: the names it gave to statements were another's there."""
     PostgresStore(postgresql_url).close()
-    with Pooler(postgresql.port) as pooler:
-        look = PostgresLook(postgresql_url.replace(f":{postgresql.port}/", f":{pooler.port}/"))
+    with (
+        Pooler(postgresql.port) as pooler,
+        contextlib.closing(PostgresLook(postgresql_url.replace(f":{postgresql.port}/", f":{pooler.port}/"))) as look,
+    ):
         for _ in range(2):
             with look.read() as tx:
                 assert tx.all("records_after", after=0, most=1) == []
-        look.close()
     assert b"FROM records" in pooler.said
     assert b"_pg3_" not in pooler.said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,8 +61,7 @@ def test_a_database_that_is_without_the_last_commits_is_told_of_once_by_who_made
     told = list[tuple[str, dict[str, str]]]()
     monkeypatch.setattr(postgres, "logger", lambda _: SimpleNamespace(error=lambda event, **said: told.append((event, said))))
     name, behind = postgresql_url.rpartition("/")[2], f"{postgresql_url.rpartition('/')[2]}_behind"
-    store = PostgresStore(postgresql_url)
-    try:
+    with closing(PostgresStore(postgresql_url)) as store:
         with psycopg.connect(postgresql.url, autocommit=True) as admin:
             for work, act in (("one", f"CREATE DATABASE {behind} TEMPLATE {name}"), ("two", f"DROP DATABASE {name}")):
                 store.write(lambda tx, work=work: add(tx, work)).result(30)  # type: ignore[misc]
@@ -74,8 +74,6 @@ def test_a_database_that_is_without_the_last_commits_is_told_of_once_by_who_made
                 end_sessions(admin, name)
         store.write(lambda tx: add(tx, "five")).result(30)
         assert [times(store, work) for work in ("one", "two", "three", "four", "five")] == [1, 0, 1, 1, 1]
-    finally:
-        store.close()
     [(event, said)] = told
     assert event == "store.rolled-back"
     assert said["sentence"] == "what was committed after t is not in this database any more"

@@ -330,8 +330,7 @@ def test_a_time_stamp_that_does_not_name_its_certificate_is_refused(authority, m
 def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_path, authority):
     stamped, other = b"un sigillo\n", b"un altro\n"
     answer, _ = outside.stamp(authority.url, stamped, authority.root.read_bytes())
-    stranger = Authority(tmp_path / "stranger", "straniera")
-    try:
+    with closing(Authority(tmp_path / "stranger", "straniera")) as stranger:
         wrong = [
             lambda: timestamp.verified(answer, other, authority.root.read_bytes()),
             lambda: timestamp.verified(answer, stamped, stranger.root.read_bytes()),
@@ -346,8 +345,6 @@ def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_pat
             with pytest.raises(EvidenceError) as caught:
                 attempt()
             assert caught.value.code == "evidence.timestamp"
-    finally:
-        stranger.close()
     authority.answer = lambda _: b""
     try:
         with pytest.raises(Refused, match="answered 500"):
@@ -359,8 +356,7 @@ def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_pat
 
 
 def test_a_certificate_must_be_good_when_it_stamps_and_may_expire_afterwards(tmp_path):
-    own = Authority(tmp_path / "own")
-    try:
+    with closing(Authority(tmp_path / "own")) as own:
         until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(seconds=8)
         own.certified(30, until)
         answer, _ = outside.stamp(own.url, b"x", own.root.read_bytes())
@@ -368,8 +364,6 @@ def test_a_certificate_must_be_good_when_it_stamps_and_may_expire_afterwards(tmp
         assert timestamp.verified(answer, b"x", own.root.read_bytes()) <= until
         with pytest.raises(EvidenceError, match="expired"):
             outside.stamp(own.url, b"x", own.root.read_bytes())
-    finally:
-        own.close()
 
 
 @pytest.mark.parametrize("hours", [-1.2, 1.2])

@@ -112,9 +112,8 @@ def test_a_copy_has_one_page_in_memory_however_long_the_log_is(tmp_path, old, mo
 
 def test_what_is_written_and_nobody_asks_for_does_not_wait_in_memory_for_its_end(postgresql_url):
     """A copy of 2,000,000 records took 4.5 GB before the first row went out."""
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-    try:
+    with contextlib.closing(PostgresConnection(postgresql_url)) as connection:
+        connection.open()
         connection.begin()
         waited = 0
         for number in range(1, 2 * MOST + 10):
@@ -123,24 +122,19 @@ def test_what_is_written_and_nobody_asks_for_does_not_wait_in_memory_for_its_end
             waited = max(waited, len(connection._later))
         connection.commit()
         assert connection.one("payload", id="1") is not None
-    finally:
-        connection.close()
     assert 0 < waited < MOST
 
 
 def test_a_statement_that_is_larger_than_what_the_line_takes_at_once_is_sent_to_its_end(postgresql_url):
     """The server waited for the rest of it, and we for the answer."""
-    connection = PostgresConnection(postgresql_url)
-    connection.open()
-    connection._session.patience = 20
-    try:
+    with contextlib.closing(PostgresConnection(postgresql_url)) as connection:
+        connection.open()
+        connection._session.patience = 20
         connection.begin()
         for number in range(64):
             connection.do("add_payload", id=str(number), message=None, media_type="text/plain", nonce=b"n", content=bytes(1_000_000))
         connection.commit()
         assert len(connection.one("payload", id="63")["content"]) == 1_000_000
-    finally:
-        connection.close()
 
 
 def test_a_server_does_not_take_a_copy_for_left_alone_while_what_was_there_is_compared(tmp_path, old, postgresql_url, capsys, monkeypatch):

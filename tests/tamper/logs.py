@@ -263,14 +263,11 @@ def _cosign(store: Store) -> int:
 @contextmanager
 def copied(small: Small) -> Iterator[sqlite3.Connection]:
     """A copy in memory without the triggers, as somebody with the file and a tool has it."""
-    raw = sqlite3.connect(":memory:", isolation_level=None)
-    try:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
         raw.deserialize(small.raw)
         for (name,) in raw.execute(TRIGGERS[0]).fetchall():
             raw.execute(TRIGGERS[1].format(name))
         yield raw
-    finally:
-        raw.close()
 
 
 def reader(raw: sqlite3.Connection):

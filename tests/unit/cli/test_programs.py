@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from bus import source
-from bus.cli import demo, main, watch
+from bus.cli import demo, watch
 from bus.client import Client, ClientError
 from bus.disk import READ_ONLY
 from bus.errors import ConfigError, counted
@@ -24,40 +24,21 @@ from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import Town
 from bus.testing.town import key_of as town_key
 from tests.small_bus import key_of, write
+from tests.unit.cli.conftest import sent
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def bus(monkeypatch, capsys):
-    """Run a command; gives exit code, standard output, standard error."""
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        code = main([str(one) for one in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
-
-
-@pytest.fixture
-def reach(server):
-    return ("--url", server.url, "--key", key_of("sistemista"))
-
-
-def sent(bus, reach, tmp_path, type, nome):
+def ended(bus, tmp_path, type, nome):
     """The id of a message that has come to its end: what is shown of it changes no more."""
-    body = tmp_path / "body.json"
-    body.write_text(json.dumps({"nome": nome}))
-    message = json.loads(bus("send", type, body, "--json", *reach)[1])["id"]
-    with Client(reach[1], reach[3]) as client:
+    message = sent(bus, tmp_path, type, nome)["id"]
+    with Client(os.environ["SNODO_URL"], key_of("sistemista")) as client:
         client.wait_for(message)
     return message
 
 
-def run_of(bus, reach, message):
-    return next(one["id"] for one in json.loads(bus("runs", "--json", *reach)[1])["runs"] if one["message"] == message)
+def run_of(bus, message):
+    return next(one["id"] for one in json.loads(bus("runs", "--json")[1])["runs"] if one["message"] == message)
 
 
 def failed(told):
@@ -69,38 +50,36 @@ def failed(told):
 
 
 @pytest.mark.parametrize(("name", "field"), [("runs", "runs"), ("dead", "dead"), ("services", "servizi")])
-def test_a_family_that_lists_does_so_when_it_is_told_nothing(bus, reach, tmp_path, name, field):
-    sent(bus, reach, tmp_path, "prova.saluto", "Ada")
-    code, out, err = bus(name, "--json", *reach)
+def test_a_family_that_lists_does_so_when_it_is_told_nothing(bus, tmp_path, name, field):
+    ended(bus, tmp_path, "prova.saluto", "Ada")
+    code, out, err = bus(name, "--json")
     assert (code, err) == (0, "")
     assert field in json.loads(out)
-    assert bus(name, *reach, "--json")[1] == bus(name, "list", "--json", *reach)[1]
+    assert bus(name, "--json")[1] == bus(name, "list", "--json")[1]
 
 
-def test_a_family_that_lists_needs_no_option(bus, server, monkeypatch):
-    monkeypatch.setenv("SNODO_URL", server.url)
-    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+def test_a_family_that_lists_needs_no_option(bus):
     assert bus("services") == bus("services", "list")
     assert bus("services")[0] == 0
 
 
-def test_a_family_that_shows_does_so_when_it_is_told_what(bus, reach, tmp_path):
-    message = sent(bus, reach, tmp_path, "prova.saluto", "Eva")
-    run = run_of(bus, reach, message)
-    assert bus("runs", run, *reach) == bus("runs", "show", run, *reach)
-    assert bus("case", "istanza:Eva", *reach) == bus("case", "show", "istanza:Eva", *reach)
-    assert bus("case", "istanza:Eva", *reach)[0] == 0
-    assert "No such command 'lst'" in bus("runs", "lst", *reach)[2]
+def test_a_family_that_shows_does_so_when_it_is_told_what(bus, tmp_path):
+    message = ended(bus, tmp_path, "prova.saluto", "Eva")
+    run = run_of(bus, message)
+    assert bus("runs", run) == bus("runs", "show", run)
+    assert bus("case", "istanza:Eva") == bus("case", "show", "istanza:Eva")
+    assert bus("case", "istanza:Eva")[0] == 0
+    assert "No such command 'lst'" in bus("runs", "lst")[2]
 
 
-def test_a_body_may_be_written_on_the_command_line(bus, reach):
-    code, out, _ = bus("send", "prova.saluto", '{"nome": "Fia"}', "--wait", 10, *reach)
+def test_a_body_may_be_written_on_the_command_line(bus):
+    code, out, _ = bus("send", "prova.saluto", '{"nome": "Fia"}', "--wait", 10)
     assert (code, '"ciao Fia"' in out) == (0, True)
-    assert "BODY" in bus("send", "prova.saluto", '{"nome": ', *reach)[2]
+    assert "BODY" in bus("send", "prova.saluto", '{"nome": ')[2]
 
 
-def test_options_of_the_list_are_taken_without_its_name(bus, reach):
-    assert json.loads(bus("services", "--ufficio", "nessuno", "--json", *reach)[1]) == {"servizi": []}
+def test_options_of_the_list_are_taken_without_its_name(bus):
+    assert json.loads(bus("services", "--ufficio", "nessuno", "--json")[1]) == {"servizi": []}
 
 
 def test_help_of_a_family_that_lists_still_names_its_commands(bus):
@@ -110,38 +89,38 @@ def test_help_of_a_family_that_lists_still_names_its_commands(bus):
     assert "show" in out
 
 
-def test_the_log_takes_the_id_of_a_message_of_a_run_or_the_key_of_a_case(bus, reach, tmp_path):
-    message = sent(bus, reach, tmp_path, "prova.saluto", "Dina")
-    run = run_of(bus, reach, message)
+def test_the_log_takes_the_id_of_a_message_of_a_run_or_the_key_of_a_case(bus, tmp_path):
+    message = ended(bus, tmp_path, "prova.saluto", "Dina")
+    run = run_of(bus, message)
     for kind, id in (("--message", message), ("--run", run), ("--case", "istanza:Dina")):
-        code, out, _ = bus("log", "show", id, "--json", *reach)
+        code, out, _ = bus("log", "show", id, "--json")
         assert code == 0
         assert json.loads(out)["records"]
-        assert json.loads(out) == json.loads(bus("log", "show", kind, id, "--json", *reach)[1])
+        assert json.loads(out) == json.loads(bus("log", "show", kind, id, "--json")[1])
 
 
-def test_runs_are_shown_by_the_id_of_their_message_and_by_the_key_of_their_case(bus, reach, tmp_path):
-    message = sent(bus, reach, tmp_path, "prova.saluto", "Gino")
-    run = run_of(bus, reach, message)
-    one = bus("runs", "show", run, "--json", *reach)
+def test_runs_are_shown_by_the_id_of_their_message_and_by_the_key_of_their_case(bus, tmp_path):
+    message = ended(bus, tmp_path, "prova.saluto", "Gino")
+    run = run_of(bus, message)
+    one = bus("runs", "show", run, "--json")
     assert one[0] == 0
-    assert one == bus("runs", "show", message, "--json", *reach) == bus("runs", "show", "istanza:Gino", "--json", *reach)
-    sent(bus, reach, tmp_path, "prova.saluto", "Gino")
-    assert [run] == [each["id"] for each in json.loads(bus("runs", "show", "istanza:Gino", "--json", *reach)[1])][:1]
-    assert bus("runs", "show", "istanza:Gino", *reach)[1].count("\nrun ") == 1
-    assert failed(bus("runs", "show", "istanza:Nessuno", "--json", *reach))[1]["code"] == "run.unknown"
+    assert one == bus("runs", "show", message, "--json") == bus("runs", "show", "istanza:Gino", "--json")
+    ended(bus, tmp_path, "prova.saluto", "Gino")
+    assert [run] == [each["id"] for each in json.loads(bus("runs", "show", "istanza:Gino", "--json")[1])][:1]
+    assert bus("runs", "show", "istanza:Gino")[1].count("\nrun ") == 1
+    assert failed(bus("runs", "show", "istanza:Nessuno", "--json"))[1]["code"] == "run.unknown"
 
 
-def test_the_log_of_what_nobody_knows_or_of_two_things_is_refused(bus, reach):
-    code, error = failed(bus("log", "show", "mai-visto", "--json", *reach))
+def test_the_log_of_what_nobody_knows_or_of_two_things_is_refused(bus):
+    code, error = failed(bus("log", "show", "mai-visto", "--json"))
     assert (code, error["status"]) == (2, 404)
-    assert bus("log", "show", "x", "--run", "y", *reach)[0] == 2
-    assert failed(bus("log", "show", "x", "--json", "--url", reach[1], "--key", "sbagliata"))[1]["status"] == 401
+    assert bus("log", "show", "x", "--run", "y")[0] == 2
+    assert failed(bus("log", "show", "x", "--json", "--key", "sbagliata"))[1]["status"] == 401
 
 
-def test_an_answer_that_says_no_is_one_object(bus, reach, tmp_path):
+def test_an_answer_that_says_no_is_one_object(bus, tmp_path):
     (tmp_path / "b.json").write_text('{"nome": ""}')
-    code, error = failed(bus("send", "prova.saluto", tmp_path / "b.json", "--json", *reach))
+    code, error = failed(bus("send", "prova.saluto", tmp_path / "b.json", "--json"))
     assert (code, error["code"], error["status"]) == (1, "body.invalid", 422)
     assert error["detail"]
     assert error["hint"]
@@ -150,16 +129,16 @@ def test_an_answer_that_says_no_is_one_object(bus, reach, tmp_path):
 
 @pytest.mark.parametrize("command", ["dead show", "runs show", "services show", "case show", "message", "subject confirm"])
 @pytest.mark.parametrize("name", ["perché", "a b", "a\x01b", "a?b#c"])
-def test_a_name_with_odd_characters_is_one_that_there_is_not(bus, reach, command, name):
-    code, _, err = bus(*command.split(), name, *reach, "--json")
+def test_a_name_with_odd_characters_is_one_that_there_is_not(bus, command, name):
+    code, _, err = bus(*command.split(), name, "--json")
     told = json.loads(err)
     assert (code, told["status"], told["code"] != "input.not-found") == (2, 404, True), "the name was one part of the address"
 
 
 @pytest.mark.parametrize("command", ["dead show", "runs list --state", "services show", "case show", "message", "tail --once --case"])
-def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
+def test_a_word_that_is_not_utf_8_is_told_as_such(bus, command):
     """A terminal of another encoding: Python keeps its bytes as lone surrogates."""
-    code, _, err = bus(*command.split(), "perch\udce9", *reach)
+    code, _, err = bus(*command.split(), "perch\udce9")
     assert (code, err.splitlines()[0]) == (2, "error: one of the words is not UTF-8, and the bus has no such word")
 
 
@@ -175,10 +154,10 @@ def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
         ("dead", "discard", "{}", "--reason", "prova"), ("subject", "confirm", "{}"),
     ],
 )  # fmt: skip
-def test_no_codice_fiscale_gets_into_an_address(bus, reach, monkeypatch, words):
+def test_no_codice_fiscale_gets_into_an_address(bus, monkeypatch, words):
     """Every proxy on the way writes addresses down, and finds nothing by it: a case does not go by what names a person."""
     monkeypatch.setattr(Client, "_call", lambda *_, **__: pytest.fail("it was asked for"))
-    code, error = failed(bus(*(one.format("bncnna80a41b429e") for one in words), "--json", *reach))
+    code, error = failed(bus(*(one.format("bncnna80a41b429e") for one in words), "--json"))
     assert (code, error["code"], "has no place" in error["detail"]) == (2, "cli.usage", True)
 
 
@@ -195,8 +174,8 @@ def test_an_option_that_is_said_and_empty_is_not_taken_for_one_that_is_left_out(
     assert (code, error["code"], "it is empty: leave it out" in error["detail"]) == (2, "cli.usage", True)
 
 
-def test_an_idempotency_key_with_a_line_break_is_wrong_usage(bus, reach):
-    code, _, err = bus("send", "prova.saluto", '{"nome": "Ada"}', "--idempotency-key", "a\n", *reach)
+def test_an_idempotency_key_with_a_line_break_is_wrong_usage(bus):
+    code, _, err = bus("send", "prova.saluto", '{"nome": "Ada"}', "--idempotency-key", "a\n")
     assert (code, "is a line break among them?" in err) == (2, True)
 
 
@@ -258,8 +237,8 @@ def test_validate_of_a_file_says_that_it_takes_the_folder(bus, name):
     assert f"{name} is no folder" in err
 
 
-def test_who_has_no_key_is_told_how_a_command_gets_one(bus, server):
-    assert "next: put one into SNODO_KEY" in bus("runs", "--url", server.url, "--key", "indovinata")[2]
+def test_who_has_no_key_is_told_how_a_command_gets_one(bus):
+    assert "next: put one into SNODO_KEY" in bus("runs", "--key", "indovinata")[2]
 
 
 def test_a_word_that_an_option_does_not_take_is_told_without_our_tools_words(bus):
@@ -505,7 +484,7 @@ def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(
 
 
 def test_a_machine_of_another_locale_gets_the_verifier_byte_by_byte_and_each_line_as_far_as_it_can_be_written(server):
-    with Client(f"http://127.0.0.1:{server.port}", key_of("portale")) as portal:
+    with Client(server.url, key_of("portale")) as portal:
         portal.send("prova.saluto", {"nome": "Ada"}, wait=20)
     for encoding in ("ascii", "latin-1"):
 
@@ -514,7 +493,7 @@ def test_a_machine_of_another_locale_gets_the_verifier_byte_by_byte_and_each_lin
             return subprocess.run([sys.executable, "-m", "bus.cli", *words], capture_output=True, env=environment, timeout=60)
 
         assert said("log", "verifier").stdout == (ROOT / "bus/bundle/verify.py").read_bytes()
-        found = said("log", "search", "--url", f"http://127.0.0.1:{server.port}")
+        found = said("log", "search", "--url", server.url)
         assert (found.returncode, found.stderr) == (0, b"")
         assert b"*  prova.saluto received from portale" in found.stdout
 

@@ -6,6 +6,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -414,15 +415,12 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
     def broken(runs: object) -> None:
         raise RuntimeError("no bell")
 
-    store = SqliteStore(tmp_path / "s.db")
-    store.keys = in_memory()
-    intake = Intake(store, rules, FixedClock(T), broken)
-    try:
+    with closing(SqliteStore(tmp_path / "s.db")) as store:
+        store.keys = in_memory()
+        intake = Intake(store, rules, FixedClock(T), broken)
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
         intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
         assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(60).id
-    finally:
-        store.close()
 
 
 def test_senders_of_messages_that_may_be_written_are_told_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from fnmatch import fnmatch
 
 import jsonschema_rs
@@ -293,11 +294,8 @@ def test_the_bus_serves_the_document_it_was_made_from(told):
 
 
 def test_what_is_served_is_in_the_document(bus):
-    door = HttpDoor(bus.app)
-    try:
+    with closing(HttpDoor(bus.app)) as door:
         paths = {*door._fixed, *(path.replace(":path", "") for path in door._routes)}
-    finally:
-        door.close()
     assert paths == set(DOCUMENT["paths"])
 
 

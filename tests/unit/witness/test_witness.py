@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -262,14 +263,11 @@ def test_what_cannot_be_remembered_is_not_cosigned(door, witness, monkeypatch, b
 def test_a_witness_that_starts_again_remembers(memory, tmp_path):
     Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, memory, lambda: NOW).add(LOG.request(0, 9))
     memory.close()
-    again = Memory(tmp_path, [ORIGIN], [OURS.verifier])
-    try:
+    with closing(Memory(tmp_path, [ORIGIN], [OURS.verifier])) as again:
         witness = Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, again, lambda: NOW)
         assert refused(witness, FORK.request(0, 12)) == 409
         assert [refused(witness, FORK.request(9, size)) for size in (9, 10, 12, 16)] == [422] * 4, "a fork that knows where we were"
         assert witness.add(LOG.request(9, 12))
-    finally:
-        again.close()
 
 
 def test_a_memory_that_we_did_not_sign_stops_the_witness(memory, tmp_path):
@@ -313,11 +311,8 @@ def test_a_witness_whose_memory_is_lost_cosigns_no_log_that_was_rolled_back(memo
     with pytest.raises(ConfigError, match="knows nothing of the log"):
         Memory(tmp_path, [ORIGIN], [OURS.verifier])
     put_back(tmp_path, kept, [ORIGIN], [OURS.verifier])
-    again = Memory(tmp_path, [ORIGIN], [OURS.verifier])
-    try:
+    with closing(Memory(tmp_path, [ORIGIN], [OURS.verifier])) as again:
         assert refused(Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, again, lambda: NOW), FORK.request(9, 12)) == 422
-    finally:
-        again.close()
 
 
 def test_only_a_newer_checkpoint_of_our_logs_that_we_cosigned_is_put_back(memory, witness, tmp_path):
