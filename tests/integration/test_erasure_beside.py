@@ -9,14 +9,13 @@ import subprocess
 import sys
 
 from bus import doctor
-from bus.engine import projection
 from bus.engine.names import holder
 from bus.store import listed
 from bus.testing.patience import until
 from tests.files import put
 from tests.integration.bundles import verdict
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
-from tests.projections import snapshot
+from tests.projections import are_those_of_the_log
 from tests.small_bus import Caller, running, wait_reply
 
 
@@ -82,18 +81,10 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
             found = tx.all("messages_of_woken", messages=listed([follows]))  # a plan goes on with these
         assert [row["message"] for row in found] == [message]
         assert told() == ["case_keys", "holders", "message_keys", "waits"]
-        with server.app.store.read() as tx:
-            before = snapshot(tx)
-        server.app.store.write(projection.rebuild).result()
-        with server.app.store.read() as tx:
-            assert snapshot(tx) == before
+        assert are_those_of_the_log(server.app.store)
         assert confirmed(server, asked(server).json["id"]).status == 200
         assert told() == []
-        with server.app.store.read() as tx:
-            before = snapshot(tx)
-        server.app.store.write(projection.rebuild).result()
-        with server.app.store.read() as tx:
-            assert snapshot(tx) == before
+        assert are_those_of_the_log(server.app.store)
 
 
 def test_a_key_store_that_lacks_keys_holds_up_no_erasure_report_replay_or_bundle(tmp_path):
