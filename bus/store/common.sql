@@ -222,9 +222,6 @@ SELECT id, message, route, version, digest, entry, ordered, case_id, state, plac
 -- name: runs_of_message
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE message = :message ORDER BY id
 
--- name: runs_of_case
-SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE case_id = :case_id ORDER BY id
-
 -- One that is ready is running while somebody has it.
 -- name: states_of_case
 SELECT DISTINCT CASE WHEN state = 'ready' AND owner IS NOT NULL AND lease >= :now THEN 'running' ELSE state END AS state
@@ -426,9 +423,6 @@ UPDATE waits SET state = 'given up' WHERE run = :run AND state = 'open'
 
 -- name: wait
 SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run = :run AND path = :path
-
--- name: waits_of_run
-SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run = :run ORDER BY path
 
 -- The open waits of a run, and some of the others.
 -- name: waits_to_show

@@ -226,7 +226,7 @@ class LooksContract:
             tx.do("close_wait", run="a", path="late", state="matched")
             tx.do("close_wait", run="a", path="key", state="matched")
             tx.do("close_waits", run="a")
-            return [row["state"] for row in tx.all("waits_of_run", run="a")]
+            return [row["state"] for row in tx.all("rows_of_waits", run="", path="", most=100) if row["run"] == "a"]
 
         assert store.write(close).result(30) == ["given up", "matched", "late", "late"]
 

@@ -81,9 +81,9 @@ def _opened(record: Record) -> list[dict[str, str]]:
     return [record.data["opens"]] if record.kind == "late" else []
 
 
-def _held_up(tx: Tx, run: Row, turns: Mapping[str, int]) -> bool:
+def _held_up(run: Row, runs: Sequence[Row], turns: Mapping[str, int]) -> bool:
     """Whether an earlier run of its case stands before it."""
-    others = [o for o in tx.all("runs_of_case", case_id=run["case_id"]) if o["ordered"] and o["state"] in ("ready", "dead")]
+    others = [o for o in runs if o["case_id"] == run["case_id"] and o["ordered"] and o["state"] in ("ready", "dead")]
     return bool(run["ordered"] and any(turns[o["id"]] < turns[run["id"]] for o in others))
 
 
@@ -109,14 +109,15 @@ def _lost(tx: Tx, accepted: Sequence[Accepted]) -> Iterator[str]:
 
 def _rest(tx: Tx, now: str, records: Sequence[Record]) -> Iterator[str]:
     turns = {run["id"]: turn for turn, run in enumerate(run for record in records for run in _opened(record))}
-    for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
+    runs = tx.all("runs_by_state", state=None, route=None, most=100_000)
+    for row in runs:
         if row["owner"] is not None and row["lease"] >= now:
             yield f"run {row['id']} is still held"
-        if row["state"] == "ready" and not _held_up(tx, row, turns):
+        if row["state"] == "ready" and not _held_up(row, runs, turns):
             yield f"run {row['id']} is stranded: ready since {row['due']} at {row['place']}"
         if row["state"] == "dead" and (not row["reason"] or row["reason"] in ("engine.crashed", "run.unreadable")):
             yield f"run {row['id']} is dead without a good reason: {_why(tx, row['id'])}"
-        if row["state"] == "waiting" and not any(wait["state"] == "open" for wait in tx.all("waits_of_run", run=row["id"])):
+        if row["state"] == "waiting" and not tx.all("waits_to_show", run=row["id"], paths="[]"):
             yield f"run {row['id']} waits for nothing at {row['place']}"
 
 

@@ -471,6 +471,6 @@ def test_a_table_that_somebody_dropped_is_told_as_that_and_not_as_a_failing_disk
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("DROP TABLE waits")
     with closing(open_reader(f"sqlite:///{path}")) as reader, reader.read() as tx, pytest.raises(StoreError) as told:
-        tx.all("waits_of_run", run="r")
+        tx.all("waits_to_show", run="r", paths="[]")
     assert told.value.sentence == "the database is not as this program knows it: no such table: waits"
     assert "who dropped" in told.value.hint
