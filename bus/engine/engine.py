@@ -123,7 +123,7 @@ class Engine:
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment, self._turned = math.inf, clock.now()
-        self._thread = threading.Thread(target=self._live_on, name="snodo-engine", daemon=True)
+        self._thread = threading.Thread(target=self._keep_turning, name="snodo-engine", daemon=True)
 
     @property
     def owner(self) -> str:
@@ -218,7 +218,7 @@ class Engine:
         """How busy it is, for ``/status``; a glance from another thread."""
         return {"live": len(self._live), "rung": len(self._rung), "threads": self._outside.threads(), "gates": self._gates.describe()}
 
-    def _live_on(self) -> None:
+    def _keep_turning(self) -> None:
         while not self._stopping.is_set() or (self.busy() and time.monotonic() < self._last_moment):
             try:
                 self.turn()
@@ -279,19 +279,6 @@ class Engine:
             for live in self._live.values():
                 self._let_ask(live, [*live.dues], now)
         self._turned = now
-
-    def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
-        """Runs with a head start may stand in line at a gate before they are live here. Had their turn come in that time, nobody
-        would have asked for them: all of these ask once more.
-        """
-        for live in begun:
-            if live.in_line and self._live.get(live.id) is live:
-                self._let_ask(live, live.in_line, now)
-
-    def _let_ask(self, live: Live, paths: Collection[str], now: dt.datetime) -> None:
-        """These calls of a live run may ask again in this turn."""
-        live.dues.update(dict.fromkeys(paths, now))
-        self._rung[live.id] = None
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
@@ -471,6 +458,19 @@ class Engine:
                 self._let_go_on(live, partial(live.go_on, now))
             elif asks := live.due_asks(now):
                 self._let_go_on(live, partial(live.pursue, asks, now))
+
+    def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
+        """Runs with a head start may stand in line at a gate before they are live here. Had their turn come in that time, nobody
+        would have asked for them: all of these ask once more.
+        """
+        for live in begun:
+            if live.in_line and self._live.get(live.id) is live:
+                self._let_ask(live, live.in_line, now)
+
+    def _let_ask(self, live: Live, paths: Collection[str], now: dt.datetime) -> None:
+        """These calls of a live run may ask again in this turn."""
+        live.dues.update(dict.fromkeys(paths, now))
+        self._rung[live.id] = None
 
     def _let_go_on(self, live: Live, work: Callable[[], None]) -> None:
         """Do ``work`` with a run; what it decides is written when this turn, or a later one, settles it."""

@@ -65,9 +65,19 @@ class Accepted(NamedTuple):
     receipt: str = ""
 
 
-_Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
 Tell = Callable[[Accepted | BaseException], None]
 """Tells whoever sent a message, once, what became of it: accepted, or the error that `Intake.send`'s future would raise."""
+
+
+class _Coming(NamedTuple):
+    """An arrival and how whoever waits is told of it."""
+
+    arrival: Arrival
+    tell: Tell
+
+
+_Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
+"""What became of each message of a batch, and what the engine of this process claimed of the runs that they opened."""
 MOST = 200
 """Messages written in one piece of work."""
 
@@ -223,13 +233,6 @@ def _tell(tell: Tell, result: Accepted | BaseException) -> None:
         logger("snodo.intake").exception("intake.not-told")
     if isinstance(result, Accepted):
         count("snodo_messages_repeated" if result.repeated else "snodo_messages_accepted", result.type)
-
-
-class _Coming(NamedTuple):
-    """An arrival and how whoever waits is told of it."""
-
-    arrival: Arrival
-    tell: Tell
 
 
 def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None = None) -> list[Accepted | Exception]:

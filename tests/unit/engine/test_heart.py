@@ -502,6 +502,6 @@ def test_turns_that_fail_are_told_once_and_tried_later_and_the_end_is_in_good_or
     monkeypatch.setattr(engine, "turn", fail)
     monkeypatch.setattr(engine, "_wait", wait)
     monkeypatch.setattr(engine, "leave", fail)
-    engine._live_on()
+    engine._keep_turning()
     assert said == [("engine.turn-failed", "store.schema"), ("engine.leases-not-left", "")]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0]
