@@ -58,7 +58,8 @@ def tail(tx: Tx, after: int | None, most: int, wanted: Filter, at: str = "") -> 
 
     Without ``after`` the newest ``most``; so too, and ``put_back`` says it, where the log does not go on from there.
     """
-    rows = list(reversed(tx.all("newest_records", most=SCANNED))) if after is None else _behind(tx, after, at)
+    scanned = SCANNED if any(wanted) else most  # what lets all pass passes nothing by
+    rows = list(reversed(tx.all("newest_records", most=scanned))) if after is None else _behind(tx, after, at, scanned)
     if rows is None:
         return {**tail(tx, None, most, wanted), "put_back": True}
     members = _members(tx, wanted.case)
@@ -74,12 +75,12 @@ def tail(tx: Tx, after: int | None, most: int, wanted: Filter, at: str = "") -> 
     return {"records": list[JsonValue](found[-most:] if after is None else found), "next": behind, "at": at}
 
 
-def _behind(tx: Tx, after: int, at: str) -> list[Row] | None:
-    """The records behind a number; None where the log ends before it, or has another record there than ``at``.
+def _behind(tx: Tx, after: int, at: str, most: int) -> list[Row] | None:
+    """At most so many records behind a number; None where the log ends before it, or has another record there than ``at``.
 
     Then an older copy of the database was put in its place, and numbers came again: those behind would be told, those up to it never.
     """
-    rows = list(tx.all("records_after", after=after - 1, most=SCANNED + 1))
+    rows = list(tx.all("records_after", after=after - 1, most=most + 1))
     there = bool(rows) and rows[0]["seq"] == after
     if after and (not rows or (at and not (there and record_of(rows[0]["content"]).id == at))):
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus.engine import inquiry
+from bus.engine import inquiry, watching
 from bus.testing.patience import until
 from tests.contract.store_contract import do
 from tests.simulation.simulation import Simulation
 from tests.small_bus import Caller, running
 from tests.unit.engine.kit import row_of, send, turn
+from tests.views import Counting
 
 
 def test_runs_of_each_state_are_listed_newest_first(tmp_path):
@@ -72,3 +73,20 @@ def test_each_page_of_a_run_tells_of_its_own_waits_and_of_those_that_are_open(wo
     assert max(map(len, own)) == 1
     assert all("pausa[0.0]" in [wait["path"] for wait in page["waits"]] for page in pages)
     assert whole["waits"] == sorted({wait["path"]: wait for page in pages for wait in page["waits"]}.values(), key=lambda one: one["path"])
+
+
+def test_of_the_log_as_it_grows_no_more_is_read_than_is_shown_where_all_of_it_is(world: Simulation) -> None:
+    """From the beginning of a long log each page of a hundred read five thousand records, and each first look, too."""
+    for _ in range(20):
+        send(world, "senza", caso="c", iuv="i")
+    with world.store.read() as tx:
+        whole = watching.tail(tx, None, 1000, watching.Filter())["records"]
+        pages, view = list[Any](), Counting(tx)
+        after: Any = 0
+        while (page := watching.tail(view, after, 6, watching.Filter()))["records"]:  # type: ignore[arg-type]
+            pages, after = [*pages, *page["records"]], page["next"]  # type: ignore[misc]
+        assert pages == whole
+        assert watching.tail(view, None, 6, watching.Filter())["records"] == whole[-6:]  # type: ignore[index,arg-type]
+    assert len(pages) >= 20
+    assert view.rows["records_after"] < 2 * len(pages)
+    assert view.rows["newest_records"] == 6
