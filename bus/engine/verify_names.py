@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from bus.engine import projection
@@ -58,24 +59,23 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
     given: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("records_of_kind_among", messages=messages, kind="attached"):
         given[one["message"]].add(("enclosures", projection.attached(tx.keys, record_of(one["content"]))[0], "", ""))
-    closed = []
+    closed, gone = [], cache(lambda: _erased(tx))  # read once, where it is asked for: after a copy of the keys came back, for each
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
         closed += [row["id"]] if text is None else []
         if text is None and "intake" not in record.data:
             continue  # from before records told keys: nothing says any more which it had
         wrong = here ^ (_names(record, names_of(tx.keys, record, text)) | (given[row["id"]] if text is not None else set()))
-        if not wrong or (_is_gone(tx, row["id"]) and here == _names(record, names_of(tx.keys, record, None))):
+        if not wrong or (row["id"] in gone() and here == _names(record, names_of(tx.keys, record, None))):
             continue
-        if text is not None or _is_gone(tx, row["id"]):
+        if text is not None or row["id"] in gone():
             raise _broken(tx, record, min(wrong, key=str)[0])
     return closed
 
 
 def _told_gone(tx: Tx, closed: Sequence[str]) -> None:
     """Raises `Broken` where a key was destroyed behind the log's back. The view is a later one than that in which it was missed."""
-    told = {message for record in log.every_of_kinds(tx, GONE if closed else ()) for message in record.data.get("messages", ())}
-    if untold := sorted(set(closed) - told):
+    if untold := sorted(set(closed) - _erased(tx)) if closed else []:
         sentence = (
             f"the message {untold[0]} cannot be opened: its key is not in the key store, or not as it was made, and no record `erased` or "
             "`disposed` says why"
@@ -115,9 +115,9 @@ def _files(tx: Tx) -> None:
         raise Broken(Fault("table", f"the file {wrong[0][0]} stands in the table `attachments` otherwise than records say", hint=MISLED))
 
 
-def _is_gone(tx: Tx, message: str) -> bool:
-    """Whether the log says that a message was erased, of which the key is still there: it goes after that was written."""
-    return any(message in record.data["messages"] for record in log.every_of_kinds(tx, GONE))
+def _erased(tx: Tx) -> set[str]:
+    """The messages of which the log says that they were erased; the key of one may still be there: it goes after that was written."""
+    return {message for record in log.every_of_kinds(tx, GONE) for message in record.data.get("messages", ())}
 
 
 def _broken(tx: Tx, record: Record, table: str) -> Broken:

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -18,6 +18,7 @@ from bus.log import keyring, payload
 from bus.message import canonical
 from tests.integration.erasing import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
 from tests.small_bus import Caller, running, wait_reply
+from tests.views import Counting
 
 
 @pytest.fixture(scope="module")
@@ -192,14 +193,26 @@ def test_rules_that_somebody_took_out_are_missed_without_keys(bus, capsys, kind,
 
 
 def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_no_fault(tmp_path):
-    """The key goes after the record: who looks in between reads a text of which the names are gone."""
+    """The key goes after the record: who looks in between reads a text of which the names are gone. After a copy of the keys came back all
+    that was erased is so, and all records of erasures were read for each message.
+    """
+    views: list[Counting] = []
+
+    @contextmanager
+    def view():
+        with server.app.store.read() as tx:
+            views.append(Counting(tx))
+            yield views[-1]
+
     with running(tmp_path, keys=two_sysadmins()) as server:
-        greet(server, "Adalgisa", WHO)
+        for number in range(6):
+            greet(server, f"Adalgisa {number}", WHO)
         held = server.app.store.keys.forget
         server.app.store.keys.forget = lambda numbers: None
         assert confirmed(server, asked(server).json["id"]).status == 200
-        assert verify_names.compare(server.app.store.read) == 1
+        assert verify_names.compare(view) == 6
         server.app.store.keys.forget = held
+    assert sum(one.asked["records_of_seldom_kinds"] for one in views) == 2, "a page, and that there is no more"
 
 
 def test_a_key_that_was_destroyed_behind_the_back_of_the_log_is_found_with_its_message(bus, capsys):
