@@ -36,6 +36,9 @@ class Town:
     With ``workers`` the bus is one process for the doors and so many for the work: then `changes` name a store and a channel to share.
     """
 
+    begin = staticmethod(start)
+    """How a simulator is started: its module, its folder, its arguments. The tests have a quicker way."""
+
     def __init__(self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, workers: int = 0) -> None:
         self.folder, self.rules, self.changes = folder, rules, changes or {}
         self.simulators: dict[str, RunningSimulator] = {}
@@ -138,12 +141,12 @@ class Town:
 
     def _start_system(self, name: str) -> None:
         arguments = ["--desks", str(self._write_desks())] if name == "scrivania" else []
-        self.simulators[name] = start(f"adapters.{name}.simulator", self.folder / name, *arguments)
+        self.simulators[name] = self.begin(f"adapters.{name}.simulator", self.folder / name, *arguments)
 
     def _start_node(self) -> RunningSimulator:
         pagopa = self.settings()["adapters"]["pagopa"]
         names = ["--id-pa", pagopa["id_pa"], "--id-broker-pa", pagopa["id_broker_pa"], "--id-station", pagopa["id_station"]]
-        return start("adapters.pagopa.node", self.folder / "node", "--target", f"{self.url}/in/pagopa", *names)
+        return self.begin("adapters.pagopa.node", self.folder / "node", "--target", f"{self.url}/in/pagopa", *names)
 
     def _write_desks(self) -> Path:
         """One desk and two employees for each office of the table ``uffici``."""

@@ -10,14 +10,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, Request, build_opener
 
 from adapters.anagrafe.simulator import people
 from bus.client import Client
 from bus.testing.patience import until
 from bus.testing.ports import free_port
 from bus.testing.town import Town as TownOfOne
-from bus.testing.town import key_of
 from tests.nursery import Born, BornSimulator
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +36,8 @@ class Town(TownOfOne):
         super().__init__(folder, rules, changes, workers=workers)
         self._clients: dict[str, Client] = {}
 
-    def _start(self, module: str, folder: Path, *arguments: str) -> BornSimulator:
+    @staticmethod
+    def begin(module: str, folder: Path, *arguments: str) -> BornSimulator:
         return BornSimulator(module, folder, arguments, free_port())
 
     def _launch(self, command: str) -> Born:
@@ -46,13 +45,6 @@ class Town(TownOfOne):
 
     def client(self, name: str = "portale") -> Client:
         return self._clients.setdefault(name, super().client(name))
-
-    def fetch(self, path: str, name: str) -> bytes:
-        """The bytes at an address of the bus, asked for with somebody's key."""
-        asked = Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {key_of(name)}", "Snodo-Purpose": "prova"})
-        with build_opener(ProxyHandler({})).open(asked, timeout=60) as answer:
-            content: bytes = answer.read()
-        return content
 
     def close(self) -> None:
         for client in self._clients.values():

@@ -268,8 +268,8 @@ def test_what_is_refused_for_good_is_a_dead_letter_that_a_person_sets_going_agai
     assert letter["detail"]["outside_code"] == "UO_SCONOSCIUTA"
     assert {one["role"] for one in letter["evidence"]} >= {"wire-out", "wire-in"}
     asked = next(one for one in letter["evidence"] if one["role"] == "wire-out")
-    assert b"Envelope" in troubled.fetch(f"/dead/{letter['run']}/evidence/{asked['id']}", "revisore")
-    assert b"Envelope" in troubled.fetch(f"/runs/{letter['run']}/evidence/{asked['id']}", "revisore")
+    assert b"Envelope" in troubled.client("revisore").content(f"/dead/{letter['run']}/evidence/{asked['id']}", "prova")
+    assert b"Envelope" in troubled.client("revisore").content(f"/runs/{letter['run']}/evidence/{asked['id']}", "prova")
     run = letter["run"]
     _only_the_sysadmin_acts(troubled, run)
     register.clear()

@@ -14,7 +14,8 @@ import pytest
 
 from bus.cli.report import _anew
 from bus.client import Client, ClientError
-from tests.integration.kit import ADA, Town, building, case_when, key_of, present
+from bus.testing.town import key_of
+from tests.integration.kit import ADA, Town, building, case_when, present
 
 ALWAYS = ("--from", "2020-01-01", "--to", "2100-01-01")
 

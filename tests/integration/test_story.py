@@ -7,12 +7,12 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
 from bus.client import ClientError
 from bus.testing.patience import until
+from bus.testing.simulators import opener
 from tests.integration.kit import (
     ADA,
     CERTIFICATE,
@@ -150,7 +150,7 @@ def test_a_certificate_is_paid_before_it_is_issued(town: Town) -> None:
     case_when(town, f"istanza:{istanza}")
     last = town.client().message(sent["id"])["reply"]
     assert last["esito"] == "emesso", "whoever asks later is told the last of the answers"
-    assert town.fetch(f"/attachments/{last['file']['sha256']}", "portale").startswith(b"%PDF-")
+    assert town.client().content(f"/attachments/{last['file']['sha256']}").startswith(b"%PDF-")
     given = ledger(town, "anagrafe", "certificato")
     assert len(given) == issued + 1
     assert given[-1]["detail"]["codice"] == ADA
@@ -167,7 +167,7 @@ def test_an_exempt_certificate_is_issued_at_once_and_its_file_can_be_fetched(tow
     reply = present(town, body, CERTIFICATE)["reply"]
     assert reply["esito"] == "emesso"
     assert len(ledger(town, "pagopa", "posizione")) == positions_before
-    assert len(town.fetch(f"/attachments/{reply['file']['sha256']}", "portale")) == reply["file"]["size"]
+    assert len(town.client().content(f"/attachments/{reply['file']['sha256']}")) == reply["file"]["size"]
     case_when(town, f"istanza:{istanza}")
     [registered] = registrations(town, istanza)
     assert reply["protocollo"].endswith(f"/{registered['detail']['numero']:07d}")
@@ -222,7 +222,7 @@ def _service(istanza: str, code: str, data: dict[str, Any]) -> dict[str, Any]:
 def test_the_website_shows_the_services_of_the_catalogue(town: Town) -> None:
     reply = town.client("sistemista").send("sito.catalogo.richiesto", {}, wait=25)["reply"]
     ours = town.client().get("/catalog")["servizi"]
-    with build_opener(ProxyHandler({})).open(f"{town.simulators['sito'].url}/catalogo", timeout=60) as answer:
+    with opener.open(f"{town.simulators['sito'].url}/catalogo", timeout=60) as answer:
         shown = json.loads(answer.read())["servizi"]
     assert reply["pubblicati"] == len(ours) == len(shown) >= 100
     assert {one["codice"] for one in shown} == {one["codice"] for one in ours}

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from bus.testing.patience import until
+from tests.integration.kit import Town
+from tests.nursery import BornSimulator
 
 PROJECT = Path(__file__).parents[2]
 BEARS = """
@@ -35,3 +37,10 @@ def _ended(process: Path) -> bool:
         return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_the_systems_of_a_town_are_born_too(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    town._start_system("sito")
+    with town.simulators["sito"] as system:
+        assert isinstance(system, BornSimulator)
