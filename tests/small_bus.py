@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from bus import config
 from bus.app import App
 from bus.message import JsonObject
+from bus.testing.simulators import ended
 from bus.web.serve import Server
 from tests.files import put
 
@@ -162,11 +163,9 @@ class Process:
         self.log = log or folder / "bus.log"
         command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(write(folder, **changes))]
         with self.log.open("wb") as errors:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-            )
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, "PYTHONUNBUFFERED": "1"})
         assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
+        self.line = self.process.stdout.readline().decode()
         assert self.line.startswith("snodo listens on http://"), self.log.read_text()
         self.url = self.line.split()[-1]
         self.port = int(self.url.rpartition(":")[2])
@@ -178,14 +177,8 @@ class Process:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(60)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+        ended(self.process, 60)
+        return self.process.returncode
 
 
 class Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bus.diagnostics import configure
 from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonObject, parsed
-from bus.replay.evidence import Evidence, Opening, Rulebook, gathered
+from bus.replay.evidence import Evidence, Rulebook, gathered
 from bus.replay.recount import Verdict, recount
 from tests.simulation.simulation import MEMORY, Simulation
 from tests.simulation.system import Sistema
@@ -29,7 +29,6 @@ class Log:
     records: list[Record]
     payloads: dict[str, bytes]
     rules: dict[str, JsonObject]
-    runs: dict[str, str] = field(default_factory=dict)
 
     def evidence(self) -> Evidence:
         return gathered(self.records, self.payloads.get, Rulebook(self.rules.get))
@@ -38,9 +37,6 @@ class Log:
         """By run."""
         evidence = self.evidence()
         return {one.run: recount(one, evidence, OPERATIONS) for one in evidence.openings}
-
-    def openings(self, name: str) -> Iterator[Opening]:
-        return (one for one in self.evidence().openings if one.name == name)
 
 
 class _Kept(Simulation):
