@@ -6,8 +6,6 @@ import datetime as dt
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -31,7 +29,6 @@ from bus.message import Attachment, Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from tests.clocks import FixedClock
-from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from tests.unit.engine.kit import finish, row_of, send, state, turn
@@ -411,21 +408,17 @@ def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
     assert [result.error.kind for result in ended if result.error] == ["unreachable"]
 
 
-def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
+def test_a_bell_that_fails_does_not_stop_the_intake(store: SqliteStore) -> None:
     def broken(runs: object) -> None:
         raise RuntimeError("no bell")
 
-    with closing(SqliteStore(tmp_path / "s.db")) as store:
-        store.keys = in_memory()
-        intake = Intake(store, rules, FixedClock(T), broken)
-        intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
-        intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
-        assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(60).id
+    intake = Intake(store, rules, FixedClock(T), broken)
+    intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
+    intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
+    assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(60).id
 
 
-def test_senders_of_messages_that_may_be_written_are_told_so(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "s.db")
-    store.keys = in_memory()
+def test_senders_of_messages_that_may_be_written_are_told_so(store: SqliteStore) -> None:
     asked: list[Any] = []
 
     def write(work: Any) -> Future[Any]:
@@ -436,12 +429,9 @@ def test_senders_of_messages_that_may_be_written_are_told_so(tmp_path: Path) -> 
         return torn
 
     intake = Intake(SimpleNamespace(write=write, keys=store.keys), rules, FixedClock(T), lambda runs: None)  # type: ignore[arg-type]
-    try:
-        with pytest.raises(StoreError) as told:
-            intake.send(Submission("sim.avviso", {"chi": "1"}, "p")).result(60)
-        assert (told.value.code, len(asked)) == ("store.unknown", 1)
-    finally:
-        store.close()
+    with pytest.raises(StoreError) as told:
+        intake.send(Submission("sim.avviso", {"chi": "1"}, "p")).result(60)
+    assert (told.value.code, len(asked)) == ("store.unknown", 1)
 
 
 class Hosting:
@@ -462,24 +452,20 @@ class Hosting:
 
 
 @pytest.mark.parametrize("room", [True, False])
-def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Path, room: bool) -> None:
-    store, rung, host = SqliteStore(tmp_path / "s.db"), list[str](), Hosting(room=room)
-    store.keys = in_memory()
+def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(store: SqliteStore, room: bool) -> None:
+    rung, host = list[str](), Hosting(room=room)
     intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
-    try:
-        before = store.describe()["commits"]
-        accepted = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
-        opened = list(accepted.runs)
-        assert store.describe()["commits"] == before + 1
-        assert (host.owned, rung) == ((opened, []) if room else ([], opened))
-        with store.read() as tx:
-            said, key = log.message(tx, accepted.id)
-        handed = {message: (canonical(of), with_key) for message, (of, with_key) in host.known.items()}
-        assert handed == ({accepted.id: (canonical(said), key)} if room else {})
-        again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
-        assert (again.repeated, host.owned + rung) == (True, opened)
-    finally:
-        store.close()
+    before = store.describe()["commits"]
+    accepted = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
+    opened = list(accepted.runs)
+    assert store.describe()["commits"] == before + 1
+    assert (host.owned, rung) == ((opened, []) if room else ([], opened))
+    with store.read() as tx:
+        said, key = log.message(tx, accepted.id)
+    handed = {message: (canonical(of), with_key) for message, (of, with_key) in host.known.items()}
+    assert handed == ({accepted.id: (canonical(said), key)} if room else {})
+    again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
+    assert (again.repeated, host.owned + rung) == (True, opened)
 
 
 def test_turns_that_fail_are_told_once_and_tried_later_and_the_end_is_in_good_order(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -21,7 +20,6 @@ from bus.message import parsed
 from bus.store.sqlite import SqliteStore
 from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim
-from tests.keyrings import in_memory
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import TIMEOUT
 from tests.simulation.world import LEASE
@@ -176,9 +174,8 @@ def test_suspects_that_a_crowded_gate_turned_away_keep_nobody_waiting(world: Sim
     assert [state(world, one) for one in found] == ["done"] * 3
 
 
-def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(tmp_path: Path) -> None:
-    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
-    store.keys = in_memory()
+def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(store: SqliteStore) -> None:
+    clock = FixedClock(LATER)
     add_runs(store, "waiter", time=text_of(NOW))
     add_runs(store, "suspect", time=text_of(NOW + dt.timedelta(seconds=1)))
     for owner in ("uno", "due"):
@@ -199,12 +196,10 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
     assert [row["id"] for row in sweeper.look(clock.now(), 0, quiet=True, free=False)[0]] == []
     assert not suspects.next
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]
-    store.close()
 
 
-def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_and_may_wait_for_it(tmp_path: Path) -> None:
-    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
-    store.keys = in_memory()
+def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_and_may_wait_for_it(store: SqliteStore) -> None:
+    clock = FixedClock(LATER)
     add_runs(store, "waiter", time=text_of(NOW))
     add_runs(store, "holder", time=text_of(NOW + dt.timedelta(seconds=1)))
     for owner in ("uno", "due"):
@@ -215,7 +210,6 @@ def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["holder"]
     sweeper.hurry()
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]
-    store.close()
 
 
 def test_a_suspect_that_gets_on_is_none_any_more(world: Simulation) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +15,17 @@ from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids, settle
-from tests.keyrings import in_memory
 
 
-def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Lines] = []
     monkeypatch.setattr(suspects, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
-    store = SqliteStore(tmp_path / "s.db")
-    store.keys = in_memory()
     add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)), "sola")
     settle(store, claim(store, "morta")[0], state="dead")
     looks = looking(store, 200)
     rows, _ = looks.look(LATER, 1000, quiet=True, free=False)
     assert [row["id"] for row in rows] == ["sola"]
     assert asked == [Lines(("lunga",), ("dietro-000",))]
-    store.close()
 
 
 def test_a_line_that_grows_long_later_is_learnt_within_ten_looks(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
