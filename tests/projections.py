@@ -14,10 +14,11 @@ def snapshot(tx: Tx) -> dict[str, list[dict[str, Any]]]:
     return {table: [comparable(row, table) for row in rows_of(tx, table)] for table in TABLES}
 
 
-def are_those_of_the_log(store: Store) -> bool:
-    """Whether they are the same once they are made anew."""
+def told_otherwise(store: Store) -> dict[str, Any]:
+    """The tables that are others once they are made anew from the log: as they were, and as the log tells them."""
     with store.read() as tx:
         before = snapshot(tx)
     store.write(rebuild).result()
     with store.read() as tx:
-        return snapshot(tx) == before
+        after = snapshot(tx)
+    return {table: (rows, after[table]) for table, rows in before.items() if after[table] != rows}

@@ -15,7 +15,7 @@ from bus.testing.patience import until
 from tests.files import put
 from tests.integration.bundles import verdict
 from tests.integration.erasing import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
-from tests.projections import are_those_of_the_log
+from tests.projections import told_otherwise
 from tests.small_bus import Caller, running, wait_reply
 
 
@@ -81,10 +81,10 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
             found = tx.all("messages_of_woken", messages=listed([follows]))  # a plan goes on with these
         assert [row["message"] for row in found] == [message]
         assert told() == ["case_keys", "holders", "message_keys", "waits"]
-        assert are_those_of_the_log(server.app.store)
+        assert told_otherwise(server.app.store) == {}
         assert confirmed(server, asked(server).json["id"]).status == 200
         assert told() == []
-        assert are_those_of_the_log(server.app.store)
+        assert told_otherwise(server.app.store) == {}
 
 
 def test_a_key_store_that_lacks_keys_holds_up_no_erasure_report_replay_or_bundle(tmp_path):

@@ -26,7 +26,7 @@ from bus.store.sqlite import SqliteConnection
 from tests.files import put
 from tests.integration.auditing import change
 from tests.integration.erasing import NAME, OTHER, WHO, asked, confirmed, greet, scanned, sent, two_sysadmins, uploaded
-from tests.projections import are_those_of_the_log
+from tests.projections import told_otherwise
 from tests.small_bus import Caller, key_of, running, wait_reply
 
 
@@ -54,7 +54,7 @@ def test_a_file_of_two_persons_stays_with_the_second_and_forgets_the_name_that_t
                 with contextlib.suppress(Erased):
                     names.append(log.payload(tx, row["id"]))
             assert not any(b"Quaranta" in name for name in names)
-        assert are_those_of_the_log(server.app.store)
+        assert told_otherwise(server.app.store) == {}
         done = confirmed(server, asked(server, OTHER).json["id"])
         assert (done.status, done.json["files"]) == (200, 1)
         assert call("GET", f"/attachments/{file}").status == 404
@@ -141,7 +141,7 @@ def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_other
         assert [call("GET", f"/attachments/{file}").status for file in (mine, another, shared)] == [404, 200, 200]
         assert scanned(tmp_path) == []
         assert verify_names.compare(server.app.store.read) == 2
-        assert are_those_of_the_log(server.app.store)
+        assert told_otherwise(server.app.store) == {}
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0, capsys.readouterr()
 
 
@@ -260,7 +260,7 @@ def test_an_erasure_of_much_is_told_in_several_records(tmp_path, monkeypatch, ca
             records = [one for _, one in log.everything(tx) if one.kind == "erased"]
             assert {message for one in records for message in one.data["messages"]} == messages
             assert len(records) == 3  # six keys: of each message, of the file, of what is told of it, of the request
-        assert are_those_of_the_log(server.app.store)
+        assert told_otherwise(server.app.store) == {}
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml")]) == 0, capsys.readouterr()
 
 

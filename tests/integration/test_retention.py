@@ -29,7 +29,7 @@ from bus.message import new_id
 from bus.store import listed
 from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
-from tests.projections import are_those_of_the_log
+from tests.projections import told_otherwise
 from tests.small_bus import Caller, key_of, running
 
 
@@ -79,7 +79,7 @@ def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
     with shop.app.store.read() as tx:
         [record] = [one for _, one in log.everything(tx) if one.kind == "disposed"]
         assert (record.actor, record.data["what"], done in record.data["messages"]) == ("sistemista", "payloads", True)
-    assert are_those_of_the_log(shop.app.store)
+    assert told_otherwise(shop.app.store) == {}
     whole: Any = shop.app.case("a:una")["timeline"]
     assert whole[-1]["kind"] == "disposed"
     assert paged(shop, "a:una") == whole, "why something is gone stands in its place on whatever page that is"

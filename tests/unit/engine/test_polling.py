@@ -23,7 +23,7 @@ from bus.testing.door import MemoryDoor
 from bus.testing.patience import until
 from tests.clocks import FixedClock
 from tests.keyrings import in_memory
-from tests.projections import are_those_of_the_log
+from tests.projections import told_otherwise
 
 KEYS = in_memory()
 
@@ -55,13 +55,13 @@ def test_a_watermark_is_given_back_at_the_next_poll_and_after_a_restart(tmp_path
     store = SqliteStore(tmp_path / "s.db")
     store.keys = KEYS
     poll_until(store, counting(0, second, again), again)
-    assert are_those_of_the_log(store)
+    assert told_otherwise(store) == {}
     store.close()
     assert first[:4] == [None, 1, 2, 3]
     assert second[0] == 3
 
 
-def test_a_poll_that_fails_is_asked_again_with_the_same_watermark(tmp_path: Path) -> None:
+def test_a_poll_that_fails_is_asked_again_with_the_same_watermark(store: SqliteStore) -> None:
     seen: list[Any] = []
     done = threading.Event()
 
@@ -73,14 +73,11 @@ def test_a_poll_that_fails_is_asked_again_with_the_same_watermark(tmp_path: Path
             done.set()
         return dt.date(2026, 1, 1).isoformat()
 
-    store = SqliteStore(tmp_path / "s.db")
-    store.keys = KEYS
     poll_until(store, Poller("nuove", 0.001, poll), done)
-    store.close()
     assert seen[:3] == [None, "2026-01-01", "2026-01-01"]
 
 
-def test_polls_that_fail_in_the_same_way_are_told_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_polls_that_fail_in_the_same_way_are_told_once(store: SqliteStore, capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[Any] = []
     done = threading.Event()
 
@@ -91,20 +88,16 @@ def test_polls_that_fail_in_the_same_way_are_told_once(tmp_path: Path, capfd: py
         raise OSError("down" if len(seen) < 4 else "full")
 
     configure("warning")
-    store = SqliteStore(tmp_path / "s.db")
-    store.keys = KEYS
     poll_until(store, Poller("nuove", 0.001, poll), done)
-    store.close()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "poll." in line]  # other engines may speak, too
     assert [(line["event"], line["poller"], line["error"]) for line in lines] == [
         ("poll.failed", "nuove", "OSError('down')"), ("poll.failed", "nuove", "OSError('full')"),
     ]  # fmt: skip
 
 
-def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_another_back(tmp_path: Path) -> None:
+def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_another_back(store: SqliteStore) -> None:
     """The first one stands still in its poll for longer than its lease; the second one polls meanwhile, and further."""
-    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC))
-    store.keys = KEYS
+    clock = FixedClock(dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC))
     asked, goes_on, polled = threading.Event(), threading.Event(), threading.Event()
     seen: list[Any] = []
 
@@ -134,7 +127,6 @@ def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_anoth
     other.stop()
     with store.read() as tx:
         assert projection.fact(tx, "archivio", WATERMARK, "nuove") == 2
-    store.close()
     assert set(seen) == {None, 2}
 
 
