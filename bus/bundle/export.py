@@ -37,7 +37,9 @@ class Wanted(NamedTuple):
 
 
 def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
-    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``; of more than a bundle takes, so many that it is refused.
+    """The messages of ``case`` and those that its runs took, of ``message``, or accepted ``from``, ``to``.
+
+    Of more than a bundle takes there are so many that it is refused.
 
     Raises `Invalid`, `NotFound`.
     What is asked for is kept by the log and stands in the bundle when a person is erased, so it says no codice fiscale.
@@ -45,12 +47,13 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
     for said in scope.values():
         reasons.nameless(said)
     if len(scope) == 1 and (name := scope.get("case") or scope.get("message")):
-        return window.named(store, name)[0]
+        found = window.named(store, name)[0]
+        return found if "case" not in scope else [*found, *gather.taken(store, found)]
     if not scope or not set(scope) <= {"from", "to"}:
         several = f", not {' and '.join(sorted(scope))} together" if len(scope) > 1 else ""
         sentence = f"say what: a case, a message, or a time{several}"
         raise Invalid(sentence, code="export.scope", hint="one of case, message, or from and to")
-    found: list[str] = []
+    found = []
     for page in window.between(store, *window.times(scope.get("from"), scope.get("to"))):
         found += [message for message, _ in page]
         if len(found) > gather.MOST:

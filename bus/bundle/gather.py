@@ -66,6 +66,16 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
     return max(found)
 
 
+def taken(store: Store, messages: Sequence[str]) -> list[str]:
+    """The messages of other cases that the runs of these took: awaited by a key that names a person, they joined no cases.
+
+    Without them nobody could recompute these runs.
+    """
+    with store.read() as tx:
+        records = [_readable(octets(row["content"])) for row in log.rows_of_messages(tx, messages)]
+    return sorted({str(one.data["arrival"]) for one in records if one is not None and "arrival" in one.data} - set(messages))
+
+
 def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
     """All of it from one view, up to record ``last``, to which the log must be sealed: what came since has no place in it yet."""
     stored = StoredTree(tx)

@@ -16,6 +16,7 @@ from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
 from bus import config
 from bus.adapter import Adapter, Call, Settings, operation
 from bus.app import App
+from bus.bundle.export import messages_of
 from bus.cli import rules
 from bus.cli.replay import replayed
 from bus.clock import running_time
@@ -116,18 +117,22 @@ def test_what_ends_a_case_in_mid_course_ends_its_waits_needs_nobody_and_is_repla
     with working(tmp_path, "recesso", desks) as app:
         sent = {name: send(app, domanda=name) for name in ("D-1", "D-2", "D-3")}
 
-        def comes(type: str, **body: Any) -> None:
-            app.send(Submission(type, body, "portale")).result(60)
+        def comes(type: str, **body: Any) -> str:
+            return app.send(Submission(type, body, "portale")).result(60).id
 
         comes("modelli.interruzione", codice_fiscale=person, domanda="D-1", cosa="ritirata")
         comes("modelli.parere", domanda="D-2", ufficio="tecnico", esito="favorevole", numero=1)
         until(lambda: 2 == len(app.runs("done")), "one is withdrawn, one has taken its course")
-        comes("modelli.interruzione", codice_fiscale=person, cosa="decesso")
+        death = comes("modelli.interruzione", codice_fiscale=person, cosa="decesso")
         until(lambda: 3 == len(app.runs("done")), "a death ends the one that is left")
         replies = [app.message(one)["reply"]["esito"] for one in sent.values()]
         assert ["ritirata", "favorevole", "decesso"] == replies
         assert ["D-3"] == [name for _, name in desks.asked]
         assert [None, "domanda.interrotta", "domanda.interrotta"] == sorted((run["reason"] for run in app.runs("done")), key=str)
+        bundled = messages_of(app.store, {"case": "domanda:D-3"})
+        assert {sent["D-3"], death} <= {*bundled} and not {sent["D-1"], sent["D-2"]} & {*bundled}
+        assert len(bundled) == len({*bundled}) == 4, "what it let pass is needed to recompute it, too"
+        assert [sent["D-3"]] == messages_of(app.store, {"message": sent["D-3"]})
     with closing(open_reader(f"sqlite:///{tmp_path}/prova.db")) as reader:
         rules.give_keys(reader, told(tmp_path))
         report = replayed(reader, {"scrivania.assegna": desks.operations["assegna"]}, "", ("", ""), every=False)
