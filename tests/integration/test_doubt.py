@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,45 @@ def test_what_is_refused_because_it_may_be_there_already_waits_for_a_person(hous
     assert app.run(run)["reason"] == "call.in-doubt"
     with app.store.read() as tx:
         assert dead.letter(tx, run).detail["outside_code"] == "DIVERSA"
+
+
+EARLY = """
+route: prova.posizione
+version: 1
+on: prova.posizione
+steps:
+  - id: insieme
+    parallel:
+      corso: [{id: apri, call: ente.apri, retry: {attempts: 1}, with: {importo: body.importo}, as: aperta, dead_on: any}]
+      recesso: [{id: ritiro, wait: null, deadline: 1s}, {id: via, fail: prova.ritirata, dead: false}]
+"""
+
+
+class Slow(Ente):
+    """Answers when it is told to."""
+
+    def __init__(self, fates: list[str]) -> None:
+        super().__init__(fates)
+        self.may_answer = threading.Event()
+
+    def apri(self, request: Richiesta, ctx: Call) -> Aperta:
+        assert self.may_answer.wait(60)
+        return super().apri(request, ctx)
+
+
+@pytest.mark.parametrize(("fate", "ends"), [("bene", ("prova.ritirata", "done")), ("dubbio", ("call.in-doubt", "dead"))])
+def test_a_run_that_ends_early_hears_its_call_out_and_a_doubt_needs_a_person(
+    house: House, tmp_path: Path, fate: str, ends: tuple[str, str]
+) -> None:
+    put(tmp_path, {"routes/posizione.yaml": EARLY})
+    ente = Slow([fate])
+    app = house.start(ente)
+    message = send(app)
+    until(lambda: any(record["kind"] == "expired" for record in app.records("message", message)["records"]), "the other branch ends it")
+    ente.may_answer.set()
+    run = run_of(app, message, "done", "dead")
+    assert ends == (run["reason"], run["state"])
+    if run["state"] == "dead":
+        app.decide(run["id"], "s.moro", "seen in the other system", "happened", {"numero": 1, "scadenza": "2026-04-01"})
+        run = run_of(app, message, "done")
+    assert ("prova.ritirata", "done", 1) == (run["reason"], run["state"], ente.tries)
