@@ -38,7 +38,7 @@ class Setback:
     def look(self, now: dt.datetime) -> tuple[bool, bool]:
         """Put right what is found; whether the clock was set back since the last look or anything was, and whether there may be more.
 
-        For a while, since other processes write by the old time for some seconds more, and as long as anything is found.
+        For a while, since other processes write by the old time for some seconds more, and as long as anything of it is found.
         """
         back = now < self._now - APART
         if back:
@@ -48,10 +48,10 @@ class Setback:
         if now >= self._until and not self._far:
             self._tell()
             return False, False
-        found, freed = self._make_due(now), self._void(now)
-        if found or freed:
+        (found, far), freed = self._make_due(now), self._void(now)
+        if far or freed:
             self._until = now + 3 * APART
-            self._right, self._freed = self._right + found, self._freed + freed
+            self._right, self._freed = self._right + far, self._freed + freed
         return back or found + freed > 0, found >= MOST
 
     def _tell(self) -> None:
@@ -60,13 +60,14 @@ class Setback:
             self._log.warning("clock.put-right", due=self._right, freed=self._freed, sentence="a clock that was ahead had put runs off")
         self._right = self._freed = 0
 
-    def _make_due(self, now: dt.datetime) -> int:
+    def _make_due(self, now: dt.datetime) -> tuple[int, int]:
+        """How many were made due, and how many of them would have been so only later than the clocks of two processes are apart."""
         terms = {"now": text_of(now), "apart": text_of(now + APART)}
         with self._store.read() as tx:
-            found = [row["id"] for row in tx.all("runs_of_a_fast_clock", most=MOST, **terms)]
-        if found:
-            self._store.write(lambda tx: tx.do("make_due", runs=listed(found), **terms)).result()
-        return len(found)
+            rows = tx.all("runs_of_a_fast_clock", most=MOST, **terms)
+        if rows:
+            self._store.write(lambda tx: tx.do("make_due", runs=listed(row["id"] for row in rows), **terms)).result()
+        return len(rows), sum(int(row["far"]) for row in rows)
 
     def _void(self, now: dt.datetime) -> int:
         """Void the leases that are too far off and have stayed so for the time of one; a look costs a walk through all that is ready."""

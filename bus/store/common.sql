@@ -386,7 +386,7 @@ ORDER BY due, turn LIMIT :most
 -- Runs that were due at once when they were written, or were put off at a time that has not come yet (:apart, see `bus.clock.APART`), by
 -- a clock that was ahead of the present one. Nobody has them.
 -- name: runs_of_a_fast_clock
-SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
+SELECT id, CASE WHEN due > :apart THEN 1 ELSE 0 END AS far FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
 ORDER BY due, turn LIMIT :most
 
 -- name: make_due

@@ -12,7 +12,7 @@ from bus.engine import setback, suspects, sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
 from bus.store import Tx
-from bus.store.sqlite import SqliteStore
+from bus.store.sqlite import SqliteConnection, SqliteStore
 from tests.clocks import FixedClock
 from tests.contract.store_contract import LATER, NOW, add_runs, claim, ids, settle
 
@@ -54,6 +54,17 @@ def test_what_a_clock_that_was_ahead_made_due_or_put_off_is_due_when_it_was_set_
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["subito", "rimandata"]
     store.write(written).result()
     assert ids(looking(store, 200).look(LATER, 10, quiet=True, free=False)[0]) == ["subito", "rimandata"]  # one that was not there
+
+
+def test_clocks_that_are_a_little_apart_are_not_looked_after_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A door whose clock is a moment ahead accepts all the time: the look is at all that was put off, and there may be much of it."""
+    looks, queries, ask = looking(store, 200), list[str](), SqliteConnection.all
+    monkeypatch.setattr(SqliteConnection, "all", lambda tx, query, **given: (queries.append(query), ask(tx, query, **given))[1])
+    for seconds in range(0, 50, 10):
+        now = LATER + dt.timedelta(seconds=seconds)
+        add_runs(store, f"r{seconds}", time=text_of(now + APART / 2))
+        assert f"r{seconds}" in ids(looks.look(now, 10, quiet=True, free=False)[0]) or seconds >= 30
+    assert queries.count("runs_of_a_fast_clock") == 3
 
 
 def test_what_a_clock_that_was_ahead_left_alone_is_had_although_there_is_other_work_and_gates_are_full(store: SqliteStore) -> None:
