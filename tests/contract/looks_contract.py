@@ -67,6 +67,36 @@ class LooksContract:
         do(store, "wake_run", id="c", time=text_of(NOW))
         assert ids(claim(store, "a", "b", "c", "d", owner="due")) == ["a", "c"]
 
+    def test_what_a_clock_that_was_ahead_wrote_is_found_and_put_right_and_nothing_else(self, store: Store) -> None:
+        ahead, now, apart = NOW + dt.timedelta(hours=2), text_of(NOW), text_of(NOW + SECOND)
+        add_runs(store, "a", "b", "c", "d")
+        for run, due_at, at in (
+            ("a", ahead, ahead),
+            ("b", ahead + SECOND, ahead),
+            ("c", ahead, NOW),
+            ("d", NOW + SECOND / 2, NOW + SECOND / 2),
+        ):
+            do(store, "set_run", id=run, state="ready", due=text_of(due_at), place="", time=text_of(at), reason=None)
+        wrong = [(row["id"], row["far"]) for row in rows(store, "runs_of_a_fast_clock", now=now, apart=apart, most=9)]
+        assert wrong == [("d", 0), ("a", 1), ("b", 1)]
+        do(store, "make_due", runs=listed("abcd"), now=now, apart=apart)
+        assert due(store, NOW) == ["a", "b", "d"]
+
+    def test_a_lease_that_is_too_far_off_is_voided_unless_it_was_renewed_and_a_pause_is_no_strike(self, store: Store) -> None:
+        ahead = NOW + dt.timedelta(hours=2)
+        add_runs(store, "held", "left", "other", "renewed")
+        do(store, "leave_alone", runs=listed(["left"]), until=text_of(ahead + LEASE))
+        for run in ("held", "renewed"):
+            claim(store, run, now=ahead)
+        claim(store, "other")
+        far = rows(store, "leases_of_a_fast_clock", held=text_of(NOW + 9 * LEASE), paused=text_of(NOW + 9 * LEASE), most=9)
+        assert sorted(ids(far)) == ["held", "left", "renewed"]
+        assert found(store, "leases_of_a_fast_clock", held=text_of(NOW + 9 * LEASE), paused="9", most=9) == ["held", "renewed"]
+        for row in far:
+            lease = text_of(NOW + LEASE) if row["id"] == "renewed" else row["lease"]
+            do(store, "end_far_lease", id=row["id"], lease=lease)
+        assert {row["id"]: row["strikes"] for row in claim(store, "held", "left", "other", "renewed")} == {"held": 1, "left": 0}
+
     def test_an_unordered_suspect_is_claimed_alone_too(self, store: Store) -> None:
         add_runs(store, ("a", "same"), ("b", "same"), ordered=0)
         assert ids(claim(store, "a", "b", now=twice_lost(store, "b"))) == ["b"]
