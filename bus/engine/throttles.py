@@ -17,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
+from bus.clock import APART
 from bus.engine.asks import Call
 
 SPREAD = 1.05
@@ -25,13 +26,16 @@ SPREAD = 1.05
 LATE = 5.0
 """Seconds by which a call whose turn has come is put off at most: it holds a thread of its adapter meanwhile."""
 
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+
 
 @dataclass
 class _Turns:
     """The turns at one place: when the last calls went out, and what those that wait were promised, by their keys.
 
     ``late`` are those whose turn another process had promised, and that came too late for it: they come within the time of the limit.
-    ``over`` are those that were promised one while fewer processes worked (``workers`` is how many did last).
+    ``over`` are those that were promised one while fewer processes worked (``workers`` is how many did last). ``asked``: when somebody
+    asked last.
     """
 
     went: deque[dt.datetime]
@@ -39,13 +43,14 @@ class _Turns:
     late: dict[str, dt.datetime] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
     workers: int = 1
+    asked: dt.datetime = _NEVER
 
     def after(self, ahead: int, share: int, seconds: float) -> dt.datetime:
         """When one more may go, behind the last calls and ``ahead`` of those that wait."""
         if ahead >= share:
             return next(islice(reversed(self.promised.values()), share - 1, None)) + dt.timedelta(seconds=seconds * SPREAD)
         first = share - ahead
-        return self.went[-first] + dt.timedelta(seconds=seconds) if len(self.went) >= first else dt.datetime.min.replace(tzinfo=dt.UTC)
+        return self.went[-first] + dt.timedelta(seconds=seconds) if len(self.went) >= first else _NEVER
 
     def forget(self, before: dt.datetime) -> None:
         """Turns that were promised and that nobody took: another process took the call over."""
@@ -129,7 +134,9 @@ class Throttles:
         turns = self._turns.setdefault(place, _Turns(deque(maxlen=count), workers=self.workers))
         if (turns.went.maxlen or 0) < count:
             turns.went = deque(turns.went, maxlen=count)
-        if turns.went and turns.went[-1] > now:  # a clock that was set back must not make us wait until it is where it was
+        back = (turns.went and turns.went[-1] > now) or turns.asked > now + APART
+        turns.asked = now
+        if back:  # a clock that was set back must not make us wait until it is where it was
             turns.went = deque((min(moment, now) for moment in turns.went), maxlen=turns.went.maxlen)
             turns.promised.clear()
             turns.late.clear()

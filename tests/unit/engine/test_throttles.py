@@ -135,6 +135,14 @@ def test_calls_that_were_to_go_out_apart_and_come_together_go_out_apart() -> Non
     assert throttles.delay(each, 20.0) == 0.0, "decided while there were fewer"
 
 
+def test_a_turn_that_was_promised_by_a_clock_that_was_ahead_is_not_waited_for_though_all_others_were_given_back() -> None:
+    throttles = Throttles()
+    for key in "ab":
+        throttles.next(call(1, key), at(0))
+    throttles.give_back(call(1, "a"))
+    assert throttles.next(call(1, "b"), at(-3600)) == at(-3600)
+
+
 def test_who_holds_the_lane_goes_before_those_that_wait_for_it_and_they_give_their_turns_back() -> None:
     throttles = Throttles()
     for key in "abc":
