@@ -23,7 +23,7 @@ HERE: dict[Defect, tuple[Detector, str]] = {
     defects.acknowledge_before_commit: (detectors.power_cuts_of_the_writer, "was accepted and is lost"),
     defects.no_fsync: (detectors.power_cuts, "were acknowledged|malformed|not a database"),
     defects.no_idempotency_check: (detectors.simulation, "was taken twice"),
-    defects.retry_without_probe: (detectors.simulation, "registra .* happened 2 times"),
+    defects.retry_without_probe: (detectors.simulation, "registra .* happened . times"),
     defects.doubt_ended_by_a_closed_door: (detectors.simulation, "was in doubt and is told as"),
     defects.no_fencing: (detectors.simulation, "answered twice|happened . times"),
     defects.answer_and_state_in_two_transactions: (detectors.simulation, "does not know what became of"),
