@@ -114,6 +114,7 @@ class Course:
         starts = [plan for name in self.after.routes if (plan := _plan(self.after, name))]
         self._given_by_routes = {name: {key for plan in starts if plan.on == name for key in plan.case} for name in self.changed}
         self._followed: set[str] = set()
+        self._looked: Sequence[str] = ()
         self._read: dict[tuple[int, str], tuple[Evidence, Evidence]] = {}
         self._besides: dict[str, Memory] = {}
 
@@ -127,6 +128,7 @@ class Course:
     def take(self, page: Evidence, messages: Sequence[str]) -> None:
         """Plan some messages; ``page`` is their evidence."""
         self._read.clear()
+        self._looked = messages
         runs: dict[str, list[Opening]] = {}
         for opening in page.openings:
             runs.setdefault(opening.message, []).append(opening)
@@ -146,11 +148,13 @@ class Course:
         if message.type in self.changed and (refused := self._refused(message.type, message.body)):
             self._add(message.id, refused)
             return "changed"
-        outcome = "same"
-        for change in self._known_by(message) if message.type in self.changed else ():
+        outcome, known = "same", list(self._known_by(message)) if message.type in self.changed else []
+        for change in known:
             outcome = "changed"
             if self._add(message.id, change):
                 self._meet(message, remember(openings, page))
+        for change in self._carried(message, page) if any(one.kind == "key changed" for one in known) else ():
+            self._add(message.id, change)
         for pair in self._pairs(message, openings, page):
             kept = False
             for change in self._compare(pair, _Here(page)):
@@ -171,6 +175,14 @@ class Course:
                 yield Change("key changed", message.type, key, (name,), was, now, old=now is MISSING)
         for _, was, now in changes(_key_of(old, message), _key_of(new, message)) if message.key is None else ():
             yield Change("run key changed", message.type, "", ("key",), was, now)
+
+    def _carried(self, message: Message, page: Evidence) -> Iterator[Change]:
+        """What a message whose edited type gives it other keys makes otherwise in the runs that it woke, or would wake."""
+        woken = self._kept("carried", page, self.woken, lambda: self._looked)
+        yield from self._waited(message.id, message, _Here(page), woken)
+        late = [one for one in page.openings if one.message == message.id and _route_of(one) not in self._compared]
+        yield from self._late(message.id, (message, message), True, _Here(page), page, late)
+        yield from self._besides_in(message, message.id, _Here(page))
 
     def _pairs(self, message: Message, openings: Sequence[Opening], page: Evidence) -> Iterator[_Pair]:
         """What is to be compared of a message: the routes that it starts, and the runs that it opened because it came late."""
@@ -238,14 +250,13 @@ class Course:
             yield from self._beyond(_Pair(*both, befores.get(route), afters.get(route), "", lent), here.beyond(near))
         if identity:
             self._followed.add(identity)
-            yield from self._waited(identity, both[1], now is not None, here)
-            yield from self._late(identity, both, now is not None, here)
+            yield from self._waited(identity, both[1], here, self._awoken(here.page), sent=now is not None)
+            yield from self._late(identity, both, now is not None, here, near, openings)
         if now is not None and (not identity or self._given(both[0]) != self._given(both[1])):
             yield from self._besides_in(both[1], identity, here)
 
-    def _waited(self, identity: str, now: Message, sent: bool, here: _Here) -> Iterator[Change]:
-        """What a message that is sent otherwise, or not at all, makes otherwise in the runs that waited for it, under the edited rules."""
-        near = self._awoken(here.page)
+    def _waited(self, identity: str, now: Message, here: _Here, near: Evidence, *, sent: bool = True) -> Iterator[Change]:
+        """What a message that is otherwise, or not sent at all, makes otherwise in the runs that waited for it, under the edited rules."""
         keys = self._given(now) if sent else {}
         for opening in near.openings:
             journal = near.journal(opening.run)
@@ -264,10 +275,11 @@ class Course:
                 then = instead(memory, path, now.body) if wakes else without(memory, path)
                 yield from self._beyond(_Pair(waits, waits, plan, plan, opening.entry, memory, then), here.beyond(near))
 
-    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, here: _Here) -> Iterator[Change]:
-        """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
-        near = self._near(here.page)
-        for opening in (one for one in near.openings if one.message == identity and one.entry):
+    def _late(
+        self, identity: str, both: tuple[Message, Message], sent: bool, here: _Here, near: Evidence, openings: Sequence[Opening]
+    ) -> Iterator[Change]:  # fmt: skip
+        """What a message that is otherwise, or not sent at all, makes otherwise in the runs that it opened because it came late."""
+        for opening in (one for one in openings if one.entry):
             step, _, run = opening.entry.partition(" ")
             route = _route_of(opening)
             before, after = (_taking_late(plan, step) for plan in (_plan(self.before, route), self._edited(route)))
@@ -356,11 +368,18 @@ class Course:
         return self._once("woken", page, self.woken)
 
     def _once(self, what: str, page: Evidence, ask: Callable[[Sequence[str]], Evidence]) -> Evidence:
+        journals = page.journals.values()
+        return self._kept(
+            what, page, ask, lambda: [str(record.data["sent"]) for each in journals for record in each if "sent" in record.data]
+        )
+
+    def _kept(
+        self, what: str, page: Evidence, ask: Callable[[Sequence[str]], Evidence], of: Callable[[], Sequence[str]]
+    ) -> Evidence:  # fmt: skip
         """Read once: the page is kept with it, so that its identity stays its own."""
         key = id(page), what
         if key not in self._read:
-            sent = [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
-            self._read[key] = page, ask(sent)
+            self._read[key] = page, ask(of())
         return self._read[key][1]
 
     def _meet(self, message: Message, memory: Memory) -> None:

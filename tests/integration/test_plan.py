@@ -119,6 +119,7 @@ CASES: dict[str, Case] = {
         ("reply changed", "reply.chi", 19), ("reply changed", "reply.nome", 19)], "pratica.yaml:24:54"),
     "a step more, whose answer nobody reads": ("  - id: misura\n", "  - {id: anche, call: ufficio.archivia, with: {numero: 7, chi: body.chi}}\n  - id: misura\n", [
         ("no answer", "ufficio.archivia", 19), ("call added", "ufficio.archivia", 19)], "pratica.yaml:19:10"),
+    "how a call is made": ("    as: registrata\n", "    as: registrata\n    timeout: 2s\n    retry: {attempts: 9}\n    limit: {count: 1, per: 1h}\n", [], ""),
     "a step of another name": ("id: archivia", "id: conserva", [], ""),
     "a step less": ("      - when: body.numero >= 10\n        steps: [{id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.chi}}]",
         "      - when: body.numero >= 10\n        steps: [{id: archivia, set: {niente: body.chi}}]", [("call removed", "ufficio.archivia", 9)], "pratica.yaml:22:22"),

@@ -134,6 +134,19 @@ def test_a_message_that_would_carry_another_key_does_not_wake_it(worked, edited)
     assert {("call removed", "ufficio.archivia", MANY), ("end changed", "done → open", MANY)} <= set(planned(worked, edited))
 
 
+def test_a_message_whose_edited_type_gives_it_another_key_does_not_wake_it(worked, edited):
+    """Whoever sent it: nothing of the route that sends it was edited, nor of the one that waits for it."""
+    edit(edited, "case: {pratica: body.pratica}", "case: {pratica: body.pratica + '!'}", "mappings/types/ufficio.avviso.yaml")
+    assert planned(worked, edited) == [
+        ("call removed", "ufficio.archivia", MANY),
+        ("call removed", "ufficio.registra", MANY),
+        ("end changed", "done → no run", MANY),
+        ("end changed", "done → open", MANY),
+        ("key changed", "pratica keys.pratica", MANY),
+        ("run removed", "ufficio.tardi", MANY),
+    ]
+
+
 def test_it_is_followed_into_what_a_gathering_run_sends_in_turn(worked, edited):
     edit(edited, "numero: body.numero + 100", "numero: body.numero + 200")
     assert planned(worked, edited) == [
