@@ -18,24 +18,26 @@ from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import Record
 from bus.message import Message, new_id
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 FEW = 10
 """Messages that are looked at first, of those that a wait may be given."""
 
 
 def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str]) -> list[str]:
-    """Match a message with the waits it fulfils, and open a run where it comes late; returns the runs to ring for."""
+    """Match a new message with the waits that it fulfils, of each run one, and open a run where it comes late.
+
+    Returns the runs to ring for. Thousands may wait for one message, and nobody else writes meanwhile: their runs are read at once.
+    """
     found = list(tx.all("waits_for_case", case_id=case_id, type=message.type))
     for name, value in keys.items():
         found += tx.all("waits_for_key", type=message.type, name=name, value=value)
-    in_order = sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"]))
-    now = text_of(message.time)
-    return [
-        match(tx, wait, message.id, message.time)
-        for wait in in_order
-        if not _passed(wait, now) and tx.one("matched", run=wait["run"], message=message.id) is None
-    ]
+    now, chosen = text_of(message.time), dict[str, Row]()
+    for wait in sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"])):
+        if not _passed(wait, now):
+            chosen.setdefault(wait["run"], wait)
+    runs = {row["id"]: row for row in tx.all("runs_that_wait", runs=listed(chosen))} if chosen else {}
+    return [_match(tx, wait, runs.get(run), message.id, message.time) for run, wait in chosen.items()]
 
 
 def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
@@ -82,7 +84,11 @@ def _passed(wait: Row, time: str) -> bool:
 
 def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
     """Give one message to one wait (its run, path, place, state); returns the run to ring for: a new one when the message is late."""
-    row = tx.one("run", id=wait["run"])
+    return _match(tx, wait, tx.one("run", id=wait["run"]), message, now)
+
+
+def _match(tx: Tx, wait: Row, row: Row | None, message: str, now: dt.datetime) -> str:
+    """`match`, with the run that waits."""
     if row is None:
         raise log.taken_out(f"the run {wait['run']} waits for this message", "runs")
     data: dict[str, Any] = {"arrival": message, "type": wait["type"]}

@@ -219,6 +219,9 @@ VALUES (:id, :message, :route, :version, :digest, :entry, :ordered, :case_id, 'r
 -- name: run
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE id = :id
 
+-- name: runs_that_wait
+SELECT id, message, route, version, digest, ordered FROM runs WHERE id IN :list(runs)
+
 -- name: runs_of_message
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE message = :message ORDER BY id
 
@@ -263,9 +266,9 @@ UPDATE runs SET case_id = :into WHERE case_id = :gone
 -- name: set_run buffered
 UPDATE runs SET state = :state, due = :due, place = :place, changed = :time, reason = :reason, owner = NULL, lease = NULL WHERE id = :id
 
--- name: wake_run
-UPDATE runs SET state = 'ready', due = CASE WHEN state = 'ready' AND due < :time THEN due ELSE :time END, changed = :time
-WHERE id = :id AND state IN ('waiting', 'ready')
+-- name: wake_run buffered
+UPDATE runs SET state = 'ready', due = CASE WHEN state = 'ready' AND due < :time THEN due ELSE :time END,
+changed = :time WHERE id = :id AND state IN ('waiting', 'ready')
 
 -- name: rule_run
 UPDATE runs SET digest = :digest, version = :version WHERE id = :id
@@ -415,7 +418,7 @@ VALUES (:run, :path, :place, :type, (SELECT case_id FROM runs WHERE id = :run), 
 ON CONFLICT (run, path) DO UPDATE SET place = excluded.place, type = excluded.type, name = excluded.name, value = excluded.value,
   deadline = excluded.deadline, state = excluded.state
 
--- name: close_wait
+-- name: close_wait buffered
 UPDATE waits SET state = :state WHERE run = :run AND path = :path AND state = 'open'
 
 -- name: close_waits buffered
@@ -470,11 +473,8 @@ WHERE k.type = :type AND k.name = :name AND k.value = :value ORDER BY k.message
 -- name: arrived_ever_for_case
 SELECT k.id AS message FROM messages m JOIN messages k ON k.case_id = m.case_id WHERE m.id = :message AND k.type = :type ORDER BY k.id
 
--- name: add_match
+-- name: add_match buffered
 INSERT INTO matches (run, message) VALUES (:run, :message) ON CONFLICT DO NOTHING
-
--- name: matched
-SELECT 1 AS yes FROM matches WHERE run = :run AND message = :message
 
 -- `payload` is the one that holds the last value.
 -- name: set_fact

@@ -124,3 +124,18 @@ def test_a_wait_whose_time_ran_out_while_its_run_was_at_work_takes_nothing_that_
     with world.store.read() as tx:
         told = [record.kind for record in log.of_run(tx, run) if (record.path or "").startswith("rami/due/parte")]
     assert told == ["waiting", "expired"]
+
+
+def test_a_message_that_many_runs_wait_for_is_given_to_all_of_them_by_few_statements(world: Simulation) -> None:
+    """Each had five of its own, in a transaction while nobody else can write: two thousand took more than a second."""
+    waiting = [send(world, "senza", caso=f"c{number}", iuv=f"i{number}") for number in range(40)]
+    for _ in range(3):
+        turn(world, *["answer"] * 40)
+    for message in waiting:
+        add_wait(world, message, "tutti", "sim.ricevuta", name="iuv", value=world.keys.token("i"))
+    told: list[str] = []
+    world.store.write(lambda tx: tx._raw.set_trace_callback(told.append)).result()  # type: ignore[attr-defined]
+    send(world, "ricevuta", iuv="i")
+    assert [state for path, state in matches(world) if path == "tutti"] == ["matched"] * 40
+    assert {state(world, message) for message in waiting} == {"ready"}
+    assert len(told) < 40, told
