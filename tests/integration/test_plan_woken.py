@@ -169,7 +169,7 @@ def test_runs_in_flight_are_told_that_wait_for_a_type_that_is_edited(worked, edi
     assert [(row["route"], row["state"], row["runs"], row["types"]) for row in made.flight] == [
         ("ufficio.somma", "waiting", 1, ["ufficio.parte"])
     ]
-    assert "it may wait for ufficio.parte" in made.as_text()
+    assert "it may wait for ufficio.parte, which is otherwise: messages come as the edited type lets them in" in made.as_text()
 
 
 def test_runs_in_flight_are_told_to_take_a_type_that_is_gone_as_it_was(worked, edited):

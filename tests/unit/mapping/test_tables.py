@@ -57,6 +57,11 @@ def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, co
     assert [(code, line)] == [(f.code, f.line) for f in source.findings]
 
 
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    _, source = read(tmp_path, b"codice,nome\nA,uno\nB,due\nA,tre\n")
+    assert ["the key `A` is there twice"] == [one.sentence for one in source.findings]
+
+
 @pytest.mark.parametrize(
     ("data", "hint"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -220,6 +221,17 @@ def test_a_number_is_of_the_kind_that_its_type_says_however_it_is_written() -> N
     without, _ = compiled()
     assert without is not None
     assert in_kind(without, whole, {}) is whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "told"), [("number", "12", "12.0"), ("number", "12.5", "12.5"), ("integer", "12.0", "12"), ("integer", "12", "12")]
+)
+def test_one_number_is_of_its_kind_though_there_is_no_other(kind: str, said: str, told: str) -> None:
+    """The type has decimals and the body none, or the other way round."""
+    schema = {"type": "object", "properties": {"n": {"type": kind}}}
+    declared = compile_type({"type": "prova.d", "schema": schema}, Notes("x"))
+    assert declared is not None
+    assert repr(in_kind(declared, {"n": json.loads(said)}, {})) == f"{{'n': {told}}}"
 
 
 @pytest.mark.parametrize("body", [{"cf": "x", "righe": [1] * 200_000}, {"cf": "x", "righe": [{"cap": 1}] * 100_000}])
