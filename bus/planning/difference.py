@@ -1,29 +1,35 @@
 """Two ways of one message compared: what would be otherwise outside the bus, not how the rules are written.
 
 Calls and messages are matched by their place; where a step was renamed or moved, by what they ask. What is matched and equal is no
-difference, wherever it stands.
+difference, wherever it stands, unless a wait makes it sooner or later.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bus.clock import text_of
-from bus.engine.asks import Await, Call, Join, Reply, Send
+from bus.engine.asks import Ask, Await, Call, Join, Reply, Send
 from bus.message import JsonValue
 from bus.planning.way import Way
 from bus.replay.fields import MISSING, changes
 
 Kind: TypeAlias = Literal[
-    "branch", "call added", "call removed", "call changed", "call moved", "message added", "message removed", "message changed",
-    "reply added", "reply removed", "reply changed", "key changed", "run key changed", "wait added", "wait removed", "wait changed",
+    "branch", "call added", "call removed", "call changed", "call moved", "call shifted",
+    "message added", "message removed", "message changed", "message shifted",
+    "reply added", "reply removed", "reply changed", "reply shifted", "key changed", "run key changed",
+    "wait added", "wait removed", "wait changed",
     "arrival added", "arrival removed", "no arrival", "no answer", "end changed", "run added", "run removed",
     "run renamed", "refused",
 ]  # fmt: skip
+
+
+MOMENTS = dt.timedelta(minutes=1)
+"""Calls that are made in another order shift each other by less; a wait, by more."""
 
 
 class Change(NamedTuple):
@@ -79,7 +85,8 @@ def _differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterat
     yield from _matched("message", before.sends, after.sends, "message")
     yield from _replies(before.replies, after.replies)
     yield from _keys(before.joins, after.joins)
-    yield from _waits(before.waits, after.waits)
+    waits = [*_waits(before.waits, after.waits)]
+    yield from waits or _shifted(before, after)
     yield from _arrivals(before, after)
     known = {(call.path, call.operation) for call in before.unanswered}
     for call in after.unanswered:
@@ -201,6 +208,26 @@ def _waits(before: Sequence[Await], after: Sequence[Await]) -> Iterator[Change]:
             yield Change("wait changed", new.place, new.type or "time", (field,), was, is_now)
     for old in left:
         yield Change("wait removed", old.place, old.type or "time", (), shown(old), old=True)
+
+
+def _shifted(before: Way, after: Way) -> Iterator[Change]:
+    """What comes before or behind a wait that it was on the other side of: it is the same, and weeks later.
+
+    Later than its own message: what another way sends later is told there.
+    """
+    if before.moments == after.moments:
+        return
+    calls, sends = paired(before.calls, after.calls)[0], paired(before.sends, after.sends)[0]
+    yield from _later("call shifted", [(old, after.calls[at], old.operation) for at, old in sorted(calls.items())], before, after)
+    yield from _later("message shifted", [(old, after.sends[at], old.type) for at, old in sorted(sends.items())], before, after)
+    yield from _later("reply shifted", [(old, new, "") for old, new in zip(before.replies, after.replies, strict=False)], before, after)
+
+
+def _later(kind: Kind, pairs: Iterable[tuple[Ask, Ask, str]], before: Way, after: Way) -> Iterator[Change]:
+    for old, new, subject in pairs:
+        was, now = before.moments.get(old.path), after.moments.get(new.path)
+        if was is not None and now is not None and abs((was - before.began) - (now - after.began)) > MOMENTS:
+            yield Change(kind, new.place, subject, ("time",), text_of(was), text_of(now))
 
 
 def _about(one: dt.datetime | None, other: dt.datetime | None) -> bool:

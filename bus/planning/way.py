@@ -20,6 +20,7 @@ from bus.route.branches import watched
 from bus.route.plan import CallStep, Plan
 
 A = TypeVar("A", bound=Ask)
+_EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class Way:
     sentence: str = ""
     cut: bool = False
     moments: Mapping[str, dt.datetime] = field(default_factory=dict)
-    """When each message is sent, by path."""
+    """When each call is made, each message sent and each reply given, by path."""
+    began: dt.datetime = _EVER
+    """When its message came, or is sent by a way before it."""
     taken: Mapping[str, Await] = field(default_factory=dict)
     """Which wait took which message, by its id."""
     told: frozenset[str] = frozenset()
@@ -80,7 +83,7 @@ class Walker:
         moments: dict[str, dt.datetime] = {}
 
         def told(ask: Ask) -> Told | None:
-            if isinstance(ask, Send):
+            if isinstance(ask, Call | Send | Reply):
                 moments[ask.path] = walk.moment_of(ask.path)
             return answers(ask)
 
@@ -106,6 +109,7 @@ class Walker:
             sentence=failure.sentence if failure else "",
             cut=end == "open" and any(call.path in walk.pending for call in answers.unanswered),
             moments=moments,
+            began=message.time,
             taken=answers.taken,
             told=memory.told | answers.besides.keys(),
             closed=frozenset(close.entry for close in _of(Close, asked)),
