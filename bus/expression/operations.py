@@ -16,7 +16,7 @@ from bus.functions import Function
 Scope: TypeAlias = Mapping[str, Any]
 Value: TypeAlias = Callable[[Scope], Any]
 
-_SCALARS: frozenset[Any] = frozenset({str, int, bool})
+_SCALARS: frozenset[Any] = frozenset({str, int, float, bool})
 _JSON: frozenset[Any] = frozenset({str, int, bool, float, type(None), list, dict})
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 WALKED = "@walked"
@@ -72,7 +72,8 @@ def method(kinds: Sequence[type], work: Callable[..., Any], arguments: Sequence[
 
 def _scalar(value: Any) -> Any:
     """The value, if CEL would take it for one of the same kind."""
-    if value.__class__ not in _SCALARS or (value.__class__ is int and not _LOWEST <= value <= _HIGHEST):
+    kind = value.__class__
+    if kind not in _SCALARS or (kind is int and not _LOWEST <= value <= _HIGHEST) or (kind is float and not math.isfinite(value)):
         raise NotPlain
     return value
 
@@ -172,6 +173,24 @@ def _in(item: Value, items: Value) -> Value:
     return among
 
 
+def _divided(left: float, right: float) -> float:
+    """Whole numbers towards zero."""
+    if left.__class__ is float:
+        return left / right
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def _rounded(number: float) -> float:
+    """Halves away from zero."""
+    whole = math.trunc(number)
+    return math.copysign(abs(whole) + (abs(number - whole) >= 0.5), number)
+
+
+def _left_over(left: int, right: int) -> int:
+    return abs(left) % abs(right) * (-1 if left < 0 else 1)
+
+
 def _replace(text: str, old: str, new: str) -> str:
     if len(text) * len(new) > _LONG:
         failing.bounded(len(text) + text.count(old) * (len(new) - len(old)))
@@ -219,11 +238,16 @@ METHODS: Mapping[tuple[str, int], tuple[Sequence[type], Callable[..., Any]]] = {
     ("substring", 3): ((str, int, int), _substring),
 }
 """Methods of the extension libraries by name and number of operands: the kind of each, and what it does."""
-_ORDERED, _SIZED = (str, int), (str, list, dict)
+_NUMBERS, _ORDERED, _SIZED = (int, float), (str, int, float), (str, list, dict)
 OPERATORS: Mapping[tuple[str, int, bool], tuple[Sequence[type], Callable[..., Any]]] = {
-    ("_-_", 2, False): ((int,), operator.sub),
-    ("_*_", 2, False): ((int,), operator.mul),
-    ("-_", 1, False): ((int,), operator.neg),
+    ("_-_", 2, False): (_NUMBERS, operator.sub),
+    ("_*_", 2, False): (_NUMBERS, operator.mul),
+    ("_/_", 2, False): (_NUMBERS, _divided),
+    ("_%_", 2, False): ((int,), _left_over),
+    ("-_", 1, False): (_NUMBERS, operator.neg),
+    ("double", 1, False): (_NUMBERS, float),
+    ("int", 1, False): (_NUMBERS, int),
+    ("math.round", 1, False): ((float,), _rounded),
     ("!_", 1, False): ((bool,), operator.not_),
     ("_<_", 2, False): (_ORDERED, operator.lt),
     ("_<=_", 2, False): (_ORDERED, operator.le),

@@ -1,10 +1,10 @@
 """Expressions on plain values without CEL: a checked tree compiled to Python, for the part of the language that most rules use.
 
 CEL converts its whole scope at every evaluation, and never gives back what passes between it and a function of ours (180 bytes a call).
-So paths, texts, whole numbers, truth values, null, lists and maps of them, our functions, the operators between them, comprehensions
+So paths, texts, numbers, truth values, null, lists and maps of them, our functions, the operators between them, comprehensions
 (``map``, ``filter``, ``exists``, …) and optional fields are evaluated here. Whatever is not plainly right (another type, a missing key,
 an error, a number beyond 64 bits) is left to CEL by raising `NotPlain`, so that rules and sentences are the same. Patterns,
-timestamps, reckoning with decimals and most of the extension libraries are CEL's always.
+timestamps and most of the extension libraries are CEL's always.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _value(node: Any, context: _Context) -> Value:
 
 
 def _constant(const: Any) -> Value:
-    for field in ("string_value", "int64_value", "bool_value"):
+    for field in ("string_value", "int64_value", "double_value", "bool_value"):
         if const.HasField(field):
             value = getattr(const, field)
             return lambda scope: value

@@ -28,6 +28,8 @@ PLAIN = (
     "a.x == null", "null != b.x || a.x == null", "a.x == null ? null : b.x", "a.x.filter(i, i != null)", "a.?x.orValue(1)", 'a.?x.orValue("")',
     "a.?x.y.orValue(null)", "a.?x.?y.orValue(b)", 'upper(b.?x.orValue("z"))', "a.?x.orValue([]).map(i, i)", "a.x.?y.orValue(b.x) == null",
     'a.x.replace("x", b.x)', "a.x.join()", "a.x.join(b.x)", 'a.x.map(i, text(i)).join(", ")', "a.x.split(b.x)", "a.x.substring(1)", "a.x.substring(0, size(a.x) - 1)", "a.x.substring(b.x, 2)", '"y" in a.x',
+    "a.x / b.x", "a.x / 2", "a.x % b.x", "a.x % -3", "1.5 + a.x", "a.x * 1.5 - b.x / 0.3", "a.x < 7.5", "a.x == 7.5", "-a.x / 3.0", "a.x.map(i, i * 1.5)",
+    "a.x.filter(i, i > 7.0).map(i, i / 2.0)", "double(a.x)", "int(a.x)", "math.round(a.x)", "int(math.round(double(a.x) * 0.22))",
     "dyn(a.x) == dyn(b.x)", "digest(a.x)", "merge(a, b)", "compact(a)", "default(a.x, b)", 'lookup("uffici", a.x).nome', "compact(a.x)",
 )  # fmt: skip
 """Expressions that have a plain form."""
@@ -41,14 +43,36 @@ OTHERS = (
     "has(a.?x.y)",
     "cel.bind(i, a.x, i + i)",
     'a.x.matches("x+")',
-    "a.x / 2",
-    "1.5 + a.x",
     'timestamp("2026-03-01T00:00:00Z") < a.x',
 )
 """Expressions that are CEL's."""
 
 values = st.one_of(
-    st.sampled_from(["x", "7", "xy", "", "è😀", 0, 7, -1, 2**63 - 1, -(2**63), True, False, None, 1.0, -0.0, 7.5, 1e300, 12.345]),
+    st.sampled_from(
+        [
+            "x",
+            "7",
+            "xy",
+            "",
+            "è😀",
+            0,
+            7,
+            -1,
+            2**63 - 1,
+            -(2**63),
+            True,
+            False,
+            None,
+            1.0,
+            -0.0,
+            7.5,
+            -0.5,
+            0.49999999999999994,
+            1e300,
+            2.5e18,
+            12.345,
+        ]
+    ),
     st.lists(st.sampled_from(["x", "y", 7, 7.25, None]), max_size=3),
     st.lists(st.integers(-3, 9), max_size=4),
     st.fixed_dictionaries({}, optional={"y": st.sampled_from(["x", 7, True])}),
@@ -95,6 +119,7 @@ def test_what_is_not_plain_is_left_to_cel(text: str) -> None:
         'a.righe.map(r, {"nome": upper(r.nome)})[0].nome',
         'merge(a, {"x": upper(a.?x.orValue("z"))}).x',
         "text(a.d) + text(default(a.?niente.orValue(null), b.x))",
+        "text(int(math.round(a.d * 0.22))) + text(a.righe.map(r, double(r.n) / 1.5)[0])",
     ],
 )
 def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_for_ever(text: str) -> None:
