@@ -29,6 +29,16 @@ schema:
   required: [pratica, numero]
   properties: {{pratica: {{type: string}}, numero: {{type: integer}}, cognome: {{type: string}}}}
 """
+HEAD = """
+route: ufficio.{name}
+version: 1
+owner: prove@comune.example
+purpose: for a plan
+on: ufficio.{name}
+case: {{pratica: body.pratica}}
+steps:
+"""
+"""What a route of an `office` begins with."""
 NAME = "Fittiziani"
 
 

@@ -10,22 +10,13 @@ import pytest
 from bus.engine.arrival import Submission
 from bus.planning import difference
 from bus.testing.patience import until
-from tests.integration.planning import edit, found, office, plan
+from tests.integration.planning import HEAD, edit, found, office, plan
 from tests.small_bus import at_work
 
 REGISTER = "  - {id: registra, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}\n"
 REPLY = "  - {id: rispondi, reply: {numero: body.numero}}\n"
 SEND = "  - {id: avvisa, send: ufficio.fine, with: {pratica: body.pratica, numero: body.numero}}\n"
 WAIT = "  - {id: aspetta, wait: ufficio.sollecito, case: pratica, deadline: 2s, as: sollecito}\n"
-HEAD = """
-route: ufficio.{name}
-version: 1
-owner: prove@comune.example
-purpose: for a plan
-on: ufficio.{name}
-case: {{pratica: body.pratica}}
-steps:
-"""
 MANY = 3
 
 

@@ -12,18 +12,9 @@ from bus.planning.planning import planned as plans
 from bus.replay import window
 from bus.testing.patience import until
 from tests.integration.activating import Bus
-from tests.integration.planning import NAME, edit, found, looking, office, plan
+from tests.integration.planning import HEAD, NAME, edit, found, looking, office, plan
 from tests.small_bus import RULES, at_work
 
-HEAD = """
-route: ufficio.{name}
-version: 1
-owner: prove@comune.example
-purpose: for a plan
-on: ufficio.{name}
-case: {{pratica: body.pratica}}
-steps:
-"""
 ROUTES = {
     "pratica": """
   - {id: avvisa, send: ufficio.avviso, with: {pratica: body.pratica, numero: body.numero}}
