@@ -114,11 +114,11 @@ def _fingerprint(tx: Tx, table: str) -> tuple[int, int]:
 
 
 def comparable(row: Row, table: str) -> dict[str, Any]:
-    """What the log tells of a row. Since when a run is due that was due at once, it does not: the sweeper puts it right where the clock
-    that wrote it was ahead.
+    """What the log tells of a row. Since when a run is due that is ready, it does not: that is put right where the clock that wrote it was
+    ahead (`bus.engine.setback`).
     """
     plain = _row(row)
-    if table == "runs" and plain["state"] == "ready" and plain["due"] <= plain["changed"]:
+    if table == "runs" and plain["state"] == "ready":
         plain["due"] = ""
     return plain
 

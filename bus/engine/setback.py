@@ -28,9 +28,10 @@ PAUSED = dt.timedelta(seconds=2 * LONGEST)
 class Setback:
     """See the module. Used by the engine's thread."""
 
-    def __init__(self, store: Store, holding: Holding, now: dt.datetime) -> None:
+    def __init__(self, store: Store, holding: Holding) -> None:
         self._store, self._holding = store, holding
-        self._now, self._until = now, now + 3 * APART
+        self._now: dt.datetime | None = None
+        self._until = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._far: dict[tuple[str, str], float] = {}
         self._next, self._right, self._freed = 0.0, 0, 0
         self._log = logger("snodo.engine")
@@ -40,11 +41,13 @@ class Setback:
 
         For a while, since other processes write by the old time for some seconds more, and as long as anything of it is found.
         """
-        back = now < self._now - APART
-        if back:
-            self._log.warning("clock.set-back", seconds=round((self._now - now).total_seconds()))
+        first, gone, self._now = self._now is None, (self._now or now) - now, now
+        back = gone > APART
+        if first or back:
             self._until, self._next = now + 3 * APART, 0.0
-        self._now, self._until = now, min(self._until, now + 3 * APART)
+        if back:
+            self._log.warning("clock.set-back", seconds=round(gone.total_seconds()))
+        self._until = min(self._until, now + 3 * APART)
         if now >= self._until and not self._far:
             self._tell()
             return False, False

@@ -47,7 +47,7 @@ class Sweeper:
         self._long: Sequence[str] = ()
         self._lean = 0
         self._seen, self._seen_until = "", 0.0
-        self._setback = Setback(store, holding, now)
+        self._setback = Setback(store, holding)
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page, or for a suspect."""

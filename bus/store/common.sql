@@ -387,13 +387,13 @@ SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due
 ORDER BY due, turn LIMIT :most
 
 -- Runs that were due at once when they were written, or were put off at a time that has not come yet (:apart, see `bus.clock.APART`), by
--- a clock that was ahead of the present one. Nobody has them.
+-- a clock that was ahead of the present one. Also those that somebody has: he may end.
 -- name: runs_of_a_fast_clock
-SELECT id, CASE WHEN due > :apart THEN 1 ELSE 0 END AS far FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
+SELECT id, CASE WHEN due > :apart THEN 1 ELSE 0 END AS far FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due > :now AND (changed >= due OR changed > :apart)
 ORDER BY due, turn LIMIT :most
 
 -- name: make_due
-UPDATE runs SET due = :now WHERE id IN :list(runs) AND state = 'ready' AND due > :now AND (changed >= due OR changed > :apart) AND owner IS NULL
+UPDATE runs SET due = :now WHERE id IN :list(runs) AND state = 'ready' AND due > :now AND (changed >= due OR changed > :apart)
 
 -- Claims (until :held) and pauses (until :paused) that end later than any is given for.
 -- name: leases_of_a_fast_clock

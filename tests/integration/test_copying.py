@@ -117,7 +117,7 @@ def test_what_is_written_and_nobody_asks_for_does_not_wait_in_memory_for_its_end
         connection.begin()
         waited = 0
         for number in range(1, 2 * MOST + 10):
-            connection.do("add_match", run=str(number), message="m")
+            connection.do("add_mark", name=str(number), value="m")
             connection.do("add_payload", id=str(number), message=None, media_type="text/plain", nonce=b"n", content=b"c")
             waited = max(waited, len(connection._later))
         connection.commit()
@@ -206,13 +206,13 @@ def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys
 
 
 def test_a_run_that_was_made_due_when_a_clock_was_set_back_is_as_the_log_tells_it():
-    """The log knows the time that it had from the clock which was ahead; the sweeper has put it right since."""
+    """The log knows the time that it had, or until which it was put off, from the clock which was ahead; that was put right since."""
 
     def run(state: str, due: str) -> dict[str, str]:
         return comparable({"id": "run", "state": state, "due": due, "changed": "2026-03-04"}, "runs")
 
-    assert run("ready", "2026-03-02") == run("ready", "2026-03-04")
-    assert run("ready", "2026-03-02") != run("ready", "2026-03-05")
+    assert run("ready", "2026-03-02") == run("ready", "2026-03-04") == run("ready", "2026-03-05")
+    assert run("waiting", "2026-03-02") != run("waiting", "2026-03-04")
     assert run("dead", "2026-03-02") != run("dead", "2026-03-04")
 
 

@@ -182,7 +182,7 @@ def a_run_that_ended_otherwise(raw, rng, small):
             ("state", "dead" if row["state"] == "done" else "done"),
             ("reason", "nessuna ragione"),
             ("place", "altro@1/passo"),
-            ("due", "2020-01-01T00:00:00.000Z"),
+            ("due", "2099-01-01T00:00:00.000Z"),
             ("changed", "2020-01-01T00:00:00.000Z"),
         )
     )

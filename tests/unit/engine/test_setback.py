@@ -7,6 +7,10 @@ import datetime as dt
 import pytest
 
 from bus.clock import text_of
+from bus.engine.setback import Setback
+from bus.log.diagnosis import Broken, Line, Page
+from bus.log.tables import Journals, compare
+from tests.projections import told_otherwise
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
 from tests.simulation.system import SETTLE, TIMEOUT
@@ -157,3 +161,46 @@ def test_what_is_rightly_put_off_for_long_waits(world: Simulation) -> None:
     world.store.write(lambda tx: tx.do("set_run", id=run, state="ready", due=far, place="", time=now, reason=None)).result()
     go_on(world, 40)
     assert (state(world, message), row_of(world, message)["due"]) == ("ready", far)
+
+
+def test_what_was_put_right_is_no_other_table_than_the_log_tells(ahead: Simulation) -> None:
+    """It stands so until somebody has it, which behind others of its case may be long: a log that was looked at then was called damaged."""
+    message = send(ahead, "lavoro", caso="c")
+    turn(ahead, "unreachable")
+    turn(ahead)
+    told = row_of(ahead, message)["due"]
+    ahead.clock.move(-AHEAD)
+    engine = ahead.processes[0].engine
+    assert Setback(ahead.store, engine._holding).look(ahead.clock.now()) == (True, False)
+    assert row_of(ahead, message)["due"] == text_of(ahead.clock.now()) < told
+    with ahead.store.read() as tx:
+        compare(tx, Page.of(0, [Line.of(row) for row in tx.all("whole_records_after", after=0, most=99)]), Journals())
+    assert told_otherwise(ahead.store) == {}
+
+
+def test_a_row_that_is_due_later_than_the_log_tells_is_another_one(ahead: Simulation) -> None:
+    message = send(ahead, "lavoro", caso="c")
+    row = row_of(ahead, message)
+    ahead.store.write(lambda tx: tx._raw.execute("UPDATE runs SET due = '2199-01-01T00:00:00.000000Z'")).result()  # type: ignore[attr-defined]
+    with ahead.store.read() as tx, pytest.raises(Broken, match=f"run {row['id']} stands in the table `runs` with `due`"):
+        compare(tx, Page.of(0, [Line.of(row) for row in tx.all("whole_records_after", after=0, most=99)]), Journals())
+
+
+def test_a_run_that_somebody_had_when_the_clock_was_set_back_goes_on_when_he_ends_much_later(ahead: Simulation) -> None:
+    """Nobody looked any more then, and while he had it nobody had put it right."""
+    message = send(ahead, "lavoro", caso="c")
+    turn(ahead)
+    assert out(ahead) == [message]
+    ahead.clock.move(-AHEAD)
+    for _ in range(60):
+        pass_by(ahead, 1)
+        turn(ahead)
+    ahead._start_engine()
+    survivor = ahead.processes[1]
+    for _ in range(60):
+        pass_by(ahead, 1)
+        turn(ahead)
+        survivor.engine.turn(patient=False)
+    ahead._kill(ahead.processes[0])
+    go_on(ahead, 2 * round(LEASE))
+    assert state(ahead, message) == "done"
