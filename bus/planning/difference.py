@@ -28,7 +28,7 @@ Kind: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-MOMENTS = dt.timedelta(minutes=1)
+SHIFT = dt.timedelta(minutes=1)
 """Calls that are made in another order shift each other by less; a wait, by more."""
 
 
@@ -226,7 +226,7 @@ def _shifted(before: Way, after: Way) -> Iterator[Change]:
 def _later(kind: Kind, pairs: Iterable[tuple[Ask, Ask, str]], before: Way, after: Way) -> Iterator[Change]:
     for old, new, subject in pairs:
         was, now = before.moments.get(old.path), after.moments.get(new.path)
-        if was is not None and now is not None and abs((was - before.began) - (now - after.began)) > MOMENTS:
+        if was is not None and now is not None and abs((was - before.began) - (now - after.began)) > SHIFT:
             yield Change(kind, new.place, subject, ("time",), text_of(was), text_of(now))
 
 

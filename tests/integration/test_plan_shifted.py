@@ -46,7 +46,7 @@ def worked(tmp_path_factory) -> Path:
     ids=["a reply behind it", "all behind it", "in another order before it", "a longer wait"],
 )  # fmt: skip
 def test_what_a_wait_makes_later_is_told_though_it_is_the_same(worked, edited, monkeypatch, old, new, told):
-    monkeypatch.setattr(difference, "MOMENTS", dt.timedelta(seconds=1))
+    monkeypatch.setattr(difference, "SHIFT", dt.timedelta(seconds=1))
     edit(edited, old, new, "routes/lenta.yaml")
     assert sorted(found(plan(worked, edited))) == told
 
