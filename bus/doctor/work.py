@@ -13,13 +13,13 @@ from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
 from bus.engine.lifeline import gone
+from bus.engine.presence import SILENT, silence
 from bus.errors import counted
 from bus.log.stored import CUT_OFF, cut_off
 from bus.message import parsed
 from bus.store import Row
 
 LATE = dt.timedelta(minutes=1)
-SILENT = dt.timedelta(seconds=30)
 
 
 def same_attachments(at: Surroundings) -> Iterator[Verdict]:
@@ -52,7 +52,7 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
     said = at.rows("processes_at_work")
     left = [row for row in said if not gone(row["id"])]
     yield from map(_ended, (row for row in said if gone(row["id"])))
-    yield from (_mute(row, silent) for row in left if (silent := abs(at.database.now - moment_of(row["seen"]))) > SILENT)
+    yield from (_mute(row, silent) for row in left if (silent := silence(row, at.database.now)) > SILENT)
     yield from _differing(left)
     yield from _lacking(at, left)
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in left).items()))
@@ -87,7 +87,7 @@ def _differing(rows: Sequence[Row]) -> Iterator[Verdict]:
 
 def _lacking(at: Surroundings, rows: Sequence[Row]) -> Iterator[Verdict]:
     """What processes of one store need from each other and have not got: a channel that all hear, and a worker."""
-    at_work = sum(abs(at.database.now - moment_of(row["seen"])) <= SILENT for row in rows)
+    at_work = sum(silence(row, at.database.now) <= SILENT for row in rows)
     if at_work > 1 and not at.settings.channel.shared:
         yield warning(
             "doctor.processes", f"{at_work} processes are at work on this store, and channel.url is heard in one process alone",

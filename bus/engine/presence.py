@@ -88,7 +88,7 @@ class Presence:
             seen = tx.all("processes_seen")
         lost = [row["id"] for row in seen if self._is_gone(row["id"])]
         now = self._clock.now()
-        here = {row["id"] for row in seen if row["role"] != "web" and _silence(row, now) <= SILENT} - {*lost} | {self._id}
+        here = {row["id"] for row in seen if row["role"] != "web" and silence(row, now) <= SILENT} - {*lost} | {self._id}
         self._workers(len(here), sorted(here).index(self._id))
         if lost:
             self._store.write(lambda tx: _release(tx, lost)).result()
@@ -161,10 +161,10 @@ def _leave(tx: Tx, identity: str) -> None:
 
 def processes(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """All processes that were seen lately: what they said of themselves, and ``silent``: seconds since the last sign of life."""
-    return [{**dict(row), "silent": round(_silence(row, now).total_seconds(), 1)} for row in tx.all("processes_seen")]
+    return [{**dict(row), "silent": round(silence(row, now).total_seconds(), 1)} for row in tx.all("processes_seen")]
 
 
-def _silence(row: Row, now: dt.datetime) -> dt.timedelta:
+def silence(row: Row, now: dt.datetime) -> dt.timedelta:
     """For how long nothing was heard of a process. Who said it was later than now has not spoken since the clock was set back."""
     return abs(now - moment_of(row["seen"]))
 
