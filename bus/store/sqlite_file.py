@@ -78,7 +78,8 @@ def _is_full(folder: Path) -> bool:
         disk = os.statvfs(folder)
     except OSError:
         return False
-    return disk.f_bavail * disk.f_frsize < LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
+    counts_room, counts_files = disk.f_blocks > 0, disk.f_files > 0  # some file systems of others' disks say nothing of either
+    return (counts_room and disk.f_bavail * disk.f_frsize < LITTLE) or (counts_files and disk.f_favail == 0)
 
 
 def _may_open() -> bool:
@@ -146,7 +147,7 @@ def own(path: Path) -> IO[bytes]:
             hint="delete the other one (a hard link: find -samefile), or give this bus a store of its own",
         )  # fmt: skip
     try:
-        held = path.with_name(f"{path.name}.lock").open("a+b", buffering=0)
+        held = _lock_file(path.with_name(f"{path.name}.lock"))
     except OSError as error:
         raise unreachable(error, path) from error
     if not _locked(held):
@@ -162,6 +163,11 @@ def own(path: Path) -> IO[bytes]:
         held.truncate(0)
         held.write(str(os.getpid()).encode())
     return held
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    """The file that is locked, made where there is none: nobody else may write it whatever the umask is."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644), "a+b", buffering=0)
 
 
 def refuse_folder(path: Path) -> None:

@@ -22,7 +22,7 @@ from bus.store import Tx, writer
 from bus.store import sqlite as sqlite_store
 from bus.store.opening import open_reader, open_store
 from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
-from bus.store.sqlite_file import unreadable
+from bus.store.sqlite_file import own, unreadable
 from bus.store.survey import survey
 from bus.testing.patience import until
 from tests.contract.store_contract import names, put
@@ -242,6 +242,23 @@ def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(
     with pytest.raises(StoreError) as told:
         SqliteStore(tmp_path / "s.db", opened=fails)
     assert advice in told.value.hint
+
+
+def test_a_file_system_that_counts_nothing_is_not_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.statvfs(tmp_path)
+    counts_nothing = os.statvfs_result((*found[:2], *[0] * 6, *found[8:10]))
+    monkeypatch.setattr("bus.store.sqlite_file.os.statvfs", lambda folder: counts_nothing)
+    assert "is full" not in unreadable(sqlite3.OperationalError("disk I/O error"), tmp_path / "s.db").hint
+
+
+def test_nobody_else_may_write_the_files_of_a_store_that_was_made_under_an_open_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with own(tmp_path / "s.db"), closing(SqliteStore(tmp_path / "s.db")):
+            made = {path.name: path.stat().st_mode & 0o022 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert made == dict.fromkeys(("s.db", "s.db-wal", "s.db-shm", "s.db.lock"), 0)
 
 
 def test_a_disk_that_became_read_only_is_told_as_that_by_start_and_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
