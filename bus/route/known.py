@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from bus.expression.made import NO_ITEMS
@@ -112,7 +113,7 @@ def _met(ways: list[Known | None]) -> Known:
     texts = frozenset[str]().union(*(one.texts for one in shapes)) if all(one.texts for one in shapes) else frozenset[str]()
     schema = shapes[0].schema
     if any(one.schema.get("type") == "null" for one in there) and schema.get("type") != "null":
-        schema, null = {"anyOf": [schema, {"type": "null"}], **definitions(schema)}, null or ON_SOME_WAYS
+        schema, null = _or_null(_This(schema)), null or ON_SOME_WAYS
     return Known(sure, schema, typed, null, forgot, texts)
 
 
@@ -121,8 +122,29 @@ def unsaid(scope: Scope, names: Iterable[str]) -> Scope:
     return scope.having({name: replace(scope.names[name], texts=frozenset()) for name in names if name in scope.names})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _This:
+    """This very schema, not one that says the same: what was made of it can be found again without reading it."""
+
+    schema: Schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _This) and self.schema is other.schema
+
+
 def either(schemas: list[Schema]) -> Schema:
-    """The shape of a value that has one of these; empty without any, where one is not known, or where references could be mistaken."""
+    """The shape of a value that has one of these, the same object each time; empty without any, where one is not known, or where
+    references could be mistaken.
+    """
+    return _either(*map(_This, schemas))
+
+
+@lru_cache(maxsize=1024)
+def _either(*these: _This) -> Schema:
+    schemas = [one.schema for one in these]
     named = [one["$defs"] for one in schemas if "$defs" in one]
     if not schemas or not all(schemas) or any(one != named[0] for one in named):
         return {}
@@ -130,6 +152,12 @@ def either(schemas: list[Schema]) -> Schema:
     if least is not None and all(one.get("type") == least["type"] for one in schemas):
         return least
     return laid({"anyOf": schemas, **({"$defs": named[0]} if named else {})})
+
+
+@lru_cache(maxsize=1024)
+def _or_null(this: _This) -> Schema:
+    """The shape of a value that has this one, or is null."""
+    return {"anyOf": [this.schema, {"type": "null"}], **definitions(this.schema)}
 
 
 def _says_nothing(schema: Schema) -> bool:

@@ -136,7 +136,8 @@ class Missing:
 
     def _kept(self, used: Used) -> None:
         """Where ``orValue`` is to stand for what may be null, too: it gives the null on. Of a whole value its target says so, if any."""
-        given = _OR_ELSE.fullmatch(used.expression.text) and NEEDED.get(part_of(used.pointer), "key") == "key"
+        text = used.expression.text
+        given = "orValue" not in text or (_OR_ELSE.fullmatch(text) and NEEDED.get(part_of(used.pointer), "key") == "key")
         for path in () if given else self._kept_nulls(used):
             name = as_written(path)
             hint = f"write default({as_written(path[:-1])}.?{path[-1]}.orValue(null), …): it has another value for both"
@@ -150,6 +151,8 @@ class Missing:
 
     def _null_on_the_way(self, used: Used) -> None:
         """An object that may be null, of which ``.?`` asks a field: it passes over one that is missing, and fails at a null."""
+        if ".?" not in used.expression.text:
+            return
         asked = self.asked.union(one.path for one in used.reads.references)
         for one in used.reads.references:
             path, schema = one.path, self.values.named(one.path[0], used).schema

@@ -13,7 +13,7 @@ from bus.mapping.shapes import takes_null
 from bus.mapping.template import Used, tested_in
 from bus.mapping.types import BUILT_IN
 from bus.route.compile import CompiledRoute
-from bus.route.doubts import clauses_before, conditions_above, conditions_before
+from bus.route.doubts import clauses_before, conditions_before
 from bus.route.known import ON_SOME_WAYS, Known, Scope
 from bus.source import Pointer, nearest
 
@@ -53,9 +53,9 @@ class Nulls:
 
     def _absences(self, place: Pointer) -> Iterator[tuple[tuple[str, ...], Pointer, str]]:
         """What conditions around a place say not to be there: its path, the part of the route of which it is said, and the condition."""
-        for pointer in conditions_above(place):
-            if pointer in self._absent and pointer != place:
-                yield from ((path, pointer[:-1], f"`{self._text(pointer)}` holds") for path in self._absent[pointer])
+        for pointer, paths in self._absent.items():  # few: fewer than the places above
+            if place[: len(pointer) - 1] == pointer[:-1] and pointer != place:
+                yield from ((path, pointer[:-1], f"`{self._text(pointer)}` holds") for path in paths)
         for pointer in clauses_before(place, self._compiled.by_pointer) if self._taken else ():
             if pointer in self._taken:
                 end = len(pointer) - 3
