@@ -78,6 +78,7 @@ class Trial:
     _arrivals: list[Message] = field(default_factory=list)
     _keys_of_case: set[tuple[str, str]] = field(default_factory=set)
     _closed: list[tuple[TestRun, Close]] = field(default_factory=list)
+    _late: deque[Walk] = field(default_factory=deque)
     _dues: list[tuple[dt.datetime, int, TestRun, str]] = field(default_factory=list)
     _events: int = 0
 
@@ -105,9 +106,10 @@ class Trial:
         self._go_on()
 
     def let_pass(self, until: dt.datetime) -> None:
-        """Let time pass; deadlines on the way are kept, in order."""
-        self._expire(until)
-        self._go_on()
+        """Let time pass; deadlines on the way are kept, in order, with what is asked because of each."""
+        while due := self._next_deadline(until):
+            self._expire(due[0])
+            self._go_on()
         self.now = max(self.now, until)
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -159,11 +161,17 @@ class Trial:
                 for ask in sorted(_awaits(run), key=lambda one: one.path):
                     if self._offer(run, ask, message):
                         break
-            for run, close in list(self._closed):
-                if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
-                    run.took.add(message.id)
-                    self._record("late", close, type=message.type)
-                    self._begin(Walk(self.plan, message, close.entry))
+            for run, close in sorted(self._closed, key=lambda one: one[1].path):
+                self._take_late(run, close, message)
+        while self._late:
+            self._begin(self._late.popleft())
+
+    def _take_late(self, run: TestRun, close: Close, message: Message) -> None:
+        """A message that came when the wait for it was over opens a run of its own, as soon as all have been looked at."""
+        if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
+            run.took.add(message.id)
+            self._record("late", close, type=message.type)
+            self._late.append(Walk(self.plan, message, close.entry))
 
     def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
@@ -215,7 +223,8 @@ class Trial:
                 except TrialError as unfit:
                     return self._unfit(run, ask, unfit)
                 self.calls.append((ask.operation, ask.request))
-                return self._try(run, ask)
+                self._try(run, ask)
+                return None
             case Await():
                 self._record("waiting", ask, type=ask.type)
                 for message in self._arrivals:
@@ -224,6 +233,8 @@ class Trial:
                 return None
             case Send():
                 self._check(ask.type, ask.body, ask.place, "what it sends")
+                if not self.catalog.plans_for(ask.type, sent=True) and ask.type not in self.catalog.awaited:
+                    raise TrialError(f"{ask.place}: no route takes messages of type {ask.type}, so the bus would refuse what it sends")
                 self.sent.append((ask.type, ask.body))
                 message = Message(f"sent-{len(self.sent)}", ask.type, "/test", self.now, ask.body, sender="bus")
                 self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
@@ -240,6 +251,8 @@ class Trial:
             case Close():
                 self._closed.append((run, ask))
                 self._record("closed", ask, type=ask.type)
+                for message in self._arrivals:  # also before a wait that comes next sees them
+                    self._take_late(run, ask, message)
         return Noted(self.now)
 
     # -- calls: the same fates as live, with scripted ends -------------------------------------------------------------
@@ -255,7 +268,8 @@ class Trial:
         error = fate.error_of(ask, 0, "invalid", "call.invalid-request", unfit.sentence)
         return self._note(run, ask, Failed(self.now, error))
 
-    def _try(self, run: TestRun, ask: Call) -> Event | None:
+    def _try(self, run: TestRun, ask: Call) -> None:
+        """A try goes out. It comes home later than what the run does of its own, in branches beside it too, even where it takes no time."""
         tries = run.tries.setdefault(ask.path, Tries())
         tries.asks(self.now)
         tries.count, tries.probes, tries.probe = tries.count + 1, 0, False
@@ -264,17 +278,14 @@ class Trial:
         if operation.effect != "read":
             self._record("asked", ask, operation=ask.operation, attempt=tries.count)
         end = self.script.end(ask.operation, ask.place, (id(run), ask.path))
-        if end.delay <= 0:
-            return self._home(run, ask, end)
         timeout = ask.timeout or operation.timeout
         if end.delay > timeout:  # it is done all the same, when its time has come
             late = self.now + dt.timedelta(seconds=end.delay)
             end = replace(end, delay=timeout, error=InDoubt(f"{ask.operation} did not answer within {timeout:g} s"), done=late)
-        elif end.answer is None:
+        elif end.delay > 0 and end.answer is None:
             raise TrialError(f"{ask.operation} answers in time: the test must say what", hint="add `answers`")
         run.coming[ask.path] = end
         self._dues.append((self.now + dt.timedelta(seconds=end.delay), self._count(), run, ask.path))
-        return None
 
     def _home(self, run: TestRun, ask: Call, end: End) -> Event | None:
         """A try ends."""
@@ -344,8 +355,11 @@ class Trial:
             event = self._home(run, ask, coming)
         elif run.walk.winding_up and not tries.doubt:
             event = self._note(run, ask, fate.given_up(ask, tries, self.now).event)
+        elif tries.probe:
+            event = self._probe(run, ask)
         else:
-            event = self._probe(run, ask) if tries.probe else self._try(run, ask)
+            self._try(run, ask)
+            return
         if event is not None:
             self._feed(run, ask.path, event)
 

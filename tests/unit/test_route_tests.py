@@ -331,6 +331,69 @@ def test_a_deadline_inside_a_time_of_retries_is_kept_at_its_moment(judged):
     assert faults(judged(steps, test)) == []
 
 
+def test_deadlines_that_follow_a_try_are_kept_at_their_moments_within_one_pass(judged):
+    """After the first deadline a call is tried again; the two deadlines behind it lie within the same forty days."""
+    steps = """
+  - {id: prima, wait: prova.ricevuta, deadline: 2d, as: prima}
+  - {id: leggi, call: sys.leggi, with: {codice: body.codice}, dead_on: any}
+  - {id: seconda, wait: prova.ricevuta, deadline: 5d, as: seconda}
+  - {id: terza, wait: prova.ricevuta, deadline: 5d, as: terza}
+  - {id: rispondi, reply: {quando: now}}
+"""
+    happens = "then: [{pass: 40d}, {arrive: prova.ricevuta}]"
+    expect = '{state: done, reply: {quando: "2026-03-14T08:00:01.000000Z"}}'
+    given = "given: {sys.leggi: {unreachable: 1, answers: {codice: B2}}}"
+    assert faults(judged(steps, f"  - {{name: prova, {given}, {happens}, expect: {expect}}}")) == []
+
+
+def test_what_a_branch_does_of_its_own_is_done_before_the_call_beside_it_comes_home(judged):
+    """As in a bus that runs: both calls are on their way, and the reply is given, when the refusal ends the run."""
+    steps = """
+  - id: insieme
+    parallel:
+      uno: [{id: leggi, call: sys.leggi, with: {codice: body.codice}, dead_on: any}]
+      due: [{id: scrivi, call: sys.scrivi, with: {codice: body.codice}, undo: sys.cancella, as: scritto}]
+      tre: [{id: rispondi, reply: {esito: "'preso'"}}, {id: avvisa, send: prova.avviso, with: {testo: "'avviato'"}}]
+"""
+    given = "given: {sys.leggi: {refuses: IGNOTO}, sys.scrivi: {answers: {codice: B2}}, sys.cancella: {answers: {codice: B2}}}"
+    expect = "{state: dead, dead: {code: call.refused}, reply: {esito: preso}, sent: [prova.avviso], calls: [sys.leggi, sys.scrivi]}"
+    assert faults(judged(steps, f"  - {{name: prova, {given}, expect: {expect}}}")) == []
+
+
+LATE_TWICE = """
+  - id: insieme
+    parallel:
+      a: [{id: breve, wait: prova.ricevuta, deadline: 2d, as: x, on_late: [{id: primo, reply: {tardi: "'breve'"}}]}]
+      b: [{id: corta, wait: prova.ricevuta, deadline: 1d, as: y, on_late: [{id: secondo, reply: {tardi: "'corta'"}}]}]
+"""
+LATE_AND_NEXT = """
+  - {id: breve, wait: prova.ricevuta, deadline: 1d, as: x, on_late: [{id: tardi, reply: {tardi: "'breve'"}}]}
+  - {id: altra, wait: prova.ricevuta, deadline: 1d, as: y}
+  - {id: fine, reply: {altra: y != null}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "happens", "expected"),
+    [
+        (LATE_TWICE, "then: [{pass: 3d}, {arrive: prova.ricevuta}]", "{late: [done], replies: [{tardi: breve}]}"),
+        (
+            LATE_AND_NEXT,
+            "earlier: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta}], then: [{pass: 2d}]",
+            "{late: [done], replies: [{tardi: breve}, {altra: false}]}",
+        ),
+    ],
+)
+def test_which_of_several_waits_sees_a_late_message_is_as_in_a_bus_that_runs(judged, steps, happens, expected):
+    assert faults(judged(steps, f"  - {{name: prova, {happens}, expect: {expected}}}")) == []
+
+
+def test_what_no_route_takes_cannot_be_sent(judged):
+    steps = "  - {id: manda, send: prova.ricevuta, with: {codice: body.codice}}"
+    said = "prova.percorso@1/manda: no route takes messages of type prova.ricevuta, so the bus would refuse what it sends"
+    assert faults(judged(steps, "  - {name: prova, expect: {state: done}}")) == [said]
+
+
 def test_what_was_done_is_undone_and_an_undo_is_retried(judged):
     steps = """
   - {id: scrivi, call: sys.scrivi, with: {codice: body.codice}, as: scritto, undo: sys.cancella}
