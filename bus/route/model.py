@@ -97,7 +97,9 @@ class Expectation(Model):
         default=None,
         description="Kinds of the log's records, in order (`parked` left out), with fields: step, operation, type, code, attempt",
     )
-    late: list[str] | None = Field(default=None, description="States of the runs that late messages opened, in order")
+    late: list[str] | None = Field(
+        default=None, description="States of the runs that late messages opened, in order; `ready`: one before it holds the case"
+    )
 
 
 class TestDocument(Model):

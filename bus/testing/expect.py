@@ -47,7 +47,7 @@ def _faults(name: str, wanted: Any, trial: Trial) -> Iterable[Difference]:
             failure = trial.run.walk.failure
             found = None if failure is None or failure.dead else failure.code
         case "late":
-            found = [run.state for run in trial.runs[1:]]
+            found = [*(run.state for run in trial.runs[1:]), *("ready" for _ in trial.held)]
         case _:
             found = getattr(trial, name)
     return differences(wanted, found, at, name)

@@ -53,14 +53,19 @@ class TestRun:
             return "dead" if self.walk.failure and self.walk.failure.dead else "done"
         return "waiting"
 
+    @property
+    def holds_its_case(self) -> bool:
+        """Whether those that come after it must wait: it is dead, or at a call."""
+        return self.state == "dead" or any(isinstance(ask, Call) for ask in self.walk.pending.values())
+
 
 @dataclass
 class Trial:
     """One test being run.
 
     What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies`` (of all runs), ``case``, ``records`` (kind
-    and fields) and ``runs`` (the late ones after the first). ``failed``: the ways in which calls failed, as ``(step, code of a refusal
-    or kind)``.
+    and fields) and ``runs`` (the late ones after the first; those that have not begun, since one before them holds the case, are ``held``).
+    ``failed``: the ways in which calls failed, as ``(step, code of a refusal or kind)``.
     """
 
     plan: Plan
@@ -75,10 +80,10 @@ class Trial:
     runs: list[TestRun] = field(default_factory=list)
     records: list[tuple[str, JsonValue]] = field(default_factory=list)
     failed: set[tuple[str, str]] = field(default_factory=set)
+    held: deque[Walk] = field(default_factory=deque)
     _arrivals: list[Message] = field(default_factory=list)
     _keys_of_case: set[tuple[str, str]] = field(default_factory=set)
     _closed: list[tuple[TestRun, Close]] = field(default_factory=list)
-    _late: deque[Walk] = field(default_factory=deque)
     _dues: list[tuple[dt.datetime, int, TestRun, str]] = field(default_factory=list)
     _events: int = 0
 
@@ -163,15 +168,15 @@ class Trial:
                         break
             for run, close in sorted(self._closed, key=lambda one: one[1].path):
                 self._take_late(run, close, message)
-        while self._late:
-            self._begin(self._late.popleft())
+        while self.held and not (self.plan.ordered and any(run.holds_its_case for run in self.runs)):
+            self._begin(self.held.popleft())
 
     def _take_late(self, run: TestRun, close: Close, message: Message) -> None:
-        """A message that came when the wait for it was over opens a run of its own, as soon as all have been looked at."""
+        """A message that came when the wait for it was over opens a run of its own, which begins when no run before it holds the case."""
         if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
             run.took.add(message.id)
             self._record("late", close, type=message.type)
-            self._late.append(Walk(self.plan, message, close.entry))
+            self.held.append(Walk(self.plan, message, close.entry))
 
     def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):

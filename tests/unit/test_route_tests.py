@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from bus.adapter import Operation
 from bus.examine import examine
 from bus.testing.routes import run_folder
-from tests.unit.route_under_test import BESIDE, OPERATIONS, READ, faults, folder
+from tests.unit.route_under_test import BESIDE, GIVEN, OPERATIONS, READ, faults, folder
 
 ANSWER = "{answers: {codice: A1}}"
 
@@ -386,6 +386,26 @@ LATE_AND_NEXT = """
 )
 def test_which_of_several_waits_sees_a_late_message_is_as_in_a_bus_that_runs(judged, steps, happens, expected):
     assert faults(judged(steps, f"  - {{name: prova, {happens}, expect: {expected}}}")) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "expected"),
+    [
+        ("case", "IGNOTO", "{state: dead, late: [ready, ready], replies: []}"),
+        ("none", "IGNOTO", "{state: dead, late: [done, done], replies: [{tardi: A1}, {tardi: A1}]}"),
+        ("case", None, "{state: done, late: [done, done], replies: [{tardi: A1}, {tardi: A1}]}"),
+    ],
+)
+def test_runs_of_late_messages_keep_the_order_of_their_case(judged, order, code, expected):
+    """As in a bus that runs: a dead letter holds its case."""
+    steps = """
+  - {id: breve, wait: prova.ricevuta, deadline: 1d, as: x, on_late: [{id: tardi, reply: {tardi: body.codice}}]}
+  - {id: leggi, call: sys.leggi, with: {codice: body.codice}, dead_on: any}
+"""
+    given = f"given: {{sys.leggi: {{{f'refuses: {code}' if code else 'unreachable: 2, answers: {codice: B2}'}}}}}"
+    happens = "then: [{pass: 2d}, {arrive: prova.ricevuta}, {arrive: prova.ricevuta}]"
+    verdicts = judged(steps, f"  - {{name: prova, {given}, {happens}, expect: {expected}}}", f"order: {order}\n{GIVEN}")
+    assert faults(verdicts) == []
 
 
 def test_what_no_route_takes_cannot_be_sent(judged):
