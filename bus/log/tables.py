@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from bus.clock import APART, moment_of, text_of
 from bus.log import cases, log, requests, stretches, waits
 from bus.log.diagnosis import BY_ID, MISLED, Broken, Content, Fault, Page, once
 from bus.log.remembered import Remembered
@@ -243,13 +244,19 @@ def _wrong(columns: Mapping[str, Any], row: Row | None, table: str) -> str:
     """What a row says otherwise than was told, in words; empty where it says the same."""
     if row is None:
         return f"is not in the table `{table}`"
-    different = ((name, said) for name, said in columns.items() if row[name] != said and not _is_sooner(name, said, row))
+    different = ((name, said) for name, said in columns.items() if row[name] != said and not (name == "due" and _put_right(columns, row)))
     return next((f"stands in the table `{table}` with `{name}` {row[name]!r}, the log says {said!r}" for name, said in different), "")
 
 
-def _is_sooner(name: str, said: Any, row: Row) -> bool:
-    """A run that is ready may be due sooner than was told: what a clock that was ahead had put off is put right (`bus.engine.setback`)."""
-    return name == "due" and row["state"] == "ready" and said is not None and row["due"] < said
+def _put_right(columns: Mapping[str, Any], row: Row) -> bool:
+    """Whether a ready run is due sooner than was told because a clock that was ahead had put it off (`bus.engine.setback`).
+
+    Only what that clock wrote is put right: it tells a time that was still to come then.
+    """
+    due, said, told = row["due"], columns["due"], columns.get("changed")
+    if row["state"] != "ready" or said is None or told is None or due >= said:
+        return False
+    return bool(told >= said or due < text_of(moment_of(told) - APART))
 
 
 def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row]:

@@ -186,6 +186,19 @@ def test_a_row_that_is_due_later_than_the_log_tells_is_another_one(ahead: Simula
         compare(tx, Page.of(0, [Line.of(row) for row in tx.all("whole_records_after", after=0, most=99)]), Journals())
 
 
+def test_a_try_that_somebody_brought_forward_is_none_that_was_put_right(world: Simulation) -> None:
+    """No clock that was ahead wrote it: its record tells a time that had come."""
+    message = send(world, "lavoro", caso="c")
+    turn(world, "unreachable")
+    turn(world)
+    row = row_of(world, message)
+    assert (row["state"], row["changed"] < row["due"]) == ("ready", True)
+    for due in (row["changed"], text_of(world.clock.now())):
+        world.store.write(lambda tx, due=due: tx._raw.execute("UPDATE runs SET due = ?", (due,))).result()  # type: ignore[attr-defined]
+        with world.store.read() as tx, pytest.raises(Broken, match=f"run {row['id']} stands in the table `runs` with `due`"):
+            compare(tx, Page.of(0, [Line.of(row) for row in tx.all("whole_records_after", after=0, most=99)]), Journals())
+
+
 def test_a_run_that_somebody_had_when_the_clock_was_set_back_goes_on_when_he_ends_much_later(ahead: Simulation) -> None:
     """Nobody looked any more then, and while he had it nobody had put it right."""
     message = send(ahead, "lavoro", caso="c")
