@@ -187,12 +187,12 @@ class Key:
 
     def __init__(self, said: str, type: int = 0) -> None:
         name, id, material = [*said.strip().split("+", 2), "", ""][:3]
-        if not material:
+        if not re.fullmatch("[A-Za-z0-9+/]{44}", material):  # 33 bytes: a type and a key
             raise Malformed(f"chiave / key {said!r}: NOME+NUMERO+BASE64")
         raw = unbase64(material)
         self.said, self.name, self.type, self.key = said.strip(), name, raw[0], raw[1:]
         self.id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
-        if self.id.hex() != id or self.type not in ((type,) if type else (1, 4)) or len(self.key) != 32:
+        if self.id.hex() != id or self.type not in ((type,) if type else (1, 4)):
             raise Malformed(f"chiave non valida qui / no key for this: {said}")
 
     def signed(self, text: str, value: bytes) -> bool:

@@ -44,6 +44,7 @@ _SINGLE = frozenset(
 """Headers of which there is one alone."""
 _EMPTY = re.compile(r"/(?=/|$)")
 """Where an address lacks what should stand between two slashes, or at its end."""
+_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 class HttpDoor:
@@ -158,10 +159,13 @@ class HttpDoor:
         for pattern, methods in self._routes.values():
             if found := pattern.fullmatch(scope["path"]):  # a key of a case is a sender's own word
                 return methods, {name: part if name == "key" else as_id(part) for name, part in found.groupdict().items()}
-        filled = _EMPTY.sub("/0", scope["path"])
-        lacks = filled != scope["path"] and any(pattern.fullmatch(filled) for pattern, _ in self._routes.values())
-        said = "there is nothing at this address" + (": the id in it is empty" if lacks else "")
-        raise NotFound(said, hint="GET /openapi.json lists all addresses")
+        here, as_sent = scope["path"], scope["raw_path"].decode("latin-1")
+        meant = {": the id in it is empty": _EMPTY.sub("/0", here), ": the id in it holds a /, and no id does": _SLASH.sub("0", as_sent)}
+        why = (said for said, path in meant.items() if path not in (here, as_sent) and self._leads(path))
+        raise NotFound("there is nothing at this address" + next(why, ""), hint="GET /openapi.json lists all addresses")
+
+    def _leads(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern, _ in self._routes.values())
 
     def _failed(self, scope: Scope, error: Exception) -> Answer:
         """What nobody expected is told with its traceback; a bus that refuses, or a database that is away, by the line of the request."""

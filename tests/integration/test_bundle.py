@@ -174,8 +174,9 @@ def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(export
         done = subprocess.run([*command, *more], cwd=tmp_path / "altrove", env={}, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert said in done.stdout
-    done = subprocess.run([*command, "--key", ""], cwd=tmp_path, env={}, capture_output=True, text=True)
-    assert (done.returncode, "NOME+NUMERO+BASE64" in done.stderr) == (2, True)
+    for none in ("", "a+b+c", "a+b+YQ==", key[:-1], f"{key}="):
+        done = subprocess.run([*command, "--key", none], cwd=tmp_path, env={}, capture_output=True, text=True)
+        assert (done.returncode, f"key {none!r}: NOME+NUMERO+BASE64" in done.stderr) == (2, True)
     done = subprocess.run([*command, "--witness", key], cwd=tmp_path, env={}, capture_output=True, text=True)
     assert (done.returncode, f"no key for this: {key}" in done.stderr) == (2, True), "the log's key is none of a witness"
     for name in ("nessuno.zip", "altrove"):

@@ -408,6 +408,13 @@ def test_an_address_without_its_id_says_that(call, path):
     assert (told.status, told.json["detail"]) == (404, "there is nothing at this address: the id in it is empty")
 
 
+@pytest.mark.parametrize("path", ["/messages/..%2F..%2Fx", "/messages/a%2fb/receipt", "/runs/a%2Fb"])
+def test_an_address_whose_id_holds_a_slash_says_that(call, path):
+    """On a command line somebody gave an id, and no address."""
+    told = call("GET", path)
+    assert (told.status, told.json["detail"]) == (404, "there is nothing at this address: the id in it holds a /, and no id does")
+
+
 @pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/in/eco%00"])
 def test_an_address_with_a_nul_is_nowhere(call, path):
     assert (call("GET", path).status, call("GET", path).json["code"]) == (404, "input.not-found")
