@@ -41,7 +41,11 @@ def judged(reader: Reader, text: str, door: Sequence[Verifier], log: Sequence[Ve
         head = checkpoint.opened(newest.note, promise.origin, log)
         leaves = _leaves(tx, head)
         if promise.leaf in leaves:
-            return _included(promise, leaves.index(promise.leaf), head.size)
+            index = leaves.index(promise.leaf)
+            [content] = [*stored.contents(index, index + 1)] or [b""]
+            if tree.leaf_hash(content) != promise.leaf:
+                raise _unlike(f"the record with the promised leaf, number {index + 1:,}, is not the one")
+            return _included(promise, index, head.size, content)
         first = max(0, head.size - NEWEST)
         contents = list(stored.contents(first, head.size))
         if [*map(tree.leaf_hash, contents)] != leaves[first:]:
@@ -55,12 +59,20 @@ def judged_by_files(folder: Path, text: str, door: Sequence[Verifier], log: Sequ
     published = Folder(folder, promise.origin, log)
     index = published.index_of(promise.leaf)
     if index is not None:
-        return _included(promise, index, published.head.size)
+        return _included(promise, index, published.head.size, published.entry(index))
     return _absent(promise, published.head.size, published.newest(NEWEST))
 
 
-def _included(promise: receipt.Receipt, index: int, size: int) -> Judged:
-    return Judged(0, f"included: message {promise.message} is record {index:,} of the {size:,} that are signed")
+def _included(promise: receipt.Receipt, index: int, size: int, content: bytes) -> Judged:
+    """Judge a leaf that is there by its record: a door could promise the leaf of another message, and leave out this one."""
+    found = record_of(content)
+    if (found.kind, found.message) == ("received", promise.message):
+        return Judged(0, f"included: message {promise.message} is record {index:,} of the {size:,} that are signed")
+    whose = f"message {found.message}" if found.message else "no message"
+    return Judged(
+        5, f"OMITTED: {promise.origin} promised to include message {promise.message}, and the leaf that its receipt names, {index:,} of "
+        f"the {size:,} that are signed, is a record `{found.kind}` of {whose}"
+    )  # fmt: skip
 
 
 def _absent(promise: receipt.Receipt, size: int, newest: Sequence[bytes]) -> Judged:

@@ -42,13 +42,23 @@ class Folder:
         """The place of a record by its leaf hash."""
         return self._leaves.get(leaf)
 
+    def entry(self, index: int) -> bytes:
+        """The record at a place, as its leaf has it; raises `EvidenceError`."""
+        found = [*self._entries(index // WIDTH)][index % WIDTH :][:1]
+        if self.index_of(leaf_hash(b"".join(found))) != index:
+            raise self._unlike()
+        return found[0]
+
     def newest(self, count: int) -> list[bytes]:
         """The last records, some more than ``count`` perhaps; each is the one that its leaf is of. Raises `EvidenceError`."""
         first = max(self.head.size - count, 0) // WIDTH
         found = [content for number in range(first, -(-self.head.size // WIDTH)) for content in self._entries(number)]
         if [self.index_of(leaf_hash(content)) for content in found] != list(range(first * WIDTH, self.head.size)):
-            raise EvidenceError(f"the entries in {self._folder} are not those of its tiles", code="evidence.tiles")
+            raise self._unlike()
         return found
+
+    def _unlike(self) -> EvidenceError:
+        return EvidenceError(f"the entries in {self._folder} are not those of its tiles", code="evidence.tiles")
 
     def _entries(self, number: int) -> Iterator[bytes]:
         bundle, at = self._tile("entries", number), 0

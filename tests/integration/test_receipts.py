@@ -217,6 +217,41 @@ def receipt_of_another(folder) -> str:
     return text
 
 
+def test_a_promise_of_the_leaf_of_another_message_is_an_omission(tmp_path, capsys):
+    """A door that gives two senders the leaf of one record: the second one was told that his message is included."""
+    with running(tmp_path) as server:
+        kept = Caller(server.port)("POST", "/messages", BODY).json["receipt"]
+    assert main(["log", "tiles", str(tmp_path / "tiles"), "--config", str(tmp_path / "config.yaml")]) == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        lines = dict(raw.execute("SELECT kind, content FROM records WHERE kind IN ('received', 'rules')").fetchall())
+    capsys.readouterr()
+    signer = note.read_signer(tmp_path / "var/receipts.key")
+    first = receipt.opened(kept, [signer.verifier]).message
+    for kind, whose in (("received", f"message {first}"), ("rules", "no message")):
+        record = Record(new_id(), "received", dt.datetime.now(dt.UTC), message=new_id())
+        [text] = receipt.Promises(signer, "snodo/00000000000", 60).make(Kept(), new_id(), [(record, lines[kind])])
+        code, said = checked(tmp_path, text, capsys)
+        assert (code, said.partition(":")[0], f"message {record.message}," in said) == (5, "OMITTED", True)
+        assert f"is a record `{kind}` of {whose}" in said
+        assert by_files(tmp_path, text, capsys) == (5, said)
+    assert checked(tmp_path, kept, capsys)[0] == by_files(tmp_path, kept, capsys)[0] == 0
+
+
+def test_whose_a_leaf_is_nobody_says_where_its_record_is_another(tmp_path, capsys):
+    with running(tmp_path) as server:
+        kept = Caller(server.port)("POST", "/messages", BODY).json["receipt"]
+    assert main(["log", "tiles", str(tmp_path / "tiles"), "--config", str(tmp_path / "config.yaml")]) == 0
+    [entries] = [path for path in (tmp_path / "tiles/tile/entries").rglob("*") if path.is_file()]
+    entries.write_bytes(entries.read_bytes().replace(b'"received"', b'"receIved"', 1))
+    assert by_files(tmp_path, kept, capsys)[0] == 2
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        for [trigger] in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        raw.execute("UPDATE records SET content = CAST(replace(CAST(content AS TEXT), 'received', 'receIved') AS BLOB)")
+        raw.commit()
+    assert checked(tmp_path, kept, capsys) == (2, "")
+
+
 def test_no_record_is_longer_than_an_entry_of_a_published_log_may_be():
     short = Record("x", "received", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), data={"a": ""})
     room = 65_535 - len(content(short))
