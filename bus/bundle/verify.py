@@ -44,9 +44,9 @@ SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 MOST = 100
 """Signatures in a note, keys of a log, files in `anchors/`: more would only keep us busy."""
-PLACE = re.compile(r"(?:[\w-](?:[\w.-]*[\w-])?(?:/(?!$)|$))+", re.ASCII)
-"""How files in a bundle are called: an unpacked one lies in its own folder, also where capital letters are no difference."""
-RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
+PLACE = re.compile(r"(?:(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[\w-](?:[\w.-]*[\w-])?(?:/(?!$)|$))+", re.ASCII | re.IGNORECASE)
+"""How files in a bundle are called: an unpacked one lies in its own folder, also on Windows, which has devices of some names in each."""
+RULE = re.compile(r"rules/(?:route|file|edition)/(.+?)(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO. Annotazioni: {records}, contenuti: {payloads}, file: {files}; registro {origin}, sigillo di {size} annotazioni.",
            "VERIFIED. Records: {records}, payloads: {payloads}, files: {files}; log {origin}, checkpoint of {size} records."),
@@ -258,9 +258,10 @@ def said(name: str, text: str, *either: str) -> Any:
 
 def read(text: str) -> Any:
     """The object that a text is; an empty one for what is none, such as a record that was damaged."""
+    found = {}
     with contextlib.suppress(ValueError, TypeError, RecursionError, Malformed):
-        return dict(json.loads(text, object_pairs_hook=once))
-    return {}
+        found = json.loads(text, object_pairs_hook=once)
+    return found if isinstance(found, dict) else {}
 
 
 def digest_of(content: bytes) -> str:
@@ -275,7 +276,7 @@ def _roots(at: int, last: int, node: bytes, proof: Sequence[str]) -> tuple[bytes
     """Up from a node: the root of the tree that ends there, and of the one that ends with ``last``; None where the proof is of another."""
     old = new = node
     for step in map(unbase64, proof):
-        if last == 0 or len(step) != 32:
+        if last == 0 or len(step) != 32 or not isinstance(proof, list):  # in an object more would stand than its names
             return None
         if at & 1 or at == last:
             old, new = _node(step, old), _node(step, new)
@@ -290,14 +291,14 @@ def _roots(at: int, last: int, node: bytes, proof: Sequence[str]) -> tuple[bytes
 def includes(root: bytes, size: int, index: int, record: str, proof: Sequence[str]) -> bool:
     """RFC 9162, 2.1.3.2."""
     leaf = hashlib.sha256(b"\0" + record.encode()).digest()
-    found = _roots(index, size - 1, leaf, proof) if 0 <= index < size else None
+    found = _roots(index, size - 1, leaf, proof) if type(index) is int and 0 <= index < size else None
     return found is not None and found[1] == root
 
 
 def extends(old: bytes, first: int, new: bytes, second: int, proof: Sequence[str]) -> bool:
     """RFC 9162, 2.1.4.2."""
-    if not 0 < first < second:
-        return 0 < first == second and not proof and old == new
+    if not 0 < first < second or not isinstance(proof, list):
+        return 0 < first == second and proof == [] and old == new
     node, proof = (unbase64(proof[0]), proof[1:]) if first & (first - 1) else (old, proof)
     at, last = first - 1, second - 1
     while at & 1:
@@ -315,7 +316,8 @@ class Bundle:
         self.payloads, self.absent, self.files = 0, 0, {}  # type: int, int, Mapping[str, bytes]
         try:
             self.files = unpacked(raw)
-            alone = len({name.lower() for name in self.files}) == len(self.files)
+            names = {name.lower() for name in self.files}
+            alone = len(names) == len(self.files) and not names & {name[: at.start()] for name in names for at in re.finditer("/", name)}
             whole = alone and all(map(PLACE.fullmatch, self.files)) and packed(self.files) == raw
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
             self.say("container" if isinstance(error, Malformed) else "read", why=error)
@@ -371,10 +373,9 @@ class Bundle:
         return good
 
     def _records(self) -> None:
-        size, root = self.checkpoint.size, self.checkpoint.root
         for line in self.lines("records.jsonl"):
             index, record = line["index"], read(line["record"])
-            if not record or not includes(root, size, index, line["record"], line["proof"]):
+            if not record or not includes(self.checkpoint.root, self.checkpoint.size, index, line["record"], line["proof"]):
                 self.say("leaf", index=index, **names_of(record))
             if self.indexes and index <= self.indexes[-1]:
                 self.say("order", index=index)
@@ -460,15 +461,14 @@ class Bundle:
 
     def _seal(self) -> None:
         seal = said("seal.json", self.files["seal.json"].decode())
-        plain = isinstance(seal["proof"], list) and isinstance(seal["consistency"], list)  # no object, where more stands than its names
-        if not plain or json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode() != self.files["seal.json"]:
+        if json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode() != self.files["seal.json"]:
             self.say("uncovered", name="seal.json")
         old, newer = self.checkpoint, Checkpoint(seal["checkpoint"].encode())
         known = self._trust("seal.json", newer)
         good = newer.by([*self.keys, *map(Key, self.manifest["keys"][:MOST])])[0]
         if len(good) < len(newer.signatures) or len(set(newer.signatures)) < len(newer.signatures):
             self.say("uncovered", name="seal.json")
-        record = json.loads(seal["record"])
+        record = read(seal["record"])
         if not includes(newer.root, newer.size, seal["index"], seal["record"], seal["proof"]):
             self.say("leaf", index=seal["index"], **names_of(record))
         if not extends(old.root, old.size, newer.root, newer.size, seal["consistency"]):

@@ -501,7 +501,7 @@ def test_what_is_said_beside_the_steps_of_a_proof_is_found(exported, proof):
     seal = json.loads(verify.unpacked(raw)["seal.json"])
     for said in (dict.fromkeys(seal[proof], "falso"), "".join(seal[proof])):
         written = json.dumps({**seal, proof: said}, sort_keys=True, indent=1, ensure_ascii=False).encode()
-        assert "uncovered" in verdict(rewritten(raw, {"seal.json": written}), key)
+        assert verdict(rewritten(raw, {"seal.json": written}), key) in (["grown" if proof == "consistency" else "leaf"], ["malformed"])
 
 
 def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported):

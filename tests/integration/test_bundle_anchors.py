@@ -141,7 +141,7 @@ def test_whatever_in_anchors_is_no_stamp_and_no_number_of_that_checkpoint_is_fou
     twice = json.dumps(number).replace("{", '{"giorno": "2026-11-21", ', 1).encode()
     assert judged("register-0", twice) == ["malformed", "seal"]
     for name in ("altro", "timestamp-0.der", "checkpoint/x", "consistency", "1/altro", "0/checkpoint"):
-        assert judged(name, stamp) == ["uncovered", "seal"], name
+        assert judged(name, stamp)[:2] == ["uncovered", "seal"], name
     assert verdict(fitting(raw, {"anchors/timestamp-0": stamp}), key) == ["missing", "seal"]
     stranger = note.Signer.new("prova", note.ED25519)
     signed = note.parse(checkpoint)
