@@ -6,8 +6,9 @@
         accepted = snodo.send("edilizia.pratica.presentata", {...}, key="istanza-2026-0001")
         reply = snodo.ask("anagrafe.certificato.richiesto", {...}, key="certificato-77", wait=20)
 
-One connection is kept per thread. A call that failed on the way is made again only where that is safe: reading always, sending
-because it always goes with an idempotency key (yours, or a fresh one), so the bus takes the message once.
+One connection is kept per thread, and a process that was forked makes its own. A call that failed on the way is made again only where
+that is safe: reading always, sending because it always goes with an idempotency key (yours, or a fresh one), so the bus takes the
+message once.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class ClientError(Exception):
 
 
 class Client:
-    """Talks to one bus with one API key. Safe to share between threads; close it, or use it in a ``with`` block.
+    """Talks to one bus with one API key. Safe to share between threads, and with processes that are forked from this one; close it, or use
+    it in a ``with`` block.
 
     ``timeout`` is in seconds, for each wait on the network; ``attempts`` bounds how often a call is made when the bus cannot be
     reached, also by a server before it (502, 504), or is busy (503, 429: after the time that it names), with growing pauses between.
@@ -82,9 +84,8 @@ class Client:
             raise ValueError("the API key has characters that no key has: is a line break among them, or a typographic sign?")
         self._parts, self._key, self._timeout, self._attempts, self._pause = parts, key, timeout, max(1, attempts), pause
         self._base = parts.path.rstrip("/")
-        self._local = threading.local()
         self._open: dict[threading.Thread, http.client.HTTPConnection] = {}
-        self._lock = threading.Lock()
+        self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -93,11 +94,28 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads of this process."""
+        self._ours()
         with self._lock:
             for connection in self._open.values():
                 connection.close()
             self._open.clear()
+
+    def _ours(self) -> None:
+        """In a process that was forked, begin anew."""
+        if self._process != os.getpid():
+            self._begin()
+
+    def _begin(self) -> None:
+        """Without any connection, and for this process: on one line two processes would read each other's answers.
+
+        What a forked process closes here are its own ends of its parent's connections, which stand. Nothing is locked: who held the lock
+        of the parent is not in this process.
+        """
+        for connection in self._open.values():
+            connection.close()
+        self._open = {}
+        self._local, self._lock, self._process = threading.local(), threading.Lock(), os.getpid()
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -270,6 +288,7 @@ class Client:
         What may not stand in an address as it is (blanks, ``è``) is escaped in ``path``; what is escaped already stays.
         """
         path = quote(path, safe="%:/?#[]@!$&'()*+,;=")
+        self._ours()
         if not again:
             self._drop()  # a kept connection may have been closed meanwhile, and this call has one try only
         for attempt in range(1, self._attempts + 1):

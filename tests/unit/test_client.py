@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -222,6 +223,34 @@ def test_threads_that_ended_leave_no_connection_open(client):
     assert [thread for thread in client._open if thread is not threading.current_thread()] == []
 
 
+FORKING = """
+import os, sys
+from bus.client import Client
+client = Client(sys.argv[1])
+lines = [client.get("/padre")["line"]]
+read, write = os.pipe()
+child = os.fork()
+if not child:
+    lines = [client.get(path)["line"] for path in ("/figlio", "/figlio")]
+    client.close()
+    os.write(write, f"{lines[0]} {lines[1]}".encode())
+    os._exit(0)
+ended = os.waitpid(child, 0)[1]
+lines.append(client.get("/padre")["line"])
+print(*lines, os.read(read, 100).decode(), ended)
+"""
+
+
+def test_a_process_that_was_forked_does_not_share_its_parent_s_connection(moody):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, f"http://127.0.0.1:{moody._parts.port}"],
+        cwd=Path(module.__file__).parents[1], capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    parent, again, child, once_more, ended = done.stdout.split()
+    assert (parent, child, ended) == (again, once_more, "0")
+    assert parent != child
+
+
 @pytest.mark.parametrize("key", ["istanza €", ""])
 def test_an_idempotency_key_that_is_not_taken_or_empty_gives_the_problem_and_is_not_replaced_by_another(client, key):
     with pytest.raises(ClientError) as caught:
@@ -274,7 +303,7 @@ class Moody(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_GET(self):
-        content = json.dumps({"asked": self.path}).encode()
+        content = json.dumps({"asked": self.path, "line": self.client_address[1]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -301,7 +330,7 @@ def moody():
 @pytest.mark.parametrize("path", ["/messages/1", "/snodo/messages/1"])
 def test_an_address_out_of_an_answer_is_followed_below_the_path_of_the_bus(moody, path):
     with Client(f"{moody._parts.geturl()}/snodo/", "x") as below:
-        assert below.get(path, da="qui") == {"asked": "/snodo/messages/1?da=qui"}
+        assert below.get(path, da="qui")["asked"] == "/snodo/messages/1?da=qui"
 
 
 def test_a_wrong_path_in_the_address_of_the_bus_is_told_as_that(server):
