@@ -20,6 +20,7 @@ from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.doubts import Doubts
 from bus.route.given import Given
+from bus.route.keys import check_key
 from bus.route.known import SCALARS, Known, Schema, Scope, definitions, merged, unsaid, without
 from bus.route.nulls import Nulls
 from bus.route.order import Order
@@ -59,6 +60,7 @@ class _Checker:
         self.ungiven: set[str] = set()  # those of them that were told of a mapping
         self.forgotten: set[Pointer] = set()
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
+        self.gathers = any(step.kind == "gather" for step in compiled.parsed.every)
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.given = Given(compiled.by_pointer, self.wrong)
         self.nulls = Nulls(compiled)
@@ -331,6 +333,8 @@ class _Checker:
                 self.wrong.add(used.pointer)
             elif part in {"when", "match"} and "error" not in used.expression.names:
                 check_condition(used, scope.names, self.report)
+            elif part in {"key", "case"}:
+                check_key(used, paths.values, self.report, gathers=self.gathers)
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)

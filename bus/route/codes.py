@@ -159,6 +159,17 @@ CODES: dict[str, Code] = {
         "key: \"'istanza'\"   # the text, not the field",
         "Write the field: `body.istanza`.",
     ),
+    "key.few-values": Code(
+        "A key is made of fields that have a few values only. By such a `key` all messages but the first with each value are refused; by"
+        " one of the case all messages with one value are of one case, wait for one another, and are shown to the senders of each.",
+        "key: body.procedimento   # SCIA, CILA, …",
+        "Write the field that tells one message from the other, such as `body.istanza`. What is gathered by kind is not told of.",
+    ),
+    "key.other-field": Code(
+        "A key of the case is called as one field and holds the one beside it: what comes later with the right value is not of this case.",
+        "case: {iuv: posizione.numero_avviso}",
+        "Write `posizione.iuv`; a key has one meaning everywhere: `avviso: posizione.numero_avviso`.",
+    ),
     "path.not-in-enumeration": Code(
         "A field is compared with a code that it never has: the condition never holds.",
         'match: arrival.esito == "OKK"',

@@ -13,6 +13,7 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.doubts import Doubts
+from bus.route.keys import check_key
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Schema, definitions
 from bus.route.paths import Paths
 from bus.route.persons import check_keys
@@ -154,7 +155,9 @@ def check_type(declared: MessageType, world: World, report: Reporter) -> None:
     told = {("case", name): one for name, one in declared.case.items()} | {("forms", name): one for name, one in declared.forms.items()}
     for pointer, expression in (told | {("key",): declared.key}).items():
         if expression is not None:
-            paths.check(Used(pointer, expression))
+            good = paths.check(Used(pointer, expression))
+            if good and pointer[0] != "forms":
+                check_key(Used(pointer, expression), paths.values, report, gathers=True)
             if "case" in expression.names:
                 report.report(
                     pointer, "name.undefined", "there is no `case` here", NO_CASE, within=place_of(Used(pointer, expression), ("case",))
