@@ -323,8 +323,8 @@ class _Reader:
 
 _NAME = re.compile(r"[\w.-]+")
 _NO_COLON = re.compile(r"([\w.-]+)[ \t]+([{\[])")
-_NEGATED = re.compile(r"!(?:\w+[.(]|\(|[a-z_]\w*[ \t]*(?:\n|$))")
-"""The start of an expression such as ``!body.urgente`` or ``!has(body.x)``: to YAML a tag."""
+_NEGATED = re.compile(r"!(?:\w+[.(]|\(|[a-z_]\w*[ \t]*(?:[\n,}\]#&|=?]|$))")
+"""The start of an expression such as ``!body.urgente``, ``!has(body.x)`` or ``!urgente``: to YAML a tag."""
 _GLUED = re.compile(r"([\w.-]+):['\"\[{]")
 """A key that goes on as its value: ``oggetto:'"Pratica: "'``."""
 _GLUED_WITHIN = re.compile(r"(\$?[A-Za-z_][\w.-]*):[^\s:]")

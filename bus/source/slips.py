@@ -21,8 +21,8 @@ BANG, BANG_HINT = "an expression that starts with `!` needs quotes", "put it in 
 _OPERATOR = re.compile(r"[-+*/%<>=!&|?.]|in\b")
 _LACKS_COLON = re.compile(r"(\s*(?:- )?)(?:[\w.-]+ [^:#]+|[a-z_]\w*:[^\s:#/][^:#]*)")
 """A field without its colon, or without the blank behind it."""
-_NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\())")
-"""The start of an expression such as ``!body.urgente`` or ``!has(body.x)``, behind a colon, a dash or a bracket."""
+_NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\(|[a-z_]\w*(?:\Z|[ \t]*[&|=?])))")
+"""The start of an expression such as ``!body.urgente``, ``!has(body.x)`` or ``!urgente && …``, behind a colon, a dash or a bracket."""
 _FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")
 """Brackets of expressions, and what begins a value."""
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
