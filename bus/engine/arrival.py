@@ -74,9 +74,9 @@ class Arrival(NamedTuple):
     expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
 
     @property
-    def opened(self) -> tuple[Any, Key]:
-        """What is sealed as the message, and its key; see `bus.log.log.opened`."""
-        return self.entry.values["message"], self.key
+    def opened(self) -> tuple[Any, Key, int]:
+        """What is sealed as the message, its key (see `bus.log.log.opened`), and its bytes as JSON."""
+        return self.entry.values["message"], self.key, self.entry.payloads[0].commitment.size
 
     @property
     def sent(self) -> bool:

@@ -117,7 +117,7 @@ class Engine:
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
-        self._known: dict[str, tuple[Any, Key]] = {}
+        self._known: dict[str, tuple[Any, Key, int]] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
@@ -157,6 +157,8 @@ class Engine:
     def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
         """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
         if self._stopping.is_set() or not self.alive() or self._rung or self._room() < self._pace.batch + len(runs):
+            return None
+        if not self._loading.takes(known):
             return None
         now = self._clock.now()
         claims = self._holding.claim_opened(tx, runs, now)
@@ -212,7 +214,7 @@ class Engine:
 
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
-        return not self._live and not self._rung and not self._welcomed and self._inbox.empty()
+        return not (self._live or self._loading.waiting or self._rung or self._welcomed) and self._inbox.empty()
 
     def describe(self) -> JsonObject:
         """How busy it is, for ``/status``; a glance from another thread."""
@@ -304,7 +306,7 @@ class Engine:
         if self._stopping.is_set():
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
         apart = self._suspects.apart()
-        stirs = self._welcomed or self._gates.stir(now, calls=not apart)
+        stirs = self._welcomed or self._loading.waiting or self._gates.stir(now, calls=not apart)
         rung = self._rung and (self._room() > 0 or not self._live.keys().isdisjoint(self._rung))
         if stirs or rung or self._sweeper.is_due(now, self._room()):
             return 0.0
@@ -313,7 +315,7 @@ class Engine:
         return min(max(seconds, 0.001), self._pace.sweep)
 
     def _room(self) -> int:
-        return 0 if self._suspects.apart() else self._pace.most_live - len(self._live)
+        return 0 if self._suspects.apart() else self._pace.most_live - len(self._live) - len(self._loading.waiting)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
@@ -327,7 +329,7 @@ class Engine:
     def _find_work(self, home: list[_Home], now: dt.datetime) -> list[Row]:
         """Claim what is rung for, called by a gate or found by the sweeper; when the store fails, what came home is kept."""
         try:
-            self._holding.beat(self._live)
+            self._holding.beat(self._live.keys() | self._loading.waiting.keys() if self._loading.waiting else self._live)
             rows = [] if self._stopping.is_set() else self._claim(now)
             for _ in range(len(self._welcomed)):
                 claims = self._welcomed.popleft()
@@ -349,8 +351,8 @@ class Engine:
 
     def _look(self, now: dt.datetime, more: int) -> list[Row]:
         """What the sweeper finds, beside ``more`` runs that were claimed in this turn."""
-        room = 0 if self._suspects.at_work() else self._pace.most_live - len(self._live) - more
-        quiet = not (more or self._welcomed) and self._suspects.quiet_in() <= 0
+        room = 0 if self._suspects.at_work() else self._pace.most_live - len(self._live) - len(self._loading.waiting) - more
+        quiet = not (more or self._welcomed or self._loading.waiting) and self._suspects.quiet_in() <= 0
         found, rung = self._sweeper.look(now, room, quiet=quiet, free=not self._gates.away())
         self._suspects.claimed(found)
         self._rung.update(dict.fromkeys(rung))
@@ -391,8 +393,9 @@ class Engine:
     # -- what runs do ------------------------------------------------------------------------------------------------
 
     def _load(self, rows: Sequence[Row], now: dt.datetime) -> list[Loaded]:
-        """Claimed runs with their journals; what cannot be begun becomes a dead letter."""
-        if self._stopping.is_set():  # what was welcomed and not begun is given back
+        """A portion of the claimed runs with their journals; what cannot be begun becomes a dead letter."""
+        if self._stopping.is_set():  # what was claimed and not begun is given back
+            self._loading.waiting.clear()
             rows = ()
         poison = [row for row in rows if row["strikes"] >= POISON]
         known, self._known = self._known, {}

@@ -34,6 +34,8 @@ SHORTEST, STUCK, LONGEST = 5.0, 60.0, 300.0
 """Seconds for which a run that was turned away is left alone, unless a gate calls it; for nothing moving at most `STUCK`."""
 LOOKS = 50
 """Runs that were turned away and come back by themselves, in a second, about: what looking in vain may cost."""
+LINES = 32_000_000
+"""Bytes of JSON that the runs in all lines may have been read from, about: in memory they take several times as much."""
 REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
@@ -60,21 +62,26 @@ def sizes(adapters: Mapping[str, Adapter], threads: int) -> dict[str, int]:
 
 @dataclass
 class Gate:
-    """One gate: who is out, who stands in line, who was turned away. ``moved``: when a call last came home. ``locked_out``: operations of
+    """One gate: who is out, who stands in line, each with the bytes of its run, who was turned away.
+
+    ``heaviest``: the bytes in its line, at most, but for the first. ``moved``: when a call last came home. ``locked_out``: operations of
     which the system, when it last answered, did not take our credentials.
     """
 
     size: int
     most_in_line: int
     circuit: Circuit
+    heaviest: int = LINES
     out: set[Place] = field(default_factory=set)
-    line: dict[Place, None] = field(default_factory=dict)
+    line: dict[Place, int] = field(default_factory=dict)
     away: dict[str, None] = field(default_factory=dict)
     moved: dt.datetime | None = None
     turned: int = 0
     locked_out: set[str] = field(default_factory=set)
+    usual: int = 0
+    """The bytes of the run that asked last: the next ones are taken for as many."""
 
-    def enter(self, place: Place, now: dt.datetime) -> Admission:
+    def enter(self, place: Place, now: dt.datetime, weight: int = 0) -> Admission:
         if place in self.out:
             return "in"
         if self.circuit.lets(place, now):
@@ -82,12 +89,22 @@ class Gate:
                 self.out.add(place)
                 return "in"
             self.circuit.left(place)
-            if place in self.line or len(self.line) < self.most_in_line:
-                self.line[place] = None
+            self.usual = weight
+            if place in self.line or self._room_in_line() > 0:
+                self.line[place] = weight
                 return "line"
         self.line.pop(place, None)
         self.turn_away(place[0])
         return "away"
+
+    def _length(self) -> int:
+        """How many may stand in line when it is empty: one, however large it is."""
+        return min(self.most_in_line, max(self.heaviest // max(self.usual, 1), 1))
+
+    def _room_in_line(self) -> int:
+        if not self.line:
+            return self._length()
+        return min(self.most_in_line - len(self.line), (self.heaviest - sum(self.line.values())) // max(self.usual, 1))
 
     def turn_away(self, run: str) -> None:
         self.turned += 1
@@ -122,14 +139,14 @@ class Gate:
         """How many more would find a place, or one in line; one for a trial."""
         if self.circuit.is_open:
             return int(self.circuit.wants_trial(now) and not self.line and len(self.out) < self.size)
-        return max(self.size - len(self.out), 0) + self.most_in_line - len(self.line)
+        return max(self.size - len(self.out), 0) + max(self._room_in_line(), 0)
 
     def calls(self, now: dt.datetime) -> int:
         """How many runs that were turned away may come again: as many as there is room for, once a place is free or half the line is;
         one, as a trial, when the circuit is open and its pause is over.
         """
         room = self.room(now)
-        return room if self.circuit.is_open or 2 * room > self.most_in_line or len(self.out) < self.size else 0
+        return room if self.circuit.is_open or 2 * room > self._length() or len(self.out) < self.size else 0
 
     def called(self, now: dt.datetime) -> list[str]:
         """Runs that were turned away and may come again now; they are not remembered any more."""
@@ -146,13 +163,16 @@ class Gate:
 
 
 class Gates:
-    """All gates of an engine. ``most_live`` runs are its room: all lines together take at most half of it."""
+    """All gates of an engine. ``most_live`` runs are its room: all lines together take at most half of it, and `LINES` bytes."""
 
     def __init__(self, places: Mapping[str, int], most_live: int, habits: Habits, say: Say = lambda event, **fields: None) -> None:
         share = max(most_live // (2 * max(len(places), 1)), 1)
         adapters = {name.partition(".")[0] for name in places}
         self.circuits = {name: Circuit(habits, partial(say, adapter=name)) for name in sorted(adapters)}
-        self._gates = {name: Gate(size, share, self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())}
+        bytes_in_line = LINES // max(len(places), 1)
+        self._gates = {
+            name: Gate(size, share, self.circuits[name.partition(".")[0]], bytes_in_line) for name, size in sorted(places.items())
+        }
         self._held: dict[tuple[str, int], dict[str, tuple[Gate, str]]] = defaultdict(dict)
         self._begun: tuple[Any, Mapping[str, Sequence[tuple[str, CallStep]]]] = (None, {})
         self._say = say
@@ -163,10 +183,10 @@ class Gates:
     def _name_of(self, operation: str) -> str:
         return operation if operation in self._gates else operation.partition(".")[0]
 
-    def enter(self, place: Place, operation: str, now: dt.datetime) -> Admission:
-        """Take a place for a call, or stand in line, or be turned away."""
+    def enter(self, place: Place, operation: str, now: dt.datetime, weight: int = 0) -> Admission:
+        """Take a place for a call, or stand in line, or be turned away. ``weight``: the bytes that its run was read from."""
         gate = self.of(operation)
-        admission = gate.enter(place, now)
+        admission = gate.enter(place, now, weight)
         if admission != "away":
             gate.away.pop(place[0], None)  # one that came back by itself need not be called
             self._held[place[:2]][place[2]] = (gate, operation)

@@ -36,8 +36,8 @@ REST = dt.timedelta(seconds=1)
 """How long nobody tries a run that could not begin, because the store failed."""
 STUCK = 10
 """Leases without a turn, after which an engine's claims are not renewed any more."""
-Known = Mapping[str, tuple[Any, Key]]
-"""Messages by id that need not be read back: what was received (``envelope``, ``body``, ``keys``), and its key."""
+Known = Mapping[str, tuple[Any, Key, int]]
+"""Messages by id that need not be read back: what was received (``envelope``, ``body``, ``keys``), its key, and its bytes as JSON."""
 NOTHING: Known = MappingProxyType({})
 
 

@@ -106,6 +106,8 @@ class Live:
     """Calls that do not go out yet; but for those in line they have a due time."""
     since: dt.datetime | None = None
     """When the run became ready."""
+    weight: int = 0
+    """Bytes of JSON that were read for it: its message, and what its journal tells."""
     began: float = 0.0
     """When the run became live here, in ticks."""
     strikes: int = 0
@@ -324,7 +326,7 @@ class Live:
             return False
         self.dues.pop(ask.path, None)
         place = (*self.claim, ask.path)
-        admission = self.around.gates.enter(place, ask.operation, now)
+        admission = self.around.gates.enter(place, ask.operation, now, self.weight)
         if admission == "line":
             self.kept_back[ask.path] = "line"
         elif admission == "away":

@@ -10,7 +10,7 @@ from typing import Any
 
 from bus.adapter import Adapter, Call, Contract, Settings, operation
 from bus.engine.circuit import Habits, Place
-from bus.engine.gates import LONGEST, SHORTEST, STUCK, Gates, sizes
+from bus.engine.gates import LINES, LONGEST, SHORTEST, STUCK, Gates, sizes
 from bus.engine.threads import Threads
 from bus.errors import OutsideError, Refused, Unreachable
 from bus.route.plan import CallStep, Clause
@@ -56,6 +56,25 @@ def test_who_finds_no_place_stands_in_line_and_who_finds_no_line_is_turned_away(
     made = gates()
     assert enter(made, 10) == ["in"] * 2 + ["line"] * 6 + ["away"] * 2
     assert made.enter(p(20), "b.x", T) == "in"
+
+
+def test_a_line_of_large_messages_is_as_much_shorter() -> None:
+    """Hundreds of a megabyte each stood in one, live, with several gigabytes."""
+    made, share = gates(), LINES // 2
+    large = [made.enter(p(n), "a.x", T, share // 3) for n in range(8)]
+    assert large == ["in"] * 2 + ["line"] * 3 + ["away"] * 3
+    first = {"a.x": [("one", CallStep("s", "p"))]}
+    assert [crowd.room for crowd in made.crowds(first, 9, T, Counter())] == [0]
+    assert made.called(T) == []
+    for n in range(2):
+        made.came_home(p(n), None, T)
+        made.next(T)
+    assert made.called(T) == ["r5", "r6"]
+    assert [made.enter(p(n), "b.x", T, 3 * share) for n in range(4)] == ["in", "in", "line", "away"]  # one may always stand there
+    made.came_home(p(0), None, T)
+    made.next(T)
+    assert made.enter(p(9), "b.x", T, 1) == "line"
+    assert made.of("b.x").room(T) == 5  # behind a small one small ones are expected
 
 
 def test_a_place_that_comes_free_is_given_to_the_first_in_line() -> None:

@@ -438,7 +438,7 @@ class Hosting:
     """An engine that claims every run, or none; keeps what it was told."""
 
     def __init__(self, *, room: bool) -> None:
-        self.room, self.owned, self.known = room, list[str](), dict[str, tuple[Any, Key]]()
+        self.room, self.owned, self.known = room, list[str](), dict[str, tuple[Any, Key, int]]()
 
     def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
         return Claims(claim(tx, runs, "host", T, dt.timedelta(seconds=30)), (), 0.0, known) if self.room else None
@@ -462,8 +462,8 @@ def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(store: Sqlit
     assert (host.owned, rung) == ((opened, []) if room else ([], opened))
     with store.read() as tx:
         said, key = log.message(tx, accepted.id)
-    handed = {message: (canonical(of), with_key) for message, (of, with_key) in host.known.items()}
-    assert handed == ({accepted.id: (canonical(said), key)} if room else {})
+    handed = {message: (canonical(of), *more) for message, (of, *more) in host.known.items()}
+    assert handed == ({accepted.id: (canonical(said), key, len(canonical(said)))} if room else {})
     again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
     assert (again.repeated, host.owned + rung) == (True, opened)
 

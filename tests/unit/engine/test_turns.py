@@ -293,7 +293,7 @@ def test_a_call_whose_share_another_process_had_and_we_have_now_is_ours_again() 
     """Else its engine would set itself no alarm any more, whatever the run waits for later, and only a look would find it."""
     throttles = Throttles(workers=2, rank=1)
     around: Any = SimpleNamespace(
-        gates=SimpleNamespace(enter=lambda place, operation, now: "in"),
+        gates=SimpleNamespace(enter=lambda place, operation, now, weight: "in"),
         throttles=throttles,
         outside=SimpleNamespace(operation=lambda name: None),
     )
