@@ -18,6 +18,8 @@ from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_o
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
+TAKEN_WITHIN, PORTION = 30.0, 16_000
+"""Seconds in which whoever is answered takes all that is written, or so many bytes of it; the connection of one who does not is broken."""
 _OTHERS = (
     (b"PRI * HTTP/2.0", "this is HTTP/2", "the bus speaks HTTP/1.1: a proxy in front of it may speak HTTP/2"),
     (b"\x16\x03", "this is TLS", "the bus itself speaks plain HTTP: is the address http:// meant, or the proxy in front of it?"),
@@ -26,11 +28,13 @@ _OTHERS = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers and trailers of a request may take, and on
-    the time that a connection may last behind an answer.
+    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers and trailers of a request may take, on the
+    time that an answer may wait to be taken, and on the time that a connection may last behind an answer.
     """
 
     _hurry: asyncio.TimerHandle | None = None
+    _look: asyncio.TimerHandle | None = None
+    """The next look whether what is written is taken."""
     _taken: int | None = 0
     _coming = False
     """Whether the body of a request, or its trailers, are still to come."""
@@ -47,7 +51,47 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_hurrying()
         self._stop_idling()
+        self._stop_looking()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_at_what_is_taken()
+
+    def resume_writing(self) -> None:
+        self._stop_looking()
+        super().resume_writing()
+        if self.transport.is_closing():  # the rest too is to be taken
+            self._look_at_what_is_taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._look_at_what_is_taken()
+
+    def _close(self) -> None:
+        """Behind what was written, if that is taken."""
+        self.transport.close()
+        self._look_at_what_is_taken()
+
+    def _look_at_what_is_taken(self) -> None:
+        """Nobody else does: a client that reads nothing, and keeps its side open, would keep the request, or what is closed, for
+        ever, and enough of them the door shut.
+        """
+        if self._look is None and (left := self.transport.get_write_buffer_size()):
+            self._look = self.loop.call_later(TAKEN_WITHIN, self._look_again, left)
+
+    def _look_again(self, before: int) -> None:
+        self._look = None
+        if self.transport.get_write_buffer_size() > before - PORTION:
+            logger("snodo.http").info("connection.broken", sentence=f"the client took too little of an answer in {TAKEN_WITHIN:g} s")
+            self.transport.abort()
+        else:
+            self._look_at_what_is_taken()
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open for writing: whoever has asked and says no more may still listen for the answer.
@@ -117,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._ending or self.said_all:
             return
         if self._coming and self.cycle.response_complete:  # it has its answer
-            self.transport.close()
+            self._close()
             return
         if self.pipeline and self._coming:  # it stands behind others, which get theirs
             self.pipeline.popleft()
@@ -142,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         all before it reads, as most do, would else find that broken, and no answer.
         """
         if not hear_out:
-            self.transport.close()
+            self._close()
             return
         self.said_all = True
         self.transport.write_eof()
@@ -187,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._stop_idling()
         if self._ending and not self.pipeline:
-            self.transport.close()
+            self._close()
         super().on_response_complete()
 
     def _unset_keepalive_if_required(self) -> None:

@@ -9,12 +9,16 @@ import json
 import re
 import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
 
+from bus.testing.patience import until
 from bus.web.answer import STANDING
 from bus.web.door import HttpDoor
 from bus.web.exchange import exchange_of
+from bus.web.protocol import PORTION, BoundedProtocol
 from tests.integration.sportello import saluto
 from tests.small_bus import Caller, key_of
 
@@ -381,3 +385,41 @@ def test_an_answer_that_nobody_can_hear_any_more_is_no_fault(server, monkeypatch
         gone.set()
         assert ended.wait(60)
     assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
+
+
+@pytest.mark.parametrize("asked", [b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 300, b"GET /openapi.json HTTP/1.0\r\n\r\n"])
+def test_who_takes_nothing_of_an_answer_keeps_neither_the_request_nor_the_connection(server, monkeypatch, asked):
+    """What the system does not hold of it waits in the process: for ever, and enough such requests kept the door shut for all."""
+    monkeypatch.setattr("bus.web.protocol.TAKEN_WITHIN", 0.2)
+    lines = server._server.server_state.connections
+    usual = server._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # so little is held for who connects now
+    with contextlib.closing(socket.socket()) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", server.port))
+        server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, usual // 2)
+        raw.sendall(asked)
+        until(lambda: any(one.flow.write_paused for one in list(lines)), "an answer waits to be taken")
+        until(lambda: not any(one.flow.write_paused for one in list(lines)), "it is given up")
+        until(lambda: Caller(server.port)("GET", "/openapi.json").json and len(lines) <= 1, "and its connection is gone")
+
+
+def test_who_takes_an_answer_slowly_keeps_the_connection():
+    held, broken, looks = [100_000], [], []
+    transport = SimpleNamespace(get_write_buffer_size=lambda: held[0], is_closing=lambda: False, abort=lambda: broken.append(True))
+    protocol = BoundedProtocol.__new__(BoundedProtocol)
+    protocol.transport, protocol.flow = transport, FlowControl(transport)
+    protocol.loop = SimpleNamespace(
+        call_later=lambda seconds, look, before: looks.append((look, before)) or SimpleNamespace(cancel=looks.clear)
+    )
+    protocol.pause_writing()
+    for _ in range(3):
+        held[0] -= PORTION
+        look, before = looks.pop()
+        look(before)
+        assert not broken
+    held[0] -= PORTION - 1
+    look, before = looks.pop()
+    look(before)
+    assert broken
+    assert not looks
