@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Iterable
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bus.diagnostics import logger
-from bus.errors import InputError, Malformed
+from bus.errors import Busy, InputError, Malformed
 from bus.web.answer import STANDING
+from bus.web.connections import Room, most
 from bus.web.door import MOST_HEADERS
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_of
@@ -33,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     _hurry: asyncio.TimerHandle | None = None
+    _room = Room()
     _look: asyncio.TimerHandle | None = None
     """The next look whether what is written is taken."""
     _taken: int | None = 0
@@ -46,7 +49,29 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._line = _Line(self)
+        if len(self.connections) > most() and not self._room.make((one for one in self._others() if one is not self), self.loop.time()):
+            self._refuse(Busy("there are as many connections as there may be", hint="try again in a moment"))
+            return
         self._wait_for_headers()
+
+    def _others(self) -> Iterable[BoundedProtocol]:
+        return cast("Iterable[BoundedProtocol]", self.connections)
+
+    @property
+    def open(self) -> bool:
+        return not self.transport.is_closing()
+
+    @property
+    def rests_since(self) -> float | None:
+        """Since when nobody has asked anything here, or waits for an answer; None while somebody does."""
+        if self.said_all or self._coming or (self.cycle is not None and not self.cycle.response_complete):
+            return None
+        if self._hurry is not None:
+            return self._hurry.when() - HEADERS_WITHIN
+        return self.timeout_keep_alive_task.when() - self.timeout_keep_alive if self.timeout_keep_alive_task is not None else None
+
+    def end_rest(self) -> None:
+        self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_hurrying()

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import re
+import resource
 import socket
 import threading
 from types import SimpleNamespace
@@ -16,11 +17,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from bus.testing.patience import until
 from bus.web.answer import STANDING
+from bus.web.connections import most
 from bus.web.door import HttpDoor
 from bus.web.exchange import exchange_of
 from bus.web.protocol import PORTION, BoundedProtocol
 from tests.integration.sportello import saluto
-from tests.small_bus import Caller, key_of
+from tests.small_bus import Caller, key_of, running
 
 
 def connected(server):
@@ -423,3 +425,53 @@ def test_who_takes_an_answer_slowly_keeps_the_connection():
     look(before)
     assert broken
     assert not looks
+
+
+@pytest.fixture
+def few(tmp_path, monkeypatch):
+    """A bus with room for three connections, in which those of other tests do not rest."""
+    for module in ("protocol", "connections"):
+        monkeypatch.setattr(f"bus.web.{module}.most", lambda: 3)
+    with running(tmp_path) as made:
+        yield made
+
+
+def held(server, count, said=b""):
+    """So many connections, one after the other, in which that is said."""
+    lines, there = [], server._server.server_state.connections
+    for _ in range(count):
+        before = len(there)
+        lines.append(connected(server))
+        until(lambda before=before: len(there) > before, "it is connected")
+        lines[-1].sendall(said)
+    return lines
+
+
+def test_connections_that_rest_make_room_for_who_comes_and_those_that_rest_longest_first(few):
+    lines = held(few, 3)
+    for _ in range(2):  # the second finds the room that the first has left
+        assert Caller(few.port)("POST", "/messages", saluto("Ada")).status == 202
+    assert lines[0].recv(1) == b""
+    lines.pop(0).close()
+    for line in lines:
+        line.sendall(b"GET /nulla HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 404")
+        line.close()
+
+
+def test_no_connection_with_a_request_under_way_is_ended_to_make_room(few):
+    content = json.dumps({"type": "prova.attesa", "data": {"nome": "Ivo"}})
+    asked = f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nPrefer: wait=2\r\n"
+    lines = held(few, 3, f"{asked}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode())
+    until(lambda: few.app.store.describe()["commits"] and all(one.cycle for one in list(few._server.server_state.connections)), "all ask")
+    with connected(few) as raw, contextlib.suppress(ConnectionError):
+        assert b"bus.busy" in rest(raw)
+    for line in lines:
+        assert line.recv(100).startswith(b"HTTP/1.1 202")
+        line.close()
+
+
+@pytest.mark.parametrize(("files", "connections"), [(64, 32), (1024, 512), (65536, 65024), (resource.RLIM_INFINITY, 1_000_000)])
+def test_some_descriptors_are_kept_for_the_work(monkeypatch, files, connections):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (files, files))
+    assert most() == connections
