@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from bus.app import App
 from bus.diagnostics import logger
@@ -40,14 +41,27 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def ending_within(seconds: float) -> threading.Timer:
+class Ending(Protocol):
+    def cancel(self) -> None: ...
+
+
+def ending_within(seconds: float) -> Ending:
     """End the process in so many seconds, unless cancelled: a database that hangs would keep it for ever. It is as if it was killed:
     nothing is lost, and calls that were out are for whoever takes their runs over.
     """
     timer = threading.Timer(seconds, _cut_short, (seconds,))
     timer.daemon = True
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError:  # the system gives us no more threads: it ends us itself then, without a word of ours
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        return _Alarm()
     return timer
+
+
+class _Alarm:
+    def cancel(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _cut_short(seconds: float) -> None:

@@ -55,7 +55,11 @@ class Channel:
         self._outbox = Outbox()
         self._publisher = Publisher(self._line, self._outbox)
         self._listener = Listener(self._line)
-        self._publisher.start()
+        try:
+            self._publisher.start()
+        except RuntimeError:  # the system gives us no more threads
+            self._outbox.close()
+            raise
 
     def check(self) -> None:
         """Ask once at start; raises `ConfigError` when we are refused for good. A broker that is away is no error."""

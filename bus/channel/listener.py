@@ -50,8 +50,9 @@ class Listener:
         self._changed.set()
         if self._thread is None:
             self._line.expect("listener")
-            self._thread = threading.Thread(target=self._run, name="snodo-consume", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="snodo-consume", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def close(self) -> None:
         self._stop.set()

@@ -57,7 +57,8 @@ class Publisher:
         self._give_up = time.monotonic() + CLOSE_SECONDS
         self._closing.set()
         self._outbox.wake()
-        self._thread.join(CLOSE_SECONDS + 2 * PATIENCE)
+        if self._thread.ident is not None:  # else it never began
+            self._thread.join(CLOSE_SECONDS + 2 * PATIENCE)
         self._line.gone("publisher")
         self._outbox.close()
 

@@ -83,6 +83,12 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return USAGE
     except OSError as error:
         return _of_a_file(error, name, as_json)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        next = "how many may there be (TasksMax in the unit, ulimit -u, the container's pids limit), and is there memory for their stacks?"
+        say("the system gives this process no more threads", code="cli.threads", next=next, as_json=as_json)
+        return UNREACHABLE
 
 
 def write_utf_8() -> None:

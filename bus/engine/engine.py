@@ -139,8 +139,8 @@ class Engine:
         self._around.throttles.workers, self._around.throttles.rank = max(workers, 1), rank
 
     def start(self) -> None:
+        self._thread.start()  # first: it ends what the other one does
         self._holding.start()
-        self._thread.start()
 
     def take_over(self) -> None:
         """Void the claims of engines that are no more. Only where this process owns the store alone."""

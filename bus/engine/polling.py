@@ -41,8 +41,8 @@ class Polling:
     def start(self, adapter: str, poller: Poller) -> None:
         """Poll from now on, every ``poller.interval`` seconds."""
         thread = threading.Thread(target=self._poll_on, args=(adapter, poller), name=f"snodo-poll-{adapter}-{poller.name}", daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def stop(self) -> None:
         """Let polls in progress end."""

@@ -191,7 +191,7 @@ class HttpDoor:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         telling.cancel()
-        await asyncio.to_thread(self.close)  # threads that wait for a database must not keep the last answers from being sent
+        await self.house.leave()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tell(self) -> None:

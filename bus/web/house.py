@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from bus.app import App
-from bus.errors import Interrupted
+from bus.errors import Busy, Interrupted
 from bus.web.accesses import Accesses
 from bus.web.auth import Keys
 from bus.web.bridge import Bridge, awaitable
@@ -67,6 +67,14 @@ class House:
             hint = "is a table locked, or the server overloaded? pg_stat_activity says what waits for what"
             raise Interrupted(f"the database did not answer within {GLANCE:g} seconds", hint=hint) from None
 
+    async def leave(self) -> None:
+        """Close away from the event loop: threads that wait for a database must not keep the last answers from being sent."""
+        with ThreadPoolExecutor(1, "snodo-leaving") as leaving:
+            try:
+                await _done(leaving, self.close)
+            except Busy:
+                self.close()
+
     def close(self) -> None:
         self.accesses.close()
         self._entering.shutdown(wait=True, cancel_futures=True)
@@ -76,11 +84,22 @@ class House:
 
 
 async def _done(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, _whole, work)
-
-
-def _whole(work: Callable[[], T]) -> T:
+    """Do it in one of these threads; raises `Busy`, and does nothing, where none is to be had: the pool keeps what it could not begin, and
+    would do it some time, when whoever asked was told that it failed.
+    """
+    done: Future[T] = Future()
     try:
-        return work()
-    except StopIteration as error:
-        raise awaitable(error) from error
+        threads.submit(_keep, done, work)
+    except RuntimeError as error:
+        if done.cancel():  # else a thread that was there has it in hand
+            raise Busy("this process has no thread for it now", code="bus.no-thread", hint="try again in a moment") from error
+    return await asyncio.wrap_future(done)
+
+
+def _keep(done: Future[T], work: Callable[[], T]) -> None:
+    if not done.set_running_or_notify_cancel():
+        return
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - told to whoever waits
+        done.set_exception(awaitable(error))

@@ -17,7 +17,7 @@ from bus.app import App
 from bus.errors import ConfigError
 from bus.web.door import HttpDoor
 from bus.web.protocol import BoundedProtocol
-from bus.worker import LEAVING, ending_within, heeding, settle_memory
+from bus.worker import LEAVING, Ending, ending_within, heeding, settle_memory
 
 IDLE = 30
 GRACE = 25
@@ -121,7 +121,7 @@ class _Announcing(uvicorn.Server):
     announce: Callable[[], Any] = staticmethod(lambda: None)
     leave: Callable[[], None] = staticmethod(lambda: None)
     within: float | None = None
-    _ending: threading.Timer | None = None
+    _ending: Ending | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -132,6 +132,26 @@ def test_a_bus_without_a_descriptor_left_says_that_it_is_not_well_until_it_has_o
         assert asked("/status").status == 200
 
 
+def test_what_no_thread_was_to_be_had_for_is_refused_and_done_by_none_later(tmp_path, monkeypatch):
+    """The pool of the standard library keeps what it could not begin, and does it with the next thread that it gets."""
+    with running(tmp_path) as server:
+        call, start, done = Caller(server.port, "sistemista"), threading.Thread.start, []
+        monkeypatch.setattr("bus.app.App.runs", lambda app, *which, **how: done.append(1) or {"runs": []})
+
+        def refuse(thread):
+            if thread.name.startswith("snodo-http"):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with monkeypatch.context() as none_left:
+            none_left.setattr(threading.Thread, "start", refuse)
+            reply = call("GET", "/runs")
+        assert (reply.status, reply.json["code"]) == (503, "bus.no-thread")
+        assert "retry-after" in reply.headers
+        assert call("GET", "/runs").status == 200
+        assert done == [1]
+
+
 def test_a_bus_whose_database_was_moved_accepts_nothing_until_it_is_back(tmp_path):
     with running(tmp_path) as server:
         call, headers, folder = Caller(server.port), {"Idempotency-Key": "trasloco"}, server.app.store.path.parent

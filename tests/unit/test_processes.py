@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import datetime as dt
+import itertools
 import json
 import os
 import signal
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -227,6 +230,75 @@ def test_a_door_whose_start_is_refused_half_way_says_why_and_leaves_nothing_behi
     assert [thread.name for thread in set(threading.enumerate()) - before if thread.is_alive()] == []
     listen("127.0.0.1", server.port).close()
     App(load(write(tmp_path)), adapters={}).stop()
+
+
+# -- no more threads -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def threads_until(most: int) -> Iterator[None]:
+    """As where the system gives a process so many more threads, and no other."""
+    start, made = threading.Thread.start, itertools.count()
+
+    def start_or_not(thread: threading.Thread) -> None:
+        if next(made) >= most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_or_not)
+        yield
+
+
+def served(folder: Path) -> bool:
+    """Start a bus and tell it at once to stop; whether it opened."""
+    opened: list[str] = []
+    server = Server(App(load(write(folder)), adapters={}), "127.0.0.1", 0)
+    server.run(lambda url: opened.append(url) or os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[func-returns-value]
+    return bool(opened)
+
+
+def test_a_start_without_the_threads_for_it_leaves_nothing_behind_whichever_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.web.serve.settle_memory", lambda: None)
+    before, opened = set(threading.enumerate()), False
+    for most in range(30):
+        monkeypatch.setattr("bus.worker.signal.setitimer", lambda which, seconds: None)  # it would end us
+        with threads_until(most):
+            try:
+                opened = served(tmp_path)
+            except RuntimeError as error:
+                assert str(error) == "can't start new thread"  # noqa: PT017 - it is the last that has none
+        assert [thread.name for thread in set(threading.enumerate()) - before if thread.is_alive() and "keys" not in thread.name] == []
+        if opened:
+            break
+    assert most > 5
+    assert opened
+    assert served(tmp_path)
+
+
+def test_the_command_says_that_there_are_no_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with threads_until(0):
+        assert main(["serve", "--config", str(write(tmp_path)), "--json"]) == 3
+    told = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert told["code"] == "cli.threads"
+    assert "TasksMax" in told["hint"]
+
+
+def test_a_process_that_gets_no_thread_to_watch_its_end_ends_all_the_same() -> None:
+    program = """
+import threading, time
+from bus.worker import bounded
+def refuse(thread): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+with bounded(0.2): pass
+time.sleep(0.5)
+print("cancelled", flush=True)
+with bounded(0.3): time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "cancelled\n")
 
 
 @pytest.mark.parametrize(("before", "heard"), [(signal.SIG_DFL, [signal.SIGHUP]), (signal.SIG_IGN, [])])
