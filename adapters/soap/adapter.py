@@ -166,12 +166,17 @@ def _says_nothing(value: Any) -> bool:
 
 
 def as_json(value: Any) -> Any:
-    """Values of a contract as JSON: dates as ISO texts, decimals as they were written, binary as base64, absent ones left out.
+    """Values of a contract as JSON: dates as ISO texts, decimals as they were written, INF and NaN as texts, binary as base64, absent ones
+    left out.
 
     What the contract leaves open (``any``) is XML, as text; an item of a list that is empty, or ``xsi:nil``, is null.
     """
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if value is None or isinstance(value, (str, int, bool)):
         return value
+    if isinstance(value, float):
+        from adapters.soap.kinds import number
+
+        return number(value)
     if isinstance(value, Mapping):
         return {name: as_json(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, (list, tuple)):

@@ -1,11 +1,17 @@
-"""What zeep makes of XSD's own types, mended, and of elements without content. Imported for its effect on zeep, and for `fill`.
+"""What zeep makes of XSD's own types, mended, and of elements without content. Imported for its effect on zeep, and for `fill`, `number`.
 
 =============================== ===========================================================================================================
-bytes, true and false           judged: libxml2 and zeep take any text for bytes, and any for true or for false
+bytes, yes and no               judged: libxml2 and zeep take any text for bytes, and any for true or for false
 durations, years, months, days  as written: a year is two values to zeep, and a duration an English sentence
 dates, moments, numbers         as written where Python has none like it (the year 12026), or they are none in a reply that strays from its
                                 contract (``31/12/2026``): zeep drops them, so that a person who died would be alive. ``24:00:00`` is the
                                 next midnight
+INF and NaN                     as XML writes them, from what we are given too: they are no numbers of JSON
+true and false                  in a text as XML writes them, not as Python does
+lists                           a text is the list that it writes: to zeep each of its letters is an item. An item that is null is nil,
+                                where it may be; where a contract takes anything, neither list nor object is written as Python writes it
+attributes left out             what their contract says then is of their type: to zeep it is a text, and ``"false"`` is not false
+elements that are ``xsi:nil``   nothing: zeep makes an object of which nothing is said
 =============================== ===========================================================================================================
 """
 
@@ -13,16 +19,20 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, cast
 
+from zeep.xsd import Nil
+from zeep.xsd.elements import Attribute
 from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice, OrderIndicator
-from zeep.xsd.types import ComplexType, ListType, UnionType
+from zeep.xsd.types import AnyType, ComplexType, ListType, UnionType
 from zeep.xsd.types import builtins as xsd
 
+from adapters.soap import content
 from adapters.soap.xml import XSI, Element
 
 _NIL = f"{{{XSI}}}nil"
@@ -94,7 +104,7 @@ def _members(parts: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
     for part in parts:
         if isinstance(part, Declared):
             yield part, not part.is_optional
-        elif isinstance(part, OrderIndicator):
+        elif isinstance(part, OrderIndicator) and not part.accepts_multiple:
             yield from ((one, needed or (isinstance(part, Choice) and one in part)) for one, needed in _members(part))
 
 
@@ -155,6 +165,50 @@ def _one_of_several(kind: Any, element: Element, *more: Any, usual: Any = UnionT
     return None if element.text is None else usual(kind, element, *more, **named)
 
 
+def number(value: Any) -> Any:
+    """A number, or the text that XML has for what is none of JSON."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"
+
+
+def _number_said(_: Any, value: Any) -> str:
+    if isinstance(value, (list, tuple, Mapping)):
+        raise TypeError("what stands for a number is a list or an object")
+    return str(number(value)).strip()
+
+
+def _text_said(kind: Any, value: Any, usual: Callable[[Any, Any], str] = xsd.String.xmlvalue) -> str:
+    return str(value).lower() if isinstance(value, bool) else usual(kind, value)
+
+
+def _list_said(kind: Any, value: Any, usual: Callable[[Any, Any], str] = ListType.xmlvalue) -> str:
+    return usual(kind, value.split() if isinstance(value, str) else value)
+
+
+def _anything_said(kind: Any, value: Any, usual: Callable[[Any, Any], str] = AnyType.xmlvalue) -> str:
+    if isinstance(value, (list, tuple, Mapping)):
+        raise TypeError("where the contract takes anything stands a list or an object: say it as a text")
+    return usual(kind, value)
+
+
+def _items_said(declared: Any, parent: Element, value: Any, path: Any = None, usual: Any = Declared.render) -> None:
+    many = declared.nillable and isinstance(value, list)
+    usual(declared, parent, [Nil if one is None else one for one in value] if many else value, path)
+
+
+def _nil_is_nothing(declared: Any, element: Element, *more: Any, usual: Any = Declared.parse, **named: Any) -> Any:
+    """What an element says; nothing where it is nil and has no other attribute."""
+    if len(element.attrib) == 1 and element.get(_NIL, "").strip() in ("true", "1"):
+        return None
+    return usual(declared, element, *more, **named)
+
+
+def _default_of(attribute: Any) -> Any:
+    """What an attribute that is left out says."""
+    return None if attribute.default is None else attribute.parse(attribute.default)
+
+
 def _mend() -> None:
     made: Any = xsd  # whose methods mypy would not have replaced
     made.Base64Binary.xmlvalue, made.Base64Binary.pythonvalue = _binary_said, _binary_read
@@ -166,6 +220,12 @@ def _mend() -> None:
     for kind in days:
         kind.xmlvalue = kind.pythonvalue = _as_written
     cast(Any, UnionType).parse_xmlelement = _one_of_several
+    made.Float.xmlvalue = made.Double.xmlvalue = _number_said
+    made.String.xmlvalue = _text_said
+    cast(Any, ListType).xmlvalue, cast(Any, AnyType).xmlvalue = _list_said, _anything_said
+    content.mend()
+    cast(Any, Declared).parse, cast(Any, Declared).render = _nil_is_nothing, _items_said
+    cast(Any, Attribute).default_value = property(_default_of)
 
 
 _mend()

@@ -28,6 +28,7 @@ from zeep.xsd.context import XmlParserContext
 from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice
 
+from adapters.soap.content import Ambiguous
 from adapters.soap.kinds import fill
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
@@ -161,11 +162,11 @@ class Wsdl:
         try:
             values = self._read(message, body_child)
             return fill(values, body_child, message.body.type) if filled and operation.reply_tag and not operation.encoded else values
-        except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # a malformed amount, an unknown type
+        except (zeep.exceptions.Error, ArithmeticError, TypeError, ValueError) as error:  # a malformed amount, an unknown type
             if stray and operation.reply_tag:
                 _arrange(body_child, message, whole=operation.encoded, stray=True)
                 return self.read_reply(operation, body_child, filled=filled)
-            why = error if isinstance(error, zeep.exceptions.XMLParseError) else type(error).__name__
+            why = error if isinstance(error, (zeep.exceptions.XMLParseError, Ambiguous)) else type(error).__name__
             raise Malformed(f"the reply cannot be read: {why}") from None
 
     def settle_reply(self, operation: SoapOperation, body: Element) -> Element | None:
