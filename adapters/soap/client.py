@@ -89,9 +89,10 @@ class SoapClient:
         return shapes_of(self._path, operation, self._port)
 
     def missing(self, *operations: str) -> Iterator[str]:
-        """A sentence for each of these operations that the contract has not, or one where it cannot be read."""
+        """A sentence for each of these operations that the contract has not, or one where it cannot be read, or judges no message."""
         try:
             contract = self.wsdl
+            _ = contract.schema
         except ConfigError as error:
             yield error.in_words
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.soap.adapter import as_json
+from adapters.soap.adapter import Soap, as_json
 from adapters.soap.wsdl import Wsdl
 from adapters.soap.xml import Element, children, etree, local, parse
 from bus.errors import ConfigError, Invalid, Malformed
@@ -227,3 +227,11 @@ def _is_whole(wsdl: Wsdl, content: str, chance: random.Random) -> bool:
     again = wsdl.build_request(operation, {} if said == {"value": None} else said)[0][0]
     assert [(one.tag, one.text) for one in again] == before, content
     return True
+
+
+def test_a_contract_that_judges_no_message_is_found_before_the_first_one(tmp_path):
+    """Only the first call told, and its run fell."""
+    path = contract(tmp_path, sequence(of("a", more=OPTIONAL), of("a"))).path
+    asked = {"operation": "o", "effect": "once", "timeout": 2}
+    adapter = Soap("ente", Soap.Settings.model_validate({"wsdl": str(path), "url": "http://127.0.0.1:9", "operations": {"o": asked}}))
+    assert [one for one in adapter.check() if "does not compile" in str(one)]
