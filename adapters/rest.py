@@ -151,6 +151,7 @@ class Rest(Configured):
             ctx, asked.effect, described.method, path, query=query,
             body=None if described.method not in _WITH_BODY else body.get(BODY) if described.whole else body,
             expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
+            sure=asked.refusals,
         )  # fmt: skip
         told = reply.status != 204 and described.told
         if told or reply.body:

@@ -7,6 +7,8 @@ left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 503                                     as above; `InDoubt` for ``once`` and ``queryable`` where it does not say when: so does a proxy whose
                                         system took too long, or hung up, when the work may be done
 403 that says when                      `Unreachable`: so Azure API Management tells of a quota that is used up
+403 with a page for people              as no usable answer, unless the caller is sure: a firewall before the system wrote it, and some do
+                                        when they have seen what the system answers, and the work is done
 401, to a voucher that was kept         `Unreachable`: it may be over, and the next try has another
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
@@ -23,7 +25,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -225,10 +227,12 @@ class RestClient:
         expect: Sequence[int] = (200,),
         refusals: Mapping[str, str] | None = None,
         idempotent: bool = False,
+        sure: Collection[str] = (),
     ) -> RestReply:
         """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`).
 
-        ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name.
+        ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name, ``sure`` those that are
+        one also where a page says them (``HTTP_403``).
         """
         content, begun = b"" if body is None else canonical(body), time.monotonic()
         wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
@@ -247,7 +251,7 @@ class RestClient:
             sentence = f"{line}: HTTP 401: our voucher is not taken any more; the next try has another"
             raise Unreachable(sentence, outside_code="HTTP_401", answered=True)
         if reply.status not in expect:
-            raise _ended_badly(reply, ctx, refusals or {}, line)
+            raise _ended_badly(reply, ctx, refusals or {}, sure, line)
         return reply
 
     def close(self) -> None:
@@ -280,11 +284,14 @@ def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
     return found
 
 
-def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:
+def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], sure: Collection[str], line: str) -> OutsideError:
     """The error that a status nobody expected stands for."""
     sentence = f"{line}: HTTP {reply.status}"
     if _is_not_now(reply):
         return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
+    if reply.status == 403 and is_page(reply.headers) and "HTTP_403" not in sure:
+        sentence += ", with a page: a firewall before the system does not let us through, or what the system answers"
+        return no_answer(reply.effect, sentence, outside_code="HTTP_403", locked_out=True)
     problem = _problem_of(reply)
     if 400 <= reply.status < 500:
         code = _code_of(reply.status, problem, refusals)

@@ -47,6 +47,14 @@ def test_a_quota_that_is_used_up_is_not_now_and_nothing_about_our_key(header, to
     assert (type(error), error.locked_out) == told
 
 
+@pytest.mark.parametrize(("effect", "told"), [("read", Unreachable), ("keyed", InDoubt), ("queryable", InDoubt), ("once", InDoubt)])
+def test_a_403_with_a_page_is_of_a_firewall_that_may_have_seen_the_answer(effect, told):
+    """It was a certain no, where a SOAP call was in doubt: ModSecurity answers so when it does not like what the system has answered."""
+    with peer(http(403, b"<html>Forbidden</html>", Content_Type="text/html; charset=iso-8859-1")) as (url, _):
+        error, _ = send(url, effect, body={})
+    assert (type(error), error.outside_code, error.locked_out, error.answered) == (told, "HTTP_403", True, False)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

@@ -63,6 +63,15 @@ def test_a_configured_write_sends_our_key_and_the_rest_as_body(method):
     assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
 
 
+@pytest.mark.parametrize(("refusals", "told"), [({}, InDoubt), ({"HTTP_403": "not for us"}, Refused)])
+def test_a_403_with_a_page_is_a_no_where_the_settings_say_so(refusals, told):
+    one = {**CONFIGURED["operations"]["iscrivi"], "refusals": refusals}
+    page = http(403, b"<html>Forbidden</html>", Content_Type="text/html")
+    with peer(page) as (url, _), configured(url, operations={"iscrivi": one}) as adapter:
+        done = attempt(adapter, "iscrivi", {"nome": "Ada"})
+    assert type(done.error) is told
+
+
 @pytest.mark.parametrize(
     ("properties", "required", "failure"),
     [({}, [], None), ({"id": {"type": "integer"}}, [], None), ({"id": {"type": "integer"}}, ["id"], InDoubt)],
