@@ -26,6 +26,8 @@ SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
 MOST = 5_000
 """Rows of one query that wait: a transaction that makes a whole store, of which nobody asks for a table, keeps no more of it in memory."""
+OCTETS = 8_000_000
+"""What the ``content`` of such rows may have, about: a driver and PostgreSQL each make copies of all that is in one statement."""
 _LARGEST = tuple(next((size for size in SIZES if size <= rows), 0) for rows in range(SIZES[0] + 1))
 """The largest of these sizes for so many rows, up to the largest of all."""
 
@@ -137,6 +139,7 @@ class Inserts:
         self._rows: dict[str, Rows] = {}
         self._updates = {name: one.where for name, one in self._inserts.items() if isinstance(one, Update)}
         self._changing: dict[str, set[tuple[Any, ...]]] = {name: set() for name in self._updates}
+        self._octets = {name: 0 for name, one in self._inserts.items() if "content" in one.names}
         self._queries = queries
         self._tables = frozenset(insert.table for insert in self._inserts.values())
         self._touched = cache(self._touched_by)
@@ -145,7 +148,8 @@ class Inserts:
         """Keep a row for later; false when the query is not a buffered one."""
         if query not in self._inserts:
             return False
-        if len(self._rows.get(query, ())) == MOST:
+        octets = self._octets.get(query)
+        if len(self._rows.get(query, ())) == MOST or (octets is not None and octets >= OCTETS):
             self._write_rows(query)
         if query in self._updates:
             self._make_way(query, tuple([row[name] for name in self._updates[query]]))
@@ -154,6 +158,8 @@ class Inserts:
             self._rows[query] = [row]
         else:
             rows.append(row)
+        if octets is not None:
+            self._octets[query] += len(row["content"])
         return True
 
     def _make_way(self, query: str, changed: tuple[Any, ...]) -> None:
@@ -172,6 +178,8 @@ class Inserts:
         rows = self._rows.pop(name, None)
         if rows:
             self._changing.get(name, _NONE).clear()
+            if name in self._octets:
+                self._octets[name] = 0
             self._write(self._inserts[name], rows)
 
     def _touched_by(self, query: str) -> frozenset[str]:
@@ -186,5 +194,6 @@ class Inserts:
 
     def forget(self) -> None:
         self._rows.clear()
+        self._octets = dict.fromkeys(self._octets, 0)
         for changing in self._changing.values():
             changing.clear()

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from bus.store import inserts as inserts_module
 from bus.store.inserts import Insert, Inserts, Rows, Update, in_values
 
 QUERIES = {
     "add": "INSERT INTO runs (id) VALUES (:id)",
     "set": "UPDATE runs SET state = :state WHERE id = :id",
     "note": "INSERT INTO notes (id) VALUES (:id)",
+    "keep": "INSERT INTO papers (id, content) VALUES (:id, :content)",
     "look": "SELECT id FROM runs",
 }
 Written = list[tuple[str, list[Any]]]
@@ -28,7 +30,7 @@ def waiting() -> tuple[Inserts, Written]:
         kind = "set" if isinstance(one, Update) else f"add to {one.table}"
         written.append((kind, [row.get("state", row["id"]) for row in rows]))
 
-    return Inserts(QUERIES, frozenset({"add", "set", "note"}), write), written
+    return Inserts(QUERIES, frozenset({"add", "set", "note", "keep"}), write), written
 
 
 def test_changes_of_one_row_are_written_one_after_another(waiting: tuple[Inserts, Written]) -> None:
@@ -38,6 +40,22 @@ def test_changes_of_one_row_are_written_one_after_another(waiting: tuple[Inserts
         assert inserts.take("set", {"id": run, "state": state})
     inserts.flush()
     assert written == [("set", ["a1", "b1"]), ("set", ["a2", "b2"])]
+
+
+def test_large_rows_are_written_by_what_they_hold(waiting: tuple[Inserts, Written], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of a megabyte were one statement, of which driver and server had copies."""
+    monkeypatch.setattr(inserts_module, "OCTETS", 10)
+    inserts, written = waiting
+    for one in ("a", "b", "c"):
+        inserts.take("keep", {"id": one, "content": b"123456"})
+    assert written == [("add to papers", ["a", "b"])]
+    inserts.forget()
+    for one in ("d", "e"):
+        inserts.take("keep", {"id": one, "content": b"123456"})
+    inserts.flush()
+    inserts.take("keep", {"id": "f", "content": b"123456"})
+    inserts.flush()
+    assert [ids for _, ids in written] == [["a", "b"], ["d", "e"], ["f"]]
 
 
 def test_a_row_is_written_before_it_is_changed(waiting: tuple[Inserts, Written]) -> None:
