@@ -110,6 +110,8 @@ class Engine:
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._lanes = Lanes(store, clock.now())
         self._live: dict[str, Live] = {}
+        self._out: set[str] = set()
+        """Live runs with a call that is out: gates bound them, and a hundred systems that hang must leave room for the others."""
         self._suspects = Suspects(clock.now(), self._live, self._gates.are_away, ticks)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._suspects, self._lanes.runs)
         self._loading = Loading(store, self._around, look)
@@ -315,7 +317,11 @@ class Engine:
         return min(max(seconds, 0.001), self._pace.sweep)
 
     def _room(self) -> int:
-        return 0 if self._suspects.apart() else self._pace.most_live - len(self._live) - len(self._loading.waiting)
+        return 0 if self._suspects.apart() else self._left()
+
+    def _left(self) -> int:
+        """How many more may be live and at work here."""
+        return self._pace.most_live - (len(self._live) - len(self._out)) - len(self._loading.waiting)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
@@ -351,7 +357,7 @@ class Engine:
 
     def _look(self, now: dt.datetime, more: int) -> list[Row]:
         """What the sweeper finds, beside ``more`` runs that were claimed in this turn."""
-        room = 0 if self._suspects.at_work() else self._pace.most_live - len(self._live) - len(self._loading.waiting) - more
+        room = 0 if self._suspects.at_work() else self._left() - more
         quiet = not (more or self._welcomed or self._loading.waiting) and self._suspects.quiet_in() <= 0
         found, rung = self._sweeper.look(now, room, quiet=quiet, free=not self._gates.away())
         self._suspects.claimed(found)
@@ -431,6 +437,8 @@ class Engine:
         if result.lost:  # perhaps the store could only not say that it is ours: then it is given back at the next beat
             self._forget(live, held=live.in_flight == {result.asking.call.path})
             return
+        if live.in_flight == {result.asking.call.path}:
+            self._out.discard(live.id)
         reach("answer.before-record")
         self._let_go_on(live, lambda: self._take_in(live, result, now))
 
@@ -547,6 +555,7 @@ class Engine:
         """
         if self._live.get(live.id) is live:
             del self._live[live.id]
+            self._out.discard(live.id)
         self._gates.keep(live.claim, live.in_flight)
         if not held:
             self._holding.forget(*live.claim)
@@ -569,6 +578,7 @@ class Engine:
             if asking.operation.effect != "read":
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
+            self._out.add(live.id)
             if asking.number is not None:
                 self._lanes.has_it(self._outside.sequence(asking.call.operation), live.id)
             delay = self._around.throttles.delay(asking.call, self._holding.ticks())

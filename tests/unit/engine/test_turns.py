@@ -31,7 +31,7 @@ from tests.simulation import system
 from tests.simulation.parts import START
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import LEASE
-from tests.unit.engine.kit import out, row_of, send, state, strikes, turn
+from tests.unit.engine.kit import finish, out, row_of, send, state, strikes, turn
 from tests.views import Counting
 
 RETRY = dt.timedelta(seconds=1)
@@ -68,6 +68,26 @@ def unswept(many: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
     many.processes[0].engine.turn(patient=False)
     monkeypatch.setattr(many.processes[0].engine._sweeper, "is_due", lambda now, room: False)
     return many
+
+
+def test_calls_that_are_out_take_nothing_of_the_room_for_runs(world: Simulation) -> None:
+    """A hundred systems that hung had a thousand runs, all there may be: whoever asked others waited until the first calls timed out."""
+    world.threads = 60
+    world._kill(world.processes[0])
+    engine = world.processes[0].engine
+    room = engine._room()
+    for _ in range(3 * room // 2):
+        send(world, "avviso")
+    for _ in range(8):
+        turn(world)
+        pass_by(world, LEASE / 4)
+    assert len(out(world)) == 3 * room // 2
+    assert engine._room() == room
+    for _ in range(room):
+        turn(world, "answer")
+    assert engine._out == {live.id for live in engine._live.values() if live.in_flight}
+    finish(world)
+    assert (engine._out, engine._room()) == (set(), room)
 
 
 def test_a_run_that_was_left_until_its_next_try_is_taken_again_at_its_time_without_a_sweep(unswept: Simulation) -> None:
