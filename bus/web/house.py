@@ -12,6 +12,7 @@ from bus.errors import Busy, Interrupted
 from bus.web.accesses import Accesses
 from bus.web.auth import Keys
 from bus.web.bridge import Bridge, awaitable
+from bus.web.turns import Turns
 
 T = TypeVar("T")
 READING = 8
@@ -34,6 +35,7 @@ class House:
         self.keys = Keys(app.config.keys, app.config.rights)
         self.bridge = Bridge()
         self.accesses = Accesses(app.accessed)
+        self.turns = Turns()
         self._inbound, self._heard = ThreadPoolExecutor(INBOUND, "snodo-inbound"), 0
         self._reading = ThreadPoolExecutor(READING, "snodo-http")
         self._watching = ThreadPoolExecutor(WATCHING, "snodo-watch")

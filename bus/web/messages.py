@@ -36,6 +36,7 @@ async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
     http = call.app.config.http
     content = await bodies.whole(call.receive, call.headers, http.max_body, exchange=call.exchange)
+    await call.house.turns.take(len(content))
     digests.compare(call.headers, content)
     submission, files = submission_of(call.headers, content, http.max_body, call.caller)
     if files:

@@ -17,7 +17,8 @@ from adapters.pagopa.modelli import PagopaSettings
 from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
 from bus.testing.door import MemoryDoor
 from bus.web.serve import Server
-from tests.small_bus import key_of, running
+from bus.web.turns import LARGE, Turns
+from tests.small_bus import Caller, key_of, running
 
 ENTE = Ente("77777777777", "80000000001", "80000000001_01")
 SETTINGS = PagopaSettings.model_validate({
@@ -112,6 +113,19 @@ def test_the_api_answers_at_once_and_goes_on_throwing_away_whatever_still_comes(
             connection.sendall(chunk)
         connection.sendall(b"0\r\n\r\nGET /status HTTP/1.1\r\nHost: bus\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_message_waits_for_its_turn_before_it_is_understood(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited, take = list[int](), Turns.take
+
+    async def watched(turns: Turns, size: int) -> None:
+        waited.append(size)
+        await take(turns, size)
+
+    monkeypatch.setattr(Turns, "take", watched)
+    content = json.dumps({"type": "prova.silenzio", "data": {"nome": "Ada", "numero": ["x" * LARGE]}}).encode()
+    assert Caller(server.port)("POST", "/messages", content, {"Content-Type": "application/json"}).status == 202
+    assert waited == [len(content)]
 
 
 def test_more_facts_than_a_record_can_name_are_refused_with_what_to_do(server: Server) -> None:
