@@ -38,7 +38,7 @@ def plan(
     """
     from bus.cli.rules import offered, recomputing
     from bus.mapping.protected import EVERYTHING
-    from bus.planning.planning import planned
+    from bus.planning.planning import origins_of, planned
     from bus.replay import window
 
     folder = _folder(routes)
@@ -48,7 +48,9 @@ def plan(
         messages = window.between(reader, *window.times(since or None, until or None)) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
         try:
-            found = planned(reader, folder or settings.rules, offered(settings), messages, examples, values=values)
+            found = planned(
+                reader, folder or settings.rules, offered(settings), messages, examples, values=values, origins=origins_of(settings)
+            )
         except RulesError as error:
             if folder and error.code == RulesError.default_code:
                 error.hint = f"run `bus validate {quote(str(folder))}`"

@@ -85,6 +85,7 @@ class Course:
     ``woken``: of those whose runs such messages woke; ``waits``: for messages of the case of a message, of a type, with some keys;
     ``logged``: what the log has for waits that only the edited rules open.
 
+    ``origins``: by sender, what `senders` of a type calls it, as far as that is known.
     ``changed`` are the types that are otherwise; ``people`` are the names of persons in the messages of the examples, and what they are:
     they are not to be shown.
     """
@@ -97,6 +98,7 @@ class Course:
     woken: Callable[[Sequence[str]], Evidence]
     waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]]
     logged: Logged
+    origins: Mapping[str, str] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
@@ -145,7 +147,7 @@ class Course:
             self.counts[outcome] += 1
 
     def _plan(self, message: Message, openings: Sequence[Opening], page: Evidence) -> str:
-        if message.type in self.changed and (refused := self._refused(message.type, message.body)):
+        if message.type in self.changed and (refused := self._refused(message)):
             self._add(message.id, refused)
             return "changed"
         outcome, known = "same", list(self._known_by(message)) if message.type in self.changed else []
@@ -388,14 +390,18 @@ class Course:
         for value in (message.body, *(_value_of(event) for event in heard)):
             self.people.update(named(value))
 
-    def _refused(self, type: str, body: JsonValue) -> Change | None:
+    def _refused(self, message: Message) -> Change | None:
         """That a message would not be taken under the edited rules, and for which of the fields that its type declares."""
-        if type not in self.after.types:
+        type, declaring = message.type, self.after.types.get(message.type)
+        if declaring is None:
             return Change("refused", type, type, (), MISSING, _NO_TYPE.format(type), old=True)
-        faults = self.after.validate(type, body)
+        origin = self.origins.get(message.sender)
+        if origin and not _takes(declaring, origin) and _takes(self.before.types[type], origin):
+            return Change("refused", type, type, ("senders",), MISSING, f"not taken from {origin}")
+        faults = self.after.validate(type, message.body)
         if not faults:
             return None
-        return Change("refused", type, type, (declared(self.after.types[type].schema, faults[0].pointer),), MISSING, _said(faults[0]))
+        return Change("refused", type, type, (declared(declaring.schema, faults[0].pointer),), MISSING, _said(faults[0]))
 
     def _fault(self, plan: Plan, type: str, body: JsonValue) -> str:
         """What is wrong with a body that a plan sends, under the types of its own rules."""
@@ -415,6 +421,11 @@ class Course:
         if kept:
             group.examples.append((message, change.before, change.after))
         return kept
+
+
+def _takes(declaring: MessageType, origin: str) -> bool:
+    """Whether a type is taken from senders of a kind."""
+    return not declaring.senders or origin in declaring.senders
 
 
 def _said(fault: Fault) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from bus.adapter import Operation
 from bus.catalog import Catalog
 from bus.clock import moment_of
+from bus.config import Config
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
 from bus.examine import load
@@ -21,6 +24,7 @@ from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
 from bus.replay.window import CHANGED
 from bus.route.plan import GatherStep, WaitStep
+from bus.route.traffic import BUS
 from bus.rulefiles import Files, files_of
 from bus.store import listed
 from bus.store.opening import Reader
@@ -34,6 +38,15 @@ def in_force(reader: Reader) -> Files:
             hint = "start the bus once with rules that are good"
             raise ConfigError("no rules were ever in force in this database", code="plan.nothing-in-force", hint=hint)
         return editions.files_of(tx, editions.edition_of(tx, record).manifest)
+
+
+def origins_of(settings: Config) -> dict[str, str]:
+    """By sender, what `senders` of a type calls it: the role of its key, an adapter itself, the bus. The log knows senders by name alone,
+    so nothing is said of a name without a key, or with several meanings.
+    """
+    said = {(key.name, key.role) for key in settings.keys} | {(name, name) for name in settings.adapters} | {(BUS, BUS)}
+    several = Counter(name for name, _ in said)
+    return {name: origin for name, origin in said if several[name] == 1}
 
 
 def _loaded(files: Files, operations: Mapping[str, Operation]) -> Catalog:
@@ -55,8 +68,10 @@ def planned(
     examples: int,
     *,
     values: bool = True,
+    origins: Mapping[str, str] = MappingProxyType({}),
 ) -> Planned:
-    """Plan the rules of a folder over messages (ids and types, page by page); ``values``: the examples show what was said.
+    """Plan the rules of a folder over messages (ids and types, page by page); ``values``: the examples show what was said; ``origins``:
+    see `origins_of`.
 
     Raises `RulesError` with the findings of the edited rules, or of those in force, and says which.
     """
@@ -75,6 +90,7 @@ def planned(
         woken=lambda ids: next(pages(reader, [_woken(reader, ids)], book)),
         waits=partial(_waiting, reader),
         logged=_logged(reader, book),
+        origins=origins,
     )
     _take(found, course, messages, reader, book)
     found.findings = new_findings(old.findings, new.findings)

@@ -90,9 +90,9 @@ def looking(worked: Path) -> Iterator[Reader]:
         yield reader
 
 
-def plan(worked: Path, folder: Path) -> Planned:
+def plan(worked: Path, folder: Path, **more: Any) -> Planned:
     with looking(worked) as reader:
-        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2, values=True)
+        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2, values=True, **more)
 
 
 def found(made: Planned) -> list[tuple[str, str, int]]:

@@ -25,7 +25,7 @@ from bus.errors import RulesError
 from bus.examine import load
 from bus.message import canonical
 from bus.planning.difference import declared
-from bus.planning.planning import planned
+from bus.planning.planning import origins_of, planned
 from bus.replay import window
 from bus.replay.evidence import Rulebook, pages
 from bus.route.model import TestDocument
@@ -35,7 +35,7 @@ from bus.testing.routes import run_folder, run_route
 from bus.testing.script import TrialError
 from bus.web.serve import Server
 from tests.integration.planning import OPERATIONS, edit, found, looking, office, plan
-from tests.small_bus import at_work, key_of, keystore_of, wait_reply
+from tests.small_bus import at_work, key_of, keystore_of, own_key, settings, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 ROUTE = """
@@ -177,6 +177,23 @@ def test_messages_that_would_be_refused_at_the_door_are_told(worked, edited):
     line, column = map(int, place.split()[0].split(":")[1:])
     assert place.startswith("          mappings/types/ufficio.pratica.yaml:")
     assert (edited / "mappings/types/ufficio.pratica.yaml").read_text().splitlines()[line - 1][column - 1 :].startswith("numero: {")
+
+
+@pytest.mark.parametrize(("senders", "refused"), [("sysadmin", 20), ("sysadmin, portal", 0)])
+def test_messages_whose_sender_the_edited_type_names_no_more_are_told(worked, edited, senders, refused):
+    edit(edited, "schema:", f"senders: [{senders}]\nschema:", "mappings/types/ufficio.pratica.yaml")
+    made = plan(worked, edited, origins={"portale": "portal"})
+    assert found(made) == ([("refused", "ufficio.pratica senders", refused)] if refused else [])
+    if refused:
+        assert "20 × message refused at the door: ufficio.pratica senders\n          mappings/types/ufficio.pratica.yaml:" in made.as_text()
+    assert found(plan(worked, edited)) == []
+
+
+def test_a_sender_is_of_one_kind_as_far_as_the_settings_say_it():
+    keys = [("portale", "portal"), ("portale", "portal"), ("sportello", "portal"), ("sportello", "sysadmin")]
+    told = [own_key(name, role) | {"sha256": f"{number:064x}"} for number, (name, role) in enumerate(keys)]
+    made = config.Config.model_validate(settings(keys=told, adapters={"pagopa": {}}))
+    assert origins_of(made) == {"portale": "portal", "pagopa": "pagopa", "bus": "bus"}
 
 
 @pytest.mark.parametrize(
