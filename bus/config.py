@@ -438,6 +438,7 @@ def _read(path: Path) -> source.Source:
     if not path.is_file():
         sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
         hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"
+        hint += '; to begin one, write there: organization: {name: Comune di …, fiscal_code: "…"}'
         raise ConfigError(sentence, code="config.unreadable", hint=hint)
     return source.read_file(path)
 

@@ -81,7 +81,8 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     """The catalog of a folder or of files (None when a finding is an error) and all findings, by file and place."""
     if isinstance(rules, Path) and not (rules / "routes").is_dir():
         source = Source("routes", "")
-        source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {rules.name or rules}")
+        hint = "is this the right folder? `bus new route ufficio.procedimento` begins the first route in it"
+        source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {rules.name or rules}", hint)
         return None, source.findings
     reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
     with without_collector():

@@ -74,7 +74,7 @@ CODES: dict[str, Code] = {
     "catalog.no-routes": Code(
         "The folder of rules has no folder `routes`; or what is to be activated has no route, and there are some in force.",
         "bus validate /tmp",
-        "Point to the right folder; look whether its disk is mounted.",
+        "Point to the right folder; look whether its disk is mounted. In a new one `bus new route` begins the first route.",
     ),
     "catalog.not-a-map": Code("The file holds a list or a single value, not fields.", "- route: x", "Start with the fields."),
     "field.unknown": Code(
