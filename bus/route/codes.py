@@ -308,6 +308,12 @@ CODES: dict[str, Code] = {
         "with: {cap: '\"181\"'}   # five digits",
         "Write a value that the sentence allows.",
     ),
+    "target.other-unit": Code(
+        "One contract says of an amount that it is in cents, the other in euro (`description`, or the name of the field): what is sent is a"
+        " hundred times too much, or too little.",
+        "with: {importo: int(math.round(body.tariffa_euro))}   # cents are wanted",
+        "`cents(...)` makes cents of euro, `euro(...)` the text with two decimals; or correct the description that is wrong.",
+    ),
     "target.maybe-null": Code(
         "A field that is never null is fed by one that the contract lets be null: on such a message the run would stop here.",
         "with: {oggetto: body.note}   # note may be null",

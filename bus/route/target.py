@@ -20,6 +20,7 @@ from bus.mapping.template import Used, dotted
 from bus.route.doubts import conditions_above
 from bus.route.known import type_of
 from bus.route.paths import Paths
+from bus.route.units import other_unit
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"
@@ -235,6 +236,8 @@ class Target:
                 sentence = f"{self._label(path)} is a whole number, {text} may have decimals: then it is refused"
                 hint = f"int(math.round({text})) makes a whole one of it; amounts are whole cents"
                 self.report.report(pointer, "target.wrong-type", sentence, hint, "warning")
+        if len(self.report.findings) == found:
+            self._unit(used, schema, pointer, path)
         for told in used.reads.results if len(self.report.findings) == found else ():
             if told.value is None and self._asked(used):
                 continue
@@ -243,6 +246,12 @@ class Target:
             self._literal(told.value, self._below(schema, told.path), pointer, below, place)
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
+
+    def _unit(self, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
+        """Cents where the contract says euro, or the other way round."""
+        wanted = {**resolve(schema, self.schema), **({"description": schema["description"]} if "description" in schema else {})}
+        if path and (told := other_unit(used, self.paths.values, wanted, path[-1])):
+            self.report.report(pointer, "target.other-unit", f"{self._label(path)} {told[0]}", told[1], "warning")
 
     def _asked(self, used: Used) -> bool:
         """Whether a null that an expression gives is provided for, or it stands under a condition that asks about what it reads."""

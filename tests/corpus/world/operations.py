@@ -34,7 +34,8 @@ class Domanda(Contract):
     riferimento: str = Field(description="Our reference")
     oggetto: str
     flusso: Literal["E", "U"] = "E"
-    importo: int | None = None
+    importo: int | None = Field(default=None, description="Cents")
+    valore: float | None = Field(default=None, description="In euro, with decimals")
     indirizzo: Residenza | None = None
     righe: list[Residenza] = Field(default_factory=list)
 
