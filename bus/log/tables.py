@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bus.clock import APART, moment_of, text_of
-from bus.log import cases, log, requests, stretches, waits
+from bus.log import cases, facts, log, requests, stretches, waits
 from bus.log.diagnosis import BY_ID, MISLED, Broken, Content, Fault, Page, once
 from bus.log.remembered import Remembered
 from bus.log.stored import StoredTree
@@ -54,10 +54,10 @@ class _Told(NamedTuple):
 
 
 class Journals:
-    """What whole journals say, from page to page: of their runs, and of the waits of these."""
+    """What whole journals say, from page to page: of their runs, and of the waits of these; and which records tell of facts."""
 
     def __init__(self) -> None:
-        self.runs, self.waits = Remembered[dict[str, Any]](), Remembered[waits.Told]()
+        self.runs, self.waits, self.tellers = Remembered[dict[str, Any]](), Remembered[waits.Told](), facts.Tellers()
 
 
 def compare(tx: Tx, page: Page, journals: Journals) -> tuple[int, int]:
@@ -71,6 +71,7 @@ def compare(tx: Tx, page: Page, journals: Journals) -> tuple[int, int]:
     cases.compare(tx, page, told.binding, messages, runs)
     _intake(tx, page, told.binding)
     waits.compare(tx, page, journals.waits)
+    facts.compare(tx, page, journals.tellers)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 

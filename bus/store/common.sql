@@ -598,7 +598,13 @@ SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY fil
 -- name: sealed_payload_after
 SELECT id FROM payloads WHERE id > :after AND id < '01' AND length(id) = 80 ORDER BY id LIMIT 1
 -- name: payloads_there
-SELECT id, nonce FROM payloads WHERE id IN :list(payloads)
+SELECT id, message, nonce FROM payloads WHERE id IN :list(payloads)
+
+-- name: sequences_among
+SELECT name, value FROM sequences WHERE name IN :list(names)
+
+-- name: polls_before
+SELECT seq, content FROM records WHERE kind = 'polled' AND seq < :before ORDER BY seq DESC LIMIT :most
 
 -- name: count_everything
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead')) AS ready,

@@ -98,6 +98,10 @@ hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (S
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
 
+-- name: facts_among
+SELECT f.adapter, f.kind, f.key, f.payload FROM jsonb_array_elements((:names)::jsonb) j
+JOIN facts f ON f.adapter = j ->> 0 AND f.kind = j ->> 1 AND f.key = j ->> 2
+
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j
 JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1

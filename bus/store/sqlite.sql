@@ -91,6 +91,10 @@ hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (S
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
 
+-- name: facts_among
+SELECT f.adapter, f.kind, f.key, f.payload FROM json_each(:names) j JOIN facts f
+ON f.adapter = json_extract(j.value, '$[0]') AND f.kind = json_extract(j.value, '$[1]') AND f.key = json_extract(j.value, '$[2]')
+
 -- name: intake_keys_among
 SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')

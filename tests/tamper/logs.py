@@ -179,6 +179,7 @@ class Story:
         self._open: list[tuple[str, str]] = []
         self._dead: list[tuple[str, str]] = []
         self._matters: list[str] = []
+        self._number = 0
 
     def add(self, tx: Tx) -> None:
         """One record, with one or two payloads, and what it makes of the tables."""
@@ -195,6 +196,7 @@ class Story:
         kind = self._rng.choice(("asked", "answered", "replied", "parked", "waiting", "waiting", "matched", "done", "done", "dead"))
         data = {
             "parked": {"state": "waiting"}, "done": {"state": "done"}, "dead": {"state": "dead", "code": "prova.rotta"},
+            "answered": {"adapter": "prova", "facts": [["stato", f"token-{self._rng.randrange(9)}"]]}, "asked": self._numbered(),
             "waiting": {"type": "prova.sveglia", "deadline": NEVER, "key": ["pratica", self._matters[-1]]}, "matched": {"arrival": message},
         }.get(kind, {})  # fmt: skip
         self._write(tx, kind, message, run, data, "reply" if kind == "replied" else "answer")
@@ -202,6 +204,11 @@ class Story:
             self._dead.append(self._open[at])
         if kind in ("done", "dead"):
             del self._open[at]
+
+    def _numbered(self) -> dict[str, Any]:
+        """What a call tells of the number it took, if it took one: those of a sequence that come once and in order."""
+        self._number += self._rng.randrange(2)
+        return {"sequence": "prova.numeri", "number": self._number} if self._number else {}
 
     def _receive(self, tx: Tx) -> None:
         message, run = new_id(), new_id()
@@ -221,7 +228,7 @@ class Story:
         self._open.append((message, run))
 
     def _write(self, tx: Tx, kind: Any, message: str, run: str | None, data: dict[str, Any], role: str) -> None:
-        roles = [role, *self._rng.sample(("wire-in", "wire-out"), self._rng.randrange(2))]
+        roles = [role, *["facts"][: "facts" in data], *self._rng.sample(("wire-in", "wire-out"), self._rng.randrange(2))]
         sealed = tuple(sealed_with(self._rng, one, canonical({"x": self._rng.random()})) for one in roles)
         committed = tuple(one.commitment for one in sealed)
         record = Record(

@@ -322,6 +322,28 @@ def a_message_to_come_that_would_pass_for_one_of_before(raw, rng, small):
 
 
 @kind
+def a_fact_forgotten_or_in_the_place_of_a_later_one(raw, rng, small):
+    """A system would be answered as if that had never come."""
+    if not raw.execute("SELECT 1 FROM facts").fetchone():
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    row = _some_row(raw, rng, "facts")
+    others = [one for (one,) in raw.execute("SELECT id FROM payloads WHERE id <> ?", (row["payload"],))]
+    if rng.random() < 0.5:
+        raw.execute("DELETE FROM facts WHERE key = ?", (row["key"],))
+    else:
+        raw.execute("UPDATE facts SET payload = ? WHERE key = ?", (rng.choice(others), row["key"]))
+    return found("table")
+
+
+@kind
+def a_number_that_would_be_given_twice(raw, rng, small):
+    if not raw.execute("SELECT 1 FROM sequences").fetchone():
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    raw.execute(rng.choice(("DELETE FROM sequences", "UPDATE sequences SET value = value - 1")))
+    return found("table")
+
+
+@kind
 def a_record_that_searches_do_not_find(raw, rng, small):
     """Nor as what it is: its trace taken out, put elsewhere, or under what another record is."""
     rows = raw.execute("SELECT facet, at, seq FROM traces").fetchall()
