@@ -316,8 +316,8 @@ class Bundle:
         self.payloads, self.absent, self.files = 0, 0, {}  # type: int, int, Mapping[str, bytes]
         try:
             self.files = unpacked(raw)
-            names = {name.lower() for name in self.files}
-            alone = len(names) == len(self.files) and not names & {name[: at.start()] for name in names for at in re.finditer("/", name)}
+            names = sorted(f"{name}/".lower().replace("/", "\0") for name in self.files)  # what lies below a name comes right behind it
+            alone = not any(names[at].startswith(names[at - 1]) for at in range(1, len(names)))
             whole = alone and all(map(PLACE.fullmatch, self.files)) and packed(self.files) == raw
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
             self.say("container" if isinstance(error, Malformed) else "read", why=error)

@@ -9,6 +9,7 @@ import ast
 import base64
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,13 @@ def test_a_bundle_that_is_right_is_so_for_both(exported, change):
     made = sealed(exported[0], **change)
     assert verify.Bundle(made, [verify.Key(str(OWNER.verifier))]).found == []
     assert page.bundle(made, [page.key(str(OWNER.verifier))])
+
+
+def test_a_name_of_many_folders_costs_no_more_than_its_bytes(exported):
+    """Each folder of it, taken apart, would be a gigabyte."""
+    made = sealed(exported[0], files=_added("a/" * 30_000 + "a"))
+    tracemalloc.start()
+    verify.Bundle(made, [verify.Key(str(OWNER.verifier))])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
