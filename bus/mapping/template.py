@@ -196,7 +196,8 @@ class _Builder:
         if isinstance(value, dict):
             if any(key.startswith("$") for key in value):
                 return self._directive(value, pointer, target)
-            return _map_maker({key: self.build(inner, (*pointer, key), (*target, key)) for key, inner in value.items()})
+            # by key, as rules that were stored have them: which of two expressions fails first is told
+            return _map_maker({key: self.build(inner, (*pointer, key), (*target, key)) for key, inner in sorted(value.items())})
         return lambda values, scope: value
 
     def _items(self, value: list[Any], pointer: Pointer, target: tuple[str | int, ...]) -> Iterator[Maker]:

@@ -2,7 +2,8 @@
 
 A plan's rules are JSON: the route without its tests, the mappings it applies, the tables that any of these look into (with their
 order, where all rows are read). Comments, blanks, key order and the file's name are not in it, so
-they do not change the digest; runs finish under the rules they started with because `plan_of` needs nothing else.
+they do not change the digest; runs finish under the rules they started with because `plan_of` needs nothing else. What has one digest
+MUST do the same in the same order: whatever stands under keys (branches, names, fields) is gone through by key, not as the file has it.
 """
 
 from __future__ import annotations
@@ -225,7 +226,7 @@ class _Builder:
         return None if text is None else self.expression(text, (*parsed.pointer, part))
 
     def expressions(self, texts: Mapping[str, str], pointer: Pointer) -> dict[str, Any]:
-        return {name: self.expression(text, (*pointer, name)) for name, text in texts.items()}
+        return {name: self.expression(text, (*pointer, name)) for name, text in sorted(texts.items())}
 
     def body(self, parsed: Parsed) -> Any:
         """The template of a request or message: by ``mapping`` or ``with``; neither is an empty object."""
@@ -283,7 +284,7 @@ def _map(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
 
 
 def _set(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    values = {name: builder.shop.template(value, (*parsed.pointer, "set", name)) for name, value in parsed.model.set.items()}
+    values = {name: builder.shop.template(value, (*parsed.pointer, "set", name)) for name, value in sorted(parsed.model.set.items())}
     return p.SetStep(**base, values=values)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def parallel(step: ParallelStep, strand: Strand) -> StepCode:
     branches = []
-    for name, steps in step.branches.items():
+    for name, steps in sorted(step.branches.items()):  # as rules that were stored have them, whatever the order in the file
         inner = strand.beside(f"{strand.path(step)}/{name}/")
         branches.append((inner, inner.follow(steps)))
     yield Fork(branches)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.engine.interpreter import Walk
 from bus.errors import RulesError
 from bus.mapping.compile import compile_mapping
-from bus.message import canonical
+from bus.message import Message, canonical
 from bus.route import plan as p
 from bus.route.compile import _kept, compile_route, plan_of
 from bus.route.parse import parse_route
@@ -142,6 +143,25 @@ def test_stored_rules_keep_the_order_of_the_tables_that_are_read_row_by_row() ->
     assert made.key is not None and again.key is not None
     assert ("SUE", "SUE") == (made.key({}), again.key({}))
     assert made.digest == again.digest != plan(written, {**tables, "uffici": dict(reversed(tables["uffici"].items()))}).digest
+
+
+@pytest.mark.parametrize(
+    ("step", "dies"),
+    [
+        ("parallel: {z: [{id: zeta, fail: prova.z, dead: false}], a: [{id: alfa, fail: prova.a}]}", "prova.a "),
+        ("set: {z: body.z, a: body.a}", "expression.failed a: "),
+        ("reply: {z: body.z, a: [body.a]}", "expression.failed reply: field a[0]: "),
+        ("reply: {z: {$when: 'true', $value: body.z}, a: {$when: 'true', $value: body.a}}", "expression.failed reply: field a: "),
+    ],
+)
+def test_what_is_written_in_another_order_of_keys_does_the_same(step: str, dies: str) -> None:
+    """The order is not in the fingerprint, nor in stored rules: a restart, a replay and another file's author would have others."""
+    made = plan(document(f"route: prova.ordine\nversion: 1\non: a.b\nsteps: [{{id: uno, {step}}}]\n"))
+    for each in (made, plan_of(json.loads(canonical(made.rules)))):
+        walk = Walk(each, Message("m", "a.b", "/prova", dt.datetime(2026, 3, 2, tzinfo=dt.UTC), {}))
+        walk.start()
+        assert walk.failure is not None
+        assert f"{walk.failure.code} {walk.failure.sentence}".startswith(dies)
 
 
 def test_plans_share_the_rows_of_their_tables() -> None:
