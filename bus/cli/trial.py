@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, LogKey, Purpose, Settings, Store, Url, announced, family, show
-from bus.errors import ConfigError
+from bus.errors import ConfigError, Damaged
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -172,9 +173,14 @@ def _out_of_the_log(reader: Reader, name: str) -> tuple[Evidence, str]:
     """What the log holds of a run or a message, and which of the two to begin with."""
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
+    from bus.testing.cutting import late_for
 
     messages, run = window.named(reader, name)
-    [page] = pages(reader, [messages[:1]], Rulebook.of(reader))
+    book = Rulebook.of(reader)
+    [page] = pages(reader, [messages[:1]], book)
+    with contextlib.suppress(Damaged):  # who cuts the test says so
+        if late := [message for opening in page.openings for message in late_for(page, opening.run)]:
+            [page] = pages(reader, [[messages[0], *late]], book)
     return page, run or messages[0]
 
 

@@ -159,17 +159,27 @@ class Trial:
     def _match(self) -> None:
         """Every run that waits for a message takes it once; one whose wait is over sees it late, also if it came before the wait.
 
-        What is sent meanwhile is among them: a branch may wait for what the one beside it sends.
+        What is sent meanwhile is among them: a branch may wait for what the one beside it sends. Calls of the same moment are out before.
         """
-        for message in self._arrivals:
-            for run in list(self.runs):
-                for ask in sorted(_awaits(run), key=lambda one: one.path):
-                    if self._offer(run, ask, message):
-                        break
-            for run, close in sorted(self._closed, key=lambda one: one[1].path):
-                self._take_late(run, close, message)
+        while [message for message in self._arrivals if self._give(message)]:  # who took one may wait for another that was here
+            continue
         while self.held and not (self.plan.ordered and any(run.holds_its_case for run in self.runs)):
             self._begin(self.held.popleft())
+
+    def _give(self, message: Message) -> bool:
+        """Give a message to all that wait for it, or did; whether anybody took it who waits."""
+        took = False
+        for run in list(self.runs):
+            took |= any(self._offer(run, ask, message) for ask in sorted(_awaits(run), key=lambda one: one.path))
+        for run, close in sorted(self._closed, key=lambda one: one[1].path):
+            self._take_late(run, close, message)
+        return took
+
+    def _tell_closed(self, message: Message) -> None:
+        """What a run sends comes at once: where no wait is open for it, it is late for one that is over, also if one opens next."""
+        for run, close in sorted(self._closed, key=lambda one: one[1].path):
+            if not any(self._fits(run, ask, message) for ask in _awaits(run)):
+                self._take_late(run, close, message)
 
     def _take_late(self, run: TestRun, close: Close, message: Message) -> None:
         """A message that came when the wait for it was over opens a run of its own, which begins when no run before it holds the case."""
@@ -178,10 +188,13 @@ class Trial:
             self._record("late", close, type=message.type)
             self.held.append(Walk(self.plan, message, close.entry))
 
-    def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
+    def _fits(self, run: TestRun, ask: Await, message: Message) -> bool:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
             return False
-        if ask.deadline is not None and ask.deadline < message.time:  # late, though the wait begins only now
+        return ask.deadline is None or ask.deadline >= message.time  # else late, though the wait begins only now
+
+    def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
+        if not self._fits(run, ask, message):
             return False
         run.took.add(message.id)
         self._record("matched", ask, type=message.type)
@@ -222,6 +235,8 @@ class Trial:
     def _consider(self, run: TestRun, ask: Ask) -> Event | None:
         """The event of an ask that is answered at once, else None."""
         match ask:
+            case Call() if run.walk.winding_up:  # a branch beside it has ended the run in this very moment: it has not gone out
+                return self._note(run, ask, fate.given_up(ask, run.tries.setdefault(ask.path, Tries()), self.now).event)
             case Call():
                 try:
                     self.script.check(ask.operation, ask.place, ask.request)
@@ -232,9 +247,6 @@ class Trial:
                 return None
             case Await():
                 self._record("waiting", ask, type=ask.type)
-                for message in self._arrivals:
-                    if self._offer(run, ask, message):
-                        break
                 return None
             case Send():
                 self._check(ask.type, ask.body, ask.place, "what it sends")
@@ -245,6 +257,7 @@ class Trial:
                 self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
                 self._arrivals.append(message)  # a wait of the route may be for it
                 self._record("sent", ask, type=ask.type)
+                self._tell_closed(message)
                 return Noted(self.now, {"id": message.id})
             case Reply():
                 self.replies.append(ask.body)

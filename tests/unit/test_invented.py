@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.clock import moment_of
 from bus.functions import cf_birth_date, cf_valid
 from bus.source import read
-from bus.testing.cutting import _Cutting, as_yaml, duration
+from bus.testing.cutting import _Cutting, as_yaml, durations
 from bus.testing.invented import Invented
 
 BODY = {
@@ -84,12 +85,24 @@ def test_what_is_written_as_yaml_is_read_as_it_was(value):
     assert source.plain()["tests"][0] == value
 
 
-def test_durations_are_said_in_the_largest_unit_that_is_exact():
-    assert [duration(seconds) for seconds in (30 * 86400, 7200, 90, 61)] == ["30d", "2h", "90s", "61s"]
+@pytest.mark.parametrize(
+    ("seconds", "start", "said"),
+    [
+        (30 * 86400, "2026-01-05", ["30d"]),
+        (7200, "2026-01-05", ["2h"]),
+        (90, "2026-01-05", ["90s"]),
+        (60, "2026-01-05", ["1m"]),
+        (30 * 86400 - 3600, "2026-03-10", ["30d"]),  # an hour is missing in March, by the clock on the wall
+        (30 * 86400, "2026-03-10", ["720h"]),
+        (27 * 86400 + 61, "2026-01-05", ["648h", "61s"]),  # more seconds than a duration may have
+    ],
+)
+def test_durations_are_said_in_the_largest_unit_that_is_exact(seconds: int, start: str, said: list[str]) -> None:
+    assert list(durations(seconds, moment_of(f"{start}T09:00:00Z"))) == said
 
 
 @pytest.mark.parametrize(("kind", "conduct"), [("unreachable", {"unreachable": True}), ("in_doubt", {"silent": True})])
 def test_a_call_that_is_still_tried_is_cut_as_it_has_ended_until_then(kind: str, conduct: dict) -> None:
     nothing: Any = None
     records: Any = [SimpleNamespace(kind="unanswered", data={"kind": kind, "again": "2026-03-02T08:00:01Z"})]
-    assert _Cutting(nothing, [], nothing, {})._conduct("sys.leggi", records) == conduct
+    assert _Cutting(nothing, [], nothing, {}, nothing, nothing)._conduct("sys.leggi", records) == conduct

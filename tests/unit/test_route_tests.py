@@ -356,7 +356,7 @@ def test_what_a_branch_does_of_its_own_is_done_before_the_call_beside_it_comes_h
       tre: [{id: rispondi, reply: {esito: "'preso'"}}, {id: avvisa, send: prova.avviso, with: {testo: "'avviato'"}}]
 """
     given = "given: {sys.leggi: {refuses: IGNOTO}, sys.scrivi: {answers: {codice: B2}}, sys.cancella: {answers: {codice: B2}}}"
-    expect = "{state: dead, dead: {code: call.refused}, reply: {esito: preso}, sent: [prova.avviso], calls: [sys.leggi, sys.scrivi]}"
+    expect = "{state: dead, dead: {code: call.refused}, reply: {esito: preso}, sent: [prova.avviso], calls: [sys.scrivi, sys.leggi]}"
     assert faults(judged(steps, f"  - {{name: prova, {given}, expect: {expect}}}")) == []
 
 
@@ -365,6 +365,12 @@ LATE_TWICE = """
     parallel:
       a: [{id: breve, wait: prova.ricevuta, deadline: 2d, as: x, on_late: [{id: primo, reply: {tardi: "'breve'"}}]}]
       b: [{id: corta, wait: prova.ricevuta, deadline: 1d, as: y, on_late: [{id: secondo, reply: {tardi: "'corta'"}}]}]
+"""
+SENT_LATE = """
+  - {id: breve, wait: prova.ricevuta, deadline: 1d, as: x, on_late: [{id: tardi, reply: {tardi: "'breve'"}}]}
+  - {id: manda, send: prova.ricevuta, with: {codice: body.codice}}
+  - {id: altra, wait: prova.ricevuta, deadline: 1m, as: y}
+  - {id: fine, reply: {altra: y != null}}
 """
 LATE_AND_NEXT = """
   - {id: breve, wait: prova.ricevuta, deadline: 1d, as: x, on_late: [{id: tardi, reply: {tardi: "'breve'"}}]}
@@ -376,6 +382,7 @@ LATE_AND_NEXT = """
 @pytest.mark.parametrize(
     ("steps", "happens", "expected"),
     [
+        (SENT_LATE, "then: [{pass: 2d}]", "{late: [done], replies: [{tardi: breve}, {altra: false}]}"),
         (LATE_TWICE, "then: [{pass: 3d}, {arrive: prova.ricevuta}]", "{late: [done], replies: [{tardi: breve}]}"),
         (
             LATE_AND_NEXT,

@@ -1,0 +1,86 @@
+"""A route does in ``bus test`` what it does in the engine; its replay says so, and a test cut out of its log goes as it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bus.diagnostics import configure
+from tests.differential.compare import compared, of_seed
+
+CHANCE = frozenset({131, 135})
+"""Seeds in which a wait is over before it begins, and a call of a branch beside it ends the run in that moment: which is first is chance."""
+
+
+@pytest.mark.parametrize("tens", range(14))
+def test_routes_by_chance_do_the_same_everywhere(tens: int) -> None:
+    configure("critical")
+    told = {seed: of_seed(seed) for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    assert {seed: found for seed, found in told.items() if found} == {}
+    assert list(told.values()).count([]) > 6, "hardly any of these routes loads"
+
+
+@pytest.mark.parametrize("tens", range(4))
+def test_routes_that_keep_the_order_of_their_cases_do_the_same_everywhere(tens: int) -> None:
+    configure("critical")
+    told = {seed: of_seed(seed, "case") for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    assert {seed: found for seed, found in told.items() if found} == {}
+
+
+@pytest.mark.parametrize("tens", range(4))
+def test_routes_whose_engine_is_killed_now_and_then_do_as_those_of_a_test(tens: int) -> None:
+    configure("critical")
+    told = {seed: of_seed(seed, kill=True) for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    assert {seed: found for seed, found in told.items() if found} == {}
+
+
+ANSWER = {"answers": {"chi": "aa1", "n": 1}}
+LATE = [{"id": "tardi", "call": "bb.scrivi", "with": {"chi": "body.chi"}, "dead_on": "any"}]
+WAIT = {"id": "attesa", "wait": "p.parte", "as": "parte"}
+REPLY = {"id": "fine", "reply": {"quando": "now"}}
+TWO = [{"id": "parti", "gather": "p.parte", "count": "2", "deadline": "2d", "as": "parti"}, REPLY]
+
+
+def arrives(**more: Any) -> dict[str, Any]:
+    return {"arrive": "p.parte", "body": {"chi": "m1", "caso": "c1", **more}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "given", "then", "cut"),
+    [
+        pytest.param(
+            [{**WAIT, "by": 'body.entro + "T10:30:15"'}, REPLY], {}, [{"pass": "60d"}], [{"pass": "1152h"}, {"pass": "1815s"}],
+            id="a date that is farther than the longest duration in seconds",
+        ),
+        pytest.param(
+            [{**WAIT, "deadline": "1h", "on_late": LATE}, REPLY], {"bb.scrivi": ANSWER}, [{"pass": "2h"}, arrives()],
+            [{"pass": "1h"}, {"pass": "1h"}, arrives()], id="a late message and what its run asks",
+        ),
+        pytest.param(
+            [{**WAIT, "deadline": "1h"}, REPLY], {}, [{"pass": "2h"}], [{"pass": "1h"}], id="a deadline",
+        ),
+        pytest.param(
+            TWO, {}, [{"pass": "30s"}, arrives(), {"pass": "3d"}], [arrives(), {"pass": "2d"}],
+            id="a deadline behind a message that came within a minute",
+        ),
+        pytest.param(
+            [{"id": "registra", "call": "aa.registra", "with": {"chi": "body.chi"}, "dead_on": "any"}, {**WAIT, "by": '"2026-03-02"'}, REPLY],
+            {"aa.registra": {"in_doubt": "happened", **ANSWER}}, [{"pass": "1d"}], [{"pass": "15h"}],
+            id="a date behind a call that took more than a minute",
+        ),
+        pytest.param(
+            [{"id": "manda", "send": "p.parte", "with": {"chi": "body.chi", "caso": "body.caso"}}, *TWO], {}, [arrives()], [arrives()],
+            id="a message that the run sends itself",
+        ),
+    ],
+)  # fmt: skip
+def test_a_test_that_is_cut_out_of_the_log_lets_the_same_time_pass(
+    steps: list[dict[str, Any]], given: dict[str, Any], then: list[dict[str, Any]], cut: list[dict[str, Any]]
+) -> None:
+    route = {"route": "p.prova", "version": 1, "on": "p.inizio", "case": {"pratica": "body.caso"}, "steps": steps}
+    send = {"chi": "m0", "caso": "c1", "n": 1, "voci": [], "entro": "2026-04-19"}
+    test = {"name": "t", "given": {"clock": "2026-03-02T09:00:00+01:00", **given}, "send": send, "then": then, "expect": {"state": "done"}}
+    found, made = compared(route, test)
+    assert found == []
+    assert made is not None and made.test["then"] == cut
