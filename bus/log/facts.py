@@ -1,12 +1,14 @@
-"""Whether the bus remembers what records say that it does: `facts` (what systems told, by which they are answered) and `sequences`.
+"""Whether the bus remembers what records say that it does: `facts` (what systems told, by which they are answered), `sequences`, `lanes`.
 
 Nobody is shown them. But whoever takes a fact away, or puts an older one in its place, has a system answered as if a payment had never
-come; whoever sets a sequence back has a number given twice. A fact too many is none: one that its payload does not tell is not found.
+come; whoever sets a sequence back has a number given twice, whoever frees a lane has the next number used before the last one has arrived.
+A fact too many is none: one that its payload does not tell is not found. A lane that is held for nobody stands still, which is seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import dropwhile
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ from bus.store import Row, Tx, listed
 HINT = "the records are as they were; the next answer to that system, or the next call of it, would be another one"
 REMEMBERED = frozenset({"received", "asked", "answered", "polled"})
 """Kinds whose facts are remembered."""
+ENDINGS = frozenset({"answered", "refused", "unanswered"})
 PAGE = 500
 MOST = 1_000
 """Payloads of which it is kept what they tell."""
@@ -66,12 +69,16 @@ def compare(tx: Tx, page: Page, tellers: Tellers) -> None:
     """Raises `Broken` where the tables do not hold what these records, or later ones, say."""
     told: dict[Name, tuple[int, str]] = {}
     numbers: dict[str, tuple[int, int]] = {}
+    lanes: dict[str, int] = {}
     for at, content in enumerate(page.contents):
         told.update((name, (at, str(_payload(content)))) for name in _names(content))
         if content["kind"] == "asked" and content.get("data", {}).get("number") is not None:
             numbers[content["data"]["sequence"]] = at, content["data"]["number"]
+            lanes.update({content["data"]["sequence"]: at} if content["data"].get("lane") else {})
     if numbers:
         _sequences(tx, page, numbers)
+    if lanes:
+        _lanes(tx, page, lanes)
     if told:
         _facts(tx, page, told, tellers)
 
@@ -85,6 +92,37 @@ def _sequences(tx: Tx, page: Page, numbers: dict[str, tuple[int, int]]) -> None:
                 f"the sequence {name} stands in the table `sequences` {stands}, and the number {number} was given: it would be given again"
             )
             raise page.broken(at, said, HINT)
+
+
+def _lanes(tx: Tx, page: Page, lanes: dict[str, int]) -> None:
+    """The last call of each lane in the page holds it, or has surely ended."""
+    rows = once("lanes", tx.all("lanes_among", names=listed(sorted(lanes))), itemgetter("name"))
+    for name, at in lanes.items():
+        asked = page.contents[at]
+        row = rows.get(name)
+        held = row is not None and (row["run"], row["path"]) == (asked["run"], asked["path"])
+        if not (held or _has_ended(tx, asked)):
+            said = f"a call of the run {asked['run']} holds the lane {name}, and the table `lanes` does not say so"
+            raise page.broken(at, f"{said}: the next would overtake it", HINT)
+
+
+def _has_ended(tx: Tx, asked: Content) -> bool:
+    """Whether the call with the last number of a lane has surely ended, or its run was given up."""
+    journal = [parsed(octets(row["content"])) for row in tx.all("records_among_runs", runs=listed([asked["run"]]))]
+    behind = dropwhile(lambda one: one["id"] != asked["id"], journal)
+    return any(_ends_lane(one, asked["path"]) for one in behind)
+
+
+def _ends_lane(content: Content, path: str) -> bool:
+    """Whether the call at ``path`` has ended by this record, as `bus.engine.projection` judges it."""
+    kind, data = content["kind"], content.get("data", {})
+    if kind == "discarded":
+        return True
+    if content.get("path") != path:
+        return False
+    if kind == "decided":
+        return bool(data["decision"] == "happened")
+    return kind in ENDINGS and bool(data.get("lane")) and "again" not in data and not data.get("doubt")
 
 
 def _facts(tx: Tx, page: Page, told: dict[Name, tuple[int, str]], tellers: Tellers) -> None:

@@ -603,6 +603,9 @@ SELECT id, message, nonce FROM payloads WHERE id IN :list(payloads)
 -- name: sequences_among
 SELECT name, value FROM sequences WHERE name IN :list(names)
 
+-- name: lanes_among
+SELECT name, run, path FROM lanes WHERE name IN :list(names)
+
 -- name: polls_before
 SELECT seq, content FROM records WHERE kind = 'polled' AND seq < :before ORDER BY seq DESC LIMIT :most
 

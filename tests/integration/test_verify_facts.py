@@ -105,3 +105,32 @@ def test_what_is_forgotten_while_one_looks_is_no_damage(store, told):
     with store.read() as tx:
         [line, *_] = [Line.of(row) for row in tx.all("whole_records_after", after=0, most=1)]
         facts.compare(tx, Page.of(0, [line]), tellers)
+
+
+def call(store: Store, kind: Any, run: str, message: str, **data: Any) -> None:
+    path = None if kind == "discarded" else "registra"
+    record = Record(new_id(), kind, NOW, message=message, run=run, path=path, data={"lane": True, **data})
+    store.write(lambda tx: write(tx, entry(record, KEYS.fresh()))).result()
+
+
+ENDS: list[tuple[str, dict[str, Any]]] = [
+    ("answered", {}), ("refused", {}), ("unanswered", {}), ("decided", {"decision": "happened"}), ("discarded", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "data"), ENDS, ids=[kind for kind, _ in ENDS])
+@pytest.mark.parametrize("page", [1, 9])
+def test_a_lane_is_free_when_its_last_call_has_ended(store, url, kind, data, page):
+    run, message = new_id(), new_id()
+    call(store, "asked", run, message, sequence="anpr", number=1)
+    call(store, "unanswered", run, message, again="2026-03-02T09:00:00.000Z")
+    call(store, "unanswered", run, message, doubt=True)
+    look(store, page)
+    call(store, kind, run, message, **data)
+    look(store, page)
+    call(store, "asked", new_id(), new_id(), sequence="anpr", number=2)
+    look(store, page)
+    for statement in ("UPDATE lanes SET path = 'altro'", "DELETE FROM lanes"):
+        change(url, statement)
+        with pytest.raises(Broken, match="holds the lane anpr, and the table `lanes` does not say so: the next would overtake it"):
+            look(store, page)
