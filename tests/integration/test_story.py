@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bus.cli import main
 from bus.client import ClientError
 from bus.testing.patience import until
 from bus.testing.simulators import opener
@@ -258,3 +259,23 @@ def test_a_portal_cannot_forge_a_receipt(town: Town) -> None:
             town.client(name).send("pagopa.ricevuta", forged)
         assert (refused.value.status, refused.value.code) == (403, "auth.forbidden")
     assert practices(town, reply["pratica"], "pagamento") == []
+
+
+def test_what_the_adapters_remember_is_compared_with_the_log_of_all_that(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fact and the number that a real adapter told, in the form that verifying expects."""
+    istanza = "SUE-2026-000091"
+    present(town, building(istanza))
+    url = f"sqlite:///{town.folder}/var/snodo.db"
+
+    def sealed() -> bool:
+        code = main(["log", "verify", "--store", url, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert code == 0, found
+        return found["waiting"] == 0
+
+    until(sealed, "all of it is sealed and right")
+    with closing(sqlite3.connect(f"file:{town.folder}/var/snodo.db?mode=ro", uri=True)) as raw:
+        told = [bytes(content) for (content,) in raw.execute("SELECT content FROM records")]
+        assert raw.execute("SELECT (SELECT count(*) FROM facts) * (SELECT count(*) FROM sequences)").fetchone() > (0,)
+    assert any(b'"facts":[["posizione",' in one for one in told)
+    assert any(b'"number":' in one and b'"sequence":"pagopa.iuv"' in one for one in told)
