@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bus.diagnostics import configure
-from tests.differential.compare import compared, of_seed
+from tests.differential.compare import Observed, compared, of_seed
+from tests.differential.live import Live
+from tests.differential.rules import catalog_of
 
 CHANCE = frozenset({131, 135})
 """Seeds in which a wait is over before it begins, and a call of a branch beside it ends the run in that moment: which is first is chance."""
@@ -84,3 +87,18 @@ def test_a_test_that_is_cut_out_of_the_log_lets_the_same_time_pass(
     found, made = compared(route, test)
     assert found == []
     assert made is not None and made.test["then"] == cut
+
+
+def test_a_branch_goes_on_with_what_came_when_the_call_beside_it_has_ended(tmp_path: Path) -> None:
+    call = {"id": "scrivi", "call": "aa.scrivi", "with": {"chi": "body.chi"}, "timeout": "60s", "dead_on": "any"}
+    steps = [{"id": "insieme", "parallel": {"uno": [call], "due": [WAIT, {"id": "fine", "reply": {"n": "parte.n"}}]}}]
+    route = {"route": "p.prova", "version": 1, "on": "p.inizio", "case": {"pratica": "body.caso"}, "steps": steps}
+    given = {"clock": "2026-03-02T09:00:00+01:00", "aa.scrivi": {"delays": "40s", **ANSWER}}
+    live = Live(tmp_path, catalog_of(tmp_path, route), given)
+    try:
+        earlier = [{**arrives(n=3), "at": "2026-03-02T08:00:00+01:00"}]
+        seen = Observed(live, live.play({"earlier": earlier, "send": {"chi": "m0", "caso": "c1"}, "then": []}))
+    finally:
+        live.close()
+    times = {one.kind: f"{one.time:%M:%S}" for one in seen.records if one.run == seen.opening.run}
+    assert (times["matched"], times["answered"], times["replied"]) == ("00:00", "00:40", "00:40")

@@ -199,7 +199,7 @@ def test_who_gathers_takes_what_is_sent_besides_in_its_turn(worked, edited):
         planned(worked, edited)
     )
     said = plan(worked, edited).as_text()
-    assert '{"numero":3,"chi":"x3"}' in said  # the first of the two, since it would have come first
+    assert '{"chi":"x3","numero":3}' in said  # the first of the two, since it would have come first
 
 
 def test_two_that_are_sent_besides_are_gathered_together(worked, edited):
