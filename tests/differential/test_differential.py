@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from bus.cli.trial import _cut_of, _out_of_the_log
 from bus.diagnostics import configure
 from tests.differential.compare import Observed, compared, of_seed
 from tests.differential.live import Live
-from tests.differential.rules import catalog_of
+from tests.differential.rules import OPERATIONS, catalog_of
 
 CHANCE = frozenset({131, 135})
 """Seeds in which a wait is over before it begins, and a call of a branch beside it ends the run in that moment: which is first is chance."""
@@ -102,3 +103,23 @@ def test_a_branch_goes_on_with_what_came_when_the_call_beside_it_has_ended(tmp_p
         live.close()
     times = {one.kind: f"{one.time:%M:%S}" for one in seen.records if one.run == seen.opening.run}
     assert (times["matched"], times["answered"], times["replied"]) == ("00:00", "00:40", "00:40")
+
+
+@pytest.mark.parametrize("of", ["message", "run"])
+def test_what_is_read_for_a_cut_has_the_runs_of_late_messages(tmp_path: Path, of: str) -> None:
+    """As `bus test new --from` reads it: the journal of the first run, and those that its late messages opened."""
+    steps = [{**WAIT, "deadline": "1h", "on_late": LATE}, REPLY]
+    route = {"route": "p.prova", "version": 1, "on": "p.inizio", "case": {"pratica": "body.caso"}, "steps": steps}
+    catalog = catalog_of(tmp_path, route)
+    live = Live(tmp_path, catalog, {"clock": "2026-03-02T09:00:00+01:00", "bb.scrivi": ANSWER})
+    try:
+        message = live.play({"send": {"chi": "m0", "caso": "c1"}, "then": [{"pass": "3h"}, arrives()]})
+        page, name = _out_of_the_log(live.store, message if of == "message" else Observed(live, message).opening.run)  # type: ignore[arg-type]
+    finally:
+        live.close()
+    test = _cut_of(page, name, catalog, OPERATIONS, "").test
+    assert test["then"] == [{"pass": "1h"}, {"pass": "2h"}, arrives()]
+    assert test["expect"] == {
+        "state": "done", "reply": {"quando": "2026-03-02T09:00:00.000000Z"}, "calls": [{"bb.scrivi": {"chi": "m1"}}],
+        "case": {"pratica": "c1"}, "late": ["done"],
+    }  # fmt: skip
