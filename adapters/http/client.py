@@ -9,6 +9,8 @@ left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 403 that says when                      `Unreachable`: so Azure API Management tells of a quota that is used up
 403 with a page for people              as no usable answer, unless the caller is sure: a firewall before the system wrote it, and some do
                                         when they have seen what the system answers, and the work is done
+404 with a page for people              `Unreachable`, unless the caller is sure: a server before the system does not know where that is; of
+                                        what was asked for nobody has said anything
 401, to a voucher that was kept         `Unreachable`: it may be over, and the next try has another
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
@@ -232,7 +234,7 @@ class RestClient:
         """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`).
 
         ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name, ``sure`` those that are
-        one also where a page says them (``HTTP_403``).
+        one also where a page says them (``HTTP_403``, ``HTTP_404``).
         """
         content, begun = b"" if body is None else canonical(body), time.monotonic()
         wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
@@ -289,9 +291,13 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], sure:
     sentence = f"{line}: HTTP {reply.status}"
     if _is_not_now(reply):
         return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
-    if reply.status == 403 and is_page(reply.headers) and "HTTP_403" not in sure:
-        sentence += ", with a page: a firewall before the system does not let us through, or what the system answers"
-        return no_answer(reply.effect, sentence, outside_code="HTTP_403", locked_out=True)
+    if is_page(reply.headers) and f"HTTP_{reply.status}" not in sure:
+        if reply.status == 403:
+            sentence += ", with a page: a firewall before the system does not let us through, or what the system answers"
+            return no_answer(reply.effect, sentence, outside_code="HTTP_403", locked_out=True)
+        if reply.status == 404:
+            sentence += ", with a page that is not the system's: look at the address in the settings"
+            return Unreachable(sentence, outside_code="HTTP_404")
     problem = _problem_of(reply)
     if 400 <= reply.status < 500:
         code = _code_of(reply.status, problem, refusals)

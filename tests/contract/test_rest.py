@@ -55,6 +55,14 @@ def test_a_403_with_a_page_is_of_a_firewall_that_may_have_seen_the_answer(effect
     assert (type(error), error.outside_code, error.locked_out, error.answered) == (told, "HTTP_403", True, False)
 
 
+@pytest.mark.parametrize("effect", ["read", "keyed", "queryable", "once"])
+def test_a_404_with_a_page_says_of_nothing_that_it_is_not_there(effect):
+    """While a system was set up, the server before it said so of every firm, and routes believed it."""
+    with peer(http(404, b"<html>Not Found</html>", Content_Type="text/html")) as (url, _):
+        error, _ = send(url, effect, body={})
+    assert (type(error), error.outside_code, error.answered) == (Unreachable, "HTTP_404", False)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

@@ -11,7 +11,7 @@ from adapters.http.client import RestReply
 from adapters.openapi import model_of
 from adapters.rest import Rest
 from adapters.shapes import shape_of
-from bus.adapter import InDoubt, Refused
+from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 from tests.contract.scripted_peer import http, peer
 
@@ -63,10 +63,13 @@ def test_a_configured_write_sends_our_key_and_the_rest_as_body(method):
     assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
 
 
-@pytest.mark.parametrize(("refusals", "told"), [({}, InDoubt), ({"HTTP_403": "not for us"}, Refused)])
-def test_a_403_with_a_page_is_a_no_where_the_settings_say_so(refusals, told):
+@pytest.mark.parametrize(
+    ("status", "refusals", "told"),
+    [(403, {}, InDoubt), (403, {"HTTP_403": "not for us"}, Refused), (404, {}, Unreachable), (404, {"HTTP_404": "no such firm"}, Refused)],
+)
+def test_a_page_is_a_no_where_the_settings_say_so(status, refusals, told):
     one = {**CONFIGURED["operations"]["iscrivi"], "refusals": refusals}
-    page = http(403, b"<html>Forbidden</html>", Content_Type="text/html")
+    page = http(status, b"<html>no</html>", Content_Type="text/html")
     with peer(page) as (url, _), configured(url, operations={"iscrivi": one}) as adapter:
         done = attempt(adapter, "iscrivi", {"nome": "Ada"})
     assert type(done.error) is told
