@@ -193,6 +193,12 @@ def _anything_said(kind: Any, value: Any, usual: Callable[[Any, Any], str] = Any
 
 
 def _items_said(declared: Any, parent: Element, value: Any, path: Any = None, usual: Any = Declared.render) -> None:
+    """Raises TypeError for several objects where one is due, of which zeep would write the first."""
+    of_objects = isinstance(declared.type, ComplexType) and not getattr(declared.type, "_array_type", None)
+    if of_objects and isinstance(value, list) and (
+        any(isinstance(one, list) for one in value) or not (declared.accepts_multiple or len(value) == 1)
+    ):  # fmt: skip
+        raise TypeError(f"where one {declared.name} is due stands a list")
     many = declared.nillable and isinstance(value, list)
     usual(declared, parent, [Nil if one is None else one for one in value] if many else value, path)
 

@@ -173,6 +173,16 @@ def test_nothing_is_written_as_python_writes_it(tmp_path):
             written(wsdl, {"s": "a", "l": [1], "q": value})
 
 
+def test_a_list_is_not_cut_down_to_the_one_object_that_is_due(tmp_path):
+    kind = f"<x:complexType>{sequence(of('a'))}</x:complexType>"
+    wsdl = contract(tmp_path, sequence(f"<x:element name='uno'>{kind}</x:element>", f"<x:element name='altri' {ANY}>{kind}</x:element>"))
+    two = [{"a": "1"}, {"a": "2"}]
+    assert written(wsdl, {"uno": two[0], "altri": two}) == "<uno><a>1</a></uno><altri><a>1</a></altri><altri><a>2</a></altri>"
+    for values in ({"uno": two}, {"uno": two[0], "altri": [two]}):
+        with pytest.raises(Invalid, match="stands a list"):
+            written(wsdl, values)
+
+
 TEXTS = {"string": "è", "int": "0", "boolean": "false", "decimal": "0.10", "date": "2026-03-01"}
 
 
