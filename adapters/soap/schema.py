@@ -52,7 +52,7 @@ def body_schema(wsdl: Path, wrappers: Iterable[Wrapper], *, encoded: bool) -> Sc
             _locate_imports(member, places)
             documents[f"{places[name]}.{position}.xsd"] = fragment(member)
         documents[places[name]] = fragment(_group(name, [f"{places[name]}.{position}.xsd" for position in range(len(members))]))
-    return Schema(fragment(_driver(places)), f"{base}/.driver.xsd", documents)
+    return Schema(fragment(_driver(places)), wsdl.resolve().as_uri(), documents)  # the name that complaints say
 
 
 def documents(wsdl: Path) -> Iterator[tuple[Path, Element]]:
