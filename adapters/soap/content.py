@@ -11,6 +11,7 @@ branches of a choice       ``false``, ``0`` and an empty text are said: zeep rea
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -34,18 +35,23 @@ def _read(group: Any, xmlelements: deque[Element], schema: Any, name: str | None
     there, found = xmlelements, list[dict[str, Any]]()
     values: dict[str, Any] = {}
     while there and (group.max_occurs == "unbounded" or len(found) < group.max_occurs):
-        before = list(there)
+        first, before = there[0], len(there)
         try:
             values = _read_once(group, there, schema, context)
         except UnexpectedElementError:
             if len(found) < group.min_occurs:
                 raise
-            there.clear()
-            there.extend(before)
-        if len(there) == len(before):
+            _put_back(there, first, before - len(there))
+        if len(there) == before:
             break
         found.append(values)
     return {name: found} if group.accepts_multiple else found[0] if found else None
+
+
+def _put_back(there: deque[Element], first: Element, number: int) -> None:
+    """As many siblings as were taken from those that are there, from the first on."""
+    taken = list(itertools.islice(itertools.chain([first], first.itersiblings()), number))
+    there.extendleft(reversed(taken))
 
 
 def _read_once(group: Any, there: deque[Element], schema: Any, context: Any) -> dict[str, Any]:
@@ -93,7 +99,8 @@ def _given_once(indicator: Any, given: Mapping[str, Any], left: set[str]) -> dic
         return _chosen(indicator, given, left)
     found: dict[str, Any] = {}
     for name, one in indicator.elements_nested:
-        found |= one.parse_kwargs(given, name, left) or {}
+        part = one.parse_kwargs(given, name, left) or {}
+        found |= {own: value for own, value in part.items() if value is not None or own not in found}
     return found
 
 

@@ -115,6 +115,11 @@ def test_two_branches_of_a_choice_are_refused_unless_all_but_one_are_empty(tmp_p
             "<k>0</k><j>1</j><k>2</k><j>3</j><z>4</z>",
             {"_value_1": [{"k": 0, "j": "1"}, {"k": 2, "j": "3"}], "z": "4"},
         ),
+        (  # whose parts have one name, of which one is said
+            sequence(sequence(sequence(of("a"), more=SEVERAL)), choice(of("b"), sequence(of("c"), more=SEVERAL))),
+            "<a>1</a><a>2</a><b>3</b>",
+            {"_value_1": [{"a": "1"}, {"a": "2"}], "b": "3"},
+        ),
         (  # for which it took hours
             sequence(of("a"), sequence(of("b", more=OPTIONAL), of("c", more=OPTIONAL), more=ANY), of("d")),
             "<a>1</a><d>2</d>",
