@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from bus.errors import InputError, Malformed, SnodoError, StoreError
+from bus.errors import Busy, InputError, Malformed, SnodoError, StoreError
 from bus.jsontext import dumps
 from bus.message import new_id
 from bus.web.answer import Answer
@@ -85,8 +85,14 @@ def cut_short() -> Malformed:
     return Malformed("the connection closed before the body was there", code="input.incomplete", hint="send it again, with the same key")
 
 
+def no_memory() -> Busy:
+    """The refusal of a request for which the process has no memory: nobody's mistake, and another time there may be some."""
+    return Busy("this process has no memory for it now", code="bus.no-memory", hint=AGAIN)
+
+
 def problem_of(error: Exception) -> Answer:
     """The answer that says ``error``. An error that is not one of ours says nothing but an id to ask for."""
+    error = no_memory() if isinstance(error, MemoryError) else error
     instance, extra = f"urn:uuid:{new_id()}", dict[str, Any]()
     if isinstance(error, InputError | StoreError):
         status = error.status if isinstance(error, InputError) else 503

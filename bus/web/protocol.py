@@ -16,7 +16,7 @@ from bus.web.answer import STANDING
 from bus.web.connections import Room, most
 from bus.web.door import MOST_HEADERS
 from bus.web.exchange import EXTENSION, Exchange
-from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, problem_of
+from bus.web.problems import MEDIA_TYPE, cut_short, headers_too_large, no_memory, problem_of
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
@@ -152,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 left = left[upgrade.args[0] :]
                 self._stay()
             except httptools.HttpParserError as error:
-                self._refuse(self._other(left) or self._no_request(error))
+                self._refuse(no_memory() if isinstance(error.__context__, MemoryError) else self._other(left) or self._no_request(error))
                 return
 
     def _stay(self) -> None:

@@ -152,6 +152,23 @@ def test_what_no_thread_was_to_be_had_for_is_refused_and_done_by_none_later(tmp_
         assert done == [1]
 
 
+def test_a_message_for_which_there_is_no_memory_is_not_called_wrong(server, call, monkeypatch):
+    """Whoever is told 400 does not send it again."""
+
+    def none_left(*given):
+        raise MemoryError
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr("bus.web.protocol.HttpToolsProtocol.on_body", none_left)
+        reply = call("POST", "/messages", saluto("Vera"))
+    assert (reply.status, reply.json["code"]) == (503, "bus.no-memory")
+    with monkeypatch.context() as for_now:
+        for_now.setattr("bus.web.bodies._fitting", none_left)
+        reply = call("POST", "/messages", saluto("Vera"))
+    assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (503, "bus.no-memory", "5")
+    assert call("POST", "/messages", saluto("Vera")).status == 202
+
+
 def test_a_bus_whose_database_was_moved_accepts_nothing_until_it_is_back(tmp_path):
     with running(tmp_path) as server:
         call, headers, folder = Caller(server.port), {"Idempotency-Key": "trasloco"}, server.app.store.path.parent
