@@ -61,6 +61,7 @@ from bus.route.plan import Plan
 from bus.rulefiles import Files
 from bus.store import Tx
 from bus.store.opening import doubts, open_store
+from bus.store.writer import FALLEN
 from bus.systems import adapters_of, minima_of, operations_of
 
 Role: TypeAlias = Literal["all", "web", "worker"]
@@ -211,8 +212,10 @@ class App:
         self.store.close()
 
     def hear_failure(self, error: Exception) -> None:
-        """Something failed; thread-safe. A database that got another schema while we ran is told once, and ends the process."""
-        if isinstance(error, StoreError) and error.code == "store.schema" and self.unfit is None:
+        """Something failed; thread-safe. A database that got another schema while we ran, or to which nobody writes any more, is told
+        once, and ends the process.
+        """
+        if isinstance(error, StoreError) and error.code in ("store.schema", FALLEN) and self.unfit is None:
             self.unfit = error
             logger("snodo.app").error("process.unfit", code=error.code, sentence=f"{error.sentence}: this process ends", hint=error.hint)
             self.on_unfit()

@@ -128,7 +128,11 @@ class Outside:
     def _perform(
         self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool]
     ) -> None:
-        done(self._ask(asking, message, now) if ours() else Result(asking, lost=True))
+        try:
+            result = self._ask(asking, message, now) if ours() else Result(asking, lost=True)
+        except BaseException as crash:  # noqa: BLE001 - there was no memory to say how it ended: the run would wait for ever
+            result = Result(asking, error=_crashed(asking, crash))
+        done(result)
 
     def _ask(self, asking: Asking, message: Message, now: dt.datetime) -> Result:
         adapter, operation = self.adapters[asking.call.adapter], asking.operation
@@ -143,7 +147,7 @@ class Outside:
         except OutsideError as outside:
             error = outside
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
-            error = InDoubt(f"the adapter {asking.call.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+            error = _crashed(asking, crash)
         if isinstance(error, InDoubt) and operation.effect == "read":
             error = _not_had(error)
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")
@@ -179,6 +183,11 @@ def _opened(files: Files, crossed: list[Wire], sha256: str) -> IO[bytes]:
     except (InputError, StoreError) as error:
         failed = InDoubt if crossed else Unreachable
         raise failed(f"a file of the message cannot be had: {error.sentence}", code=error.code, answered=True) from error
+
+
+def _crashed(asking: Asking, crash: BaseException) -> OutsideError:
+    error = InDoubt(f"the adapter {asking.call.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+    return _not_had(error) if asking.operation.effect == "read" else error
 
 
 def _not_had(error: InDoubt) -> Unreachable:

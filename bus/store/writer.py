@@ -31,6 +31,7 @@ PAUSE = 0.1
 AGAIN, TRY = 1.0, 3.0
 """After a failure: seconds between two tries whether the database works again, and how long whoever looks waits for a try."""
 
+FALLEN = "store.fallen"
 LULL = 0.002
 """Seconds without a transaction after which nobody seems to need one: between two of the same message less passes."""
 
@@ -109,6 +110,7 @@ class Writer:
         self._tried = -AGAIN
         """When it was last tried whether what failed does well again."""
         self._closed = False
+        self._fallen: StoreError | None = None
         self._closing = threading.Event()
         self._away_since: float | None = None
         self._lock = threading.Lock()
@@ -121,6 +123,8 @@ class Writer:
         """Queue a piece of work, or do it ``here``; see `bus.store.Store.write`."""
         future: Future[Any] = Future()
         with self._lock:
+            if self._fallen is not None:
+                raise self._fallen.with_traceback(None)
             if self._closed:
                 raise StoreError("the store is closed", code="store.closed")
             if not (here and not self._pending and self._turn.acquire(blocking=False)):
@@ -140,6 +144,8 @@ class Writer:
 
     def failing(self) -> StoreError | None:
         """See `bus.store.Store.failing`."""
+        if self._fallen is not None:
+            return self._fallen
         told = self._connection.failing
         if told is not None and self._is_to_try():
             proof = self.submit(lambda tx: self._connection.prove())
@@ -186,12 +192,27 @@ class Writer:
             self._ready.set_exception(error)
             return
         self._ready.set_result(None)
-        while batch := self._take():
-            with self._turn:
-                self._run(batch)
-            self._end(len(batch))
+        try:
+            while batch := self._take():
+                with self._turn:
+                    self._run(batch)
+                self._end(len(batch))
+        except BaseException as error:
+            self._fall(error)
+            raise
         with self._turn:
             self._connection.close()
+
+    def _fall(self, error: BaseException) -> None:
+        """Nobody writes any more, as where there was no memory to go on: whoever waits is told, and whoever comes."""
+        with self._lock:
+            self._fallen = StoreError(
+                f"the thread that writes has ended: {type(error).__name__}", code=FALLEN, hint="the process must be started again"
+            )
+        while not self._queue.empty():
+            piece = self._queue.get()
+            if piece is not None and piece[1].set_running_or_notify_cancel():
+                piece[1].set_exception(self._fallen)
 
     def _end(self, pieces: int) -> None:
         with self._lock:

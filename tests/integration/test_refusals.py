@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from bus.adapter import Adapter, Door, Endpoint, Inbound, Outbound
 from bus.errors import StoreError
+from bus.testing.patience import until
 from bus.web.answer import Answer
 from bus.web.house import READING
 from bus.web.serve import Server
@@ -143,6 +145,26 @@ def test_a_process_that_can_work_no_more_is_not_up(server: Server, call: Caller,
     monkeypatch.setattr(server.app, "status", dict)
     assert call("GET", "/status").json["code"] == "store.schema"
     assert "migrate" not in call("GET", "/status").content.decode()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_process_in_which_nobody_writes_any_more_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path) as server:
+        call, ended = Caller(server.port), threading.Event()
+        server.app.on_unfit = ended.set
+
+        def none_left(*given: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(server.app.store._writer, "_next", none_left)  # type: ignore[attr-defined]
+        with suppress(StoreError):
+            server.app.store.write(lambda tx: None).result(30)
+        until(
+            lambda: call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json.get("code") == "store.fallen",
+            "senders are told",
+        )
+        assert call("GET", "/status", name=None).status == 503
+        assert ended.wait(30)
 
 
 def test_who_watches_a_bus_whose_database_hangs_is_told_soon_and_holds_up_no_reader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import queue
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -396,6 +397,28 @@ def test_a_call_that_fails_here_is_no_doubt_while_nothing_was_asked_and_a_read_n
     outside.close()
     found = [(one.error.kind, one.error.code, one.error.answered) for one in ended if one.error]
     assert found == [(kind, code, code != "adapter.crashed")]
+
+
+@pytest.mark.parametrize(("what", "kind"), [("spedisci", "in_doubt"), ("confronta", "unreachable")])
+def test_a_call_whose_end_cannot_be_told_for_want_of_memory_comes_home_all_the_same(
+    what: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run would wait for it for ever."""
+
+    def none_left(*given: object) -> None:
+        raise MemoryError
+
+    outside = Outside({"corriere": Spedizioniere("corriere", None)})
+    monkeypatch.setattr("bus.engine.outside.count", none_left)
+    ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    asking = Asking(
+        Call("s", "r@1/s", f"corriere.{what}", {"chi": "lei"}, "key"), Spedizioniere.operations[what], Domanda(chi="lei"), (), None
+    )
+    outside.perform(asking, Message("m", "t", "s", T, {}), T, ended.put)
+    error = ended.get(timeout=60).error
+    outside.close()
+    assert error is not None
+    assert (error.kind, error.code) == (kind, "adapter.crashed")
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:

@@ -54,6 +54,29 @@ def test_what_may_be_written_is_not_written_again() -> None:
     writer.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_where_nobody_writes_any_more_whoever_waits_and_whoever_comes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of memory any line may end a thread; those who waited for it waited for ever."""
+    writer = Writer(lambda: Torn())  # type: ignore[arg-type, return-value]
+    writing, go_on = threading.Event(), threading.Event()
+
+    def none_left(pieces: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(writer, "_end", none_left)
+    first = writer.submit(lambda tx: (writing.set(), go_on.wait(10)))
+    assert writing.wait(10)
+    second = writer.submit(lambda tx: None)
+    go_on.set()
+    assert first.result(10)
+    for asked in (lambda: second.result(10), lambda: writer.submit(lambda tx: None), lambda: writer.submit(lambda tx: None, here=True)):
+        with pytest.raises(StoreError, match="has ended: MemoryError") as told:
+            asked()
+        assert told.value.code == "store.fallen"
+    assert writer.failing() is told.value
+    writer.close()
+
+
 class Away:
     """A connection that ends so many of its transactions, one number for each work that is to be done; each takes a second of `now`."""
 
