@@ -136,7 +136,7 @@ def test_what_no_thread_was_to_be_had_for_is_refused_and_done_by_none_later(tmp_
     """The pool of the standard library keeps what it could not begin, and does it with the next thread that it gets."""
     with running(tmp_path) as server:
         call, start, done = Caller(server.port, "sistemista"), threading.Thread.start, []
-        monkeypatch.setattr("bus.app.App.runs", lambda app, *which, **how: done.append(1) or {"runs": []})
+        monkeypatch.setattr("bus.app.App.runs", lambda app, *which, **how: done.append(1) or [])
 
         def refuse(thread):
             if thread.name.startswith("snodo-http"):
