@@ -77,7 +77,7 @@ def replay(
 def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, times: tuple[str, str], *, every: bool) -> Report:
     """Recompute what is named, or what was accepted between two times, and keep what is worth telling."""
     from bus.replay import window
-    from bus.replay.evidence import Rulebook, pages
+    from bus.replay.evidence import Rulebook, light, pages
     from bus.replay.recount import recount
     from bus.replay.report import Report
 
@@ -86,7 +86,7 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
     accepted = window.between(reader, *window.times(*(text or None for text in times)))
     chosen = window.pages_of(messages) if what else ([one for one, _ in some] for some in accepted)
     report = Report(book, every)
-    for page in pages(reader, chosen, book):
+    for page in pages(reader, (part for some in chosen for part in light(reader, some)), book):
         report.add(recount(one, page, operations) for one in page.openings if run in (None, one.run))
     return report
 

@@ -17,6 +17,8 @@ from bus.message import parsed
 from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
+LIGHT = 8_000_000
+"""Bytes of messages that are read at once; what is made of them takes several times as much."""
 SELDOM = frozenset({
     "access", "read", "exported", "replayed", "redelivered", "decided", "discarded", "rules", "erasure", "erased", "disposed", "served",
 })  # fmt: skip
@@ -234,6 +236,18 @@ def _key(tx: Tx, nonce: bytes) -> Key:
     """The key that sealed what has this nonce; a fresh one for what was stored before payloads were sealed."""
     number = sealing.key_number(nonce)
     return tx.keys.fresh() if number is None else tx.keys.key(number)
+
+
+def light(sizes: Iterable[int]) -> Iterator[int]:
+    """How many of the messages of these sizes to read at once, page after page: as many as have `LIGHT` bytes, or one that has more."""
+    count = weight = 0
+    for size in sizes:
+        if count and weight + size > LIGHT:
+            yield count
+            count = weight = 0
+        count, weight = count + 1, weight + size
+    if count:
+        yield count
 
 
 def message(tx: Tx, identity: str) -> tuple[Any, Key]:

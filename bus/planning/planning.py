@@ -21,7 +21,7 @@ from bus.planning.borrowed import ErasedError, Logged
 from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
-from bus.replay.evidence import Rulebook, pages
+from bus.replay.evidence import Rulebook, light, pages
 from bus.replay.window import CHANGED
 from bus.route.plan import GatherStep, WaitStep
 from bus.route.traffic import BUS
@@ -107,8 +107,9 @@ def _take(found: Planned, course: Course, messages: Iterable[Sequence[tuple[str,
     for some in messages:
         found.messages += len(some)
         concerned = [identity for identity, type in some if type in types or type == CHANGED]
-        for page in pages(reader, [concerned] if concerned else [], book):
-            course.take(page, concerned)
+        for part in light(reader, concerned):
+            page = next(pages(reader, [part], book))
+            course.take(page, part)
             found.unopened += len(page.unopened) + len(page.broken)
 
 

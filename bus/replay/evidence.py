@@ -201,6 +201,16 @@ def pages(reader: Reader, messages: Iterable[Sequence[str]], book: Rulebook) -> 
         yield page
 
 
+def light(reader: Reader, messages: Sequence[str]) -> Iterator[list[str]]:
+    """These messages in as many parts as they must be read in (`bus.log.log.light`)."""
+    with reader.read() as tx:
+        sizes = {row["id"]: int(row["size"]) for row in tx.all("message_sizes_among", messages=listed(messages))}
+    start = 0
+    for count in log.light(sizes.get(one, 0) for one in messages):
+        yield list(messages[start : start + count])
+        start += count
+
+
 def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Evidence:
     received, changed = _received(tx, messages)
     openings = [_opened(dict(row), row["message"]) for row in tx.all("runs_among_messages", messages=listed(messages))]

@@ -69,6 +69,9 @@ SELECT content FROM records WHERE kind = 'access' AND seq < :seq ORDER BY seq DE
 -- name: message_payloads_among
 SELECT id, payload FROM messages WHERE id IN :list(messages)
 
+-- name: message_sizes_among
+SELECT m.id, length(p.content) AS size FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
+
 -- name: runs_among_messages
 SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE message IN :list(messages) ORDER BY message, id
 
@@ -912,6 +915,10 @@ SELECT DISTINCT r.digest FROM (SELECT digest FROM runs WHERE id > :first ORDER B
 WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest)
 
 -- What is known of messages by their texts alone (`bus.engine.verify_names`).
+-- What a page of them weighs, which may have a megabyte each, is asked for first: that reads none of them.
+-- name: message_sizes_after
+SELECT m.id, coalesce(length(p.content), 0) AS size FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
+
 -- name: sealed_messages_after
 SELECT m.id, m.payload, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
 

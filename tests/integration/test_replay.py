@@ -28,7 +28,7 @@ from bus.examine import load
 from bus.log import log
 from bus.log.payload import key_number, number_in, sealed_again
 from bus.message import canonical
-from bus.replay import window
+from bus.replay import evidence, window
 from bus.replay.evidence import Bundle
 from bus.replay.report import Report
 from bus.route.model import TestDocument
@@ -164,6 +164,15 @@ def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_
     }
     assert {one["state"] for one in found["verdicts"]} == {"done", "dead", "waiting"}
     assert (folder / "var/snodo.db").read_bytes() == before, "nothing is written"
+
+
+def test_large_messages_are_replayed_some_at_a_time(worked, monkeypatch):
+    """250 of a megabyte each were in memory, with all that was asked for them."""
+    whole, at_once, page = told(worked[0]), [], evidence._page
+    monkeypatch.setattr("bus.log.log.LIGHT", 1)
+    monkeypatch.setattr(evidence, "_page", lambda tx, messages, book: at_once.append(len(messages)) or page(tx, messages, book))
+    assert told(worked[0]).as_json() == whole.as_json()
+    assert set(at_once) == {1}
 
 
 def test_ten_thousand_replays_are_identical(worked):

@@ -67,6 +67,15 @@ def test_who_has_the_key_store_finds_every_message_under_the_names_that_its_text
     assert "3 messages, each under the names that its text tells, where it still opens" in capsys.readouterr().out, "one was erased"
 
 
+def test_large_messages_are_compared_some_at_a_time(bus, capsys, monkeypatch):
+    """500 of a megabyte each were in memory."""
+    at_once, compare = [], verify_names._compare
+    monkeypatch.setattr("bus.log.log.LIGHT", 1)
+    monkeypatch.setattr(verify_names, "_compare", lambda tx, rows: at_once.append(len(rows)) or compare(tx, rows))
+    assert says(bus, capsys, "--names")[1]["named"] == 3
+    assert at_once == [1, 1, 1]
+
+
 MARIO = "(SELECT message FROM holders ORDER BY message LIMIT 1)"
 TAMPERINGS = {
     "a person taken out": ("DELETE FROM holders WHERE holder = (SELECT min(holder) FROM holders)", "holders"),

@@ -43,6 +43,12 @@ def test_a_payload_whose_nonce_somebody_made_a_text_of_is_told_as_not_what_was_s
         assert told.value.code == "payload.swapped"
 
 
+def test_messages_are_read_at_once_by_what_they_weigh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "LIGHT", 10)
+    assert list(log.light([3, 3, 4, 1, 10, 11, 0, 30, 2])) == [3, 1, 1, 1, 1, 1, 1]
+    assert list(log.light([])) == []
+
+
 def test_of_many_payloads_that_cannot_be_opened_it_is_asked_once_which_were_erased(tmp_path: Path) -> None:
     """A replay of what was erased asked a server for each."""
     with closing(SqliteStore(tmp_path / "s.db")) as store:
