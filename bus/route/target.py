@@ -229,15 +229,11 @@ class Target:
             if not isinstance(constant, dict | list) or len(self.report.findings) > found:
                 return
         given = self.paths.values.value(used).schema
+        text = " ".join(used.expression.text.split())
         if given:
-            text = " ".join(used.expression.text.split())
             self._given(given, given, schema, pointer, path, text)
-            if type_of(given) == "number" and type_of(resolve(schema, self.schema)) == "integer" and self.paths.exact(used):
-                sentence = f"{self._label(path)} is a whole number, {text} may have decimals: then it is refused"
-                hint = f"int(math.round({text})) makes a whole one of it; amounts are whole cents"
-                self.report.report(pointer, "target.wrong-type", sentence, hint, "warning")
-        if len(self.report.findings) == found:
-            self._unit(used, schema, pointer, path)
+        if not (len(self.report.findings) == found and self._unit(used, schema, pointer, path)):
+            self._decimals(given, used, schema, pointer, path, text)
         for told in used.reads.results if len(self.report.findings) == found else ():
             if told.value is None and self._asked(used):
                 continue
@@ -247,11 +243,20 @@ class Target:
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
 
-    def _unit(self, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
-        """Cents where the contract says euro, or the other way round."""
+    def _decimals(self, given: Any, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
+        """A number that may have decimals, where a whole one is wanted."""
+        if type_of(given) == "number" and type_of(resolve(schema, self.schema)) == "integer" and self.paths.exact(used):
+            sentence = f"{self._label(path)} is a whole number, {text} may have decimals: then it is refused"
+            hint = f"int(math.round({text})) makes a whole one of it; amounts are whole cents"
+            self.report.report(pointer, "target.wrong-type", sentence, hint, "warning")
+
+    def _unit(self, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> bool:
+        """Whether it is cents where the contract says euro, or the other way round."""
         wanted = {**resolve(schema, self.schema), **({"description": schema["description"]} if "description" in schema else {})}
-        if path and (told := other_unit(used, self.paths.values, wanted, path[-1])):
+        told = other_unit(used, self.paths.values, wanted, path[-1]) if path else None
+        if told:
             self.report.report(pointer, "target.other-unit", f"{self._label(path)} {told[0]}", told[1], "warning")
+        return told is not None
 
     def _asked(self, used: Used) -> bool:
         """Whether a null that an expression gives is provided for, or it stands under a condition that asks about what it reads."""
