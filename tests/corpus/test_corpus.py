@@ -26,6 +26,9 @@ PYDANTIC = re.compile(
 )
 """What findings never say: the words of the library that noticed."""
 
+SHARED = 8
+"""Of so many files one is checked by two processes, too: to begin a process takes longer than to check the file."""
+
 
 @cache
 def _with_the_world() -> Earlier:
@@ -49,8 +52,9 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, folder: Path,
     assert {PLACES[path.parent.name]} == {f.file for f in findings}
     assert (catalog is None) == any(f.severity == "error" for f in findings)
     assert findings == review(files_of(folder), OPERATIONS, _with_the_world())
-    monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2)
-    assert findings == review(files_of(folder), OPERATIONS)
+    if BROKEN.index(path) % SHARED == 0:
+        monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 2)
+        assert findings == review(files_of(folder), OPERATIONS)
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
     for form in Format:
         assert [(f.code, f.line, f.column) for f in findings] == places_in(form, written(findings, form)), form
