@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from bus.expression.nodes import Bound, bound_within, calls, is_binding, is_null, kind_of, path_of, word_of, written_in
-from bus.expression.reading import Told
+from bus.expression.reading import Side, Told
 
 OF_PATH = "x-of-path"
 """Stands for the schema of what is found at a path: who knows the names of the place fills it in."""
@@ -45,6 +45,23 @@ class Made:
             if word or is_null(side):
                 yield Told(getattr(side.const, word) if word else None, positions[side.id], below)
             yield from self.values(side, positions, below)
+
+    def sides(self, node: Any, *, spared: bool = False) -> Iterator[Side]:
+        """What it knows of each of the values between which an expression chooses, and of each of the lists that it joins."""
+        if calls(node, "_?_:_"):
+            values = [(side, spared) for side in node.call.args[1:]]
+        elif calls(node, "orValue"):
+            values = [(node.call.target, spared), (node.call.args[0], spared)]
+        elif calls(node, "default"):
+            values = [(node.call.args[0], True), (node.call.args[1], spared)]
+        elif self._puts_together(node):
+            values = [(side, spared) for side in node.call.args]
+        else:
+            kind = "number" if calls(node, "number") else "null" if is_null(node) else ""
+            yield Side({"type": kind} if kind else self._shape(node, {}), spared)
+            return
+        for side, of_none in values:
+            yield from self.sides(side, spared=of_none)
 
     def _parts(self, node: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
         """What a node gives as it is, or as a part of what it gives, and the way to it."""

@@ -99,6 +99,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """The schema of one of several values of an expression ({}: not known); ``spared``: another value stands for its null."""
+
+    shape: Mapping[str, Any]
+    spared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Literal:
     """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts."""
 
@@ -236,6 +244,8 @@ class Reading:
     """Offsets of operators between a value and one of another type, where only what `orValue` gives tells; and whether both are numbers."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
+    sides: tuple[Side, ...] = ()
+    """What is known of each value between which it chooses, and of each list that it joins; of one alone where it does neither."""
     sifted: tuple[tuple[str, ...], ...] = ()
     """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
     asks: tuple[tuple[str, ...], ...] = ()

@@ -130,6 +130,7 @@ def read(checked: Any) -> Reading:
     walker.reading.results += Made(walker.types).values(checked.expr, walker.positions)
     walker.reading.texts = _texts(checked.expr)
     walker.reading.made = Made(walker.types).shape(checked.expr)
+    walker.reading.sides = tuple(Made(walker.types).sides(checked.expr))
     walker.reading.row = _row_of(checked.expr)
     if calls(checked.expr, "first"):
         walker.reading.first = tuple(items_of(checked.expr.call.args[0]))

@@ -232,6 +232,8 @@ class Target:
         text = " ".join(used.expression.text.split())
         if given:
             self._given(given, given, schema, pointer, path, text)
+        for side in self.paths.values.sides(used) if len(self.report.findings) == found else ():
+            self._given(side, side, schema, pointer, path, f"({text})")
         if not (len(self.report.findings) == found and self._unit(used, schema, pointer, path)):
             self._decimals(given, used, schema, pointer, path, text)
         for told in used.reads.results if len(self.report.findings) == found else ():

@@ -10,8 +10,8 @@ from typing import Any
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
 from bus.expression.made import OF_PATH, list_of
-from bus.expression.typing import ANYTHING, Checked, Types
-from bus.expression.unions import kind_of
+from bus.expression.typing import ANYTHING, Checked, Types, resolved
+from bus.expression.unions import kind_of, kinds_of
 from bus.mapping.shapes import SIFTED, resolve, schema_at
 from bus.mapping.template import Used
 from bus.message import JsonValue
@@ -53,10 +53,12 @@ class Values:
         if found := self._looked_up(used) or self._row(used) or self._sifted(used) or self._first(used):
             return found
         checked = self.checked(used)
-        if not checked.returns or is_bare_date(expression):
+        if is_bare_date(expression):
             return Known()
-        if schema := SCALARS.get(checked.returns["type"]):
+        if schema := SCALARS.get(checked.returns.get("type", "") or self._chosen(used)):
             return self._declared(schema)
+        if not checked.returns:
+            return Known()
         return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
 
     def made(self, template: Any, pointer: Pointer) -> Known:
@@ -86,6 +88,25 @@ class Values:
         if "properties" in made:
             return {**made, "properties": {name: self._filled(one, {}, used) for name, one in made["properties"].items()}}
         return made or returns
+
+    def sides(self, used: Used) -> list[Schema]:
+        """The shapes of the objects and lists that are written out, between which an expression chooses, or of which it joins some."""
+        sides = used.reads.sides if len(used.reads.sides) > 1 and not used.reads.made else ()
+        shapes = [dict(one.shape) for one in sides if one.shape.get("properties") or one.shape.get("items")]
+        return [self._filled(one, {}, used) for one in shapes]
+
+    def _chosen(self, used: Used) -> str:
+        """The one kind of the values between which an expression chooses, where CEL's checker says none: of whole numbers and such with
+        decimals `number`; empty where nobody knows.
+        """
+        kinds = set[str]()
+        for side in used.reads.sides if len(used.reads.sides) > 1 else ():
+            path = side.shape.get(OF_PATH)
+            known = self.at(path, used) if path else Known(schema=dict(side.shape))
+            shape, null = resolved(known.schema, known.schema)
+            null = null or bool(known.null)
+            kinds |= ({*(kinds_of(shape) or [""])} | {*["null"] * null}) - {*["null"] * side.spared}
+        return next(iter(kinds)) if len(kinds) == 1 else "number" if kinds == {"integer", "number"} else ""
 
     def _looked_up(self, used: Used) -> Known | None:
         """What is known of what is found in a table, where that is the value of the expression."""
