@@ -29,6 +29,10 @@ _UNFIT = {
 MOST = 32_000_000
 """Characters that one expression may make of texts: a message has a million at most, unless the operator says otherwise."""
 
+TOO_MANY = 10_000
+"""The item, of all that comprehensions of one expression go over, at which CEL stops. It would need a gigabyte to get there: the list that
+`map` and `filter` make is copied for each item."""
+
 
 class TooMuch(ExpressionError):
     """An expression would make more than memory is for: texts that double from step to step, a long one for each of many items; or it goes

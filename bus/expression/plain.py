@@ -14,15 +14,13 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from bus.expression import failing
+from bus.expression.failing import TOO_MANY
 from bus.expression.operations import CHOOSING, METHODS, OPERATORS, WALKED, NotPlain, Scope, Value, method, of_ours, operation
 from bus.functions import Function
 from bus.message import JsonValue
 
 Functions: TypeAlias = Mapping[str, Sequence[Function]]
 
-_TOO_MANY = 10_000
-"""The item, of all that comprehensions of one expression go over, at which CEL stops. It would need a gigabyte to get there: the list that
-`map` and `filter` make is copied for each item."""
 _RESULT = "@result"
 """CEL's name of what a comprehension has made so far."""
 _ABSENT = object()
@@ -132,7 +130,7 @@ def _comprehension(fold: Any, context: _Context) -> Value:
             if not goes_on(inner):
                 break
             inner[WALKED][0] += 1
-            if inner[WALKED][0] >= _TOO_MANY:
+            if inner[WALKED][0] >= TOO_MANY:
                 raise failing.too_many()
             inner[_RESULT] = step(inner)
         return result(inner)

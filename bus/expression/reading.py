@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus.expression.walked import Walk
+
 COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
@@ -244,6 +246,8 @@ class Reading:
     """Offsets of operators between a value and one of another type, where only what `orValue` gives tells; and whether both are numbers."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """The schema of an object that it writes out, or of a list (`bus.expression.made`); {} where it does not."""
+    walks: tuple[Walk, ...] = ()
+    """The tables whose rows its macros go over: whenever it is evaluated, and for each part that only some values reach."""
     sides: tuple[Side, ...] = ()
     """What is known of each value between which it chooses, and of each list that it joins; of one alone where it does neither."""
     sifted: tuple[tuple[str, ...], ...] = ()

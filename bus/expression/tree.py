@@ -56,6 +56,7 @@ from bus.expression.reading import (
     Reference,
     Size,
 )
+from bus.expression.walked import walks_of
 from bus.functions import FUNCTIONS
 
 _FIELDS = {
@@ -130,6 +131,7 @@ def read(checked: Any) -> Reading:
     walker.reading.results += Made(walker.types).values(checked.expr, walker.positions)
     walker.reading.texts = _texts(checked.expr)
     walker.reading.made = Made(walker.types).shape(checked.expr)
+    walker.reading.walks = tuple(walks_of(checked.expr)) if any(one.rows for one in walker.reading.lookups) else ()
     walker.reading.sides = tuple(Made(walker.types).sides(checked.expr))
     walker.reading.row = _row_of(checked.expr)
     if calls(checked.expr, "first"):

@@ -224,6 +224,12 @@ CODES: dict[str, Code] = {
         'when: body.?email.orValue("") != ""   # email may be null, which is not ""',
         'Write `default(body.?email.orValue(null), "")`, or ask `body.email != null` in a `when` before.',
     ),
+    "table.too-many-rows": Code(
+        "Macros go over the rows of a table, or of several, one within the other: more than one expression may go over. It would fail"
+        " (`expression.budget`) whenever it is evaluated.",
+        'when: size(rows("vie").filter(v, v.nome == body.via)) == 1   # vie.csv has 12,000 rows',
+        'Make what is looked for the key of the table and read `lookup("vie", body.via)`, or split the table.',
+    ),
     "table.unknown": Code("There is no such table.", 'lookup("ufici", "SUE")', "Correct it, or add mappings/tables/NAME.csv."),
     "table.unknown-column": Code(
         "The table has no such column.", 'lookup("uffici", "SUE", "piano")', "Correct it; the first line of the CSV names the columns."

@@ -6,16 +6,18 @@ import operator
 import re
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from bus import calendar
 from bus.expression import Lookup
+from bus.expression.failing import TOO_MANY
 from bus.expression.literals import DAYS, misfit, misfits, unmoved
 from bus.expression.overloads import field_of, of_two_kinds
 from bus.expression.reading import OF_DATES, RECKONING, Argument, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
-from bus.mapping.compile import place_of
+from bus.mapping.compile import named_at, place_of
 from bus.mapping.shapes import CODES, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of
 from bus.route.doubts import Doubts
@@ -117,6 +119,7 @@ class Paths:
         strange = len(self.report.findings) > before
         told |= self._arguments(used)
         self._keys(used)
+        self._walks(used)
         self._converted(used)
         self._numbers(used)
         self._picks(used)
@@ -223,6 +226,19 @@ class Paths:
                 continue
             codes = self.values.at(lookup.path, used).schema.get("enum", ())
             self._no_keys(used, lookup, [str(code) for code in codes if code is not None], as_written(lookup.path))
+
+    def _walks(self, used: Used) -> None:
+        """Tables with more rows than an expression may go over."""
+        tables = self.values.types.tables
+        for walk in used.reads.walks:
+            counts = [(prod(len(tables.get(name, ())) for name in names), names) for names in walk]
+            whole, (_, (table, *_)) = sum(count for count, _ in counts), max(counts)
+            if whole >= TOO_MANY:
+                sentence = f"this goes over {whole:,} rows, one expression goes over {TOO_MANY - 1:,} at most: then it has no value"
+                hint = f'lookup("{table}", …) reads one row by its key'
+                within = named_at(used.expression.text, 0, table)
+                self.report.report(used.pointer, "table.too-many-rows", sentence, hint, within=within)
+                return
 
     def _picks(self, used: Used) -> None:
         """Codes of a contract for which nothing is written out in the object that they pick from."""
