@@ -55,8 +55,11 @@ class Values:
         checked = self.checked(used)
         if is_bare_date(expression):
             return Known()
-        if schema := SCALARS.get(checked.returns.get("type", "") or self._chosen(used)):
-            return self._declared(schema)
+        sides = self._chosen(used)
+        if schema := SCALARS.get(checked.returns.get("type", "") or _kind_of_all(sides)):
+            forms = {side.get("format") for side, _ in sides}
+            form = forms.pop() if len(forms) == 1 and schema == SCALARS["string"] else None
+            return replace(self._declared(schema), schema={**schema, "format": form}) if form else self._declared(schema)
         if not checked.returns:
             return Known()
         return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
@@ -95,18 +98,16 @@ class Values:
         shapes = [dict(one.shape) for one in sides if one.shape.get("properties") or one.shape.get("items")]
         return [self._filled(one, {}, used) for one in shapes]
 
-    def _chosen(self, used: Used) -> str:
-        """The one kind of the values between which an expression chooses, where CEL's checker says none: of whole numbers and such with
-        decimals `number`; empty where nobody knows.
-        """
-        kinds = set[str]()
+    def _chosen(self, used: Used) -> list[tuple[Schema, set[str]]]:
+        """What is known of each value between which an expression chooses, and the kinds that it may have: an empty one of nobody knows."""
+        found = list[tuple[Schema, set[str]]]()
         for side in used.reads.sides if len(used.reads.sides) > 1 else ():
             path = side.shape.get(OF_PATH)
             known = self.at(path, used) if path else Known(schema=dict(side.shape))
             shape, null = resolved(known.schema, known.schema)
-            null = null or bool(known.null)
-            kinds |= ({*(kinds_of(shape) or [""])} | {*["null"] * null}) - {*["null"] * side.spared}
-        return next(iter(kinds)) if len(kinds) == 1 else "number" if kinds == {"integer", "number"} else ""
+            kinds = {*(kinds_of(shape) or [""]), *["null"] * (null or bool(known.null))} - {*["null"] * side.spared}
+            found += [(shape, kinds)] if kinds else []
+        return found
 
     def _looked_up(self, used: Used) -> Known | None:
         """What is known of what is found in a table, where that is the value of the expression."""
@@ -224,6 +225,12 @@ def written(template: Any, schema: Schema, root: Schema) -> Schema:
         return schema
     there = {name: written(one, fields[name], root) for name, one in template.items() if name in fields and not _left_out(one)}
     return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
+
+
+def _kind_of_all(sides: list[tuple[Schema, set[str]]]) -> str:
+    """The one kind of several values, `number` of whole ones and such with decimals; empty where there are others, or nobody knows."""
+    kinds = set[str]().union(*(several for _, several in sides))
+    return next(iter(kinds)) if len(kinds) == 1 else "number" if kinds == {"integer", "number"} else ""
 
 
 def _asks(used: Used) -> list[list[str]]:
