@@ -210,11 +210,14 @@ def _as_driver_takes(sql: str, dialect: Dialect) -> str:
 
 
 class _Watch:
-    """Cuts a connection at a deadline, unless it was left before: the server's own timeout does not help when the server is silent."""
+    """Cuts a connection at a deadline, unless it was left before: the server's own timeout does not help when the server is silent.
 
-    def __init__(self, seconds: float, connection: Connection) -> None:
-        self._raw: Any = connection.connection.driver_connection
-        self._lock, self.over = threading.Lock(), False
+    It is the driver's, and may come to be only while it is watched for (`held`).
+    """
+
+    def __init__(self, seconds: float, raw: Any = None) -> None:
+        self._raw = raw
+        self._lock, self.over, self._late = threading.Lock(), False, False
         self.until = time.monotonic() + seconds
 
     def __enter__(self) -> Self:
@@ -225,9 +228,17 @@ class _Watch:
         with self._lock:
             self.over, self._raw = True, None
 
+    def held(self, raw: Any) -> None:
+        """This is the connection; beyond the deadline it is cut at once."""
+        with self._lock:
+            self._raw = None if self.over else raw
+        if self._late:
+            self.cut()
+
     def cut(self) -> None:
         with self._lock, suppress(Exception):  # the connection is closed already: nothing to cut
-            if self.over:
+            self._late = True
+            if self._raw is None:
                 return
             if hasattr(self._raw, "interrupt"):
                 self._raw.interrupt()
@@ -353,7 +364,7 @@ class Database:
         at_commit, opened = False, None
         try:
             opened = self._open(ctx, name, until, read=read)
-            with _Watch(_left(until) + GRACE, opened.connection):
+            with _Watch(_left(until) + GRACE, _raw_of(opened.connection)), _undone(opened.connection):
                 yield opened
                 at_commit = True
                 opened.commit(name)
@@ -416,14 +427,19 @@ class Database:
         event.listen(engine, "do_connect", self._limit_connect)
         return engine
 
-    def _limit_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+    def _limit_connect(self, dialect: Dialect, _record: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
+        """The driver's connection, made in time and watched from its beginning: what SQLAlchemy asks over the first one has no deadline."""
         hosts = str(keywords.get("host", "")).count(",") + 1  # of which each is given the time anew
         seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout) / hosts)
         if self.is_sqlite:
             keywords["timeout"] = seconds
-            return
+            return None
         keywords["connect_timeout"] = max(1, round(seconds))
         keywords.setdefault("client_encoding", "utf8")  # the server's own cannot say every text, and of SQL_ASCII texts come as bytes
+        made = dialect.connect(*arguments, **keywords)
+        if (watch := getattr(self._local, "watch", None)) is not None:
+            watch.held(made)
+        return made
 
     def _open(self, ctx: Call, name: str, until: float, *, read: bool, again: bool = True) -> Transaction:
         """A connection with a begun transaction. A kept connection that the server has dropped is replaced once: nothing was asked yet.
@@ -433,15 +449,17 @@ class Database:
         from sqlalchemy.exc import DBAPIError
 
         self._local.left = _left(until)
-        connection = self.engine.connect()
-        try:
-            with _Watch(_left(until), connection):
-                self._begin(connection, name, until, read=read)
-            return Transaction(connection, ctx)
-        except DBAPIError as error:
-            _give_back(connection)
-            if not again or not error.connection_invalidated or time.monotonic() >= until:
-                raise
+        with _Watch(_left(until)) as self._local.watch:
+            connection = self.engine.connect()
+            self._local.watch.held(_raw_of(connection))
+            try:
+                with _undone(connection):
+                    self._begin(connection, name, until, read=read)
+                return Transaction(connection, ctx)
+            except DBAPIError as error:
+                _give_back(connection)
+                if not again or not error.connection_invalidated or time.monotonic() >= until:
+                    raise
         return self._open(ctx, name, until, read=read, again=False)
 
     def _begin(self, connection: Connection, name: str, until: float, *, read: bool) -> None:
@@ -523,14 +541,29 @@ def _lenient(usual: Any, fault: type[Exception]) -> type:
     return Lenient
 
 
-def _give_back(connection: Connection) -> None:
-    """Return to the pool; a connection that cannot even roll back is thrown away by the pool."""
+def _raw_of(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+@contextmanager
+def _undone(connection: Connection) -> Iterator[None]:
+    """What fails within it is rolled back at once, while the connection is watched: a server may be silent at that, too."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        yield
+    except BaseException:
+        with suppress(SQLAlchemyError):  # it is broken, and whoever takes it back throws it away
+            connection.rollback()
+        raise
+
+
+def _give_back(connection: Connection) -> None:
+    """Return to the pool, which throws away a connection that cannot even roll back."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with suppress(SQLAlchemyError):
         connection.close()
-    except SQLAlchemyError:
-        connection.invalidate()
 
 
 def _named(error: DBAPIError) -> str:

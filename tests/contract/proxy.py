@@ -89,3 +89,21 @@ class Pooler(Proxy):
                 number = said.find(b"K\0\0\0\x0c") + 5
                 sink.sendall(said if outward or number < 5 else said[:number] + b"\0\0\0\x07" + said[number + 4 :])
         sink.close()
+
+
+class Mute(Proxy):
+    """Whoever is asked ``word`` through it is not heard any more, nor is what is said to him passed on: no line is broken by it."""
+
+    def __init__(self, target: int, word: bytes) -> None:
+        super().__init__(target)
+        self._word = word
+        self.muted = threading.Event()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
+        with contextlib.suppress(OSError):
+            while said := source.recv(65536):
+                if outward and self._word in said:
+                    self.muted.set()
+                if not self.muted.is_set():
+                    sink.sendall(said)
+        end(sink)
