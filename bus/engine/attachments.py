@@ -81,7 +81,8 @@ class Attachments:
         coming = [*self.folder.glob(f"{COMING}*")]
         now = self._disk_now() if coming else 0.0
         for path in coming:
-            with contextlib.suppress(FileNotFoundError):  # it has got its place, or another process clears too
+            gone = contextlib.suppress(FileNotFoundError)  # it has got its place, or another process clears too
+            with _disk("what is left of a file that was coming cannot be thrown away"), gone:
                 if now - path.stat().st_mtime < LEFT:
                     continue
                 with path.open("rb") as file:
@@ -258,13 +259,14 @@ class Attachments:
                 if token not in again and place.exists() and (self.key_of(token) or 0) in gone:
                     place.unlink()
 
-        for at in range(0, len(tokens), DROPPED):
-            self._store.write(partial(work, some=tokens[at : at + DROPPED])).result()
+        with _disk("a file whose key is destroyed cannot be removed"):
+            for at in range(0, len(tokens), DROPPED):
+                self._store.write(partial(work, some=tokens[at : at + DROPPED])).result()
 
     def discard(self, temporary: Path, key: Key) -> None:
         """Throw away a file that got no place, with its key; what fails there is left to `clear`, and hides no other error."""
-        if temporary.exists():
-            with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError, OSError):
+            if temporary.exists():
                 self._store.keys.forget([key.id])
                 temporary.unlink()
 

@@ -18,6 +18,7 @@ import apsw
 import pytest
 
 from bus.diagnostics import configure
+from bus.disk import READ_ONLY
 from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
 from bus.engine.intake import Intake
@@ -198,3 +199,29 @@ def test_a_full_folder_of_attachments_is_told_and_leaves_nothing_behind(tmp_path
             kept = receiving.finish("portale")
         with files.open(kept.sha256) as stream:
             assert stream.read() == b"x" * 1000
+
+
+def test_a_folder_of_attachments_that_becomes_read_only_is_told_whoever_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be thrown away either hid why the file was not kept, or ended a start without a word of the folder."""
+    with closing(SqliteStore(tmp_path / FILE)) as store:
+        store.keys = KEYS
+        files = Attachments(tmp_path / "files", store, FixedClock(START))
+        of_nobody = KEYS.token("0" * 64)
+        files.place(of_nobody).parent.mkdir(parents=True)
+        files.place(of_nobody).write_bytes(b"")
+        with monkeypatch.context() as patch:
+            patch.setattr("bus.engine.attachments.os.fsync", fails_as_read_only)
+            patch.setattr(Path, "unlink", fails_as_read_only)
+            with pytest.raises(StoreError) as refused, files.receive("b.pdf", "application/pdf") as receiving:
+                receiving.write(b"x" * 1000)
+                receiving.finish("portale")
+            patch.setattr("bus.engine.attachments.LEFT", -1.0)
+            with pytest.raises(StoreError) as cleared:
+                files.clear()
+            with pytest.raises(StoreError) as dropped:
+                files.drop([of_nobody], [])
+        assert {(one.value.code, one.value.hint) for one in (refused, cleared, dropped)} == {("store.failed", READ_ONLY)}
+
+
+def fails_as_read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
