@@ -31,7 +31,7 @@ OF_SHAPE = {
 }
 NOT_OF_SHAPE = {
     "undo-does-not-take-the-answer", "whole-body-as-a-request", "object-in-expression-unknown-field", "object-of-constants-unknown-field",
-    "wait-until-nothing", "objects-that-are-joined-or-chosen",
+    "wait-until-nothing", "objects-that-are-joined-or-chosen", "items-joined-to-a-list-that-may-not-be-there",
 }  # fmt: skip
 """An answer that an undo does not take, what an expression gives, a field that is left empty: no schema of a route says these."""
 
