@@ -146,7 +146,7 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     if declared is None:
         hint = catalog.nearest_type(submission.type) or "GET /catalog names the type of each service; for others ask the operator"
         raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=hint)
-    if declared.senders and submission.origin not in declared.senders:
+    if not declared.takes_from(submission.origin):
         known = ", ".join(sorted(declared.senders))
         raise Forbidden(f"messages of type {submission.type} are not taken from {submission.origin}", hint=f"they come from: {known}")
     if not has_route and submission.type not in catalog.awaited:

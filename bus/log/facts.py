@@ -108,7 +108,7 @@ def _lanes(tx: Tx, page: Page, lanes: dict[str, int]) -> None:
 
 def _has_ended(tx: Tx, asked: Content) -> bool:
     """Whether the call with the last number of a lane has surely ended, or its run was given up."""
-    journal = [parsed(octets(row["content"])) for row in tx.all("records_among_runs", runs=listed([asked["run"]]))]
+    journal = [_content(row) for row in tx.all("records_among_runs", runs=listed([asked["run"]]))]
     behind = dropwhile(lambda one: one["id"] != asked["id"], journal)
     return any(_ends_lane(one, asked["path"]) for one in behind)
 

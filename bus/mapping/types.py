@@ -120,6 +120,10 @@ class MessageType:
         """Whether portals, or people in their place, send such messages; ``unsaid``: what is taken where it does not say who sends them."""
         return unsaid if not self.senders else not _OF_PEOPLE.isdisjoint(self.senders)
 
+    def takes_from(self, origin: str) -> bool:
+        """Whether messages of this type are taken from senders of a kind: without ``senders`` from all."""
+        return not self.senders or origin in self.senders
+
     @cached_property
     def shape(self) -> dict[str, Any]:
         """The schema as rules are checked against it: its alternatives laid together, its fields with their codes, without defaults."""

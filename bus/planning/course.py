@@ -396,7 +396,7 @@ class Course:
         if declaring is None:
             return Change("refused", type, type, (), MISSING, _NO_TYPE.format(type), old=True)
         origin = self.origins.get(message.sender)
-        if origin and not _takes(declaring, origin) and _takes(self.before.types[type], origin):
+        if origin and not declaring.takes_from(origin) and self.before.types[type].takes_from(origin):
             return Change("refused", type, type, ("senders",), MISSING, f"not taken from {origin}")
         faults = self.after.validate(type, message.body)
         if not faults:
@@ -421,11 +421,6 @@ class Course:
         if kept:
             group.examples.append((message, change.before, change.after))
         return kept
-
-
-def _takes(declaring: MessageType, origin: str) -> bool:
-    """Whether a type is taken from senders of a kind."""
-    return not declaring.senders or origin in declaring.senders
 
 
 def _said(fault: Fault) -> str:

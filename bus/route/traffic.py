@@ -68,7 +68,7 @@ def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) ->
 def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report: Reporter) -> None:
     """A message that the bus would refuse when the step sends it; without ``traffic`` nobody knows who takes it."""
     place = (*step.pointer, "send")
-    if sent.senders and BUS not in sent.senders:
+    if not sent.takes_from(BUS):
         hint = f"its senders are {', '.join(sent.senders)}: add `{BUS}` to them, or send a type of your own"
         report.report(place, "send.refused", f"messages of type `{sent.name}` are not taken from routes", hint)
     elif traffic is not None and sent.name not in traffic.taken:
