@@ -27,6 +27,7 @@ from bus.expression import Tables
 from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, MessageType, check_forms, check_senders, compile_type
+from bus.memory import without_collector
 from bus.message import digest
 from bus.recalled import Kept, Recalled
 from bus.route.check import check_route
@@ -55,7 +56,7 @@ from bus.rulefiles import (
     well_named,
 )  # fmt: skip
 from bus.services import Servizio, check_services, read_services
-from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared, without_collector
+from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
 from bus.source import Finding, Pointer, Source, in_order, read
 
 OFFICES = "uffici"

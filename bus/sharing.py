@@ -7,7 +7,6 @@ an answer, killed perhaps for its memory, costs time and nothing else: the work 
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import signal
@@ -55,21 +54,6 @@ class Share:
 
 
 ALONE = Share(0, 1)
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Reading makes many small objects that all live: the cycle collector would walk them again and again, for 40 % of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled and gc.get_freeze_count() == 0:  # else somebody means that to stay so (`bus.worker.settle_memory`)
-            gc.freeze()  # what was read is old at once: without this the first collection walks all of it as if it were new
-            gc.unfreeze()
-        if enabled:
-            gc.enable()
 
 
 def processes(pieces: int, least: int) -> int:

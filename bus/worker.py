@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from bus import memory
 from bus.app import App
 from bus.diagnostics import logger
 
-OBJECTS = 10_000
-"""More objects than before after which Python looks for cycles among the young ones; messages leave next to none behind."""
 LEAVING = 15.0
 """Seconds for what comes after requests and calls: the broker, the leases, the store. Units wait longer (`TimeoutStopSec`)."""
 
 
 GIVE_BACK = 10.0
 """Seconds after which a worker gives back the memory that it does not use."""
-
-
-def settle_memory() -> None:
-    """What a process was started with stays until it ends: rules, contracts and modules are looked through for garbage no more.
-
-    It was 4 % of the CPU time of a message. Only for a process that is all ours: what is garbage now is kept.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(OBJECTS)
-
-
-def give_back_memory() -> None:
-    """Return to the system what a burst of work has needed; glibc keeps it (10 MB after 900 runs at once), other C libraries do not."""
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Ending(Protocol):
@@ -107,10 +88,10 @@ def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
     with heeding(lambda *_: told.set()):
         try:
             app.start()
-            settle_memory()
+            memory.settle()
             announce()
             while not told.wait(GIVE_BACK):
-                give_back_memory()
+                memory.give_back()
         finally:
             with bounded(app.config.engine.stop + LEAVING):
                 app.stop()

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bus import memory
+
 # Machines are shared: pytest-timeout bounds the test as a whole, not each of its examples. The examples are the same in every run, so
 # that a run says something of a change and not of its luck; whoever wants others says --hypothesis-profile=others.
 settings.register_profile("others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,8 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Modules and tests stay until the end: what is looked through for garbage is what tests make, so it is done often and gone soon."""
     gc.enable()
-    gc.collect()
-    gc.freeze()
+    memory.settle()
 
 
 @pytest.fixture(autouse=True)

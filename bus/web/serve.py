@@ -13,11 +13,12 @@ from typing import Any
 
 import uvicorn
 
+from bus import memory
 from bus.app import App
 from bus.errors import ConfigError
 from bus.web.door import HttpDoor
 from bus.web.protocol import BoundedProtocol
-from bus.worker import LEAVING, Ending, ending_within, heeding, settle_memory
+from bus.worker import LEAVING, Ending, ending_within, heeding
 
 IDLE = 30
 GRACE = 25
@@ -67,7 +68,7 @@ class Server:
         # would kill the process before the app stops.
         with heeding(self._server.handle_exit):
             try:
-                self._run(settle_memory)
+                self._run(memory.settle)
             finally:
                 self._server.stopped()
         if self.app.unfit is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import datetime as dt
 import itertools
 import json
@@ -29,7 +28,6 @@ from bus.engine.arrival import Submission
 from bus.errors import ConfigError
 from bus.store.opening import doubts
 from bus.web.serve import Server, listen
-from bus.worker import give_back_memory
 from tests.small_bus import wait_reply, write
 
 SHARED = {"store": {"url": "postgresql://snodo@127.0.0.1/snodo"}, "channel": {"url": "amqp://snodo@127.0.0.1//"}}
@@ -125,29 +123,6 @@ def test_the_command_says_what_to_change(command: str, tmp_path: Path, capsys: p
     assert "postgresql://" in told["hint"]
 
 
-BURST = """
-from bus.worker import give_back_memory
-def resident():
-    return int(open("/proc/self/statm").read().split()[1])
-made = [bytearray(3000) for _ in range(20_000)]
-del made[:-1]
-before = resident()
-give_back_memory()
-print(before - resident())
-"""
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library keeps nothing: it is not glibc")
-def test_what_a_burst_needed_is_given_back() -> None:
-    done = subprocess.run([sys.executable, "-c", BURST], capture_output=True, text=True, check=True, timeout=120)
-    assert int(done.stdout) > 1000  # pages, of the 60 MB that were freed below what is still in use
-
-
-def test_another_c_library_gives_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    give_back_memory()
-
-
 def test_what_refuses_the_start_of_a_worker_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing that was not begun stands in the way of the end."""
     app = App(load(write(tmp_path)), adapters={})
@@ -207,7 +182,7 @@ def test_a_door_that_is_told_to_stop_while_it_starts_does_not_open(tmp_path: Pat
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(app, "start", start_and_be_told)
-    monkeypatch.setattr("bus.web.serve.settle_memory", lambda: None)
+    monkeypatch.setattr("bus.memory.settle", lambda: None)
     opened: list[str] = []
     server.run(opened.append)
     assert opened == []
@@ -261,7 +236,7 @@ def served(folder: Path) -> bool:
 def test_a_start_without_the_threads_for_it_leaves_nothing_behind_whichever_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.web.serve.settle_memory", lambda: None)
+    monkeypatch.setattr("bus.memory.settle", lambda: None)
     before, opened = set(threading.enumerate()), False
     for most in range(30):
         monkeypatch.setattr("bus.worker.signal.setitimer", lambda which, seconds: None)  # it would end us

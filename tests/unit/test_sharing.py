@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from bus import sharing
-from bus.sharing import Indivisible, Share, processes, shared, without_collector
+from bus.sharing import Indivisible, Share, processes, shared
 
 ALL = list(range(100))
 
@@ -162,12 +161,3 @@ def test_one_that_stands_still_is_ended_and_its_work_is_done_alone(monkeypatch: 
 
     assert [1] == shared(work, 3)
     assert _nobody_is_left()
-
-
-def test_what_a_process_means_to_keep_is_still_looked_through_no_more_when_rules_were_read() -> None:
-    gc.freeze()
-    kept = gc.get_freeze_count()
-    with without_collector():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    assert kept <= gc.get_freeze_count()
