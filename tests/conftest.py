@@ -53,7 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Modules and tests stay until the end: what is looked through for garbage is what tests make, so it is done often and gone soon."""
     gc.enable()
+    often = gc.get_threshold()
     memory.settle()
+    gc.set_threshold(*often)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import re
 import resource
 import socket
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -444,6 +445,7 @@ def held(server, count):
         before = len(there)
         lines.append(connected(server))
         until(lambda before=before: len(there) > before, "it is connected")
+        time.sleep(0.005)  # the clock of uvloop counts milliseconds: else two of them may have rested equally long
     return lines
 
 
