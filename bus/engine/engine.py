@@ -469,6 +469,8 @@ class Engine:
                 self._let_go_on(live, partial(live.go_on, now))
             elif asks := live.due_asks(now):
                 self._let_go_on(live, partial(live.pursue, asks, now))
+            elif live.waits_beside_calls:
+                live.looks, self._unwritten[live.id] = True, live
 
     def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
         """Runs with a head start may stand in line at a gate before they are live here. Had their turn come in that time, nobody
@@ -541,7 +543,7 @@ class Engine:
             return False
         self._call_out(live, done, now)
         self._gates.keep(live.claim, live.in_flight | live.in_line)
-        for due in live.dues.values():
+        for due in live.alarms(now):
             heapq.heappush(self._alarms, (due, live.id))
         if done.arrived:
             live.arrived = done.arrived
@@ -572,7 +574,7 @@ class Engine:
             live.started(asking, now)
         live.dues.update(dict.fromkeys(done.held_up, now + LANE_PAUSE))
         askings, live.askings = live.askings, []
-        live.decided = Decided()
+        live.decided, live.looks = Decided(), False
         ours = partial(self._holding.ours, *live.claim)
         for asking in askings:
             if asking.operation.effect != "read":

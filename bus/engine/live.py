@@ -38,6 +38,8 @@ AGAIN = dt.timedelta(seconds=5)
 """How long after the store of keys failed a message is tried again that could not be sent for it."""
 ELSEWHERE = dt.timedelta(seconds=1)
 """For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
+LOOK = dt.timedelta(seconds=5)
+"""How often a run that stays live for its calls looks what its waits were told: another process may have been rung for it."""
 KeptBack: TypeAlias = Literal["line", "away", "elsewhere"]
 """Why a call does not go out yet: it stands in line at its gate; it was turned away there; another process has the share of its limit."""
 
@@ -118,6 +120,10 @@ class Live:
     """Calls that were pending when it was claimed, and have not come home since: one of them may be what ended earlier owners."""
     arrived: Sequence[tuple[str, Event]] = ()
     """What it goes on with in the next turn."""
+    looks: bool = False
+    """Whether it is to be seen what its waits were told, though it decided nothing."""
+    looks_at: dt.datetime | None = None
+    """When it looks next without being rung for."""
     given: dict[tuple[str | None, tuple[str, str] | None], str] = field(default_factory=dict)
     """The last of the messages that were here and that it went on with, by the type and key of the wait: the next one is behind it."""
     known: dict[str, deque[Event]] = field(default_factory=dict)
@@ -157,7 +163,12 @@ class Live:
     @property
     def only_waits(self) -> bool:
         """Whether it stands in line, or waits for a call that is out, and decided nothing meanwhile: there is nothing to write."""
-        return bool(self.in_line or self.in_flight) and not (self.decided or self.askings or self.walk.finished)
+        return bool(self.in_line or self.in_flight) and not (self.looks or self.decided or self.askings or self.walk.finished)
+
+    @property
+    def waits_beside_calls(self) -> bool:
+        """Whether it stays live for calls, and other branches of it wait meanwhile."""
+        return bool(self.in_line or self.in_flight) and any(isinstance(ask, Await) for ask in self.walk.pending.values())
 
     def remember(self, events: Iterable[tuple[str, Event]]) -> None:
         """Bring the walk up to its journal; what it does not ask yet is kept until it does.
@@ -187,14 +198,15 @@ class Live:
         self.unproven = {path for path, ask in self.walk.pending.items() if isinstance(ask, Call)}
 
     def go_on(self, now: dt.datetime) -> None:
-        """Follow the walk from what has ``arrived``."""
+        """Follow the walk from what has ``arrived``. Calls of other branches stay as they are: out, in line, or not due yet."""
         arrived, self.arrived = self.arrived, ()
+        calls = {path for path, ask in self.walk.pending.items() if isinstance(ask, Call)}
         for path, event in arrived:
             wait = self.walk.pending.get(path)
             if isinstance(wait, Await) and isinstance(event, Arrived):
                 self.given[wait.type, wait.key] = event.message
         self.remember(arrived)
-        self.pursue(list(self.walk.pending.values()), now)
+        self.pursue([ask for path, ask in self.walk.pending.items() if path not in calls], now)
 
     def record(self, kind: Kind, now: dt.datetime, ask: Ask | None = None, **fields: Any) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -383,6 +395,14 @@ class Live:
     def due_asks(self, now: dt.datetime) -> list[Ask]:
         """Calls whose next try is due, of a run that stayed live for another branch."""
         return [self.walk.pending[path] for path, due in self.dues.items() if due <= now and path in self.walk.pending]
+
+    def alarms(self, now: dt.datetime) -> list[dt.datetime]:
+        """When it is to be rung for: what is due, and its next look."""
+        alarms = list(self.dues.values())
+        if self.waits_beside_calls and (self.looks_at is None or self.looks_at <= now):
+            self.looks_at = now + LOOK
+            alarms.append(self.looks_at)
+        return alarms
 
     def suspend(self, now: dt.datetime) -> None:
         """Ask nothing more here: whoever claims the run next goes on from the journal."""

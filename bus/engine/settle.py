@@ -14,8 +14,8 @@ from typing import Any
 from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake, matching
-from bus.engine.asks import Arrived, Await, Failure
-from bus.engine.journal import unended
+from bus.engine.asks import Arrived, Await, Event, Failure
+from bus.engine.journal import fold, unended
 from bus.engine.live import Decided, Live, Numbered
 from bus.engine.outside import Asking
 from bus.engine.projection import Entry, ends_lane, entry, write
@@ -39,8 +39,8 @@ class Settled:
     """The store failed; nothing was written, all of it is still to be."""
     woken: bool = False
     """The run can be claimed again."""
-    arrived: Sequence[tuple[str, Arrived]] = ()
-    """What was here when the run began to wait for it, by the path of the wait: nothing else is pending, and it goes on with that."""
+    arrived: Sequence[tuple[str, Event]] = ()
+    """What its waits were told, by their path, with which the run goes on: it was here when it began to wait, or came beside its calls."""
     ended: bool = False
     parked: bool = False
     """The run waits for messages, or until it is due."""
@@ -221,7 +221,7 @@ class Settling:
             settled.ended = True
             write(tx, _ending(tx, live, now))
         elif live.in_flight or live.in_line or live.askings or settled.askings:
-            return
+            settled.arrived = self._told_beside_calls(tx, live)
         elif settled.held_up:
             until = now + max(map(self.pause, settled.held_up.values()))
             self._pause(tx, live, settled, min([until, *live.dues.values()]))
@@ -250,6 +250,23 @@ class Settling:
         """Whether an open ask of the walk was answered by somebody else while we held the run."""
         waits = (ask for ask in live.walk.pending.values() if isinstance(ask, Await) and ask.path not in beside)
         return any(has_ended(tx.one("wait", run=live.id, path=wait.path)) for wait in waits)
+
+    @staticmethod
+    def _told_beside_calls(tx: Tx, live: Live) -> Sequence[tuple[str, Event]]:
+        """What its waits were told while its calls are out. One that owners vanished with, or that cannot be read, rests until they end."""
+        waits = [ask.path for ask in live.walk.pending.values() if isinstance(ask, Await)]
+        ended = {path for path in waits if has_ended(tx.one("wait", run=live.id, path=path))}
+        if not ended or live.strikes:
+            return ()
+
+        def body_of(message: str) -> Any:
+            return log.message(tx, message)[0]["body"]
+
+        try:
+            told = [record for record in log.of_run(tx, live.id) if record.path in ended and record.kind in ("matched", "expired")]
+            return fold(told, body_of, body_of).events
+        except (KeyMissing, Damaged, Erased):
+            return ()
 
     def _arrived(self, tx: Tx, live: Live, woken: Mapping[str, str], now: dt.datetime) -> Sequence[tuple[str, Arrived]]:
         """What the run goes on with at once, as it would by its journal, which is not read again for each of many messages.

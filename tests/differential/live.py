@@ -183,7 +183,7 @@ class Live:
         with self.store.read() as tx:
             dues = [moment_of(row["due"]) for row in tx.all("runs_by_state", state="ready", route=None, most=1000)]
             deadlines = [moment_of(row["deadline"]) for row in rows_of(tx, "waits") if row["deadline"] and row["state"] == "open"]
-        dues += [*(call.due for call in self.outside.out), *(moment for moment, _ in self.engine._alarms)]
+        dues += [*(call.due for call in self.outside.out), *(moment for moment, run in self.engine._alarms if run in self.engine._live)]
         found = [one for one in dues if one > now] + [one for one in deadlines if until is not None and now < one <= until]
         return min((*found, *(one for one in deadlines if one > now))) if found else None
 

@@ -13,14 +13,11 @@ from tests.differential.compare import Observed, compared, of_seed
 from tests.differential.live import Live
 from tests.differential.rules import OPERATIONS, catalog_of
 
-CHANCE = frozenset({131, 135})
-"""Seeds in which a wait is over before it begins, and a call of a branch beside it ends the run in that moment: which is first is chance."""
-
 
 @pytest.mark.parametrize("tens", range(14))
 def test_routes_by_chance_do_the_same_everywhere(tens: int) -> None:
     configure("critical")
-    told = {seed: of_seed(seed) for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    told = {seed: of_seed(seed) for seed in range(10 * tens, 10 * tens + 10)}
     assert {seed: found for seed, found in told.items() if found} == {}
     assert list(told.values()).count([]) > 6, "hardly any of these routes loads"
 
@@ -28,14 +25,14 @@ def test_routes_by_chance_do_the_same_everywhere(tens: int) -> None:
 @pytest.mark.parametrize("tens", range(4))
 def test_routes_that_keep_the_order_of_their_cases_do_the_same_everywhere(tens: int) -> None:
     configure("critical")
-    told = {seed: of_seed(seed, "case") for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    told = {seed: of_seed(seed, "case") for seed in range(10 * tens, 10 * tens + 10)}
     assert {seed: found for seed, found in told.items() if found} == {}
 
 
 @pytest.mark.parametrize("tens", range(4))
 def test_routes_whose_engine_is_killed_now_and_then_do_as_those_of_a_test(tens: int) -> None:
     configure("critical")
-    told = {seed: of_seed(seed, kill=True) for seed in range(10 * tens, 10 * tens + 10) if seed not in CHANCE}
+    told = {seed: of_seed(seed, kill=True) for seed in range(10 * tens, 10 * tens + 10)}
     assert {seed: found for seed, found in told.items() if found} == {}
 
 
@@ -90,9 +87,19 @@ def test_a_test_that_is_cut_out_of_the_log_lets_the_same_time_pass(
     assert made is not None and made.test["then"] == cut
 
 
-def test_a_branch_goes_on_with_what_came_when_the_call_beside_it_has_ended(tmp_path: Path) -> None:
-    call = {"id": "scrivi", "call": "aa.scrivi", "with": {"chi": "body.chi"}, "timeout": "60s", "dead_on": "any"}
-    steps = [{"id": "insieme", "parallel": {"uno": [call], "due": [WAIT, {"id": "fine", "reply": {"n": "parte.n"}}]}}]
+CALL = {"id": "scrivi", "call": "aa.scrivi", "with": {"chi": "body.chi"}, "timeout": "60s", "dead_on": "any"}
+
+
+@pytest.mark.parametrize(
+    ("wait", "then", "told"),
+    [
+        pytest.param(WAIT, {"id": "fine", "reply": {"n": "parte.n"}}, ("matched 00:00", "replied 00:00"), id="what was here"),
+        pytest.param({**WAIT, "deadline": "10s", "match": "arrival.n > 9"}, REPLY, ("expired 00:10", "replied 00:10"), id="a deadline"),
+        pytest.param(WAIT, {"id": "fine", "fail": "p.rinuncia", "dead": False}, ("matched 00:00", "done 00:40"), id="an early end"),
+    ],
+)
+def test_a_branch_goes_on_while_the_call_beside_it_is_out(tmp_path: Path, wait: Any, then: Any, told: tuple[str, str]) -> None:
+    steps = [{"id": "insieme", "parallel": {"uno": [CALL], "due": [wait, then]}}]
     route = {"route": "p.prova", "version": 1, "on": "p.inizio", "case": {"pratica": "body.caso"}, "steps": steps}
     given = {"clock": "2026-03-02T09:00:00+01:00", "aa.scrivi": {"delays": "40s", **ANSWER}}
     live = Live(tmp_path, catalog_of(tmp_path, route), given)
@@ -101,8 +108,9 @@ def test_a_branch_goes_on_with_what_came_when_the_call_beside_it_has_ended(tmp_p
         seen = Observed(live, live.play({"earlier": earlier, "send": {"chi": "m0", "caso": "c1"}, "then": []}))
     finally:
         live.close()
-    times = {one.kind: f"{one.time:%M:%S}" for one in seen.records if one.run == seen.opening.run}
-    assert (times["matched"], times["answered"], times["replied"]) == ("00:00", "00:40", "00:40")
+    times = [f"{one.kind} {one.time:%M:%S}" for one in seen.records if one.run == seen.opening.run]
+    assert {*told, "answered 00:40"} <= set(times)
+    assert seen.unlike() == []
 
 
 @pytest.mark.parametrize("of", ["message", "run"])
