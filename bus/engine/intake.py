@@ -324,10 +324,9 @@ def _take_in(tx: Tx, arrival: Arrival) -> Accepted:
     message = arrival.message
     _check_facts(tx, arrival)
     case_id = write_received(tx, arrival.entry, arrival.names)
-    woken = match_arrival(tx, message, case_id, arrival.names.case)
-    if len(arrival.names.case) > 1 or arrival.sent:
-        woken += match_joined(tx, case_id, message.time)
-    return _accepted(arrival, woken)
+    joins = len(arrival.names.case) > 1 or arrival.sent
+    woken = match_joined(tx, case_id, message.time, message.id) if joins else []  # first what came before it
+    return _accepted(arrival, [*woken, *match_arrival(tx, message, case_id, arrival.names.case)])
 
 
 def accepted_as(tx: Tx, name: tuple[str, str]) -> str | None:

@@ -40,14 +40,18 @@ def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str
     return [_match(tx, wait, runs.get(run), message.id, message.time) for run, wait in chosen.items()]
 
 
-def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
-    """Two cases became one: match the waits of either for any message of the case with what came to the other."""
-    return [run for wait in tx.all("waits_for_any", case_id=case_id) for run in take_arrived(tx, wait, now)]
+def match_joined(tx: Tx, case_id: str, now: dt.datetime, new: str = "") -> list[str]:
+    """Two cases became one: match the waits of either for any message of the case with what came to the other before ``new``, which joined
+    them: that one is matched with what is left (`match_arrival`).
+    """
+    return [run for wait in tx.all("waits_for_any", case_id=case_id) for run in take_arrived(tx, wait, now, new)]
 
 
-def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
-    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for."""
-    found = arrived(tx, wait)
+def take_arrived(tx: Tx, wait: Row, now: dt.datetime, new: str = "") -> list[str]:
+    """Match a wait with what was here before it, and before the message ``new``: an open one with the first message, one that is over with
+    all; the runs to ring for.
+    """
+    found = (message for message in arrived(tx, wait) if message != new)
     return [match(tx, wait, message, now) for message in (found if wait["state"] == "late" else islice(found, 1))]
 
 

@@ -50,6 +50,21 @@ def test_what_comes_late_for_a_run_without_order_opens_one_without_order(world: 
         assert tx.one("run", id=row["id"])["ordered"] == 0  # type: ignore[index]
 
 
+def test_of_what_came_to_another_case_and_the_message_that_joins_it_the_older_one_is_given_first(world: Simulation) -> None:
+    """As where both came to the same case: a wait for any message of it is given the first of them."""
+    message = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    turn(world)
+    add_wait(world, message, "altra", "sim.parte")
+    add_wait(world, message, "terza", "sim.parte")
+    older = send(world, "parte", caso="d")
+    assert ("altra", "open") in matches(world)
+    joining, run = send(world, "parte", caso="d", iuv="i"), row_of(world, message)["id"]
+    with world.store.read() as tx:
+        given = [(one.path, one.data["arrival"]) for one in log.of_run(tx, run) if one.kind == "matched"]
+    assert given == [("altra", older), ("terza", joining)]
+
+
 def test_what_came_to_another_case_is_matched_when_a_run_learns_that_it_is_the_same_matter(world: Simulation) -> None:
     waiting = send(world, "senza", caso="c", iuv="i")
     turn(world, "answer")
