@@ -38,7 +38,7 @@ from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.destruction import Destruction
-from bus.engine.engine import LANE, Bulletin, Engine, Pace
+from bus.engine.engine import Engine, Pace
 from bus.engine.faltering import repeat
 from bus.engine.intake import Accepted, Intake
 from bus.engine.leases import Leases
@@ -49,6 +49,7 @@ from bus.engine.presence import Presence, facts_of, gates, processes
 from bus.engine.projection import Entry, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
+from bus.engine.words import LANE, RUN, Bulletin
 from bus.errors import UNOPENED, ConfigError, Conflict, StoreError
 from bus.log import keys
 from bus.log.checkpoint import RECEIPTS
@@ -283,12 +284,12 @@ class App:
         self.channel.publish_news(news)
 
     def _hear(self, messages: Sequence[str]) -> None:
-        """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
+        """Wake those who wait for the reply of a message; among them may be word of other rules, or among engines."""
         for message in messages:
             if message == NEWS:
                 self.rules.ring()
-            elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
-                self.engine.lane_is_free(message.removeprefix(LANE))
+            elif message.startswith((LANE, RUN)) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
+                self.engine.hear(message)
         self.news.tell(dict.fromkeys(messages))
 
     # -- reading -----------------------------------------------------------------------------------------------------

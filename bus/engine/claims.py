@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bus.clock import text_of
 from bus.engine.gates import Crowd
+from bus.errors import SnodoError
 from bus.store import Row, Tx, listed
 
 SUSPECT, POISON = 2, 3
@@ -103,3 +104,11 @@ def turn_away(tx: Tx, runs: Sequence[str], crowds: Sequence[Crowd]) -> dict[str,
     for turned in beyond.values():
         tx.do("leave_alone", runs=listed(turned), until=text_of(begins[turned[0]].again))
     return beyond
+
+
+def poisoned(row: Row) -> SnodoError:
+    """Why a run is given up whose strikes are too many."""
+    return SnodoError(
+        f"{row['strikes']} times in a row the process that worked on this message ended before anything came of it",
+        code=POISONED, hint="look at what the process said last, then redeliver or discard",
+    )  # fmt: skip

@@ -23,7 +23,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from bus.clock import APART, Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.asks import Call, Failure
 from bus.engine.circuit import Habits
-from bus.engine.claims import POISON, POISONED, SUSPECT
+from bus.engine.claims import POISON, SUSPECT, poisoned
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
 from bus.engine.headstart import HeadStart
@@ -49,13 +49,12 @@ from bus.engine.settle import Settled, Settling, park
 from bus.engine.suspects import Suspects
 from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
+from bus.engine.words import LANE, RUN, Bulletin
 from bus.errors import SnodoError
 from bus.failpoint import reach
 from bus.message import JsonObject, JsonValue
 from bus.store import Key, Row, Store, Tx
 
-Bulletin = Mapping[str, JsonValue]
-"""News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""
 STOP_MARGIN = 2.0
 """Seconds for the last transaction of an engine that stops."""
 
@@ -72,10 +71,6 @@ class Pace:
     circuit: Habits = field(default_factory=Habits)
 
 
-LANE = "lane "
-"""Begins the news that an ordered lane is free, before its name."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Home:
     """A call that came back."""
@@ -85,10 +80,10 @@ class _Home:
     result: Result
 
 
-class _Free(NamedTuple):
-    """An ordered lane that is free."""
+class _Word(NamedTuple):
+    """One of `bus.engine.words`."""
 
-    lane: str
+    said: str
 
 
 class Engine:
@@ -117,7 +112,7 @@ class Engine:
         self._loading = Loading(store, self._around, look)
         self._settling = Settling(store, self.owner, self._lanes.pause)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
-        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Word | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
         self._known: dict[str, tuple[Any, Key, int]] = {}
         self._unwritten: dict[str, Live] = {}
@@ -152,9 +147,9 @@ class Engine:
         """Runs may be ready; thread-safe, cheap, may be wrong."""
         self._inbox.put(runs)
 
-    def lane_is_free(self, name: str) -> None:
-        """The first of the runs that wait for this ordered lane here may ask again; thread-safe, may be wrong."""
-        self._inbox.put(_Free(name))
+    def hear(self, word: str) -> None:
+        """Who waits here for a lane that is free may ask again, a run that is live here look; thread-safe, may be wrong."""
+        self._inbox.put(_Word(word))
 
     def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
         """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
@@ -292,8 +287,8 @@ class Engine:
             while True:
                 if isinstance(item, _Home):
                     home.append(item)
-                elif isinstance(item, _Free):
-                    self._lanes.freed(item.lane)
+                elif isinstance(item, _Word):
+                    self._heed(item.said)
                 elif item is not None:
                     self._rung.update(dict.fromkeys(item))
                 if len(home) + len(self._rung) >= self._pace.batch * 4:
@@ -302,6 +297,12 @@ class Engine:
         except queue.Empty:
             pass
         return home
+
+    def _heed(self, word: str) -> None:
+        if word.startswith(LANE):
+            self._lanes.freed(word.removeprefix(LANE))
+        elif (run := word.removeprefix(RUN)) in self._live:
+            self._rung[run] = None
 
     def _patience(self) -> float:
         now = self._clock.now()
@@ -378,7 +379,10 @@ class Engine:
         for run, lane in first.items():
             if run not in got:  # it went elsewhere: the next one's turn
                 self._lanes.freed(lane)
-        return rows + self._holding.wake_rung([run for run in wanted if run not in got], now)
+        woken, elsewhere = self._holding.wake_rung([run for run in wanted if run not in got], now)
+        if elsewhere and self._around.throttles.workers > 1:
+            self._told({RUN + run: None for run in elsewhere})
+        return rows + woken
 
     def _first_for_lanes(self, now: dt.datetime) -> dict[str, str]:
         """Runs that are to be claimed, each with the lane that is free for it; one that is live here asks again."""
@@ -406,7 +410,7 @@ class Engine:
         poison = [row for row in rows if row["strikes"] >= POISON]
         known, self._known = self._known, {}
         loaded, unreadable = self._loading.load([row for row in rows if row["strikes"] < POISON], known)
-        for row, reason in [*((row, _poison(row)) for row in poison), *unreadable]:
+        for row, reason in [*((row, poisoned(row)) for row in poison), *unreadable]:
             self._log.error("run.parked", run=row["id"], error=repr(reason))
             self._park(row, now, reason)
         return loaded
@@ -588,10 +592,3 @@ class Engine:
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:
         self._inbox.put(_Home(*claim, result))
-
-
-def _poison(row: Row) -> SnodoError:
-    return SnodoError(
-        f"{row['strikes']} times in a row the process that worked on this message ended before anything came of it",
-        code=POISONED, hint="look at what the process said last, then redeliver or discard",
-    )  # fmt: skip

@@ -109,16 +109,16 @@ class Holding:
 
         return self._claim(find, most, now), len(found) >= most
 
-    def wake_rung(self, runs: Sequence[str], now: dt.datetime) -> list[Row]:
-        """`wake` those of these runs that were rung for and are paused.
+    def wake_rung(self, runs: Sequence[str], now: dt.datetime) -> tuple[list[Row], list[str]]:
+        """`wake` those of these runs that were rung for and are paused; and which ones an engine holds.
 
-        A gate had turned away a call of theirs; now a message came that another of their branches waits for.
+        A gate had turned away a call of theirs, or one is out; now a message came that another of their branches waits for.
         """
         if not runs:
-            return []
+            return [], []
         with self._store.read() as tx:
-            paused = tx.all("runs_paused_among", runs=listed(runs), now=text_of(now))
-        return self.wake([row["id"] for row in paused], now)
+            kept = list(tx.all("runs_kept_among", runs=listed(runs), now=text_of(now)))
+        return self.wake([row["id"] for row in kept if row["owner"] is None], now), [row["id"] for row in kept if row["owner"] is not None]
 
     def wake(self, paused: Sequence[str], now: dt.datetime) -> list[Row]:
         """Claim those of these runs that can be had, although their pause is not over; none whose call may still be on its way."""

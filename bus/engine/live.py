@@ -39,7 +39,7 @@ AGAIN = dt.timedelta(seconds=5)
 ELSEWHERE = dt.timedelta(seconds=1)
 """For how long a run is left alone that another process must go on with; one that has nothing else to do takes it sooner."""
 LOOK = dt.timedelta(seconds=5)
-"""How often a run that stays live for its calls looks what its waits were told: another process may have been rung for it."""
+"""How often a run that stays live for its calls looks what its waits were told, although nobody said so: a word may be lost."""
 KeptBack: TypeAlias = Literal["line", "away", "elsewhere"]
 """Why a call does not go out yet: it stands in line at its gate; it was turned away there; another process has the share of its limit."""
 

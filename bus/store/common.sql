@@ -409,8 +409,9 @@ UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner 
 WHERE id = :id AND state = 'ready' AND lease = :lease
 
 -- Of some runs those that were claimed once and are left alone for a while.
--- name: runs_paused_among
-SELECT id FROM runs WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND owner IS NULL AND lease >= :now AND fence > 0
+-- name: runs_kept_among
+SELECT id, owner FROM runs
+WHERE id IN :list(runs) AND state = (SELECT 'ready') AND lease >= :now AND (owner IS NOT NULL OR due <= :now AND fence > 0)
 
 -- name: messages_among
 SELECT m.id, m.payload, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)

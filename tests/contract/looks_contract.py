@@ -199,7 +199,7 @@ class LooksContract:
             do(store, "set_run", id=run, state=state, due=text_of(when), place="", time=now, reason=None)
         assert found(store, "runs_paused", now=now, most=9) == ["a", "young"]
         assert found(store, "runs_paused", now=now, most=1) == ["a"]
-        assert sorted(found(store, "runs_paused_among", now=now, runs='["young","a","dead","later","over"]')) == ["a", "young"]
+        assert sorted(found(store, "runs_kept_among", now=now, runs='["young","a","dead","later","over"]')) == ["a", "young"]
 
     # -- waits and messages ------------------------------------------------------------------------------------------
 

@@ -452,7 +452,10 @@ class StoreContract:
         pause(store, paused, LATER)
         now, named = text_of(NOW), '["held","never","paused"]'
         assert ids(rows(store, "runs_paused", now=now, most=9)) == ["never", "paused"]
-        assert ids(rows(store, "runs_paused_among", now=now, runs=named)) == ["paused"]
+        assert sorted((row["id"], row["owner"]) for row in rows(store, "runs_kept_among", now=now, runs=named)) == [
+            ("held", "uno"),
+            ("paused", None),
+        ]
         do(store, "end_pauses", runs=named)
         assert sorted(ids(claim(store, "held", "never", "paused", owner="due"))) == ["never", "paused"]
 

@@ -12,8 +12,9 @@ import pytest
 from bus.adapter import Call, operation
 from bus.engine import engine, lanes
 from bus.engine.arrival import Submission
-from bus.engine.engine import LANE, Engine, Pace
+from bus.engine.engine import Engine, Pace
 from bus.engine.outside import Outside
+from bus.engine.words import LANE
 from bus.testing.patience import until
 from tests.fault.conduct import Cosa, Sistema, bus, gate, send
 
@@ -44,11 +45,11 @@ def test_a_lane_does_not_wait_for_a_pause_between_two_calls(tmp_path: Path) -> N
 def test_a_door_keeps_no_news_of_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     with bus(tmp_path, Fila("fila", lambda: None)) as app, monkeypatch.context() as patched:
-        patched.setattr(app.engine, "lane_is_free", heard.append)
+        patched.setattr(app.engine, "hear", heard.append)
         app._hear([f"{LANE}fila.fila"])
         patched.setattr(app, "role", "web")
         app._hear([f"{LANE}fila.altra"])
-    assert heard == ["fila.fila"]
+    assert heard == [f"{LANE}fila.fila"]
 
 
 def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +64,9 @@ def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_fre
         engines = [app.engine, other]
 
         def hear(news: Sequence[str]) -> None:
-            for lane in [name.removeprefix(LANE) for name in news if name.startswith(LANE)]:
+            for word in [one for one in news if one.startswith(LANE)]:
                 for one in engines:
-                    one.lane_is_free(lane)
+                    one.hear(word)
 
         monkeypatch.setattr(app.engine, "welcome", lambda tx, runs, known: None)
         app.channel.consume(lambda runs: engines[len(system.numbers) % 2].ring(runs))

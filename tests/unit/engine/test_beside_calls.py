@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from bus.engine.live import LOOK, Live
+from bus.engine.words import RUN
 from tests.simulation.simulation import Simulation
 from tests.unit.engine.kit import die, finish, send, state, turn
 
@@ -67,6 +68,25 @@ def test_a_message_that_does_not_match_passes_by_and_the_next_one_is_taken(begun
 
 def test_a_deadline_ends_a_wait_while_calls_beside_are_out(begun: Simulation) -> None:
     pass_by(begun, dt.timedelta(minutes=31))
+    turn(begun)
+    turn(begun)
+    assert goes_on(begun)
+    finish(begun)
+
+
+def test_who_holds_the_run_is_told_by_another_engine_that_was_rung_for_it(begun: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun._start_engine()
+    holder, other = (process.engine for process in begun.processes)
+    heard: list[str] = []
+    monkeypatch.setattr(other, "_told", heard.extend)
+    other.works_beside(2, 1)
+    send(begun, "parte", caso="c")
+    taken, begun.tickets = begun.tickets, []
+    other.ring(taken)
+    other.turn(patient=False)
+    assert heard == [RUN + live(begun).id]
+    for word in [*heard, f"{RUN}of another engine"]:
+        holder.hear(word)
     turn(begun)
     turn(begun)
     assert goes_on(begun)
