@@ -120,7 +120,7 @@ class Anchoring:
         if last == newest.size and key.name in self._asked:
             return
         signed = note.parse(newest.note)
-        signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size), at.proxy)
+        signature = outside.cosign(at, signed, last, lambda old: self._proof(old, newest.size))
         self._look_at_time(f"the witness {key.name}", "cosignature", signature.time)
         self._keep(WITNESS, key.name, newest.size, signed.signed(signature).encode())
         self._asked.add(key.name)

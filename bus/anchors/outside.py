@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, NamedTuple
 
 from bus.config import WitnessAt
@@ -49,46 +48,51 @@ class _Answer(NamedTuple):
     content: bytes
 
 
-def cosign(
-    url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof, proxy: Proxy | None = None
-) -> Signature:  # fmt: skip
-    """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
+def cosign(at: WitnessAt, note: Note, old: int, proof: Proof) -> Signature:
+    """A witness' cosignature of a checkpoint; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
 
     Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is, ``WITNESS_FORK``
     when what it has seen does not go on as this one, ``UNSIGNED`` when somebody on the line may have said either.
     Of one that knows less than it signed it is told (`witness.forgot`), and it gets what it lacks.
     """
-    address = url.rstrip("/") + "/add-checkpoint"
-    answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
-    denied = partial(_denied, url, key, note, size, proof, proxy)
+    key, size = verifier(at.key), checkpoint_of(note.text).size
+    answer = _add(at, note, old, proof)
     if answer.status == 409:
         known, old = old, _size(answer)
         if old > size:
-            raise denied(rolled_back(key.name, old, size), "WITNESS_AHEAD")
+            raise _denied(at, note, proof, rolled_back(key.name, old, size), "WITNESS_AHEAD")
         if old < known:
-            hint = FORGOT if _is_safe(url) else f"{FORGOT}; {UNSIGNED}"
+            hint = FORGOT if _is_safe(at.url) else f"{FORGOT}; {UNSIGNED}"
             logger("snodo.anchors").error("witness.forgot", name=key.name, size=old, known=known, hint=hint)
-        answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
+        answer = _add(at, note, old, proof)
     if answer.status != 200:
         said = answer.content[:300].decode("utf-8", "replace").strip()
         if answer.status == 422:
-            raise denied(f"the witness {key.name} has seen another history: {said}; the log was rolled back or forked", "WITNESS_FORK")
+            forked = f"the witness {key.name} has seen another history: {said}; the log was rolled back or forked"
+            raise _denied(at, note, proof, forked, "WITNESS_FORK")
         raise Refused(f"the witness {key.name} answered {answer.status}: {said}", outside_code=str(answer.status))
     return _signature(answer.content, key, note)
 
 
-def _denied(url: str, key: Verifier, note: Note, size: int, proof: Proof, proxy: Proxy | None, said: str, code: str) -> Refused:
+def _add(at: WitnessAt, note: Note, old: int, proof: Proof) -> _Answer:
+    lines = (f"old {old}", *map(in_base64, proof(old)))
+    request = "".join(f"{line}\n" for line in lines).encode() + b"\n" + note.encode()
+    return _post(at.url.rstrip("/") + "/add-checkpoint", request, "text/plain; charset=utf-8", at.proxy)
+
+
+def _denied(at: WitnessAt, note: Note, proof: Proof, said: str, code: str) -> Refused:
     """What a witness said of the log, which nobody signs: believed where what it cosigned last shows it, or TLS says who answers."""
-    if not _is_safe(url):
-        last = _last(url, key, checkpoint_of(note.text).origin, proxy)
-        if last is None or _goes_on(last, note, size, proof):
+    if not _is_safe(at.url):
+        head = checkpoint_of(note.text)
+        last = _last(at, head.origin)
+        if last is None or _goes_on(last, head, proof):
             return Refused(f"{said}; nobody has signed that", outside_code="UNSIGNED", hint=UNSIGNED)
     return Refused(said, outside_code=code, hint=BACK)
 
 
-def _goes_on(last: Checkpoint, note: Note, size: int, proof: Proof) -> bool:
-    """Whether a checkpoint of ``size`` records is one of the log that begins with the ``last`` one of a witness."""
-    return last.size <= size and tree.extends(last.root, last.size, checkpoint_of(note.text).root, size, proof(last.size))
+def _goes_on(last: Checkpoint, head: Checkpoint, proof: Proof) -> bool:
+    """Whether a checkpoint is one of the log that begins with the ``last`` one of a witness."""
+    return last.size <= head.size and tree.extends(last.root, last.size, head.root, head.size, proof(last.size))
 
 
 def _is_safe(url: str) -> bool:
@@ -102,23 +106,18 @@ def rolled_back(witness: str, seen: int, size: int) -> str:
 
 def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
     """The last checkpoint of a log that each witness says to have cosigned, by the name of the witness's key."""
-    keys = [(verifier(one.key), one) for one in witnesses]
-    return {key.name: head for key, one in keys if (head := _last(one.url, key, origin, one.proxy)) is not None}
+    found = ((verifier(one.key).name, _last(one, origin)) for one in witnesses)
+    return {name: head for name, head in found if head is not None}
 
 
-def _last(url: str, key: Verifier, origin: str, proxy: Proxy | None) -> Checkpoint | None:
+def _last(at: WitnessAt, origin: str) -> Checkpoint | None:
     """The last checkpoint of a log that a witness cosigned, under its good signature; None where it is away, or says none of that kind."""
     with suppress(SnodoError):  # whoever is late is told otherwise
-        answer = _ask("GET", f"{url.rstrip('/')}/{place_of(origin)}/checkpoint", proxy)
+        answer = _ask("GET", f"{at.url.rstrip('/')}/{place_of(origin)}/checkpoint", at.proxy)
         held = parse(answer.content)
-        if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
+        if answer.status == 200 and cosigned(held, [verifier(at.key)]) and (head := checkpoint_of(held.text)).origin == origin:
             return head
     return None
-
-
-def _request(old: int, proof: list[bytes], note: Note) -> bytes:
-    lines = (f"old {old}", *map(in_base64, proof))
-    return "".join(f"{line}\n" for line in lines).encode() + b"\n" + note.encode()
 
 
 def _size(answer: _Answer) -> int:
@@ -187,8 +186,6 @@ def _bounded(session: Any, proxy: Proxy | None) -> Iterator[threading.Event]:
 
     ``requests`` bounds each wait for a byte, not the whole: a head, or a handshake, could drip for hours.
     """
-    from requests.adapters import HTTPAdapter
-
     over, made = threading.Event(), list[socket.socket]()
 
     def cut() -> None:
@@ -196,6 +193,23 @@ def _bounded(session: Any, proxy: Proxy | None) -> Iterator[threading.Event]:
         for one in made:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(LONGEST, cut)
+    timer.daemon = True
+    session.mount("http://", _adapter(proxy, made))
+    session.mount("https://", _adapter(proxy, made))
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+        for one in made:
+            one.close()
+
+
+def _adapter(proxy: Proxy | None, made: list[socket.socket]) -> Any:
+    """How ``requests`` is to connect: through the proxy, trusting whom this machine trusts; each socket is added to ``made``."""
+    from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
         def get_connection_with_tls_context(self, *given: Any, **more: Any) -> Any:
@@ -211,17 +225,7 @@ def _bounded(session: Any, proxy: Proxy | None) -> Iterator[threading.Event]:
             if has_authorities():
                 pool.ca_certs = None  # those of this machine, as for outside systems and in `bus doctor`, and not those of requests
 
-    timer = threading.Timer(LONGEST, cut)
-    timer.daemon = True
-    session.mount("http://", Adapter())
-    session.mount("https://", Adapter())
-    timer.start()
-    try:
-        yield over
-    finally:
-        timer.cancel()
-        for one in made:
-            one.close()
+    return Adapter()
 
 
 def _kept(kind: Any, made: list[socket.socket]) -> Any:

@@ -63,6 +63,10 @@ def witness(folder, key: str):
             process.terminate()
 
 
+def at(url: str) -> WitnessAt:
+    return WitnessAt(url=url, key=str(WITNESS.verifier))
+
+
 def test_a_witness_cosigns_what_the_bus_seals_and_the_auditor_sees_it(tmp_path):
     with bus(tmp_path / "uno") as first:
         key = str(first.key())
@@ -79,7 +83,7 @@ def test_a_witness_cosigns_what_the_bus_seals_and_the_auditor_sees_it(tmp_path):
         report = verify(one.app.store.read, Trust((one.key(),), (WITNESS.verifier,)))
         assert report.cosigned[WITNESS.verifier.name][0] == size
         # A store that knows nothing of the witness asks from 0, hears where it is, and goes on from there.
-        assert outside.cosign(url, WITNESS.verifier, notes.parse(one.newest().note), size, 0, lambda old: _proof(one, old, size))
+        assert outside.cosign(at(url), notes.parse(one.newest().note), 0, lambda old: _proof(one, old, size))
 
 
 @pytest.mark.parametrize("secret", ["", "una:chi@v€"])
@@ -161,7 +165,7 @@ def test_a_log_that_was_rolled_back_or_forked_gets_no_cosignature(tmp_path, capf
         with bus(tmp_path / "due", **settings) as other:  # the same key, another history
             other.add(2)
             with pytest.raises(Refused, match="the log was rolled back") as caught:
-                outside.cosign(url, WITNESS.verifier, notes.parse(other.newest().note), other.newest().size, 0, lambda old: [])
+                outside.cosign(at(url), notes.parse(other.newest().note), 0, lambda old: [])
             assert caught.value.outside_code == "WITNESS_AHEAD"
             other.add(size + 3)
             assert other.app.anchoring.turn()[0].size == 0
@@ -493,7 +497,7 @@ def refused(one, signature, capfd):
     """What is told of a witness that gives this signature, which is not kept."""
     said = signature.line().encode()
     with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
-        settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+        settings = at(url)
         one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
         configure("warning")
         assert one.app.anchoring.turn()[0].size == 0
@@ -507,7 +511,7 @@ def test_a_no_that_nobody_signed_on_a_line_without_tls_is_not_told_as_a_log_that
     """The alarm stops a municipality: whoever stands between could raise it."""
     with bus(tmp_path / "uno") as one, answering([b"HTTP/1.1 " + said]) as url:
         one.add(3)
-        settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+        settings = at(url)
         one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
         configure("warning")
         one.app.anchoring.turn()
