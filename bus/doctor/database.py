@@ -18,7 +18,7 @@ from bus.errors import ConfigError, StoreError, counted
 from bus.log import timelines
 from bus.log.keystore import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
-from bus.store.schema import WHOLE
+from bus.store.schema import REVISION, WHOLE
 from bus.store.shape import some
 from bus.store.survey import Survey, of_late, survey, where_is
 
@@ -121,15 +121,15 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
         said = f"keys, indexes or triggers are not there, on other columns, or switched off: {some(store.lacking)}"
         why = "without keys the bus does not start, without indexes it is slow, without triggers records can be changed"
         yield wrong("doctor.store-schema", said, store.where, why=why, next=WHOLE[store.kind])
-    elif store.revision == store.speaks:
+    elif store.revision == REVISION:
         yield ok("doctor.store-schema", f"revision {store.revision}")
     elif store.revision == 0:
         if not store.too_old:
             yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
     else:
-        said = f"the database has revision {store.revision}, this program speaks {store.speaks}"
-        back = f"run the program that made it, or with that program: bus migrate down --to {store.speaks}"
-        yield wrong("doctor.store-schema", said, store.where, next=back if store.revision > store.speaks else "")
+        said = f"the database has revision {store.revision}, this program speaks {REVISION}"
+        back = f"run the program that made it, or with that program: bus migrate down --to {REVISION}"
+        yield wrong("doctor.store-schema", said, store.where, next=back if store.revision > REVISION else "")
 
 
 def rights(at: Surroundings) -> Iterator[Verdict]:

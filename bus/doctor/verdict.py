@@ -14,6 +14,7 @@ from bus.config import Config
 from bus.doctor.codes import CODES
 from bus.store import Tx
 from bus.store.opening import open_reader
+from bus.store.schema import REVISION
 from bus.store.survey import Survey
 
 Level: TypeAlias = Literal["ok", "warning", "wrong"]
@@ -74,7 +75,7 @@ class Surroundings:
     @property
     def readable(self) -> bool:
         """Whether the database has the schema that this program speaks; only for checks that `needs_store`."""
-        return self.database.revision == self.database.speaks
+        return self.database.revision == REVISION
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:

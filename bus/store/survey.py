@@ -64,7 +64,6 @@ class Survey:
     durability: str
     unsafe: tuple[StoreError, ...]
     revision: int
-    speaks: int
     now: dt.datetime
     server: Server | None = None
     ahead: dt.timedelta | None = None
@@ -119,7 +118,7 @@ def _sqlite(path: Path) -> Survey:
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability=f"{'WAL' if mode == 'wal' else _COPY}; the bus asserts synchronous=FULL at its start",
-                unsafe=(), lacking=lost, altered=altered, revision=revision, speaks=REVISION, now=dt.datetime.now(dt.UTC),
+                unsafe=(), lacking=lost, altered=altered, revision=revision, now=dt.datetime.now(dt.UTC),
                 figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
@@ -142,10 +141,6 @@ def _postgresql(url: str) -> Survey:
 
     from bus.store import hosts, obstacles, postgres_session
 
-    def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
-        with obstacles.looking(raw, query):
-            return raw.execute(postgres_session.translated(query), parameters or {}).fetchall()
-
     try:
         postgres_session.look_around(url)
         with postgres_session.Session.connect(
@@ -153,38 +148,43 @@ def _postgresql(url: str) -> Survey:
         ) as raw:
             if not postgres_session.is_pooled(raw):
                 raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
-            before = dt.datetime.now(dt.UTC)
-            [facts] = ask(_FACTS)
-            after = dt.datetime.now(dt.UTC)
-            [safety] = ask(postgres_session.FACTS)
-            with obstacles.looking(raw, "schema_revision"):
-                revision = revision_of_postgres(raw) if safety["schema"] else 0
-            altered = shape.of_postgres(raw) if revision == REVISION else []
-            looks = (refuse_without_keys, postgres_session.refuse_without_rights, *([] if altered else [refuse_rewound]))
-            ours = looks if revision == REVISION else ()
-            unsafe = [
-                *postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options),
-                *(_refusal(partial(_unless_locked, raw, look)) for look in ours),
-            ]
-            figures, missed = _figures(ask, facts["now"], revision, altered, psycopg.ProgrammingError)
-            [behind] = ask("SELECT clock_timestamp() AS now")
-            return Survey(
-                kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
-                too_old=raw.info.server_version < postgres_session.OLDEST,
-                durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=behind["now"], server=hosts.asked(raw),
-                ahead=before + (after - before) / 2 - facts["now"],
-                user=facts["user"], lacking=lacking(raw) if revision == REVISION else (),
-                altered=altered,
-                may_change=_may_change(ask) if revision else "",
-                standbys=obstacles.standbys(raw), room=_room(facts), checksums=facts["checksums"],
-                full=_full(raw) if revision == REVISION else "",
-                figures=figures, missed=missed,
-            )  # fmt: skip
+            return _found_in_postgresql(raw, where_is(url))
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
     except psycopg.Error as error:
         raise postgres_session.unreachable(error) from error
+
+
+def _found_in_postgresql(raw: Session, where: str) -> Survey:
+    import psycopg
+
+    from bus.store import hosts, obstacles, postgres_session
+
+    def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        with obstacles.looking(raw, query):
+            return raw.execute(postgres_session.translated(query), parameters or {}).fetchall()
+
+    before = dt.datetime.now(dt.UTC)
+    [facts] = ask(_FACTS)
+    after = dt.datetime.now(dt.UTC)
+    [safety] = ask(postgres_session.FACTS)
+    with obstacles.looking(raw, "schema_revision"):
+        revision = revision_of_postgres(raw) if safety["schema"] else 0
+    ours = revision == REVISION
+    altered = shape.of_postgres(raw) if ours else []
+    looks = (refuse_without_keys, postgres_session.refuse_without_rights, *([] if altered else [refuse_rewound])) if ours else ()
+    refused = filter(None, [_refusal(partial(_unless_locked, raw, look)) for look in looks])
+    unsafe = (*postgres_session.refusals(safety, raw.info.backend_pid, raw.info.options), *refused)
+    figures, missed = _figures(ask, facts["now"], revision, altered, psycopg.ProgrammingError)
+    [behind] = ask("SELECT clock_timestamp() AS now")
+    return Survey(
+        kind="PostgreSQL", where=where, version=facts["server_version"], too_old=raw.info.server_version < postgres_session.OLDEST,
+        durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
+        unsafe=unsafe, revision=revision, now=behind["now"], server=hosts.asked(raw),
+        ahead=before + (after - before) / 2 - facts["now"], user=facts["user"], lacking=lacking(raw) if ours else (), altered=altered,
+        may_change=_may_change(ask) if revision else "", standbys=obstacles.standbys(raw), room=_room(facts),
+        checksums=facts["checksums"], full=_full(raw) if ours else "", figures=figures, missed=missed,
+    )  # fmt: skip
 
 
 def _unless_locked(raw: Session, look: Callable[[Session], object]) -> None:
