@@ -205,18 +205,23 @@ class _Reader:
                 self.source.at(*told)
         finally:
             loader.dispose()
-        for key in self.bare.values() if not broken else ():
-            place = (key.line, key.column)
-            self.source.findings = [one for one in self.source.findings if (one.line, one.column) != place]  # what it looks like, too
-            if glued := _GLUED_WITHIN.match(str(key.value)):
-                self.source.at(key.line, key.column + glued.end(1), "yaml.syntax", NO_BLANK, f"write `{glued[1]}: …`")
-                continue
-            hint = f"write `{key.value}: …`; {IN_QUOTES}" if _NAME.fullmatch(str(key.value)) else IN_QUOTES
-            self.source.at(key.line, key.column, "yaml.syntax", f"`{key.value}` has no value", hint)
+        if not broken:
+            self._tell_bare()
         if self.source.root is None and not self.source.findings:
             self.source.at(1, 1, "yaml.empty", "the file says nothing")
         if broken or self.lost:
             self.source.root = None  # half a tree would only make the same mistake seen again
+
+    def _tell_bare(self) -> None:
+        """Tell of each key that has no value, in the place of what else was told of it."""
+        for key in self.bare.values():
+            place = (key.line, key.column)
+            self.source.findings = [one for one in self.source.findings if (one.line, one.column) != place]
+            if glued := _GLUED_WITHIN.match(str(key.value)):
+                self.source.at(key.line, key.column + glued.end(1), "yaml.syntax", NO_BLANK, f"write `{glued[1]}: …`")
+                continue
+            hint = f"write `{key.value}: …`; {IN_QUOTES}" if _NAME.fullmatch(str(key.value)) else IN_QUOTES
+            self.source.at(*place, "yaml.syntax", f"`{key.value}` has no value", hint)
 
     def _handle(self, event: Any) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
