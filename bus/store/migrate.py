@@ -20,6 +20,8 @@ from bus.store.opening import refuse_unusable
 from bus.store.sqlite_file import kind_of, own
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from bus.store.postgres_session import Session
 
 LOCKS = "SET lock_timeout = '10s'"
@@ -150,42 +152,55 @@ def _connected(url: str, *, looks: bool = False) -> Iterator[tuple[Any, str]]:
     import psycopg
     import sqlalchemy as sa
 
-    from bus.store.hosts import in_turn
-    from bus.store.postgres_session import line, look_around, refuse_old
+    from bus.store.postgres_session import look_around, refuse_old
 
     refuse_unusable(url)
-    sqlite = file_of(url)
-    if sqlite is not None and not sqlite.is_file():
-        raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
-    if sqlite is not None:
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
-    else:
-        # libpq reads the address, as for the bus: SQLAlchemy takes no list of hosts. Its own first questions stand in no transaction: how
-        # long one may be idle we say only behind them (`WRITING`).
-        engine = sa.create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(line(url), autocommit=True, **in_turn(url)),
-            poolclass=sa.NullPool,
-            use_native_hstore=False,
-        )
+    path = file_of(url)
+    engine = _server(url) if path is None else _file(url, path)
     try:
-        if sqlite is None:
+        if path is None:
             look_around(url)
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if sqlite is not None:
-                ours.exec_driver_sql("PRAGMA secure_delete=ON")  # what lay open must not stay in free pages
-            else:
+            if path is None:
                 refuse_old(cast("Session", ours.connection.driver_connection))
                 ours.exec_driver_sql(LOCKS)
                 ours.exec_driver_sql(WRITING)
-            yield ours, "BEGIN" if sqlite is None else "BEGIN IMMEDIATE"
+            else:
+                ours.exec_driver_sql("PRAGMA secure_delete=ON")  # what lay open must not stay in free pages
+            yield ours, "BEGIN" if path is None else "BEGIN IMMEDIATE"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig, looks) from error
     except (psycopg.Error, sqlite3.Error) as error:  # of a script: `revisions.run` speaks to the driver itself
         raise _told(url, error, looks) from error
     finally:
         engine.dispose()
+
+
+def _file(url: str, path: Path) -> Engine:
+    """Raises `StoreError` where there is none: it is not made here."""
+    import sqlalchemy as sa
+
+    if not path.is_file():
+        raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+def _server(url: str) -> Engine:
+    """Its address is read by libpq, as for the bus: SQLAlchemy takes no list of hosts.
+
+    The first questions of SQLAlchemy stand in no transaction: how long one may be idle we say only behind them (`WRITING`).
+    """
+    import psycopg
+    import sqlalchemy as sa
+
+    from bus.store.hosts import in_turn
+    from bus.store.postgres_session import line
+
+    def dial() -> psycopg.Connection:
+        return psycopg.connect(line(url), autocommit=True, **in_turn(url))
+
+    return sa.create_engine("postgresql+psycopg://", creator=dial, poolclass=sa.NullPool, use_native_hstore=False)
 
 
 def _refuse_unsafe(url: str) -> None:
