@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,23 +39,34 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
         return
     let_in, refused = [], list[Verdict]()
     for node in dict.fromkeys(addresses(url)):
-        line, where = Line(node, QUEUE, lambda event, detail: None, at.settings.channel.options), _place(node)
-        with contextlib.ExitStack() as dialled:
-            try:
-                connection = dialled.enter_context(line.dial(confirm_publish=True))
-                refuse_old(connection.connection)
-            except Exception as error:  # noqa: BLE001 - each transport has errors of its own
-                refused.append(_refused("doctor.channel", "the broker cannot be reached", error, node, where))
-                continue
-            let_in.append(where)
-            yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
-            if line.amqp:
-                yield from _trial(connection, node, where)
-                yield from _ours(line, connection, where)
+        verdicts = _node(node, at.settings.channel.options)
+        first = next(verdicts)
+        if first.level == "wrong":
+            refused.append(first)
+            continue
+        let_in.append(first.where)
+        yield first
+        yield from verdicts
     for one in refused:
         yield replace(one, level="warning", why=ONE_LESS) if let_in else one
     for doubt in doubtful if let_in else ():
         yield warning("doctor.channel", doubt, ", ".join(let_in), why=UNGUARDED, next=CHANNEL_TLS)
+
+
+def _node(url: str, options: Mapping[str, Any]) -> Iterator[Verdict]:
+    """First whether it lets us in; then, if it does, what it keeps and takes."""
+    line, where = Line(url, QUEUE, lambda event, detail: None, options), _place(url)
+    with contextlib.ExitStack() as dialled:
+        try:
+            connection = dialled.enter_context(line.dial(confirm_publish=True))
+            refuse_old(connection.connection)
+        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+            yield _refused("doctor.channel", "the broker cannot be reached", error, url, where)
+            return
+        yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
+        if line.amqp:
+            yield from _trial(connection, url, where)
+            yield from _ours(line, connection, where)
 
 
 def _place(url: str) -> str:

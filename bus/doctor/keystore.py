@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
 from bus.config import file_of
 from bus.disk import READ_ONLY, is_read_only, standing
@@ -36,6 +38,11 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     except OSError as error:
         yield wrong(CODE, f"cannot be read: {error.strerror}", str(folder))
         return
+    fit = ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
+    yield next(chain(_of_its_files(folder, found), _of_its_keys(at, folder, master)), fit)
+
+
+def _of_its_files(folder: Path, found: bool) -> Iterator[Verdict]:
     if is_read_only(standing(folder)):
         yield wrong(CODE, "the disk takes no writes", str(folder), next=READ_ONLY)
     elif not found:
@@ -44,7 +51,10 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         yield wrong(CODE, "the folder is not ours to write", str(folder))
     elif closed := [part for part in folder.rglob("*") if not os.access(part, os.R_OK | os.W_OK)]:
         yield wrong(CODE, f"not ours to read and write: {len(closed):,} of its files", str(closed[0]), next=OURS)
-    elif again := _destroyed_and_there(at):
+
+
+def _of_its_keys(at: Surroundings, folder: Path, master: Path) -> Iterator[Verdict]:
+    if again := _destroyed_and_there(at):
         why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
         yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
     elif lacking := _lacking(at):
@@ -52,12 +62,9 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         cure = "put a newer copy of it there before the start; where there is none, what is due is parked: bus dead"
         yield warning(CODE, said, str(folder), why="what they seal cannot be opened", next=cure)
     elif folder.resolve() in master.resolve().parents:
-        said, cure = "the master key lies in the key store that it wraps", "move it out, and name its place in keystore.master"
-        yield warning(
-            CODE, said, str(master), why="a copy of the one is a copy of both, and reads everything with one of the database", next=cure
-        )
-    else:
-        yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
+        said = "the master key lies in the key store that it wraps"
+        why = "a copy of the one is a copy of both, and reads everything with one of the database"
+        yield warning(CODE, said, str(master), why=why, next="move it out, and name its place in keystore.master")
 
 
 def _sealed(at: Surroundings) -> bool:
