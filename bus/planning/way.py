@@ -91,11 +91,8 @@ class Walker:
             asked = follow(walk, told)
         except ExpressionError as error:  # the keys of the case cannot be told: the door would refuse the message
             return replace(NOTHING, end="refused", place=plan.name, sentence=error.sentence)
-        failure = walk.failure
-        end = f"{'dead' if failure.dead else 'done'} {failure.code}" if failure else "done" if walk.finished else "open"
+        end, place, sentence = _end_of(walk, plan)
         waits = _of(Await, asked)
-        last = {wait.place: wait for wait in waits if wait.type}
-        paths = {wait.path for wait in answers.taken.values()}
         return Way(
             calls=_of(Call, asked),
             sends=_of(Send, asked),
@@ -105,15 +102,15 @@ class Walker:
             branches=frozenset(self._noted),
             unanswered=tuple(answers.unanswered),
             end=end,
-            place=failure.place if failure else plan.name,
-            sentence=failure.sentence if failure else "",
+            place=place,
+            sentence=sentence,
             cut=end == "open" and any(call.path in walk.pending for call in answers.unanswered),
             moments=moments,
             began=message.time,
             taken=answers.taken,
             told=memory.told | answers.besides.keys(),
             closed=frozenset(close.entry for close in _of(Close, asked)),
-            vain=tuple(wait for wait in last.values() if wait.path not in paths),
+            vain=_vain(waits, answers.taken.values()),
         )
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
@@ -129,6 +126,18 @@ NOTHING = Way((), (), (), (), (), frozenset(), (), "no run", "")
 
 def _of(kind: type[A], asked: Iterable[Ask]) -> tuple[A, ...]:
     return tuple([ask for ask in asked if isinstance(ask, kind)])
+
+
+def _end_of(walk: Walk, plan: Plan) -> tuple[str, str, str]:
+    """How a walk ends, where, and why."""
+    if walk.failure is not None:
+        return f"{'dead' if walk.failure.dead else 'done'} {walk.failure.code}", walk.failure.place, walk.failure.sentence
+    return "done" if walk.finished else "open", plan.name, ""
+
+
+def _vain(waits: Iterable[Await], taken: Iterable[Await]) -> tuple[Await, ...]:
+    last, paths = {wait.place: wait for wait in waits if wait.type}, {wait.path for wait in taken}
+    return tuple(wait for wait in last.values() if wait.path not in paths)
 
 
 def _known(way: Way) -> dict[str, bytes]:

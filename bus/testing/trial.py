@@ -249,16 +249,7 @@ class Trial:
                 self._record("waiting", ask, type=ask.type)
                 return None
             case Send():
-                self._check(ask.type, ask.body, ask.place, "what it sends")
-                if not self.catalog.plans_for(ask.type, sent=True) and ask.type not in self.catalog.awaited:
-                    raise TrialError(f"{ask.place}: no route takes messages of type {ask.type}, so the bus would refuse what it sends")
-                self.sent.append((ask.type, ask.body))
-                message = Message(f"sent-{len(self.sent)}", ask.type, "/test", self.now, ask.body, sender="bus")
-                self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
-                self._arrivals.append(message)  # a wait of the route may be for it
-                self._record("sent", ask, type=ask.type)
-                self._tell_closed(message)
-                return Noted(self.now, {"id": message.id})
+                return self._send(ask)
             case Reply():
                 self.replies.append(ask.body)
                 run.replies.append(ask.body)
@@ -272,6 +263,19 @@ class Trial:
                 for message in self._arrivals:  # also before a wait that comes next sees them
                     self._take_late(run, ask, message)
         return Noted(self.now)
+
+    def _send(self, ask: Send) -> Event:
+        """A message goes out, and into the case. Raises `TrialError` for one that the bus would refuse."""
+        self._check(ask.type, ask.body, ask.place, "what it sends")
+        if not self.catalog.plans_for(ask.type, sent=True) and ask.type not in self.catalog.awaited:
+            raise TrialError(f"{ask.place}: no route takes messages of type {ask.type}, so the bus would refuse what it sends")
+        self.sent.append((ask.type, ask.body))
+        message = Message(f"sent-{len(self.sent)}", ask.type, "/test", self.now, ask.body, sender="bus")
+        self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
+        self._arrivals.append(message)  # a wait of the route may be for it
+        self._record("sent", ask, type=ask.type)
+        self._tell_closed(message)
+        return Noted(self.now, {"id": message.id})
 
     # -- calls: the same fates as live, with scripted ends -------------------------------------------------------------
 
