@@ -186,24 +186,28 @@ def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known])
     conditions = [when for when in clauses if when]
     compared = [one for when in conditions for one in when.reads.compared if one.whole]
     for when in conditions:
+        whole = {(one.path, one.offset) for one in when.reads.compared if one.whole}
         for one in when.reads.references:
             if "[]" in one.path or one.tested:
                 return None
-            known = names.get(one.path[0])
-            schema = schema_at(known.schema, one.path[1:]) if known else {}
-            values = _values(schema)
-            if values is None and any(
-                (other.path, other.offset) == (one.path, one.offset) and other.whole for other in when.reads.compared
-            ):
-                values = _sides(schema, [other for other in compared if other.path == one.path])
+            values = _values_at(one.path, names, compared, sides=(one.path, one.offset) in whole)
             if values is None:
                 return None
-            values += [None] if known and None not in values and leads_to_null(known.schema, one.path[1:]) else []
             domains[one.path] = values
             plain |= set() if one.kept or one.same else {one.path}
     for path in domains.keys() - plain:  # those for which `orValue` has another value, wherever they are read
         domains[path] += [_MISSING] if lacks(names[path[0]].schema, path[1:], ()) == "missing" else []
     return None if _overlap([*domains], ()) else _situations(domains) or None
+
+
+def _values_at(path: tuple[str, ...], names: Mapping[str, Known], compared: Iterable[Compared], *, sides: bool) -> list[Any] | None:
+    """What may stand at a path: its values, or with ``sides`` some on either side of what it is compared with; None where nobody knows."""
+    known = names.get(path[0])
+    schema = schema_at(known.schema, path[1:]) if known else {}
+    values = _values(schema) or (_sides(schema, [one for one in compared if one.path == path]) if sides else None)
+    if values is None:
+        return None
+    return [*values, None] if known and None not in values and leads_to_null(known.schema, path[1:]) else values
 
 
 def _values(schema: Schema) -> list[Any] | None:
@@ -248,29 +252,31 @@ def check_choices(
     step: Parsed, clauses: Sequence[Expression | None], names: Mapping[str, Known], wrong: Collection[Pointer], report: Reporter
 ) -> bool:
     """Clauses of a choice that no value reaches, and an ``otherwise`` that none is left for; whether none is left."""
-    always = any(clause.when is None for clause in step.model.choose)
-    every = situations(clauses, names)
-    sound = [(at, when) for at, when in enumerate(clauses) if when and (*step.pointer, "choose", at, "when") not in wrong]
-    if told := [at for at, when in sound if ever(when, names)]:
-        for position in told:
-            _tell_ever((*step.pointer, "choose", position, "when"), report)
-    sentence = "no value that the contracts allow leads here: this is never taken"
+    always, place = any(clause.when is None for clause in step.model.choose), (*step.pointer, "choose")
+    faulty = {at for at in range(len(clauses)) if (*place, at, "when") in wrong}
+    sound = [(at, when) for at, when in enumerate(clauses) if when and at not in faulty]
+    every, told = situations(clauses, names), [at for at, when in sound if ever(when, names)]
+    for at in told:
+        _tell_ever((*place, at, "when"), report)
     if every is None or told:
-        for position, when in sound:
-            if when not in clauses[:position] and never(when, names):
-                report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
-        return always
-    if any((*step.pointer, "choose", position, "when") in wrong for position in range(len(clauses))):
+        for at, when in sound:
+            if when not in clauses[:at] and never(when, names):
+                _tell_unreached((*place, at), report)
         return always
     taken = [tried(clauses, one) for one in every]
-    reached = {one.clause for one in taken}
-    if any(one.perhaps for one in taken):
+    if faulty or any(one.perhaps for one in taken):
         return always
-    for position, _ in _never_taken(clauses, reached):
-        report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
+    reached = {one.clause for one in taken}
+    for at, _ in _never_taken(clauses, reached):
+        _tell_unreached((*place, at), report)
     if None not in reached and step.model.otherwise and all(clauses):
-        report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)
+        _tell_unreached((*step.pointer, "otherwise"), report, key=True)
     return None not in reached
+
+
+def _tell_unreached(pointer: Pointer, report: Reporter, *, key: bool = False) -> None:
+    sentence = "no value that the contracts allow leads here: this is never taken"
+    report.report(pointer, "step.unreachable", sentence, "", "warning", key=key)
 
 
 def check_condition(used: Used, names: Mapping[str, Known], report: Reporter) -> None:
@@ -309,14 +315,12 @@ def _partly(when: Expression, names: Mapping[str, Known], *, more: bool = False)
     if not compared or any(one.tested for one in asked) or ".?" in when.text or "[?" in when.text:
         return []
     domains: dict[tuple[str, ...], list[Any]] = {}
+    whole = {(one.path, one.offset) for one in compared}
     for path in {one.path for one in compared}:
-        known = names.get(path[0])
-        schema = schema_at(known.schema, path[1:]) if known else {}
-        alone = all(any((two.path, two.offset) == (one.path, one.offset) for two in compared) for one in asked if one.path == path)
-        values = _values(schema) or (_sides(schema, [one for one in compared if one.path == path]) if alone else None)
+        alone = all((path, one.offset) in whole for one in asked if one.path == path)
+        values = _values_at(path, names, compared, sides=alone)
         if values is not None:
-            nulls = [None] if known and None not in values and leads_to_null(known.schema, path[1:]) else []
-            domains[path] = [*values, *nulls, *([_OTHER] if more and isinstance(values[0], str) and _OTHER not in values else [])]
+            domains[path] = [*values, _OTHER] if more and isinstance(values[0], str) and _OTHER not in values else values
     around = [one.path for one in asked if one.path not in domains]
     return [] if _overlap([*domains], around) else _situations(domains)
 
