@@ -249,12 +249,11 @@ class _Walker:
         if len(kinds) > 1 and not (numbers and ordered):  # numbers of two kinds are compared
             self.reading.mixed[self.positions[node.id]] = numbers
         if function in RECKONING and len(args) == 2:
-            beside = [other for one, other in (args, args[::-1]) if calls(one, "number")]
-            paths = [() if _basic(one) == "double_value" else path_of(one, bound) for one in beside]
-            self.reading.numbers += [(path, self.positions[node.id]) for path in paths if path is not None]
             for one, other in (args, args[::-1]):
                 if calls(one, "number"):
                     self.beside[one.id] = tuple(_reckoned(other, bound))
+                    path = () if _basic(other) == "double_value" else path_of(other, bound)
+                    self.reading.numbers += [] if path is None else [(path, self.positions[node.id])]
 
     def _note_pick(self, call: Any, bound: Bound) -> None:
         if call.function != "_[_]" or kind_of(call.args[0]) != "struct" or self.behind:
@@ -497,4 +496,6 @@ def _form(node: Any) -> str:
         return "date" if node.call.function in _GIVE_DATES else ""
     text = node.const.string_value if kind_of(node) == "const" else ""
     found = _DATED.fullmatch(text)
-    return "date-time" if found and found[1] else "date" if found else "text" if text else ""
+    if found is not None:
+        return "date-time" if found[1] else "date"
+    return "text" if text else ""
