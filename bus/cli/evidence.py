@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,9 @@ from bus.cli.databases import reading
 from bus.cli.failures import NOT_VERIFIED
 from bus.disk import OWNER_ONLY, whole
 from bus.errors import EvidenceError, counted, visible
+
+if TYPE_CHECKING:
+    from bus.bundle.verify import Bundle
 
 keys = family("The keys that sign the log.")
 BUNDLE = Path("fascicolo.zip")
@@ -60,6 +64,14 @@ def export(
         f"written: {out} ({len(content):,} bytes)\n"
         f"verify it anywhere: bus log verifier > verify.py; python3 -I verify.py {quote(str(out))} --key …"
     ))  # fmt: skip
+    _tell_what_is_wrong(proved, lost)
+    if lost or proved.found:
+        raise typer.Exit(NOT_VERIFIED)
+
+
+def _tell_what_is_wrong(proved: Bundle, lost: Sequence[Mapping[str, Any]]) -> None:
+    from bus.bundle import verify
+
     if lost:
         some = [f"{one['id']}: {one['why']}" for one in lost[:SHOWN]] + [f"and {len(lost) - SHOWN:,} more"] * (len(lost) > SHOWN)
         said = f"damaged, and not erased: {len(lost):,} (a backup, with its keys, has them; the bundle has their names alone)"
@@ -67,8 +79,6 @@ def export(
     if proved.found:
         print("the bundle does not prove itself: the log it is of is damaged, see bus log verify", file=sys.stderr)
         print(verify.report(proved, "en"), file=sys.stderr)
-    if lost or proved.found:
-        raise typer.Exit(NOT_VERIFIED)
 
 
 def verifier() -> None:
