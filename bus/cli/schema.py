@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from bus.errors import ConfigError
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
     from bus.cli.schemas import Vocabulary
+    from bus.mapping.tables import TableFile
 
 app = family()
 FOLDER = Path(".snodo/schemas")
@@ -70,7 +71,6 @@ def vocabulary_of(known: Declared) -> Vocabulary:
     """What there is to name, also while some of the rules are wrong."""
     from bus.cli.schemas import Vocabulary
     from bus.expression import Tables
-    from bus.mapping.tables import read_table
     from bus.mapping.types import compile_type
     from bus.route.tests_check import SERVICES
     from bus.rulefiles import CATALOGUE
@@ -84,24 +84,32 @@ def vocabulary_of(known: Declared) -> Vocabulary:
         read = (read_file(path).plain() for path in sorted(rules.glob(pattern)))
         return [one for one in read if isinstance(one, dict) and isinstance(one.get(word), str)]
 
-    def named(pattern: str, word: str, title: str) -> dict[str, str]:
-        return {one[word]: str(one.get(title, "")) for one in documents(pattern, word)}
-
-    tables = {path.stem: read_table(path.read_bytes(), path.stem, path.name)[0] for path in sorted(rules.glob("mappings/tables/*.csv"))}
-    offices = tables.get("uffici")
-    columns = {name: ", ".join(table.columns) if table else "" for name, table in tables.items()}
+    tables, types = _tables(rules), documents("mappings/types/*.yaml", "type")
     catalogue = rules / CATALOGUE
     offered = read_services(read_file(catalogue).plain(), Notes("services")) if catalogue.is_file() else {}
     rows = Tables({name: table.rows for name, table in tables.items() if table})
     rows[SERVICES] = {code: one.row() for code, one in offered.items()}
-    types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
+    compiled = [compile_type(one, Notes("types"), rows) for one in types]
+    columns = {name: ", ".join(table.columns) if table else "" for name, table in tables.items()}
+    offices = tables.get("uffici")
     return Vocabulary(
         operations=known.operations,
         adapters={name: class_of(known.config, name) for name in known.config.adapters},
-        types=named("mappings/types/*.yaml", "type", "title"),
-        shapes={one.name: one.shape for one in types if one},
-        mappings=named("mappings/**/*.yaml", "mapping", "title"),
-        routes=named("routes/**/*.yaml", "route", "purpose"),
+        types=_titled(types, "type", "title"),
+        shapes={one.name: one.shape for one in compiled if one},
+        mappings=_titled(documents("mappings/**/*.yaml", "mapping"), "mapping", "title"),
+        routes=_titled(documents("routes/**/*.yaml", "route"), "route", "purpose"),
         tables={**columns, SERVICES: f"the services of {CATALOGUE}"},
         offices={key: str(row.get("nome", "")) for key, row in offices.rows.items()} if offices else {},
     )
+
+
+def _tables(rules: Path) -> dict[str, TableFile | None]:
+    """By name; None for one that cannot be read."""
+    from bus.mapping.tables import read_table
+
+    return {path.stem: read_table(path.read_bytes(), path.stem, path.name)[0] for path in sorted(rules.glob("mappings/tables/*.csv"))}
+
+
+def _titled(documents: Iterable[dict[str, Any]], word: str, title: str) -> dict[str, str]:
+    return {one[word]: str(one.get(title, "")) for one in documents}
