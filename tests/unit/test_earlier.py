@@ -90,14 +90,15 @@ EDITS: dict[str, Edit] = {
 def test_after_every_edit_it_says_what_a_check_of_everything_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """By one process and by three, each with what it has found before, and by three that know nothing."""
     operations = offered(load(ROOT / "config.yaml", secrets=False))
-    files, known = files_of(ROOT), {1: Earlier(), 3: Earlier()}
+    files, alone, several = files_of(ROOT), Earlier(), Earlier()
     for edit in EDITS.values():
         edit(files)
         whole = _all_of(examine(files, operations)[1])
-        for size, before in known.items():
-            monkeypatch.setattr("bus.examine.processes", lambda pieces, least, size=size: min(size, max(pieces, 1)))
-            assert whole == _all_of(review(files, operations, before))
-            assert whole == _all_of(review(files, operations, before))
+        monkeypatch.setattr("bus.examine.processes", lambda pieces, least: 1)
+        assert whole == _all_of(review(files, operations, alone))
+        assert whole == _all_of(review(files, operations, alone)), "what was kept of this very edit"
+        monkeypatch.setattr("bus.examine.processes", lambda pieces, least: min(3, max(pieces, 1)))
+        assert whole == _all_of(review(files, operations, several))
         assert whole == _all_of(review(files, operations))
 
 
