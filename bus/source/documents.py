@@ -36,21 +36,24 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
         return model.model_validate(document)
     except ValidationError as error:
         faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
-        unknown = [fault["place"] for fault in faults if fault["type"] == "extra_forbidden"]
-        missing = [fault["place"] for fault in faults if fault["type"] == "missing"]
-        strange, misspelt = {place[:-1] for place in unknown}, {(*place[:-1], _meant(place, model)) for place in unknown}
-        bare = {place[:-1] for place in missing if place[-1] == "steps"} & {place[:-1] for place in unknown if place[-1] == "id"}
-        for fault in faults:
-            place = fault["place"]
-            if place[:-1] in bare and fault["type"] in ("missing", "extra_forbidden"):  # a step stands where a clause does: one cause
-                if place[-1] == "id":
-                    sentence, hint = "a step stands here, where its clause is missing", "write `- steps: [...]` around it"
-                    report.report((*pointer, *place[:-1]), "field.invalid", sentence, hint)
-                continue
-            misplaced = place[-1:] == ("steps",) and place[:-1] in strange  # what they should hold stands where they should
-            if fault["type"] != "missing" or not (misplaced or place in misspelt):
-                _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
+        _report_causes(faults, document, model, report, pointer)
         return None
+
+
+def _report_causes(faults: Sequence[dict[str, Any]], document: Any, model: type[BaseModel], report: Reporter, pointer: Pointer) -> None:
+    """Each cause once: nothing is missing besides where it is misspelt, or a step stands in the place of its clause."""
+    unknown, missing = ([one["place"] for one in faults if one["type"] == type] for type in ("extra_forbidden", "missing"))
+    strange, misspelt = {place[:-1] for place in unknown}, {(*place[:-1], _meant(place, model)) for place in unknown}
+    bare = {place[:-1] for place in missing if place[-1] == "steps"} & {place[:-1] for place in unknown if place[-1] == "id"}
+    for fault in faults:
+        place, type = fault["place"], fault["type"]
+        misplaced = place[-1:] == ("steps",) and place[:-1] in strange  # what they should hold stands where they should
+        if place[:-1] in bare and type in ("missing", "extra_forbidden"):
+            if place[-1] == "id":
+                sentence, hint = "a step stands here, where its clause is missing", "write `- steps: [...]` around it"
+                report.report((*pointer, *place[:-1]), "field.invalid", sentence, hint)
+        elif type != "missing" or not (misplaced or place in misspelt):
+            _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
 
 
 def meant_by(name: str, known: Collection[str]) -> str | None:
