@@ -287,16 +287,7 @@ class _Reader:
                     return "", {}
                 self.report.also(pointer, key, near)
                 return near, right
-        hint = "it needs one of " + ", ".join(KINDS)
-        if not _OTHER_CASE.isdisjoint(written):
-            hint = "what is done otherwise belongs to the `choose` above: write `otherwise:` in the column of `choose`, without a dash"
-        elif written.keys() == {"steps"}:
-            hint = "delete `steps:`, and write its steps here"
-        elif "if" in written or {"when", "steps"} <= written.keys():
-            hint = "steps under a condition are a `choose`, whose clauses have `when` and `steps`; one step alone has a `when`"
-        elif len(written) == 1 and isinstance(inner := next(iter(written.values())), dict) and not inner.keys().isdisjoint(KINDS):
-            hint = f"write `- id: {next(iter(written))}`, and the kind below it in the same column as `id`"
-        self.report.report(pointer, "step.unknown-kind", "the step has no kind", hint)
+        self.report.report(pointer, "step.unknown-kind", "the step has no kind", _hint_of_no_kind(written))
         return "", {}
 
     def _of_several(self, written: dict[str, Any], pointer: Pointer) -> tuple[str, dict[str, Any]] | None:
@@ -374,3 +365,15 @@ def _names(kind: str, model: Any, pointer: Pointer) -> list[tuple[str, Pointer]]
         return [(name, (*pointer, "set", name)) for name in model.set]
     name = model.__dict__.get("as_")  # many kinds have none, and pydantic is slow in saying so
     return [(name, (*pointer, "as"))] if name else []
+
+
+def _hint_of_no_kind(written: dict[str, Any]) -> str:
+    if not _OTHER_CASE.isdisjoint(written):
+        return "what is done otherwise belongs to the `choose` above: write `otherwise:` in the column of `choose`, without a dash"
+    if written.keys() == {"steps"}:
+        return "delete `steps:`, and write its steps here"
+    if "if" in written or {"when", "steps"} <= written.keys():
+        return "steps under a condition are a `choose`, whose clauses have `when` and `steps`; one step alone has a `when`"
+    if len(written) == 1 and isinstance(inner := next(iter(written.values())), dict) and not inner.keys().isdisjoint(KINDS):
+        return f"write `- id: {next(iter(written))}`, and the kind below it in the same column as `id`"
+    return "it needs one of " + ", ".join(KINDS)
