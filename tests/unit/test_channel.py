@@ -90,7 +90,7 @@ LATE = 200.0
     [
         (
             "amqp://uno/v",
-            (0, 3, 20, 30, 31, 31 + ELECTED_SECONDS, 31 + LATE, 32 + LATE),
+            (0, 3, 20, 30, 31, 30 + ELECTED_SECONDS, 31 + LATE, 32 + LATE),
             [False, False, False, True, False, False, True, False],
         ),
         ("amqp://uno/v;due", (0, 3, 20, 30, 20 + ELECTED_SECONDS, 20 + LATE, 21 + LATE), [False, False, False, False, False, True, False]),
