@@ -1038,3 +1038,38 @@ SELECT id, message, route, version, digest, entry, ordered, case_id, state, plac
 
 -- name: states_of_cases
 SELECT case_id, state FROM runs WHERE case_id IN :list(cases) GROUP BY case_id, state
+
+-- A run that has no record of its own stands in the one that opened it.
+-- name: runs_unfounded
+SELECT r.id FROM (SELECT id, message FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
+WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
+  AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND :holds(q.content, r.id))
+  AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND :holds(q.content, r.id))
+ORDER BY r.id LIMIT 1
+
+-- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
+-- name: keys_unfounded
+SELECT k.name, k.case_id FROM (
+  SELECT name, value, case_id, strong FROM case_keys
+  WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
+    (SELECT max(case_id) FROM case_keys))) k
+WHERE NOT k.case_id IN :list(apart) AND NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
+  SELECT 1 FROM messages m JOIN records q ON q.message = m.id
+  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined')
+    AND (:holds(q.content, '"' || k.name || '":"' || k.value || '"') OR q.kind = 'received' AND NOT :holds(q.content, '"intake":'))))
+ORDER BY k.case_id LIMIT 1
+
+-- Of facts, intake keys, waits (by run and path) and matches (by run and message) those that there are of some.
+-- name: facts_among
+SELECT f.adapter, f.kind, f.key, f.payload FROM :each(names) j
+JOIN facts f ON f.adapter = :item(j, 0) AND f.kind = :item(j, 1) AND f.key = :item(j, 2)
+
+-- name: intake_keys_among
+SELECT k.scope, k.key, k.message, k.content FROM :each(names) j JOIN intake_keys k ON k.scope = :item(j, 0) AND k.key = :item(j, 1)
+
+-- name: waits_among
+SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
+FROM :each(names) j JOIN waits w ON w.run = :item(j, 0) AND w.path = :item(j, 1) LEFT JOIN runs r ON r.id = w.run
+
+-- name: matches_among
+SELECT m.run, m.message FROM :each(names) j JOIN matches m ON m.run = :item(j, 0) AND m.message = :item(j, 1)

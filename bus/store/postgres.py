@@ -55,11 +55,6 @@ from bus.store.writer import PAUSE, Failures, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
-IN_LIST = (
-    r"= ANY (ARRAY(SELECT jsonb_array_elements_text((:\1)::jsonb)))",
-    r"= ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:\1)::jsonb) j))",
-)
-"""An array, not a table to join with: each of its values is looked up in an index, whatever the planner believes of either's size."""
 READ_PATIENCE = 5.0
 """Seconds that a view waits for a database that is away."""
 FRESH = 8
@@ -101,7 +96,7 @@ _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _INDEXED = re.compile(r"((?:\w+\.)?state = '(?:ready|dead)') AND (?:\w+\.)?state IN \('ready', 'dead'\)")
 # SQLite takes an index of some rows only where its condition stands word for word. PostgreSQL derives it; where it stands too, the planner
 # believes that fewer rows pass both, and may walk through all of another index and sort what it finds.
-_WORDS = {name: _INDEXED.sub(r"\1", text) for name, text in queries.load(*FILES, in_list=IN_LIST).items()}
+_WORDS = {name: _INDEXED.sub(r"\1", text) for name, text in queries.load(*FILES, dialect="postgresql").items()}
 _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 
 

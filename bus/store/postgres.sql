@@ -1,4 +1,4 @@
--- What PostgreSQL says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
+-- What PostgreSQL says in its own way, and cannot be said by the words of bus/store/queries.py. Lists come as JSON arrays.
 
 -- name: known_among
 SELECT 'intake' AS what, k.scope AS first, k.key AS second, '' AS third
@@ -57,25 +57,6 @@ CREATE TEMPORARY TABLE texts (old TEXT COLLATE "C" PRIMARY KEY, new TEXT NOT NUL
 -- name: drop_texts
 DELETE FROM texts
 
--- A run that has no record of its own stands in the one that opened it.
--- name: runs_unfounded
-SELECT r.id FROM (SELECT id, message FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
-WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
-  AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
-  AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
-ORDER BY r.id LIMIT 1
-
--- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
--- name: keys_unfounded
-SELECT k.name, k.case_id FROM (
-  SELECT name, value, case_id, strong FROM case_keys
-  WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
-    (SELECT max(case_id) FROM case_keys))) k
-WHERE NOT k.case_id IN :list(apart) AND NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
-  SELECT 1 FROM messages m JOIN records q ON q.message = m.id
-  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to('"' || k.name || '":"' || k.value || '"', 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0)))
-ORDER BY k.case_id LIMIT 1
-
 -- The newest traces of each facet before a place: one row for each, a JSON array of [at, seq].
 -- name: newest_traces
 SELECT (SELECT json_agg(json_build_array(at, seq)) FROM (SELECT at, seq FROM traces
@@ -98,24 +79,8 @@ hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (S
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
 
--- name: facts_among
-SELECT f.adapter, f.kind, f.key, f.payload FROM jsonb_array_elements((:names)::jsonb) j
-JOIN facts f ON f.adapter = j ->> 0 AND f.kind = j ->> 1 AND f.key = j ->> 2
-
--- name: intake_keys_among
-SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j
-JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
-
 -- As they lie in the table, which is the order in which their messages came: in that of their tokens each would be looked for elsewhere among
 -- all records. `first` is the number of a page of the table, which holds 40 of them and more.
--- Of waits by run and path, and of matches by run and message.
--- name: waits_among
-SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
-FROM jsonb_array_elements((:names)::jsonb) j JOIN waits w ON w.run = j ->> 0 AND w.path = j ->> 1 LEFT JOIN runs r ON r.id = w.run
-
--- name: matches_among
-SELECT m.run, m.message FROM jsonb_array_elements((:names)::jsonb) j JOIN matches m ON m.run = j ->> 0 AND m.message = j ->> 1
-
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM (SELECT scope, key, message FROM intake_keys
   WHERE ctid >= format('(%s,0)', coalesce(nullif(:first, ''), '0'))::tid

@@ -40,7 +40,6 @@ T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
-IN_LIST = (r"IN (SELECT value FROM json_each(:\1))",) * 2
 NO_TEXT = "decode to UTF-8"
 """What Python says of a text that is none."""
 SOME, MANY = 8, 128
@@ -72,7 +71,7 @@ class SqliteConnection(Failures):
     ) -> None:  # fmt: skip
         self._keys, self._read_only, self._unmoved = keys, read_only, 0
         self._viewing = self._to_begin = False
-        self._queries = queries.load(*FILES, in_list=IN_LIST)
+        self._queries = queries.load(*FILES, dialect="sqlite")
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._path, self.place = path, place
         self._damaged: StoreError | None = None

@@ -1,4 +1,4 @@
--- What SQLite says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
+-- What SQLite says in its own way, and cannot be said by the words of bus/store/queries.py. Lists come as JSON arrays.
 
 -- Of intake keys, case keys and what waits would look for (lists of texts), those that there are; all in one question.
 -- name: known_among
@@ -50,25 +50,6 @@ CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)
 -- name: drop_texts
 DROP TABLE texts
 
--- A run that has no record of its own stands in the one that opened it.
--- name: runs_unfounded
-SELECT r.id FROM (SELECT id, message FROM runs WHERE id > :first ORDER BY id LIMIT :most) r
-WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
-  AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND instr(q.content, CAST(r.id AS BLOB)) > 0)
-  AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND instr(q.content, CAST(r.id AS BLOB)) > 0)
-ORDER BY r.id LIMIT 1
-
--- The key of a case stands in a record of the case, or names a person and is not strong; records from before tokens (revision 5) tell none.
--- name: keys_unfounded
-SELECT k.name, k.case_id FROM (
-  SELECT name, value, case_id, strong FROM case_keys
-  WHERE case_id > :first AND case_id <= coalesce((SELECT case_id FROM case_keys WHERE case_id > :first ORDER BY case_id LIMIT 1 OFFSET :most - 1),
-    (SELECT max(case_id) FROM case_keys))) k
-WHERE NOT k.case_id IN :list(apart) AND NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
-  SELECT 1 FROM messages m JOIN records q ON q.message = m.id
-  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (instr(q.content, CAST('"' || k.name || '":"' || k.value || '"' AS BLOB)) > 0 OR q.kind = 'received' AND NOT instr(q.content, CAST('"intake":' AS BLOB)) > 0)))
-ORDER BY k.case_id LIMIT 1
-
 -- The newest traces of each facet before a place: one row for each, a JSON array of [at, seq].
 -- name: newest_traces
 SELECT (SELECT json_group_array(json_array(at, seq)) FROM (SELECT at, seq FROM traces
@@ -90,24 +71,6 @@ held AS MATERIALIZED (SELECT told.seq, (SELECT max(x.seq) FROM traces x WHERE x.
 hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (SELECT * FROM told EXCEPT SELECT * FROM seen) x
   UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
 SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
-
--- name: facts_among
-SELECT f.adapter, f.kind, f.key, f.payload FROM json_each(:names) j JOIN facts f
-ON f.adapter = json_extract(j.value, '$[0]') AND f.kind = json_extract(j.value, '$[1]') AND f.key = json_extract(j.value, '$[2]')
-
--- name: intake_keys_among
-SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
-JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
-
--- Of waits by run and path, and of matches by run and message.
--- name: waits_among
-SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
-FROM json_each(:names) j JOIN waits w ON w.run = json_extract(j.value, '$[0]') AND w.path = json_extract(j.value, '$[1]')
-LEFT JOIN runs r ON r.id = w.run
-
--- name: matches_among
-SELECT m.run, m.message FROM json_each(:names) j
-JOIN matches m ON m.run = json_extract(j.value, '$[0]') AND m.message = json_extract(j.value, '$[1]')
 
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM (

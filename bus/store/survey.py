@@ -253,7 +253,7 @@ def _figures(
     figures: dict[str, list[dict[str, Any]]] = {}
     missed: dict[str, StoreError] = {}
     other = _refusal(lambda: refuse(revision)) or _refusal(lambda: shape.refuse(altered))
-    for name, query in queries.load("survey.sql", in_list=("", "")).items() if revision else ():
+    for name, query in queries.load("survey.sql").items() if revision else ():
         if other is not None and revision != REVISION and name not in OF_ALL_REVISIONS:
             missed[name] = other
             continue

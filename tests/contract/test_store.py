@@ -12,7 +12,7 @@ import pytest
 
 from bus.errors import Changed, StoreError
 from bus.store import Store, Tx, queries
-from bus.store.postgres import FILES, IN_LIST, PostgresConnection, PostgresStore
+from bus.store.postgres import FILES, PostgresConnection, PostgresStore
 from bus.store.postgres_session import _PARAMETER
 from bus.store.sqlite import SqliteStore
 from bus.testing.patience import until
@@ -124,7 +124,7 @@ def test_postgresql_understands_every_query(postgresql_url: str) -> None:
     store = PostgresStore(postgresql_url)
     with psycopg.connect(postgresql_url, autocommit=True) as raw:
         raw.execute("CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)")  # as the query make_texts makes it
-        for name, text in queries.load(*FILES, in_list=IN_LIST).items():
+        for name, text in queries.load(*FILES, dialect="postgresql").items():
             numbered = {parameter: f"${n}" for n, parameter in enumerate(dict.fromkeys(_PARAMETER.findall(text)), 1)}
             said = raw.pgconn.prepare(b"", _PARAMETER.sub(lambda match, known=numbered: known[match[1]], text).encode())  # type: ignore[misc]
             assert said.status == psycopg.pq.ExecStatus.COMMAND_OK or b"could not determine data type" in said.error_message, (

@@ -141,7 +141,7 @@ def sequence_number_as_log_order(patch: Patch) -> None:
 
 def _texts() -> dict[str, str]:
     """The queries of SQLite as its connections know them."""
-    return queries.load(*sqlite.FILES, in_list=sqlite.IN_LIST)
+    return queries.load(*sqlite.FILES, dialect="sqlite")
 
 
 def _query(patch: Patch, name: str, said: str, instead: str) -> None:

@@ -18,7 +18,7 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx, queries
 from bus.store.opening import open_store
-from bus.store.sqlite import FILES, IN_LIST, SqliteStore
+from bus.store.sqlite import FILES, SqliteStore
 
 RUNS = re.compile(r"SCAN (runs|r|o|me)\b")
 
@@ -26,7 +26,7 @@ RUNS = re.compile(r"SCAN (runs|r|o|me)\b")
 def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     SqliteStore(path).close()
-    asked = {name: text for name, text in queries.load(*FILES, in_list=IN_LIST).items() if "'ready'" in text and "INSERT" not in text}
+    asked = {name: text for name, text in queries.load(*FILES, dialect="sqlite").items() if "'ready'" in text and "INSERT" not in text}
     with closing(sqlite3.connect(path)) as raw, raw:
         walks = {name: [said for said in _plan(raw, text) if RUNS.match(said)] for name, text in asked.items()}
     raw.close()
@@ -46,7 +46,7 @@ def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> 
 def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     SqliteStore(path).close()
-    asked = queries.load(*FILES, in_list=IN_LIST)
+    asked = queries.load(*FILES, dialect="sqlite")
     with closing(sqlite3.connect(path)) as raw, raw:
         plans = {name: _plan(raw, asked[name]) for name in ("runs_waiting_or_cancelled", "runs_by_plan", "runs_of_route")}
     raw.close()
@@ -73,7 +73,7 @@ def test_of_a_backlog_no_more_is_read_than_its_order_needs_and_what_is_shown(tmp
     with closing(sqlite3.connect(file)) as raw:
         raw.set_progress_handler(lambda: steps.append(None), 1)
         asked = {"state": "ready", "route": "r", "held": "", "now": "2027", "most": 5}
-        found = raw.execute(queries.load(*FILES, in_list=IN_LIST)["runs_ready_or_dead"], asked).fetchall()
+        found = raw.execute(queries.load(*FILES, dialect="sqlite")["runs_ready_or_dead"], asked).fetchall()
     assert [row[0] for row in found] == ["0999", "0998", "0997", "0996", "0995"]
     assert len(steps) < 30 * count
 
@@ -104,7 +104,7 @@ def test_what_no_record_made_is_looked_for_in_the_records_of_a_run_once_however_
         steps: list[None] = []
         with closing(sqlite3.connect(file)) as raw:
             raw.set_progress_handler(lambda: steps.append(None), 100)
-            found = raw.execute(queries.load(*FILES, in_list=IN_LIST)[query], {"first": "", "second": "", "most": 20_000}).fetchall()
+            found = raw.execute(queries.load(*FILES, dialect="sqlite")[query], {"first": "", "second": "", "most": 20_000}).fetchall()
         assert found == [(run, {"waits_unfounded": "raccolta[999]", "matches_unfounded": "m999"}[query])]
         return len(steps)
 

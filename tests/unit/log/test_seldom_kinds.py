@@ -20,7 +20,7 @@ from bus.log.record import Record, record_of
 from bus.message import new_id
 from bus.store import Tx, listed, queries
 from bus.store.opening import open_store
-from bus.store.sqlite import FILES, IN_LIST, SqliteStore
+from bus.store.sqlite import FILES, SqliteStore
 from tests.keyrings import in_memory
 from tests.views import Counting
 
@@ -59,7 +59,7 @@ def test_they_are_those_that_reading_everything_finds(store, after: int, most: i
 
 @pytest.mark.parametrize("query", ["records_of_seldom_kinds", "first_of_seldom_kinds"])
 def test_their_index_has_all_of_their_kinds_and_is_what_is_read(tmp_path: Path, query: str) -> None:
-    text = queries.load(*FILES, in_list=IN_LIST)[query]
+    text = queries.load(*FILES, dialect="sqlite")[query]
     assert sorted(log.SELDOM) == re.findall("'([a-z]+)'", text)
     SqliteStore(tmp_path / "prova.db").close()
     with closing(sqlite3.connect(tmp_path / "prova.db")) as raw:
