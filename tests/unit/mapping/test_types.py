@@ -187,6 +187,17 @@ def test_the_case_and_the_key_are_expressions() -> None:
     assert (None, ["name.undefined"]) == compiled(case={"cf": "bdy.cf"})
 
 
+def test_a_default_is_in_no_message_wherever_it_stands_and_is_told_to_senders_as_it_is_written() -> None:
+    said = {"type": "string", "default": "x"}
+    fields = {"via": said, "righe": {"type": "array", "items": said}, "altro": {"anyOf": [said, {"type": "null"}]}}
+    kind, findings = compiled(schema={"type": "object", "default": {}, "properties": fields})
+    assert findings == []
+    assert kind is not None
+    assert "default" not in json.dumps(kind.shape)
+    assert {"type": "array", "items": {"type": "string"}} == kind.shape["properties"]["righe"]
+    assert fields == kind.told["properties"]
+
+
 def test_a_number_is_of_the_kind_that_its_type_says_however_it_is_written() -> None:
     numbers = {
         "type": "object",
