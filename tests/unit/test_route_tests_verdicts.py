@@ -296,6 +296,9 @@ def plain(tmp_path) -> Catalog:
     return catalog
 
 
+ANSWERED = {"send": {"codice": "ABCDE"}, "given": {"sys.leggi": {"answers": {"codice": "A"}}}}
+
+
 @pytest.mark.parametrize(
     ("test", "said"),
     [
@@ -309,7 +312,12 @@ def plain(tmp_path) -> Catalog:
         ({"send": {"codice": "A1"}, "given": {"sys.leggi": {"delays": "2s"}}}, "sys.leggi answers in time: the test must say what"),
         ({"send": {"codice": 1}}, "send: the body is not a prova.inizio: /codice"),
         ({}, "the test does not say what prova.inizio holds"),
-        ({"send": {"codice": "A1"}, "then": [{"arrive": "prova.nulla", "body": {}}], "given": {"sys.leggi": {"refuses": "IGNOTO"}}}, ""),
+        ({**ANSWERED, "then": [{"arrive": "prova.nulla", "body": {}}]}, "arrive: there is no message type prova.nulla"),
+        ({**ANSWERED, "then": [{}]}, "an event is either `arrive` or `pass`"),
+        (
+            {**ANSWERED, "expect": {"calls": [{"sys.leggi": {}, "sys.scrivi": {}}]}},
+            "calls: an entry is a name, or one name with the fields",
+        ),
     ],
 )
 def test_the_driver_says_what_is_wrong_with_a_test_that_no_file_holds(plain, test, said):
