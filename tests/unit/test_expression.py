@@ -77,8 +77,8 @@ def test_an_expression_gives_plain_json(text: str, expected: object) -> None:
     [
         ("body.cognome", "body.cognome is missing", 'body.?cognome.orValue("")'),
         ("body.cognome + ''", "body.cognome is missing", 'body.?cognome.orValue("")'),
-        ("body.a.b", "body.a is missing", ""),
-        ("body.nome.lettera", "no object", ""),
+        ("body.a.b", "body.a is missing", 'body.?a.orValue("")'),
+        ("body.nome.lettera", "no object", "default(x, {})"),
         ("body.nulla.nome.size()", "no object", "default(x, {})"),
         ("body.nulla.?nome.orValue('')", "no object", "default(x, {})"),
         ("body.?nulla.?nome.orValue('')", "something that has none", "default(x, {})"),
@@ -87,7 +87,7 @@ def test_an_expression_gives_plain_json(text: str, expected: object) -> None:
         ("soggetto.nome", "soggetto has no value", ""),
         ("soggetto.nome + ''", "soggetto has no value", ""),
         ("body.quota + 1", "`+` cannot be applied to a whole number and a number with decimals", "double(...)"),
-        ("body.figli[5]", "item 5", ""),
+        ("body.figli[5]", "item 5", "first(list)"),
         ("body.figli ? 1 : 2", "the condition is something else, not true or false", "compare"),
         ("body.figli.filter(f, f)", "the condition is something else, not true or false", "compare"),
         ("body.nome.map(c, c)", "no list is gone through", "default(x, [])"),
@@ -97,7 +97,7 @@ def test_an_expression_gives_plain_json(text: str, expected: object) -> None:
         ('lookup("nessuna", "XX")', "no table nessuna", ""),
         ('lookup("uffici", "SUE", "zz")', "no column zz", ""),
         ("1.0 / 0.0", "finite", ""),
-        ("{1: 2}", "keys of a map", ""),
+        ("{1: 2}", "keys of a map", "text(...)"),
         ("date_add('2026-13-01', '1d')", "not a date", ""),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_failure_says_what_is_missing(text: str, sentence: str, hint: str) -> 
         value(text)
     assert "expression.failed" == caught.value.code
     assert sentence in caught.value.sentence
-    assert hint in caught.value.hint
+    assert (hint in caught.value.hint) if hint else caught.value.hint == ""
 
 
 def test_a_failure_never_shows_a_value() -> None:
@@ -155,7 +155,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("body.nome.upper()", 1, 11, "upper takes other arguments", "upper(x), not x.upper()"),
         ("body.nome || 'x'", 1, 11, "`||` cannot be applied to (anything, a text)", "true or false"),
         ("1 +\n  2 +\n", 2, 6, "ends too early", "missing"),
-        ('"aperta', 1, 1, "a quote is not closed", ""),
+        ('"aperta', 1, 1, "a quote is not closed", "a text has quotes of its own"),
         ("body\n  .nome(", 2, 9, "ends too early", "put the whole expression in quotes"),
         ('body.nome + "', 1, 13, "a quote is not closed", "` #` begins a comment"),
         ("true ? 1 : 'a'", 1, 6, "different types", "dyn"),
@@ -183,7 +183,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("istanza", 1, 1, "there is no `istanza` here", "did you mean body.istanza?"),
         ("NO", 1, 1, "there is no `NO` here", "write false; a text has quotes of its own: '\"NO\"'"),
         ("12:30", 1, 3, "unexpected `:`", "a text has quotes of its own: '\"12:30\"'"),
-        ("package", 1, 1, "reserved word", ""),
+        ("package", 1, 1, "reserved word", "choose another name"),
         ("", 1, 1, "empty", '""'),
         ("body.?nome", 1, 1, "optional", "orValue"),
         ("text(body.?nome)", 1, 1, "optional", "orValue"),
@@ -196,7 +196,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("body.si ? dyn(type(1)) : 2", 1, 19, "a type stands where a value should", "compare it"),
         ("text(type(1))", 1, 10, "a type stands where a value should", "compare it"),
         ("99999999999999999999", 1, 1, "too large", "text"),
-        ("(" * 300 + "1" + ")" * 300, 1, 1, "too long or nested", ""),
+        ("(" * 300 + "1" + ")" * 300, 1, 1, "too long or nested", "split it"),
         ("x" * 10_001, 1, 1, "characters", ""),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_wrong_expression_is_explained_at_its_place(text: str, line: int, colu
     wanted = "name.undefined" if "no `" in sentence and "function" not in sentence else "expression.invalid"
     assert ("function.unknown" if "function `" in sentence or "other arguments" in sentence else wanted) == caught.value.code
     assert sentence in caught.value.sentence
-    assert hint in caught.value.hint
+    assert (hint in caught.value.hint) if hint else caught.value.hint == ""
     assert "<input>" not in str(caught.value)
     if "optional" not in sentence:
         assert (line, column) == (caught.value.line, caught.value.column)
