@@ -19,7 +19,9 @@ from adapters.http.link import LinkSettings
 from adapters.http.outcome import no_answer
 from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, faults_of, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
+from adapters.soap.head import Head, UsernameToken
 from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
+from bus.errors import Invalid
 
 
 class InBand(Settings):
@@ -49,8 +51,16 @@ class SoapSettings(LinkSettings):
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0, description="largest reply taken")
     headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
+    soap_headers: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="SOAP headers, by the names that the contract gives them: what stands in each"
+    )
+    username_token: UsernameToken | None = Field(None, description="who asks, by WS-Security")
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1, description="what routes may call, by name")
+
+    @property
+    def head(self) -> Head:
+        return Head(self.soap_headers, self.username_token)
 
 
 def _as_the_wsdl(name: str, schema: Callable[[], dict[str, Any]]) -> type[BaseModel]:
@@ -76,28 +86,45 @@ class Soap(Configured):
         super().__init__(name, settings)
         link = settings.link(settings.connect_timeout)
         self._client = SoapClient(
-            settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers,
+            settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers, head=settings.head,
             max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies,
         )  # fmt: skip
         wsdl, port = Path(settings.wsdl), settings.port
         self._offer({name: _declared(name, declared, wsdl, port) for name, declared in settings.operations.items()})
 
     def check(self) -> Iterable[str]:
-        """Does the WSDL have the operations, and in them the fields that the settings name?"""
+        """Does the WSDL have the operations, and in them the fields and headers that the settings name?"""
         from adapters.soap.shapes import is_absent
 
         missing = [*self._client.missing(*(declared.operation for declared in self.settings.operations.values()))]
         yield from missing
         if missing:  # perhaps nothing of it can be read
             return
+        yield from self._check_headers()
         for name, declared in self.settings.operations.items():
             asked, told = self._client.shapes(declared.operation)
             if declared.key and is_absent(asked, declared.key):
                 yield f"operations.{name}.key: the request of {declared.operation} has no {declared.key}"
-            if self._client.wsdl.has_headers(declared.operation):
-                yield Caution(f"operations.{name}: the contract has SOAP headers for {declared.operation}, and none is sent")
             if declared.failed_when and is_absent(told, declared.failed_when.field):
                 yield f"operations.{name}.failed_when: the reply of {declared.operation} has no {declared.failed_when.field}"
+
+    def _check_headers(self) -> Iterator[str]:
+        """Has the contract the headers of which the settings say something, do they fit it, and are there others?"""
+        head, wsdl, found = self.settings.head, self._client.wsdl, dict[str, str]()
+        for name, declared in self.settings.operations.items():
+            operation = wsdl.operation(declared.operation)
+            there = wsdl.headers(operation)
+            found.update(dict.fromkeys(there, name))
+            if unsaid := head.unsaid(there):
+                yield Caution(f"operations.{name}: the contract has a SOAP header {unsaid[0]} for {declared.operation}, and none is sent")
+            try:
+                wsdl.put_headers(wsdl.empty(), operation, head.values if head.is_whole else {})
+            except Invalid as error:
+                yield f"soap_headers: {error.sentence}"
+        for name in head.values.keys() - found.keys():
+            yield f"soap_headers: the contract has no header {name} for these operations" + (
+                f"; it has {', '.join(found)}" if found else ""
+            )
 
     def close(self) -> None:
         self._client.close()

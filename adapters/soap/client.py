@@ -21,6 +21,7 @@ from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
+    from adapters.soap.head import Head
     from adapters.soap.wsdl import SoapOperation, Wsdl
     from adapters.soap.xml import Element
 
@@ -65,15 +66,21 @@ class _Asked:
 class SoapClient:
     """One port of one WSDL at one address, over a ``link`` of its own. Thread-safe; keeps connections until `close`.
 
-    ``headers`` go with every request; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
+    ``headers`` (of HTTP) and ``head`` (of SOAP) go with every request; ``validate_replies`` may be set false for a system whose replies
+    stray from its own contract.
     """
 
     def __init__(
         self, wsdl: str | Path, url: str, link: Link | None = None, *, port: str = "", headers: Mapping[str, str] | None = None,
-        max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
+        head: Head | None = None, max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
     ) -> None:  # fmt: skip
         self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or Link()
-        self._own_headers, self._max_reply_bytes, self._validate_replies = headers or {}, max_reply_bytes, validate_replies
+        self._head, self._own_headers, self._max_reply_bytes, self._validate_replies = (
+            head,
+            headers or {},
+            max_reply_bytes,
+            validate_replies,
+        )
 
     @cached_property
     def wsdl(self) -> Wsdl:
@@ -114,7 +121,7 @@ class SoapClient:
         content is None; ``filled``: one that must be there is what its type makes of that (`adapters.soap.kinds.fill`).
         """
         asked = _Asked(self.wsdl.operation(name), effect, refusals or {}, filled)
-        reply = self._exchange(asked, self._request(asked.operation, values), ctx)
+        reply = self._exchange(asked, *self._request(asked.operation, values), ctx)
         try:
             return self._answer(asked, reply)
         except Unreachable as error:
@@ -125,18 +132,19 @@ class SoapClient:
     def close(self) -> None:
         self._link.close()
 
-    def _exchange(self, asked: _Asked, content: bytes, ctx: Call) -> Reply:
-        """Send and read within ``ctx.left`` seconds. Raises `Unreachable` when no byte left."""
+    def _exchange(self, asked: _Asked, content: bytes, kept: bytes, ctx: Call) -> Reply:
+        """Send and read within ``ctx.left`` seconds; ``kept`` is the evidence. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(asked.operation)}
         limit, name = self._max_reply_bytes, asked.operation.name
-        sent = Wire("out", content, headers["Content-Type"], f"POST {self._url}")
+        sent = Wire("out", kept, headers["Content-Type"], f"POST {self._url}")
         exchange = partial(self._link.exchange, "POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
         reply = exchanged(ctx, asked.effect, name, sent, exchange)
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
         refuse_cut(reply, limit, asked.effect, name)
         return reply
 
-    def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
+    def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """The request, and what is kept of it: all but its Header."""
         from adapters.soap.xml import serialize
 
         try:
@@ -146,7 +154,14 @@ class SoapClient:
         faults = [line for child in envelope[0] for line in self.wsdl.errors(child)]
         if faults:
             raise Refused(f"the request for {operation.name} is not valid: {faults[0]}", outside_code=BAD_REQUEST, evidence=faults)
-        return serialize(envelope)
+        kept = serialize(envelope)
+        if not self._head:
+            return kept, kept
+        try:
+            self._head.put_into(envelope, self.wsdl, operation)
+        except Invalid as error:
+            raise Refused(error.sentence, outside_code=BAD_REQUEST) from None
+        return serialize(envelope), kept
 
     def _headers(self, operation: SoapOperation) -> dict[str, str]:
         if self.wsdl.soap12:

@@ -126,10 +126,28 @@ class Wsdl:
             hint = f"there are {', '.join(sorted(self.operations))}"
             raise ConfigError(f"{self.path.name} has no operation {name!r}", hint=hint) from None
 
-    def has_headers(self, name: str) -> bool:
-        """Whether the contract has SOAP headers for the requests of an operation; none is ever sent."""
-        header = self.operation(name).raw.input.header
-        return header is not None and bool(header.type._element)  # noqa: SLF001 - zeep looks there itself
+    def headers(self, operation: SoapOperation) -> dict[str, Any]:
+        """The SOAP headers that the contract has for the requests of an operation, by the names that they have on the wire."""
+        header = operation.raw.input.header
+        if header is None or not header.type._element:  # noqa: SLF001 - zeep looks there itself
+            return {}
+        return {declared.qname.localname: declared for _, declared in header.type.elements}
+
+    def put_headers(self, envelope: Element, operation: SoapOperation, values: Mapping[str, Any]) -> None:
+        """Say, in the envelope of a request, what stands in those headers of the contract. Raises `Invalid` when it does not fit."""
+        said = {name: declared for name, declared in self.headers(operation).items() if name in values}
+        if not said:
+            return
+        header = new(f"{{{self.envelope}}}Header")
+        envelope.insert(0, header)
+        for name, declared in said.items():
+            value = values[name]
+            try:
+                declared.render(header, declared(**value) if isinstance(value, Mapping) else value)
+            except (zeep.exceptions.Error, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                raise Invalid(f"the values do not fit the header {name}: {error}", code="soap.values") from None
+        if faults := [line for child in children(header) for line in self.errors(child)]:
+            raise Invalid(f"a header is not valid: {faults[0]}", code="soap.values")
 
     def operation_for(self, body_child: Element) -> SoapOperation | None:
         """The operation whose request this is: the body decides, SOAPAction is only a hint (WS-I BP R2744)."""
@@ -217,19 +235,20 @@ class Wsdl:
         plain = self._plain_of(message)
         if plain is not None:
             with suppress(NotPlain):
-                envelope = self._empty()
+                envelope = self.empty()
                 plain.write(add(envelope[0], tag), values)
                 return envelope
         return self.build_by_zeep(operation, message, tag, values)
 
-    def _empty(self) -> Element:
+    def empty(self) -> Element:
+        """An envelope with an empty body."""
         envelope = new(f"{{{self.envelope}}}Envelope", nsmap={"soap-env": self.envelope})
         add(envelope, f"{{{self.envelope}}}Body")
         return envelope
 
     def build_by_zeep(self, operation: SoapOperation, message: Any, tag: str, values: Mapping[str, Any]) -> Element:
         """What `adapters.soap.plain` must agree with."""
-        envelope = self._empty()
+        envelope = self.empty()
         body = envelope[0]
         if message.body is None:
             return envelope

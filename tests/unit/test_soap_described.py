@@ -186,7 +186,7 @@ def test_what_is_neither_true_nor_false_is_not_read_for_false(tmp_path, there, r
         ("", []),
         (
             '<s:header message="t:O" part="p" use="literal"/>',
-            ["operations.chiedi: the contract has SOAP headers for chiedi, and none is sent"],
+            ["operations.chiedi: the contract has a SOAP header detto for chiedi, and none is sent"],
         ),
     ],
 )
