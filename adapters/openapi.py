@@ -20,7 +20,7 @@ import jsonschema_rs
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from adapters.shapes import Unfit
+from adapters.shapes import FORM, Unfit
 from bus.message import EXACT
 
 Schema: TypeAlias = dict[str, Any]
@@ -65,7 +65,8 @@ _READY = "303"
 class Described:
     """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
     of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read;
-    ``media``: what the body may be where it cannot be JSON; ``joined``: what stands between the items of a list that is one parameter.
+    ``form``: the body is a form, not JSON; ``media``: what it may be where it can be neither; ``joined``: what stands between the items
+    of a list that is one parameter.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Described:
     refusals: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[str] = frozenset()
     purpose: str = ""
+    form: bool = False
     media: tuple[str, ...] = ()
     joined: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class Document:
         root = _loaded(path)
         if not isinstance(root, dict) or not ("openapi" in root or "swagger" in root) or not isinstance(root.get("paths"), dict):
             raise ValueError(f"{path} is no OpenAPI document: it has no `openapi` and `paths`")
+        self._consumes: list[Any] = root.get("consumes") or []
         self.found = list(self._operations(root))
 
     @property
@@ -117,7 +120,7 @@ class Document:
         given = {str(each.get("name")): each for each in parameters if each.get("in") in {"path", "query"}}
         for name in IN_PATH.findall(path):  # what stands in the path is needed, also where the document forgets to say so
             given.setdefault(name, {"in": "path", "required": True, "schema": {"type": "string"}})
-        body, needed, media = self._body(one, parameters)
+        body, needed, form, media = self._body(one, parameters)
         fields = {name: asked.schema(each.get("schema", each), self.path) for name, each in given.items()}
         request, whole = _joined(
             fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed, bool(body)
@@ -131,18 +134,25 @@ class Document:
             headers=tuple(str(each["name"]) for each in parameters if each.get("in") == "header" and each.get("required")),
             request=request, answer=answer, whole=whole, told=bool(good),
             success=tuple(int(code) for code in replies if code.isdigit() and (code[0] == "2" or code in good)) or (200, 201, 202, 204),
-            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), media=media,
-            joined={name: mark for name, each in given.items() if (mark := _between(each))},
+            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), form=form, media=media,
+            joined={name: mark for name, each in {**_in_form(parameters), **given}.items() if (mark := _between(each))},
         )  # fmt: skip
 
-    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool, tuple[str, ...]]:
-        """The schema of the JSON body, whether there must be one, and what it may be where it is none."""
+    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool, bool, tuple[str, ...]]:
+        """The schema of the body, whether there must be one, whether it is a form, and what it may be where it is neither that nor JSON."""
         old = next((each for each in parameters if each.get("in") == "body"), None)
         if old is not None:
-            return old.get("schema", {}), bool(old.get("required")), ()
+            return old.get("schema", {}), bool(old.get("required")), False, ()
+        if fields := _in_form(parameters):
+            consumed = [str(kind) for kind in one.get("consumes") or self._consumes]
+            if any(each.get("type") == "file" for each in fields.values()) or FORM not in (consumed or [FORM]):
+                return {}, False, False, tuple(consumed) or ("multipart/form-data",)
+            return (*_form_of(fields), True, ())
         body, _ = followed(one.get("requestBody", {}), self.path)
-        kinds = [*body.get("content", {}), *("form data" for each in parameters if each.get("in") == "formData")]
-        return _json(body), bool(body.get("required")), () if any(map(_IS_JSON, kinds)) else tuple(dict.fromkeys(kinds))
+        kinds = [str(kind) for kind in body.get("content", {})]
+        form = next((kind for kind in kinds if kind.partition(";")[0].strip() == FORM), "") if not any(map(_IS_JSON, kinds)) else ""
+        schema = (body["content"][form] or {}).get("schema") or {} if form else _json(body)
+        return schema, bool(body.get("required")), bool(form), () if form or any(map(_IS_JSON, kinds)) else tuple(kinds)
 
 
 @lru_cache(maxsize=64)
@@ -326,6 +336,17 @@ def _limits(said: Schema) -> None:
 
 
 _IS_JSON = re.compile(r".*[/+]json\b|\*/\*").match
+
+
+def _in_form(parameters: list[Schema]) -> dict[str, Schema]:
+    """The fields of a form, which Swagger 2.0 describes as parameters, by name."""
+    return {str(each.get("name")): each for each in parameters if each.get("in") == "formData"}
+
+
+def _form_of(fields: dict[str, Schema]) -> tuple[Schema, bool]:
+    """The schema of such a form, and whether there must be one."""
+    needed = [name for name, each in fields.items() if each.get("required")]
+    return {"type": "object", "properties": fields, "required": needed}, bool(needed)
 
 
 def _json(holder: Schema) -> Schema:

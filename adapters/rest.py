@@ -6,7 +6,6 @@ An adapter of one's own takes the client from here too (`adapters.http.client`).
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field, model_validator
 
-from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings
+from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings, as_text, as_texts
 from adapters.http.pdnd import Pdnd
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of, never_said
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
@@ -36,7 +35,7 @@ class FailedWhen(Settings):
 
 
 class RestOperation(ConfiguredOperation):
-    """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the JSON body.
+    """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the body.
 
     With ``openapi`` it is named by its ``operation`` (operationId), or by ``method`` and ``path``, and the document says the rest.
     """
@@ -47,6 +46,7 @@ class RestOperation(ConfiguredOperation):
     request: Shape | None = Field(None, description="JSON Schema of an object; none: the OpenAPI document says it")
     answer: Shape | None = Field(None, description="JSON Schema of an object; none: the OpenAPI document says it")
     query: tuple[str, ...] = Field((), description="fields of the request that travel in the query")
+    form: bool = Field(False, description="the body is a form, not JSON; an OpenAPI document says it by itself")
     settle: float = Field(0.0, ge=0, description="seconds after which a call that timed out can take effect no more")
     success: tuple[int, ...] = Field((), description="statuses that mean yes; empty: those of the OpenAPI document, else 200, 201, 204")
     location: str = Field("", description="field of the `answer` that takes the header Location, as of a 302; it is not followed")
@@ -79,7 +79,7 @@ class ConfiguredSettings(RestSettings):
         """What the OpenAPI document says of an operation, or without one the settings. Raises ValueError when it has no such operation."""
         asked = self.operations[name]
         if not self.openapi:
-            return Described(asked.method, asked.path, asked.query)
+            return Described(asked.method, asked.path, asked.query, form=asked.form)
         document = document_of(Path(self.openapi).resolve())
         found = document.operation(asked.operation, asked.method, asked.path)
         if found is None:
@@ -91,7 +91,7 @@ class ConfiguredSettings(RestSettings):
 
 
 class Rest(Configured):
-    """A REST system with JSON bodies, described in ``config.yaml``: its operations exist per instance."""
+    """A REST system with bodies in JSON, or forms, described in ``config.yaml``: its operations exist per instance."""
 
     Settings = ConfiguredSettings
 
@@ -106,7 +106,7 @@ class Rest(Configured):
         self._client.close()
 
     def check(self) -> Iterable[str]:
-        """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?
+        """Does every header go with a request that the OpenAPI document asks for, is its body JSON or a form, and every field somewhere?
 
         Can the key for PDND be read?
         """
@@ -126,7 +126,7 @@ class Rest(Configured):
                 if header.lower() not in ours | keyed:
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
             if described.media:
-                yield f"operations.{name}: the contract asks for a body of {' or '.join(described.media)}, `rest` sends JSON alone"
+                yield f"operations.{name}: the contract asks for a body of {' or '.join(described.media)}, not JSON or a form"
 
     def _misplaced(self, name: str) -> Iterator[str]:
         """What of a request would go nowhere, and what an address asks for that no request has."""
@@ -138,6 +138,8 @@ class Rest(Configured):
         if described.method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
             lost = set()
         yield from (f"{field} stands in the address, and the request has no such field" for field in sorted(absent))
+        objects = _objects(asked.request or described.request) if described.form else set[str]()
+        yield from (f"{field} is an object, and a form has none" for field in sorted(objects - in_path - set(described.query)))
         yield from (
             f"{field} stands neither in `path` nor in `query`, and {described.method} goes without a body" for field in sorted(lost)
         )
@@ -149,7 +151,7 @@ class Rest(Configured):
         path, query, body = _parts_of(described, fields)
         reply = self._client.send(
             ctx, asked.effect, described.method, path, query=query,
-            body=None if described.method not in _WITH_BODY else body.get(BODY) if described.whole else body,
+            body=None if described.method not in _WITH_BODY else body.get(BODY) if described.whole else body, form=described.form,
             expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
             sure=asked.refusals,
         )  # fmt: skip
@@ -169,21 +171,23 @@ def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict
 
     An object in the query is one parameter for each of its fields.
     """
-    one_value = {name: mark.join(map(_said, given[name])) for name, mark in described.joined.items() if isinstance(given.get(name), list)}
+    one_value = {name: mark.join(map(as_text, given[name])) for name, mark in described.joined.items() if isinstance(given.get(name), list)}
     fields = {**given, **one_value}
     in_path = set(IN_PATH.findall(described.path))
-    path = IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe=""), described.path)
+    path = IN_PATH.sub(lambda found: quote(as_text(fields[found[1]]), safe=""), described.path)
     asked = dict[str, Any]()
     for name in described.query:
         value = fields.get(name)
         deep = described.joined.get(name) == DEEP
         asked |= {f"{name}[{key}]" if deep else key: one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-    query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items() if value is not None}
-    return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in described.query}
+    return path, as_texts(asked), {name: value for name, value in fields.items() if name not in in_path and name not in described.query}
 
 
-def _said(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)
+def _objects(request: Mapping[str, Any]) -> set[str]:
+    """The fields of a request that may be objects, or lists of them."""
+    fields = [one for form in alternatives(request) for one in form.get("properties", {}).items()]
+    kinds = [(name, each) for name, said in fields for kind in alternatives(said) for each in (kind, kind.get("items") or {})]
+    return {name for name, kind in kinds if "properties" in kind or kind.get("type") == "object"}
 
 
 def _declared(name: str, asked: RestOperation, described: Described, judged: bool) -> Operation:
@@ -217,7 +221,7 @@ def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
         @classmethod
         def _in_path(cls, value: Any) -> Any:
             for name in names if isinstance(value, Mapping) else ():
-                if value.get(name) is None or _said(value[name]) in {"", ".", ".."}:
+                if value.get(name) is None or as_text(value[name]) in {"", ".", ".."}:
                     raise ValueError(f"{name} stands in the path: it may be neither missing nor empty, nor . or ..")
             return value
 

@@ -54,6 +54,7 @@ def _web_headers(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
+FORM = "application/x-www-form-urlencoded"
 WebHeaders = Annotated[dict[str, str], AfterValidator(_web_headers)]
 """Headers that go with every request."""
 _CONSTRAINTS = {

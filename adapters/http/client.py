@@ -40,7 +40,7 @@ from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
 from adapters.http.outcome import KEPT_OUT, asked_for, exchanged, is_page, led_away, no_answer, refuse_cut, retry_after_of
 from adapters.http.pdnd import Pdnd, Vouchers
-from adapters.shapes import WebAddress, faults_of
+from adapters.shapes import FORM, WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
 
@@ -225,19 +225,21 @@ class RestClient:
         *,
         query: Mapping[str, str | list[str]] | None = None,
         body: Any = None,
+        form: bool = False,
         headers: Mapping[str, str] | None = None,
         expect: Sequence[int] = (200,),
         refusals: Mapping[str, str] | None = None,
         idempotent: bool = False,
         sure: Collection[str] = (),
     ) -> RestReply:
-        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`).
+        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`), or a ``form``.
 
         ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name, ``sure`` those that are
         one also where a page says them (``HTTP_403``, ``HTTP_404``).
         """
-        content, begun = b"" if body is None else canonical(body), time.monotonic()
-        wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
+        content, begun = _content(body, form=form), time.monotonic()
+        kind = FORM if form or not content else "application/json"
+        wanted = {**_usual_headers(ctx, kind if content else ""), **self.headers, **(headers or {})}
         if idempotent:
             wanted["Idempotency-Key"] = ctx.key
         for hook in self.hooks:
@@ -246,7 +248,7 @@ class RestClient:
             wanted.update(self._vouchers.header(ctx))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
-        asked = Wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
+        asked = Wire("out", content or search.encode(), kind, line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
         if reply.status == 401 and self._vouchers is not None and self._vouchers.forget(wanted["Authorization"], begun):
@@ -273,10 +275,28 @@ class RestClient:
         return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, limit), effect)
 
 
-def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
+def _content(body: Any, *, form: bool) -> bytes:
+    if body is None:
+        return b""
+    if not form:
+        return canonical(body)
+    return urlencode(as_texts(body), doseq=True).encode()
+
+
+def as_texts(values: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """Values as addresses and forms have them; what is null is left out."""
+    there = {name: value for name, value in values.items() if value is not None}
+    return {name: [*map(as_text, value)] if isinstance(value, list) else as_text(value) for name, value in there.items()}
+
+
+def as_text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _usual_headers(ctx: Call, kind: str) -> dict[str, str]:
     found = {"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity", "User-Agent": "snodo"}
-    if content:
-        found["Content-Type"] = "application/json"
+    if kind:
+        found["Content-Type"] = kind
     if ctx.correlation_id:
         found["X-Correlation-ID"] = ctx.correlation_id
     if ctx.key:

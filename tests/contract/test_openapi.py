@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from adapters.openapi import IN_PATH, alternatives, document_of, in_kind, opened, without_nulls
 from adapters.rest import Rest
+from adapters.shapes import FORM
 from bus.adapter import Caution, InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
 from tests.contract.scripted_peer import http, peer
@@ -340,8 +341,58 @@ def test_a_body_in_a_part_that_nobody_copied_is_sent_as_it_is_given(tmp_path):
 def test_a_body_that_cannot_be_json_is_found_before_anything_is_sent(tmp_path):
     body = {"content": {"multipart/form-data": {"schema": {"type": "object", "properties": {"file": {"format": "binary"}}}}}}
     with archive(**_documented(tmp_path, "/file", {"requestBody": body, "responses": {"200": {}}})) as adapter:
-        said = "operations.x: the contract asks for a body of multipart/form-data, `rest` sends JSON alone"
+        said = "operations.x: the contract asks for a body of multipart/form-data, not JSON or a form"
         assert list(adapter.check()) == [said]
+
+
+FIELDS = {"nome": {"type": "string"}, "anni": {"type": "array", "items": {"type": "integer"}}, "attivo": {"type": "boolean"}}
+GIVEN = {"nome": "Città & C.", "anni": [2025, 2026], "attivo": True}
+SENT = b"anni=2025&anni=2026&attivo=true&nome=Citt%C3%A0+%26+C."
+
+
+def test_a_body_that_is_a_form_is_sent_as_one(tmp_path):
+    schema = {"type": "object", "properties": FIELDS, "required": ["nome"]}
+    body = {"required": True, "content": {f"{FORM}; charset=utf-8": {"schema": schema}, "multipart/form-data": {"schema": schema}}}
+    settings = _documented(tmp_path, "/moduli", {"requestBody": body, "responses": {"200": {}}})
+    with peer(http(200, b"{}")) as (url, seen), archive(url, **settings) as adapter:
+        assert [*adapter.check()] == []
+        assert attempt(adapter, "x", GIVEN).error is None
+        with pytest.raises(ValidationError):  # the form is judged by the document before it leaves
+            attempt(adapter, "x", {"attivo": True})
+    headers, _, content = seen[0].partition(b"\r\n\r\n")
+    assert f"Content-Type: {FORM}".encode() in headers
+    assert b"&".join(sorted(content.split(b"&"))) == SENT
+
+
+@pytest.mark.parametrize(
+    ("more", "content"),
+    [({}, b"anni=2025%2C2026&attivo=true&nome=Citt%C3%A0+%26+C."), ({"collectionFormat": "multi"}, SENT)],
+)
+def test_a_form_that_swagger_describes_as_parameters_is_sent_as_one(tmp_path, more, content):
+    fields = [{"name": name, "in": "formData", **said, **(more if name == "anni" else {})} for name, said in FIELDS.items()]
+    settings = _documented(tmp_path, "/moduli", {"consumes": [FORM], "parameters": fields, "responses": {"200": {}}})
+    with peer(http(200, b"{}")) as (url, seen), archive(url, **settings) as adapter:
+        assert attempt(adapter, "x", GIVEN).error is None
+    assert b"&".join(sorted(seen[0].partition(b"\r\n\r\n")[2].split(b"&"))) == content
+
+
+@pytest.mark.parametrize("more", [{"consumes": ["multipart/form-data"]}, {}])
+def test_a_form_with_a_file_is_none_that_can_be_sent(tmp_path, more):
+    fields = [{"name": "file", "in": "formData", "type": "file"}]
+    with archive(**_documented(tmp_path, "/file", {**more, "parameters": fields, "responses": {"200": {}}})) as adapter:
+        said = "operations.x: the contract asks for a body of multipart/form-data, not JSON or a form"
+        assert [*adapter.check()] == [said]
+
+
+def test_an_object_in_a_form_is_found_before_anything_is_sent(tmp_path):
+    fields = {
+        **FIELDS,
+        "chi": {"type": "object", "properties": {"cf": {"type": "string"}}},
+        "voci": {"type": "array", "items": {"type": "object"}},
+    }
+    body = {"content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
+    with archive(**_documented(tmp_path, "/moduli", {"requestBody": body, "responses": {"200": {}}})) as adapter:
+        assert [*adapter.check()] == [f"operations.x: {name} is an object, and a form has none" for name in ("chi", "voci")]
 
 
 PULLED = """

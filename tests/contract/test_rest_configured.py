@@ -52,6 +52,14 @@ def test_a_configured_system_is_asked_by_path_and_query():
     assert b"Ocp-Apim-Subscription-Key: segreto" in seen[0]
 
 
+def test_a_configured_write_goes_as_a_form_where_the_settings_say_so():
+    one = {**CONFIGURED["operations"]["iscrivi"], "form": True}
+    with peer(http(201, b'{"id": 7}')) as (url, seen), configured(url, operations={"iscrivi": one}) as adapter:
+        assert attempt(adapter, "iscrivi", {"nome": "Ada + Eva"}).answer.id == 7
+    assert b"Content-Type: application/x-www-form-urlencoded\r\n" in seen[0]
+    assert seen[0].endswith(b"\r\n\r\nnome=Ada+%2B+Eva")
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_a_configured_write_sends_our_key_and_the_rest_as_body(method):
     one = {**CONFIGURED["operations"]["iscrivi"], "method": method}
