@@ -26,6 +26,7 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from zeep.xsd import Nil
+from zeep.xsd.elements import Any as Wildcard
 from zeep.xsd.elements import Attribute
 from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice, OrderIndicator
@@ -33,7 +34,7 @@ from zeep.xsd.types import AnyType, ComplexType, ListType, UnionType
 from zeep.xsd.types import builtins as xsd
 
 from adapters.soap import content
-from adapters.soap.xml import XSI, Element
+from adapters.soap.xml import XSI, Element, parse
 
 _NIL = f"{{{XSI}}}nil"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -203,6 +204,19 @@ def _items_said(declared: Any, parent: Element, value: Any, path: Any = None, us
     usual(declared, parent, [Nil if one is None else one for one in value] if many else value, path)
 
 
+def _open_said(wildcard: Any, parent: Element, value: Any, path: Any = None, usual: Any = Wildcard.render) -> None:
+    """What the contract leaves open is XML in a text, in a request as in a reply. Raises `Malformed` for a text that is none."""
+    if wildcard.restrict is None:
+        value = [_open(one) for one in value] if isinstance(value, list) else _open(value)
+    usual(wildcard, parent, value, path)
+
+
+def _open(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return parse(value.encode()) if value.strip() else None
+
+
 def _nil_is_nothing(declared: Any, element: Element, *more: Any, usual: Any = Declared.parse, **named: Any) -> Any:
     """What an element says; nothing where it is nil and has no other attribute."""
     if len(element.attrib) == 1 and element.get(_NIL, "").strip() in ("true", "1"):
@@ -231,6 +245,7 @@ def _mend() -> None:
     cast(Any, ListType).xmlvalue, cast(Any, AnyType).xmlvalue = _list_said, _anything_said
     content.mend()
     cast(Any, Declared).parse, cast(Any, Declared).render = _nil_is_nothing, _items_said
+    cast(Any, Wildcard).render = _open_said
     cast(Any, Attribute).default_value = property(_default_of)
 
 

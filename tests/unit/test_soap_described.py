@@ -6,6 +6,7 @@ from contextlib import closing, nullcontext
 from types import SimpleNamespace
 
 import pytest
+from lxml import etree
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
 from bus.adapter import Caution, InDoubt, Refused
@@ -161,6 +162,28 @@ def _asked(folder, asked, there, **settings):
             declared = adapter.operations["chiedi"]
             answer = getattr(adapter, declared.method)(declared.request.model_validate(asked), call_of())
     return answer.model_dump(mode="json"), peer.got[0].decode()
+
+
+@pytest.mark.parametrize(
+    "xml", ['<r xmlns="">è</r>', '<x:r xmlns:x="urn:altro" a="1"><x:s/>&lt;</x:r>', "<r xmlns=''><!-- mai --><?mai mai?>x</r>", ""]
+)
+def test_what_the_contract_leaves_open_is_sent_as_the_xml_that_it_is(tmp_path, xml):
+    _, sent = _asked(tmp_path, {"dati": {"_value_1": xml}}, "")
+    [given] = etree.fromstring(sent.encode()).iter("{urn:t}dati")
+    bare = etree.XMLParser(remove_comments=True, remove_pis=True)
+    meant = [etree.fromstring(one, bare) for one in [xml] if one]
+    assert [*map(_canonical, given)] == [*map(_canonical, meant)]
+
+
+def _canonical(element):
+    return etree.tostring(element, method="c14n", exclusive=True)
+
+
+@pytest.mark.parametrize("text", ["solo testo", "<r>", "<!DOCTYPE r [<!ENTITY a 'b'>]><r>&a;</r>", "<r/><r/>", "<d>" * 300 + "</d>" * 300])
+def test_what_is_no_xml_is_not_sent_where_the_contract_wants_some(tmp_path, text):
+    with pytest.raises(Refused) as told:
+        _asked(tmp_path, {"dati": {"_value_1": text}}, "")
+    assert told.value.outside_code == "RICHIESTA_NON_VALIDA"
 
 
 @pytest.mark.parametrize(("given", "sent"), [(False, "false"), ("false", "false"), ("0", "false"), (1, "true"), ("true", "true")])
