@@ -87,7 +87,7 @@ def _written_alike(wsdl: Wsdl, operation: SoapOperation, message: Any, plain: Pl
     """How many of some values were written, all of them as zeep writes them."""
     written, tag = 0, message.body.qname.text
     for _ in range(100):
-        document = wsdl._empty()
+        document = wsdl.empty()
         try:
             read = plain.read(made(message.body, chance, values=SAID))
             values = changed(read, chance) if chance.random() < 0.5 else read
