@@ -21,7 +21,7 @@ import base64
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -204,6 +204,46 @@ def _items_said(declared: Any, parent: Element, value: Any, path: Any = None, us
     usual(declared, parent, [Nil if one is None else one for one in value] if many else value, path)
 
 
+def family_of(kind: Any) -> Sequence[Any]:
+    """The types that may stand in the place of a type, if these are not it alone (`set_families`)."""
+    return getattr(kind, "snodo_family", ())
+
+
+def set_families(kinds: Iterable[Any], families: Mapping[str, Sequence[str]]) -> None:
+    """Let the types of a contract know which others may stand in their place: zeep knows neither these nor which are abstract."""
+    known = {kind.qname.text: kind for kind in kinds if kind.qname is not None}
+    for name, family in families.items():
+        if name in known:
+            known[name].snodo_family = [known[one] for one in family if one in known]
+
+
+def _made_of(kind: Any, value: Any, name: str, usual: Any = ComplexType._create_object) -> Any:  # noqa: SLF001 - see `_mend`
+    """What is given for an element of a complex type; an object that has fields which the type has not is of one derived from it."""
+    if family_of(kind) and isinstance(value, Mapping):
+        value = _of_family(kind, value)
+    return usual(kind, value, name)
+
+
+def _of_family(kind: Any, value: Mapping[str, Any]) -> Any:
+    """An object as the type that it fits: the one that is due, else that of fewest fields which has all of its. Raises TypeError where none
+    has, or several have the same ones.
+    """
+    fields = {one: {name for name, _ in (*one.elements, *one.attributes)} for one in family_of(kind)}
+    if kind in fields and value.keys() <= fields[kind]:
+        return value
+    fit = sorted((one for one in fields if value.keys() <= fields[one]), key=lambda one: len(fields[one]))
+    if not fit:
+        raise TypeError(f"none of {', '.join(one.qname.localname for one in fields)} has all of the fields {', '.join(value)}")
+    if len(fit) > 1 and fields[fit[0]] == fields[fit[1]]:
+        raise TypeError(f"it may be {fit[0].qname.localname} or {fit[1].qname.localname}, which have the same fields")
+    return fit[0](**value)
+
+
+def is_abstract(kind: Any) -> bool:
+    """Whether only types that are derived from it may stand in its place."""
+    return bool(family_of(kind)) and kind not in family_of(kind)
+
+
 def _open_said(wildcard: Any, parent: Element, value: Any, path: Any = None, usual: Any = Wildcard.render) -> None:
     """What the contract leaves open is XML in a text, in a request as in a reply. Raises `Malformed` for a text that is none."""
     if wildcard.restrict is None:
@@ -246,6 +286,7 @@ def _mend() -> None:
     content.mend()
     cast(Any, Declared).parse, cast(Any, Declared).render = _nil_is_nothing, _items_said
     cast(Any, Wildcard).render = _open_said
+    cast(Any, ComplexType)._create_object = _made_of  # noqa: SLF001 - where zeep takes an object
     cast(Any, Attribute).default_value = property(_default_of)
 
 

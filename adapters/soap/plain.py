@@ -15,6 +15,7 @@ from zeep.xsd.elements.indicators import Choice, Sequence
 from zeep.xsd.types.complex import ComplexType
 from zeep.xsd.types.simple import AnySimpleType
 
+from adapters.soap.kinds import is_abstract
 from adapters.soap.xml import Element, add
 
 
@@ -45,7 +46,7 @@ def compiled(declared: Any) -> Plain | None:
 def _of_type(kind: Any, above: frozenset[int]) -> Plain:
     if isinstance(kind, AnySimpleType):
         return _Simple(kind)
-    if not isinstance(kind, ComplexType) or id(kind) in above or kind.attributes or getattr(kind, "_array_type", None):
+    if not isinstance(kind, ComplexType) or id(kind) in above or kind.attributes or getattr(kind, "_array_type", None) or is_abstract(kind):
         raise NotPlain
     nested = [indicator for _, indicator in kind.elements_nested]
     if len(nested) != 1 or type(nested[0]) not in (Sequence, Choice) or nested[0].accepts_multiple:

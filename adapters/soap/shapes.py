@@ -18,6 +18,8 @@ from adapters.soap.xml import XSD, Element, children, local, namespace, parse_fi
 Schema: TypeAlias = dict[str, Any]
 
 _DEPTH = 12
+_FAMILY = 5
+"""What a type costs of the depth that has others derived from it: in each of them there may be more of such types."""
 _FORMS = 16
 """Ways in which the choices of one object may be taken together: where there are more, what is chosen is optional."""
 _SPOKEN = ("http://schemas.xmlsoap.org/wsdl/soap/", "http://schemas.xmlsoap.org/wsdl/soap12/")
@@ -31,7 +33,7 @@ _FACETS = {"minLength": "minLength", "maxLength": "maxLength", "minInclusive": "
 @lru_cache(maxsize=64)
 def shapes_of(wsdl: Path, operation: str, port: str = "") -> tuple[Schema, Schema]:
     """Schemas of an operation's request and answer at a port (see `Wsdl`); open ones ({}) where the contract has no such operation."""
-    return _Contract(wsdl).shapes(operation, port)
+    return _contract(wsdl).shapes(operation, port)
 
 
 @dataclass
@@ -46,6 +48,8 @@ class _Contract:
     ports: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     types: dict[str, Element] = field(default_factory=dict)
+    derived: dict[str, list[str]] = field(default_factory=dict)
+    """The types that extend a type."""
     _seen: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -83,6 +87,16 @@ class _Contract:
                 self.elements[f"{{{target}}}{child.get('name')}"] = child
             elif local(child) in {"complexType", "simpleType"}:
                 self.types[f"{{{target}}}{child.get('name')}"] = child
+                if (extended := _extended(child)) is not None:
+                    self.derived.setdefault(extended, []).append(f"{{{target}}}{child.get('name')}")
+
+    def family(self, name: str) -> list[str]:
+        """The types that may stand where a type is due: it, unless it is abstract, and all that are derived from it."""
+        found = [name]
+        for one in found:
+            found += [derived for derived in self.derived.get(one, ()) if derived not in found]
+        concrete = [one for one in found if (kind := self.types.get(one)) is None or kind.get("abstract") != "true"]
+        return concrete or [name]
 
     def shapes(self, operation: str, port: str) -> tuple[Schema, Schema]:
         found = self.operations.get((self._port_type(port), operation))
@@ -169,7 +183,14 @@ class _Told:
         qualified = _qname(at, name)
         if qualified.startswith(f"{{{XSD}}}"):
             return _plain(qualified.partition("}")[2])
-        return self._type(self.contract.types.get(qualified), depth)
+        family = self.contract.family(qualified)
+        if family == [qualified]:
+            return self._type(self.contract.types.get(qualified), depth)
+        if len(family) > _FORMS:
+            return {}
+        schemas = [self._type(self.contract.types.get(one), depth + _FAMILY) for one in family]
+        different = [one for at, one in enumerate(schemas) if one not in schemas[:at]]
+        return different[0] if len(different) == 1 else {} if {} in different else {"anyOf": different}
 
     def _type(self, kind: Element | None, depth: int) -> Schema:
         if kind is None or depth > _DEPTH:
@@ -259,6 +280,25 @@ class _Told:
             fields.known[name]["maxItems"] = int(most)
         if not optional and child.get("minOccurs", "1") != "0" and not nil:
             fields.needed.append(name)
+
+
+@lru_cache(maxsize=16)
+def _contract(wsdl: Path) -> _Contract:
+    return _Contract(wsdl)
+
+
+def families(wsdl: Path) -> dict[str, list[str]]:
+    """Of each type of a contract that others are derived from, or that is abstract, the types that may stand in its place."""
+    contract = _contract(wsdl)
+    found = {name: contract.family(name) for name in contract.types}
+    return {name: family for name, family in found.items() if family != [name]}
+
+
+def _extended(kind: Element) -> str | None:
+    """The name of the complex type that a type extends."""
+    content = next((child for child in children(kind) if local(child) == "complexContent"), None)
+    extension = next((child for child in children(content) if local(child) == "extension"), None) if content is not None else None
+    return None if extension is None else _qname(extension, extension.get("base", ""))
 
 
 def _plain(name: str) -> Schema:

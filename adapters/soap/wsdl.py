@@ -29,9 +29,10 @@ from zeep.xsd.elements import Element as Declared
 from zeep.xsd.elements.indicators import Choice
 
 from adapters.soap.content import Ambiguous
-from adapters.soap.kinds import fill
+from adapters.soap.kinds import fill, set_families
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
+from adapters.soap.shapes import families
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, split
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -91,6 +92,7 @@ class Wsdl:
             self._document: Any = Document(str(path), cast(Any, _LocalTransport()), settings=settings)
         except (OSError, zeep.exceptions.Error) as error:
             raise ConfigError(f"cannot read the contract {path}: {error}", hint="check the path given in the adapter's settings") from None
+        set_families(self._document.types.types, families(path))
         self._binding = self._choose(port)
         self.soap12 = isinstance(self._binding, Soap12Binding)
         self.envelope = ENVELOPE_12 if self.soap12 else ENVELOPE_11
