@@ -110,21 +110,21 @@ class Soap(Configured):
 
     def _check_headers(self) -> Iterator[str]:
         """Has the contract the headers of which the settings say something, do they fit it, and are there others?"""
-        head, wsdl, found = self.settings.head, self._client.wsdl, dict[str, str]()
+        head, wsdl = self.settings.head, self._client.wsdl
+        found, faults = dict[str, None](), dict[str, None]()
         for name, declared in self.settings.operations.items():
             operation = wsdl.operation(declared.operation)
             there = wsdl.headers(operation)
-            found.update(dict.fromkeys(there, name))
+            found |= dict.fromkeys(there)
             if unsaid := head.unsaid(there):
                 yield Caution(f"operations.{name}: the contract has a SOAP header {unsaid[0]} for {declared.operation}, and none is sent")
             try:
                 wsdl.put_headers(wsdl.empty(), operation, head.values if head.is_whole else {})
             except Invalid as error:
-                yield f"soap_headers: {error.sentence}"
-        for name in head.values.keys() - found.keys():
-            yield f"soap_headers: the contract has no header {name} for these operations" + (
-                f"; it has {', '.join(found)}" if found else ""
-            )
+                faults[error.sentence] = None
+        others = f"; it has {', '.join(found)}" if found else ""
+        faults |= {f"the contract has no header {name} for these operations{others}": None for name in head.values if name not in found}
+        yield from (f"soap_headers: {fault}" for fault in faults)
 
     def close(self) -> None:
         self._client.close()

@@ -75,12 +75,8 @@ class SoapClient:
         head: Head | None = None, max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
     ) -> None:  # fmt: skip
         self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or Link()
-        self._head, self._own_headers, self._max_reply_bytes, self._validate_replies = (
-            head,
-            headers or {},
-            max_reply_bytes,
-            validate_replies,
-        )
+        self._own_headers, self._head = headers or {}, head
+        self._max_reply_bytes, self._validate_replies = max_reply_bytes, validate_replies
 
     @cached_property
     def wsdl(self) -> Wsdl:
