@@ -162,7 +162,8 @@ def verify(note: Note, keys: Iterable[Verifier]) -> list[tuple[Verifier, Signatu
     claimed = [(key, signature) for signature in note.signatures for key in trusted if key.made(signature)]
     if not claimed:
         names = ", ".join(f"{signature.name} ({signature.key_id.hex()})" for signature in note.signatures)
-        raise EvidenceError("no key that is trusted has signed this", code="evidence.unsigned", hint=f"signed by: {names}")
+        hint = f"signed by: {names}; if its owner has changed keys since, give the one that is published now too"
+        raise EvidenceError("no key that is trusted has signed this", code="evidence.unsigned", hint=hint)
     for key, signature in claimed:
         if not key.verifies(note.text, signature):
             raise EvidenceError(f"a false signature in the name of {key.name} ({key.key_id.hex()})", code="evidence.signature")
