@@ -343,7 +343,8 @@ class Paths:
                 sentence, hint = f"a duration has a unit, text({path}) is a number alone", f'write text({path}) + "d"'
             elif (holds := _KINDS.get(type_of(schema))) and self._goes_unseen(one, used) and holds != (given := _KINDS[one.beside]):
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
-                hint = f"where {path} is there, it is {WORDS[holds]}"
+                hint = "text(...) makes text of a number" if (holds, given) == ("number", "string") and one.function == "_+_" else ""
+                hint = hint or f"where {path} is there, it is {WORDS[holds]}"
             elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
                 day = path if schema["format"] == "date" else f"date_of({path})"
                 sentence, hint = unmoved(path, day, by)

@@ -94,6 +94,12 @@ def test_what_may_be_missing_is_told_with_what_could_stand_for_it(expression: st
     assert f".orValue({instead})" in found.hint
 
 
+def test_a_number_of_a_list_that_some_step_made_is_no_text() -> None:
+    steps = '  - {id: a, set: {n: "[1, 2].filter(i, i < body.quanti)"}}\n  - {id: b, each: n, item: i, steps: [{id: c, reply: {x: "i + \'a\'"}}]}\n'
+    [found] = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": (HEAD + steps).encode()}, {})[1]
+    assert (found.code, found.hint) == ("expression.wrong-type", "text(...) makes text of a number")
+
+
 @pytest.mark.parametrize(
     ("steps", "hint"),
     [
