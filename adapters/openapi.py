@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jsonschema_rs
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from adapters.http.files import ASKED, MULTIPART, SAVED, kind_of
 from adapters.shapes import FORM, Unfit
 from bus.message import EXACT
 
@@ -41,6 +42,7 @@ _DEPTH = 16
 _FORMS = 24
 """How many alternatives of one value are told apart, at most."""
 _NULL: Schema = {"type": "null"}
+_TEXT: Schema = {"type": "string"}
 
 
 class _Loader(yaml.CSafeLoader):
@@ -61,12 +63,25 @@ _READY = "303"
 """Says with JSON, in ModI's NONBLOCK_PULL, that the result is ready; elsewhere it is a redirection, which is never followed."""
 
 
+Encoding: TypeAlias = Literal["json", "form", "multipart", "text", "file", ""]
+
+
+class Body(NamedTuple):
+    """What is said of a body: its schema, whether there must be one, how it is written, and of which media types it may be."""
+
+    schema: Any
+    needed: bool
+    encoding: Encoding = "json"
+    media: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
     of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read;
-    ``form``: the body is a form, not JSON; ``media``: what it may be where it can be neither; ``joined``: what stands between the items
-    of a list that is one parameter.
+    ``encoding``: how the body is written, in one of the ``media`` types; empty where none of those can be. ``files`` are the fields of it
+    that are files; ``accept`` are the media types of a success that is the text or the file ``said``. ``joined``: what stands between the
+    items of a list that is one parameter.
     """
 
     method: str
@@ -81,8 +96,11 @@ class Described:
     refusals: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[str] = frozenset()
     purpose: str = ""
-    form: bool = False
+    encoding: Encoding = "json"
     media: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    said: Literal["text", "file", ""] = ""
+    accept: tuple[str, ...] = ()
     joined: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -95,6 +113,7 @@ class Document:
         if not isinstance(root, dict) or not ("openapi" in root or "swagger" in root) or not isinstance(root.get("paths"), dict):
             raise ValueError(f"{path} is no OpenAPI document: it has no `openapi` and `paths`")
         self._consumes: list[Any] = root.get("consumes") or []
+        self._produces: list[Any] = root.get("produces") or []
         self.found = list(self._operations(root))
 
     @property
@@ -120,39 +139,61 @@ class Document:
         given = {str(each.get("name")): each for each in parameters if each.get("in") in {"path", "query"}}
         for name in IN_PATH.findall(path):  # what stands in the path is needed, also where the document forgets to say so
             given.setdefault(name, {"in": "path", "required": True, "schema": {"type": "string"}})
-        body, needed, form, media = self._body(one, parameters)
+        body = self._body(one, parameters)
+        schema = replace(asked, files=body.encoding == "multipart").schema(body.schema, self.path)
         fields = {name: asked.schema(each.get("schema", each), self.path) for name, each in given.items()}
         request, whole = _joined(
-            fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed, bool(body)
+            fields, [name for name, each in given.items() if each.get("required")], schema, body.needed, bool(body.schema)
         )
         replies = {str(status): followed(reply, self.path)[0] for status, reply in one.get("responses", {}).items()}
-        good = {code: content for code, reply in replies.items() if (code[0] == "2" or code == _READY) and (content := _json(reply))}
+        old = [str(kind) for kind in one.get("produces") or self._produces]
+        good = {code: content for code, reply in replies.items() if (code[0] == "2" or code == _READY) and (content := _json(reply, old))}
         answer = _either([told.schema(content, self.path) for content in good.values()])
+        accept = () if good else tuple(kind for code, reply in replies.items() if code[0] == "2" for kind in _media(reply, old))
+        if said := kind_of(accept):
+            answer = _single(_TEXT if said == "text" else SAVED, needed="204" not in replies)
         refusals, expected = _refusals(replies, told, self.path)
         return Described(
             method=method.upper(), path=path, query=tuple(name for name, each in given.items() if each["in"] == "query"),
             headers=tuple(str(each["name"]) for each in parameters if each.get("in") == "header" and each.get("required")),
             request=request, answer=answer, whole=whole, told=bool(good),
             success=tuple(int(code) for code in replies if code.isdigit() and (code[0] == "2" or code in good)) or (200, 201, 202, 204),
-            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), form=form, media=media,
+            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), encoding=body.encoding, media=body.media,
+            files=tuple(name for name, each in schema.get("properties", {}).items() if _holds_files(each)), said=said, accept=accept,
             joined={name: mark for name, each in {**_in_form(parameters), **given}.items() if (mark := _between(each))},
         )  # fmt: skip
 
-    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool, bool, tuple[str, ...]]:
-        """The schema of the body, whether there must be one, whether it is a form, and what it may be where it is neither that nor JSON."""
+    def _body(self, one: Schema, parameters: list[Schema]) -> Body:
+        consumed = tuple(str(kind) for kind in one.get("consumes") or self._consumes)
         old = next((each for each in parameters if each.get("in") == "body"), None)
         if old is not None:
-            return old.get("schema", {}), bool(old.get("required")), False, ()
+            return self._plain(old.get("schema", {}), bool(old.get("required")), () if any(map(_IS_JSON, consumed)) else consumed)
         if fields := _in_form(parameters):
-            consumed = [str(kind) for kind in one.get("consumes") or self._consumes]
-            if any(each.get("type") == "file" for each in fields.values()) or FORM not in (consumed or [FORM]):
-                return {}, False, False, tuple(consumed) or ("multipart/form-data",)
-            return (*_form_of(fields), True, ())
+            return _form_of(fields, consumed)
         body, _ = followed(one.get("requestBody", {}), self.path)
-        kinds = [str(kind) for kind in body.get("content", {})]
-        form = next((kind for kind in kinds if kind.partition(";")[0].strip() == FORM), "") if not any(map(_IS_JSON, kinds)) else ""
-        schema = (body["content"][form] or {}).get("schema") or {} if form else _json(body)
-        return schema, bool(body.get("required")), bool(form), () if form or any(map(_IS_JSON, kinds)) else tuple(kinds)
+        content, needed = body.get("content", {}), bool(body.get("required"))
+        kinds = tuple(str(kind) for kind in content)
+        if not kinds or any(map(_IS_JSON, kinds)):
+            return Body(_json(body), needed)
+        of_form = {_bare(kind): (content[kind] or {}).get("schema") or {} for kind in kinds}
+        if MULTIPART in of_form and (FORM not in of_form or self._has_files(of_form[MULTIPART])):
+            return Body(of_form[MULTIPART], needed, "multipart")
+        if FORM in of_form:
+            return Body(of_form[FORM], needed, "form")
+        return self._plain(of_form[_bare(kinds[0])], needed, kinds)
+
+    def _plain(self, schema: Any, needed: bool, media: tuple[str, ...]) -> Body:
+        """A body that is neither a form nor, where it has ``media`` types, JSON: a file or a text, or nothing that could be written."""
+        if not media:
+            return Body(schema, needed)
+        known, _ = followed(schema, self.path)
+        kind = kind_of(media) if known.get("type", "string") == "string" and "properties" not in known else ""
+        return Body(_single(_TEXT if kind == "text" else ASKED, needed=needed) if kind else {}, needed and bool(kind), kind, media)
+
+    def _has_files(self, schema: Any) -> bool:
+        """Whether a form has parts that are files."""
+        read = Reader(asked=True, files=True).schema(schema, self.path)
+        return any(map(_holds_files, read.get("properties", {}).values()))
 
 
 @lru_cache(maxsize=64)
@@ -193,10 +234,11 @@ def followed(node: Any, base: Path) -> tuple[Schema, Path]:
 class Reader:
     """Makes JSON Schema of OpenAPI's: references taken in, ``allOf`` laid together, ``nullable`` said as JSON Schema says it.
 
-    ``asked``: of a request, which has no ``readOnly`` fields; an answer has no ``writeOnly`` ones.
+    ``asked``: of a request, which has no ``readOnly`` fields; an answer has no ``writeOnly`` ones. ``files``: bytes are files.
     """
 
     asked: bool
+    files: bool = False
 
     def schema(self, node: Any, base: Path, seen: tuple[int, ...] = ()) -> Schema:
         """The schema of a value; {} where nothing is sure."""
@@ -237,6 +279,8 @@ class Reader:
             made.unsure = True
             return
         seen = (*seen, id(node))
+        if self.files and _is_file(node):
+            node = {**ASKED, "description": node.get("description") or ASKED["description"]}
         made.words.update({word: node[word] for word in _KEPT if word in node})
         made.open |= node.get("additionalProperties", False) is not False or "patternProperties" in node
         if isinstance(node.get("additionalProperties"), dict) and not made.others:
@@ -343,18 +387,52 @@ def _in_form(parameters: list[Schema]) -> dict[str, Schema]:
     return {str(each.get("name")): each for each in parameters if each.get("in") == "formData"}
 
 
-def _form_of(fields: dict[str, Schema]) -> tuple[Schema, bool]:
-    """The schema of such a form, and whether there must be one."""
+def _form_of(fields: dict[str, Schema], consumed: tuple[str, ...]) -> Body:
+    """Such a form: of parts where one is a file, or where it is taken in no other way."""
     needed = [name for name, each in fields.items() if each.get("required")]
-    return {"type": "object", "properties": fields, "required": needed}, bool(needed)
+    schema = {"type": "object", "properties": fields, "required": needed}
+    if any(map(_is_file, fields.values())):
+        return Body(schema, bool(needed), "multipart")
+    if not consumed or FORM in consumed:
+        return Body(schema, bool(needed), "form")
+    return Body(schema, bool(needed), "multipart") if MULTIPART in consumed else Body({}, False, "", consumed)
 
 
-def _json(holder: Schema) -> Schema:
-    """The schema of the JSON that a body or a reply holds."""
+def _is_file(said: Schema) -> bool:
+    """Whether bytes are meant: as Swagger 2.0, OpenAPI 3.0 or 3.1 say it."""
+    in_words = "contentMediaType" in said and "contentEncoding" not in said
+    return said.get("type") == "file" or (said.get("type", "string") == "string" and (said.get("format") == "binary" or in_words))
+
+
+def _holds_files(said: Schema) -> bool:
+    """Whether a value is a file, or a list of them."""
+    return any(one.get("properties", {}).keys() == ASKED["properties"].keys() for one in _items(said))
+
+
+def _bare(kind: str) -> str:
+    return kind.partition(";")[0].strip().lower()
+
+
+def _media(reply: Schema, old: list[str]) -> list[str]:
+    """The media types of a reply; ``old``: those that Swagger 2.0 names for all replies of an operation."""
+    if "content" in reply:
+        return [_bare(str(kind)) for kind in reply["content"]]
+    return [*map(_bare, old)] if "schema" in reply else []
+
+
+def _json(holder: Schema, old: Sequence[str] = ()) -> Schema:
+    """The schema of the JSON that a body or a reply holds; ``old`` as for `_media`."""
     content = holder.get("content", {})
     kinds = (kind for kind in content if _IS_JSON(str(kind)))
     schema = (content.get(next(kinds, "")) or {}).get("schema") or holder.get("schema") or {}
-    return schema if isinstance(schema, dict) else {}
+    if not isinstance(schema, dict) or schema.get("type") == "file" or ("schema" in holder and old and not any(map(_IS_JSON, old))):
+        return {}
+    return schema
+
+
+def _single(schema: Schema, *, needed: bool) -> Schema:
+    """What is one value, under ``body``."""
+    return {"type": "object", "properties": {BODY: schema}, "required": [BODY] if needed else [], "additionalProperties": False}
 
 
 def _joined(fields: dict[str, Schema], needed: list[str], body: Schema, must: bool, there: bool) -> tuple[Schema, bool]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings, as_text, as_texts
+from adapters.http.files import as_file, as_words, multipart, saved, text_of
 from adapters.http.pdnd import Pdnd
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of, never_said
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
@@ -60,6 +61,9 @@ class ConfiguredSettings(RestSettings):
     openapi: LocalFile = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
     headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
     pdnd: Pdnd | None = Field(None, description="how PDND is asked for the vouchers that go with every request")
+    max_upload: int = Field(
+        30_000_000, gt=0, description="bytes of the files of one request together; the worker holds three times as many"
+    )
     validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
     operations: dict[str, RestOperation] = Field(min_length=1, description="what routes may call, by name")
 
@@ -79,7 +83,7 @@ class ConfiguredSettings(RestSettings):
         """What the OpenAPI document says of an operation, or without one the settings. Raises ValueError when it has no such operation."""
         asked = self.operations[name]
         if not self.openapi:
-            return Described(asked.method, asked.path, asked.query, form=asked.form)
+            return Described(asked.method, asked.path, asked.query, encoding="form" if asked.form else "json")
         document = document_of(Path(self.openapi).resolve())
         found = document.operation(asked.operation, asked.method, asked.path)
         if found is None:
@@ -91,7 +95,7 @@ class ConfiguredSettings(RestSettings):
 
 
 class Rest(Configured):
-    """A REST system with bodies in JSON, or forms, described in ``config.yaml``: its operations exist per instance."""
+    """A REST system described in ``config.yaml``: its operations exist per instance."""
 
     Settings = ConfiguredSettings
 
@@ -106,7 +110,7 @@ class Rest(Configured):
         self._client.close()
 
     def check(self) -> Iterable[str]:
-        """Does every header go with a request that the OpenAPI document asks for, is its body JSON or a form, and every field somewhere?
+        """Does every header go with a request that the document asks for, can its body be written, and does every field go somewhere?
 
         Can the key for PDND be read?
         """
@@ -125,8 +129,9 @@ class Rest(Configured):
             for header in described.headers:
                 if header.lower() not in ours | keyed:
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
-            if described.media:
-                yield f"operations.{name}: the contract asks for a body of {' or '.join(described.media)}, not JSON or a form"
+            if not described.encoding:
+                wanted = " or ".join(described.media)
+                yield f"operations.{name}: the contract asks for a body of {wanted}, not JSON, a form, a text or a file"
 
     def _misplaced(self, name: str) -> Iterator[str]:
         """What of a request would go nowhere, and what an address asks for that no request has."""
@@ -138,7 +143,7 @@ class Rest(Configured):
         if described.method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
             lost = set()
         yield from (f"{field} stands in the address, and the request has no such field" for field in sorted(absent))
-        objects = _objects(asked.request or described.request) if described.form else set[str]()
+        objects = _objects(asked.request or described.request) if described.encoding == "form" else set[str]()
         yield from (f"{field} is an object, and a form has none" for field in sorted(objects - in_path - set(described.query)))
         yield from (
             f"{field} stands neither in `path` nor in `query`, and {described.method} goes without a body" for field in sorted(lost)
@@ -151,10 +156,13 @@ class Rest(Configured):
         path, query, body = _parts_of(described, fields)
         reply = self._client.send(
             ctx, asked.effect, described.method, path, query=query,
-            body=None if described.method not in _WITH_BODY else body.get(BODY) if described.whole else body, form=described.form,
+            body=self._written(ctx, described, body), form=described.encoding == "form",
+            headers={"Accept": ", ".join((*described.accept, "application/problem+json"))} if described.said else None,
             expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
             sure=asked.refusals,
         )  # fmt: skip
+        if described.said and reply.status != 204:
+            return self._told(operation_name, reply, ctx)
         told = reply.status != 204 and described.told
         if told or reply.body:
             _refuse_in_band(reply, asked.failed_when, declared)
@@ -164,6 +172,26 @@ class Rest(Configured):
             return reply.without_content(declared.answer)
         whole = any(BODY in form.get("properties", {}) for form in alternatives(described.answer))
         return reply.model(declared.answer, under=BODY if whole else "")
+
+    def _written(self, ctx: Call, described: Described, fields: Mapping[str, Any]) -> Any:
+        """The body, as the client takes it; None where there is none."""
+        if described.method not in _WITH_BODY:
+            return None
+        if described.encoding == "multipart":
+            in_order = {name: fields[name] for name in described.request.get("properties", ()) if name in fields}
+            return multipart(ctx, {**in_order, **fields}, described.files, self.settings.max_upload)
+        if described.encoding not in ("file", "text"):
+            return fields.get(BODY) if described.whole else fields
+        whole, media = fields.get(BODY), described.media[0]
+        if whole is None:
+            return None
+        return as_file(ctx, whole, media, self.settings.max_upload) if described.encoding == "file" else as_words(whole, media)
+
+    def _told(self, name: str, reply: RestReply, ctx: Call) -> BaseModel:
+        """The answer that is a text or a file."""
+        described, judged = self._described[name], self.settings.validate_replies
+        said = text_of(reply, described.accept) if described.said == "text" else saved(ctx, reply, name, judged=judged)
+        return self.operations[name].answer.model_validate({BODY: said})
 
 
 def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:

@@ -8,4 +8,5 @@ retries, no redirects, no cookies, no proxies or netrc from the environment; a p
 `link`      the kept connections to one system: addresses, TLS, authorities, our certificate
 `outcome`   what an exchange that failed means, and says
 `client`    all of it together for systems that speak JSON
+`files`     what travels as a file or a text, whole or in a form of parts
 """

@@ -190,6 +190,14 @@ class RestReply:
             raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}", answered=True) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A body that is written already; empty where there is none."""
+
+    content: bytes = b""
+    media_type: str = ""
+
+
 class RestSettings(LinkSettings):
     """What every REST system needs in ``config.yaml``; adapters extend it."""
 
@@ -232,14 +240,15 @@ class RestClient:
         idempotent: bool = False,
         sure: Collection[str] = (),
     ) -> RestReply:
-        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`), or a ``form``.
+        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`), a ``form``, or
+        what is `Written` already.
 
         ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name, ``sure`` those that are
         one also where a page says them (``HTTP_403``, ``HTTP_404``).
         """
-        content, begun = _content(body, form=form), time.monotonic()
-        kind = FORM if form or not content else "application/json"
-        wanted = {**_usual_headers(ctx, kind if content else ""), **self.headers, **(headers or {})}
+        written, begun = _written(body, form=form), time.monotonic()
+        content = written.content
+        wanted = {**_usual_headers(ctx, written.media_type), **self.headers, **(headers or {})}
         if idempotent:
             wanted["Idempotency-Key"] = ctx.key
         for hook in self.hooks:
@@ -248,7 +257,7 @@ class RestClient:
             wanted.update(self._vouchers.header(ctx))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
-        asked = Wire("out", content or search.encode(), kind, line)
+        asked = Wire("out", content or search.encode(), written.media_type or FORM, line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
         if reply.status == 401 and self._vouchers is not None and self._vouchers.forget(wanted["Authorization"], begun):
@@ -275,12 +284,15 @@ class RestClient:
         return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, limit), effect)
 
 
-def _content(body: Any, *, form: bool) -> bytes:
+def _written(body: Any, *, form: bool) -> Written:
+    if isinstance(body, Written):
+        return body
     if body is None:
-        return b""
+        return Written()
     if not form:
-        return canonical(body)
-    return urlencode(as_texts(body), doseq=True).encode()
+        return Written(canonical(body), "application/json")
+    content = urlencode(as_texts(body), doseq=True).encode()
+    return Written(content, FORM if content else "")
 
 
 def as_texts(values: Mapping[str, Any]) -> dict[str, str | list[str]]:
