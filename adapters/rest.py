@@ -123,7 +123,7 @@ class Rest(Configured):
                 yield Caution(f"operations.{name}.failed_when: {never}: what it says for no would be taken for yes")
             if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
                 yield f"operations.{name}.location: no {asked.location} is said under `answer`"
-        ours = {*USUAL, *(name.lower() for name in self.settings.headers), *({"authorization"} if self.settings.pdnd else ())}
+        ours = {*USUAL, *(name.lower() for name in self.settings.headers), *(self.settings.pdnd.headers if self.settings.pdnd else ())}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
             for header in described.headers:

@@ -1,7 +1,8 @@
 """Another institution's e-service: verifications, and communications in its ledger (kind ``comunicazione``).
 
 With ``--pdnd-key`` it plays PDND too, at ``/token.oauth2``: vouchers are given for assertions that this key signed, each once (kind
-``voucher``), and callers must send one that is good.
+``voucher``), and callers must send one that is good. With ``--e-service`` callers must also say who asks (kind ``evidence``), in a
+tracking evidence that the voucher is bound to, and sign what they send.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Istituzione(Simulator):
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--voucher", default="", help="bearer token callers must send; none asked when empty")
         parser.add_argument("--pdnd-key", default="", help="public RSA key (PEM) of who asks for vouchers; no PDND is played when empty")
+        parser.add_argument("--e-service", default="", help="audience of what must be signed for it (AUDIT_REST_02, INTEGRITY_REST_02)")
         parser.add_argument("--lasts", type=int, default=600, help="seconds for which a voucher is good")
         parser.add_argument("--irregular", action="append", default=[], help="codice fiscale of a firm in an irregular position")
         parser.add_argument("--unknown", action="append", default=[], help="codice fiscale of a firm nobody knows")
@@ -57,6 +59,8 @@ class Istituzione(Simulator):
             return Reply.problem(404, "RISORSA_SCONOSCIUTA")
         if "digest" in request.headers and request.headers["digest"] != _digest(request.body):
             return Reply.problem(400, "DIGEST_NON_VALIDO")
+        if self.options.e_service and (lacking := self._lacking(request)):
+            return Reply.problem(400, lacking)
         try:
             asked = request.json()
         except ValueError:
@@ -71,6 +75,23 @@ class Istituzione(Simulator):
             return given is not None and given["time"] + self.options.lasts > time.time()
         return not self.options.voucher or header == f"Bearer {self.options.voucher}"
 
+    def _lacking(self, request: Request) -> str:
+        """What is not as ModI wants it; empty where all is."""
+        evidence, signature = (request.headers.get(name, "") for name in ("agid-jwt-trackingevidence", "agid-jwt-signature"))
+        voucher = self.ledger.find("voucher", request.headers["authorization"].removeprefix("Bearer "))
+        if voucher is None or voucher["detail"].get("digest") != hashlib.sha256(evidence.encode()).hexdigest():
+            return "VOUCHER_DI_ALTRI"
+        try:
+            who, what = (_claims(one, Path(self.options.pdnd_key).read_bytes()) for one in (evidence, signature))
+        except (ValueError, InvalidSignature):
+            return "FIRMA_NON_VALIDA"
+        if any(one["aud"] != self.options.e_service or not one["nbf"] <= time.time() < one["exp"] for one in (who, what)):
+            return "FIRMA_PER_ALTRI"
+        if what["signed_headers"] != [{name: request.headers.get(name, "")} for name in ("digest", "content-type")]:
+            return "INTESTAZIONI_NON_FIRMATE"
+        self.ledger.effect("evidence", who["jti"], who)
+        return ""
+
     def _give_voucher(self, form: dict[str, str]) -> Reply:
         try:
             claims = _claims(form.get("client_assertion", ""), Path(self.options.pdnd_key).read_bytes())
@@ -84,7 +105,8 @@ class Istituzione(Simulator):
         if not fresh:
             return _no_voucher("015-0004", "the client assertion was used before")
         token = f"{_part(b'{}')}.{_part(json.dumps({'purposeId': claims['purposeId']}).encode())}.{secrets.token_urlsafe(16)}"
-        self.ledger.effect("voucher", token, {"purposeId": claims["purposeId"]})
+        bound = {"digest": claims["digest"]["value"]} if "digest" in claims else {}
+        self.ledger.effect("voucher", token, {"purposeId": claims["purposeId"], **bound})
         return Reply.json({"access_token": token, "token_type": "Bearer", "expires_in": self.options.lasts})
 
     def _verify(self, asked: dict[str, Any]) -> Reply:

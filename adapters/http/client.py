@@ -222,7 +222,7 @@ class RestClient:
 
     def __post_init__(self) -> None:
         self._link = self.settings.link(self.settings.connect_timeout, self.settings.pool)
-        self._vouchers = Vouchers(self.pdnd, self.settings.proxy) if self.pdnd else None
+        self._vouchers = Vouchers(self.pdnd, self.settings.url.rstrip("/"), self.settings.proxy) if self.pdnd else None
 
     def send(
         self,
@@ -254,7 +254,8 @@ class RestClient:
         for hook in self.hooks:
             wanted.update(hook(method, path, content, ctx))
         if self._vouchers is not None:
-            wanted.update(self._vouchers.header(ctx))
+            kind = next((value for name, value in wanted.items() if name.lower() == "content-type"), "")
+            wanted.update(self._vouchers.headers(ctx, content, kind))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
         asked = Wire("out", content or search.encode(), written.media_type or FORM, line)

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.esterni.adapter import Esterni
-from adapters.http import pdnd
+from adapters.http import modi, pdnd
 from adapters.http.pdnd import Pdnd
 from adapters.rest import Rest
 from bus.adapter import Call, Caution, Refused, Unreachable
@@ -151,6 +151,96 @@ class TestEserviceBehindPdnd(Eservice):
             Esterni.Settings.model_validate({"url": "https://a.example", "voucher": "x", "pdnd": asked_of("https://b.example")})
 
 
+WANTED = "https://modipa.comune.example/rest/in/Altri/C001-servizio/v1"
+SIGNED = {"e_service": WANTED, "integrity": True, "audit": {"location": "sportello-1", "loa": "LOA3"}}
+
+
+class TestEserviceThatWantsSignatures(Eservice):
+    """AUDIT_REST_02 and INTEGRITY_REST_02: each call with a voucher of its own, bound to what says for which message we ask."""
+
+    adapter_class = Esterni
+    arguments = (*TestEserviceBehindPdnd.arguments, "--e-service", WANTED)
+    secrets = (PRIVATE,)
+
+    @classmethod
+    def settings(cls, url, facts):
+        return {"url": url, "pdnd": asked_of(url, **SIGNED)}
+
+    test_a_voucher_that_is_not_valid_is_refused = None
+
+    def test_who_asks_is_said_of_each_message_by_its_id(self, adapter, simulator):
+        before = len(simulator.ledger("voucher"))
+        done, _ = (attempt(adapter, "verifica-regolarita", DOMANDA) for _ in range(2))
+        first, second = (one["detail"] for one in simulator.ledger("evidence")[-2:])
+        assert {name: first[name] for name in ("aud", "iss", "purposeId", "userID", "userLocation", "LoA")} == {
+            "aud": WANTED, "iss": CLIENT, "purposeId": PURPOSE, "userID": done.ctx.message_id, "userLocation": "sportello-1", "LoA": "LOA3",
+        }  # fmt: skip
+        assert (first["jti"] != second["jti"], first["dnonce"] != second["dnonce"]) == (True, True)
+        assert len(simulator.ledger("voucher")) == before + 2
+
+    def test_what_was_said_is_kept_without_its_signature(self, adapter):
+        done = attempt(adapter, "verifica-regolarita", DOMANDA)
+        [kept] = [one for one in done.ctx.exchanges if one.note == "Agid-JWT-TrackingEvidence"]
+        head, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in kept.content.decode().split("."))
+        assert (head["kid"], claims["userID"]) == (KID, done.ctx.message_id)
+
+    def test_a_user_that_is_the_same_for_all_needs_one_voucher(self, simulator):
+        settings = {**SIGNED, "audit": {"user": "sportello", **SIGNED["audit"]}}
+        adapter = self.build({"url": simulator.url, "pdnd": asked_of(simulator.url, **settings)})
+        before = len(simulator.ledger("voucher"))
+        for _ in range(3):
+            call(adapter, "verifica-regolarita", DOMANDA)
+        adapter.close()
+        assert len(simulator.ledger("voucher")) == before + 1
+        assert {one["detail"]["userID"] for one in simulator.ledger("evidence")[-3:]} == {"sportello"}
+
+    def test_what_is_signed_for_another_service_is_refused(self, simulator):
+        adapter = self.build({"url": simulator.url, "pdnd": asked_of(simulator.url, **{**SIGNED, "e_service": ""})})
+        refused = attempt(adapter, "verifica-regolarita", DOMANDA).error
+        adapter.close()
+        assert (type(refused), refused.evidence["code"]) == (Refused, "FIRMA_PER_ALTRI")
+
+    def test_a_voucher_for_one_call_that_is_not_taken_is_told_to_the_sysadmin(self, simulator):
+        with (
+            peer(http(401)) as (url, _),
+            closing(
+                Esterni("esterni", Esterni.Settings.model_validate({"url": url, "pdnd": asked_of(simulator.url, **SIGNED)}))
+            ) as adapter,
+        ):
+            refused = attempt(adapter, "verifica-regolarita", DOMANDA).error
+        assert (type(refused), refused.outside_code, refused.locked_out) == (Refused, "HTTP_401", True)
+
+
+def test_what_has_no_body_is_not_signed(tmp_path):
+    ctx = Call(key="0" * 64, timeout=10, now=dt.datetime.now(dt.UTC), message_id="m")
+    with start("adapters.esterni.simulator", tmp_path, "--pdnd-key", PUBLIC) as simulator:
+        vouchers = pdnd.Vouchers(Pdnd.model_validate(asked_of(simulator.url, **SIGNED)))
+        assert vouchers.headers(ctx).keys() == {"Authorization", "Agid-JWT-TrackingEvidence"}
+        assert vouchers.headers(ctx, b"{}", "application/json").keys() == {
+            "Authorization", "Agid-JWT-TrackingEvidence", "Digest", "Agid-JWT-Signature",
+        }  # fmt: skip
+
+
+def test_the_digest_is_that_of_the_published_vector():
+    """RFC 3230 over the body that ModI's guidelines print; the value that they print beside it is of another one."""
+    assert modi.digest(b'{"testo": "Ciao mondo"}') == "SHA-256=hPq3xjgxGMr98LL2/lP2Y66DVCTcXdwL+YpNQD/gmvk="
+
+
+@pytest.mark.parametrize(("signed", "left"), [({}, 3), (SIGNED, 0)])
+def test_headers_that_the_contract_asks_for_are_there_once_they_are_signed(tmp_path, signed, left):
+    names = ("Agid-JWT-Signature", "Agid-JWT-TrackingEvidence", "Digest")
+    asked = [{"in": "header", "name": name, "required": True, "schema": {"type": "string"}} for name in names]
+    (tmp_path / "c.json").write_text(
+        json.dumps({"openapi": "3.0.3", "paths": {"/x": {"post": {"parameters": asked, "responses": {"200": {}}}}}})
+    )
+    settings = {
+        "url": "http://127.0.0.1:1", "openapi": str(tmp_path / "c.json"), "pdnd": asked_of("http://127.0.0.1:1", **signed),
+        "operations": {"x": {"method": "POST", "path": "/x", "effect": "read"}},
+    }  # fmt: skip
+    with closing(Rest("x", Rest.Settings.model_validate(settings))) as adapter:
+        assert len([*adapter.check()]) == left
+
+
 def test_a_voucher_is_renewed_before_its_end(tmp_path, monkeypatch):
     clock = [1000.0]
     with start("adapters.esterni.simulator", tmp_path, "--pdnd-key", PUBLIC, "--lasts", "600") as simulator:
@@ -160,5 +250,5 @@ def test_a_voucher_is_renewed_before_its_end(tmp_path, monkeypatch):
         for moment in (1000, 1500, 1539, 1541, 2000):
             clock[0] = moment
             ctx = Call(key="0" * 64, timeout=10, now=dt.datetime.now(dt.UTC))
-            given.add(vouchers.header(ctx)["Authorization"])
+            given.add(vouchers.headers(ctx)["Authorization"])
         assert len(given) == len(simulator.ledger("voucher")) == 2
