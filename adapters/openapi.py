@@ -20,7 +20,7 @@ import jsonschema_rs
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from adapters.http.files import ASKED, MULTIPART, SAVED, kind_of
+from adapters.http.files import ASKED, MULTIPART, SAVED, is_file, kind_of
 from adapters.shapes import FORM, Unfit
 from bus.message import EXACT
 
@@ -406,7 +406,7 @@ def _is_file(said: Schema) -> bool:
 
 def _holds_files(said: Schema) -> bool:
     """Whether a value is a file, or a list of them."""
-    return any(one.get("properties", {}).keys() == ASKED["properties"].keys() for one in _items(said))
+    return any(map(is_file, _items(said)))
 
 
 def _bare(kind: str) -> str:

@@ -36,10 +36,21 @@ ASKED: Schema = {
 """A file in a request, in JSON Schema."""
 SAVED: Schema = {**ASKED, "description": "the file, which the bus keeps from now on", "required": ["sha256", "name", "media_type", "size"]}
 """A file in an answer."""
+_ADDRESS = re.compile("[0-9a-f]{64}").fullmatch
 _ANY = "application/octet-stream"
 _IS_TEXT = re.compile(r"text/|application/(?:[^;]*\+)?xml\b|application/(?:x-)?(?:csv|ndjson|yaml)\b").match
 _MEDIA = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}").fullmatch
 """A media type without parameters (RFC 6838 §4.2)."""
+
+
+def is_file(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema is that of a file."""
+    return bool(schema.get("properties", {}).keys() == ASKED["properties"].keys())
+
+
+def names_one(value: Mapping[str, Any]) -> bool:
+    """Whether a value says which file: as `ASKED` has it."""
+    return value.keys() <= ASKED["properties"].keys() and _ADDRESS(str(value.get("sha256"))) is not None
 
 
 def kind_of(media: Sequence[str]) -> Literal["text", "file", ""]:
@@ -54,7 +65,7 @@ def kind_of(media: Sequence[str]) -> Literal["text", "file", ""]:
 
 def as_file(ctx: Call, file: Mapping[str, Any], media: str, most: int) -> Written:
     """A file as the whole body; of its own media type where the contract's says several (``image/*``)."""
-    content = _contents(ctx, [file], most)[file["sha256"]]
+    content = contents(ctx, [file], most)[file["sha256"]]
     return Written(content, media if _MEDIA(media) else _named(ctx, file)[1])
 
 
@@ -72,12 +83,12 @@ def multipart(ctx: Call, fields: Mapping[str, Any], files: Sequence[str], most: 
     from urllib3.filepost import encode_multipart_formdata
 
     given = [(name, one) for name, value in fields.items() for one in (value if isinstance(value, list) else [value]) if one is not None]
-    contents = _contents(ctx, [one for name, one in given if name in files], most)
+    sent = contents(ctx, [one for name, one in given if name in files], most)
     parts = []
     for name, one in given:
         if name in files:
             file_name, media = _named(ctx, one)
-            part = RequestField(name, contents[one["sha256"]], filename=file_name)
+            part = RequestField(name, sent[one["sha256"]], filename=file_name)
             part.make_multipart(content_type=media)
         else:
             part = RequestField(name, canonical(one) if isinstance(one, dict) else as_text(one).encode())
@@ -87,8 +98,8 @@ def multipart(ctx: Call, fields: Mapping[str, Any], files: Sequence[str], most: 
     return Written(*encode_multipart_formdata(parts, boundary))
 
 
-def _contents(ctx: Call, files: Iterable[Mapping[str, Any]], most: int) -> dict[str, bytes]:
-    """The bytes of files, by address. Raises `Refused` (``HTTP_413``) when they are together more than ``most``."""
+def contents(ctx: Call, files: Iterable[Mapping[str, Any]], most: int, code: str = "HTTP_413") -> dict[str, bytes]:
+    """The bytes of files, by address. Raises `Refused` with that ``code`` when they are together more than ``most``."""
     assert ctx.open_attachment is not None, "the engine gives every call a way to its files"
     found: dict[str, bytes] = {}
     left = most
@@ -98,7 +109,7 @@ def _contents(ctx: Call, files: Iterable[Mapping[str, Any]], most: int) -> dict[
         left -= len(found[sha256])
         if left < 0:
             sentence = f"its files are together larger than {most} bytes: raise max_upload, if the system takes them, or send less"
-            raise Refused(sentence, outside_code="HTTP_413")
+            raise Refused(sentence, outside_code=code)
     return found
 
 
@@ -128,9 +139,14 @@ def saved(ctx: Call, reply: RestReply, operation: str, *, judged: bool) -> Mappi
     if not reply.body or (judged and "json" in reply.media_type):
         why = reply.kind if reply.body else "it is empty"
         raise no_answer(reply.effect, f"the reply is no file as the contract says: {why}", answered=True)
-    assert ctx.save_attachment is not None, "the engine gives every call a place for files"
     media = reply.media_type if _MEDIA(reply.media_type) else _ANY
-    return ctx.save_attachment(io.BytesIO(reply.body), media, _file_name(reply, media, operation))._asdict()
+    return kept(ctx, reply.body, media, _file_name(reply, media, operation))
+
+
+def kept(ctx: Call, content: bytes, media: str, name: str) -> Mapping[str, Any]:
+    """Keep bytes that another system gave as a file; what answers say of it."""
+    assert ctx.save_attachment is not None, "the engine gives every call a place for files"
+    return ctx.save_attachment(io.BytesIO(content), media, name)._asdict()
 
 
 def _refuse_page(reply: RestReply) -> None:

@@ -1,7 +1,7 @@
 """A SOAP system described in ``config.yaml``: its WSDL and its operations. The answer is what its contract says, as JSON.
 
-Dates become ISO texts, decimals become texts as they were written, binary is base64 both ways, what the contract leaves open is XML.
-What this cannot say (a probe, files, a token that expires) is the work of an adapter of its own.
+Dates become ISO texts, decimals become texts as they were written, binary is base64 both ways, or a file, what the contract leaves open is
+XML. What this cannot say (a probe, a token that expires) is the work of an adapter of its own.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adapters.http.link import LinkSettings
 from adapters.http.outcome import no_answer
 from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, faults_of, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
+from adapters.soap.files import told, with_contents, with_kept
 from adapters.soap.head import Head, UsernameToken
 from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 from bus.errors import Invalid
+from bus.message import is_file_name
 
 
 class InBand(Settings):
@@ -43,6 +45,17 @@ class SoapOperationSettings(ConfiguredOperation):
     key: str = Field(default="", description="keyed: where in the request our key goes, names joined with dots")
     failed_when: InBand | None = Field(None, description="how it says no inside a success")
     refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="bytes of the answer to keep as files: where, names joined with dots -> name of the file"
+    )
+
+    @model_validator(mode="after")
+    def _as_the_wsdl_says(self) -> Self:
+        if self.files and self.answer:
+            raise ValueError("files are kept where the WSDL says the answer: leave `answer` out")
+        if wrong := next((name for name in self.files.values() if not is_file_name(name)), None):
+            raise ValueError(f"files: {wrong!r} is no name of a file")
+        return self
 
 
 class SoapSettings(LinkSettings):
@@ -55,6 +68,9 @@ class SoapSettings(LinkSettings):
         default_factory=dict, repr=False, description="SOAP headers, by the names that the contract gives them: what stands in each"
     )
     username_token: UsernameToken | None = Field(None, description="who asks, by WS-Security")
+    max_upload: int = Field(
+        default=30_000_000, gt=0, description="bytes of the files of one request together; the worker holds five times as many"
+    )
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1, description="what routes may call, by name")
 
@@ -102,11 +118,16 @@ class Soap(Configured):
             return
         yield from self._check_headers()
         for name, declared in self.settings.operations.items():
-            asked, told = self._client.shapes(declared.operation)
+            asked, answer = self._client.shapes(declared.operation)
             if declared.key and is_absent(asked, declared.key):
                 yield f"operations.{name}.key: the request of {declared.operation} has no {declared.key}"
-            if declared.failed_when and is_absent(told, declared.failed_when.field):
+            if declared.failed_when and is_absent(answer, declared.failed_when.field):
                 yield f"operations.{name}.failed_when: the reply of {declared.operation} has no {declared.failed_when.field}"
+            yield from (
+                f"operations.{name}.files: the reply of {declared.operation} has no {place}"
+                for place in declared.files
+                if is_absent(answer, place)
+            )
 
     def _check_headers(self) -> Iterator[str]:
         """Has the contract the headers of which the settings say something, do they fit it, and are there others?"""
@@ -133,10 +154,16 @@ class Soap(Configured):
         asked: SoapOperationSettings = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
         values = request.model_dump(mode="json", exclude_none=True)
+        values = with_contents(values, self._client.shapes(asked.operation)[0], ctx, self.settings.max_upload, BAD_REQUEST)
         if asked.key:
             put(values, asked.key, ctx.key)
         said = as_json(self._client.call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals, filled=True))
         _refuse_in_band(said, asked.failed_when, declared)
+        for place, file_name in asked.files.items():
+            try:
+                said = with_kept(said, place.split("."), file_name, ctx)
+            except ValueError:
+                raise no_answer(asked.effect, f"{operation_name}: {place} of the reply is not base64", answered=True) from None
         try:
             return declared.answer.model_validate(said)
         except ValidationError as error:
@@ -145,11 +172,15 @@ class Soap(Configured):
 
 
 def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) -> Operation:
-    def told(way: int) -> dict[str, Any]:
+    def schema(way: int) -> dict[str, Any]:
         from adapters.soap.shapes import shapes_of, without
 
-        schema = shapes_of(wsdl, asked.operation, port)[way]
-        return without(schema, asked.key) if way == 0 else schema
+        said = shapes_of(wsdl, asked.operation, port)[way]
+        if way == 0:
+            return without(said, asked.key)
+        for place in asked.files:
+            said = told(said, place.split("."))
+        return said
 
     refusals = {
         **asked.refusals,
@@ -159,7 +190,7 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) ->
     request = asked.request and shape_of(f"{name}-request", asked.request, closed=True)
     answer = asked.answer and shape_of(f"{name}-answer", asked.answer, closed=False)
     return asked.declared(
-        name, request or _as_the_wsdl(f"{name}-request", lambda: told(0)), answer or _as_the_wsdl(f"{name}-answer", lambda: told(1)),
+        name, request or _as_the_wsdl(f"{name}-request", lambda: schema(0)), answer or _as_the_wsdl(f"{name}-answer", lambda: schema(1)),
         refusals, settle=asked.settle,
         failed_when=f"{asked.failed_when.field} is not {asked.failed_when.ok!r}" if asked.failed_when else "",
     )  # fmt: skip
