@@ -98,7 +98,7 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
     """The declared answer; rows of another shape, or that no record holds, undo the transaction, since nobody could use them."""
     if asked.list_field is None and not found:
         raise Refused(f"{declared.name}: no row", outside_code=asked.none_found)
-    value = {asked.list_field: list(found)} if asked.list_field else found[0]
+    value = _said({asked.list_field: list(found)} if asked.list_field else found[0], asked.answer)
     try:
         answer = declared.answer.model_validate(value)
         canonical(answer.model_dump(mode="json"))
@@ -109,6 +109,15 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
             raise Unreachable(sentence, answered=True) from None
         raise Refused(sentence, outside_code="NON_ESEGUIBILE") from None
     return answer
+
+
+def _said(value: Any, shape: Mapping[str, Any]) -> Any:
+    """A value whose numbers are texts where the answer has texts: of a ``numeric`` 12 comes as a whole number, 12.50 as a text."""
+    if isinstance(value, list):
+        return [_said(one, shape.get("items", {})) for one in value]
+    if isinstance(value, dict):
+        return {name: _said(inner, shape.get("properties", {}).get(name, {})) for name, inner in value.items()}
+    return str(value) if type(value) in (int, float) and "string" in shape.get("type", ()) else value
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:
