@@ -6,7 +6,9 @@ An adapter of one's own takes the client from here too (`adapters.http.client`).
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -16,12 +18,15 @@ from pydantic import BaseModel, Field, model_validator
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings, as_text, as_texts
 from adapters.http.files import as_file, as_words, multipart, saved, text_of
 from adapters.http.pdnd import Pdnd
-from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of, never_said
+from adapters.openapi.document import DEEP, IN_PATH, Described, document_of, headless
+from adapters.openapi.model import model_of, never_said
+from adapters.openapi.schema import BODY, alternatives
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
 from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 
 __all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
 
+_IN_HEADER = re.compile("[\t -~\xa0-\xff]*").fullmatch
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -102,7 +107,7 @@ class Rest(Configured):
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
         self._client = RestClient(settings, settings.headers, pdnd=settings.pdnd)
-        self._described = {name: settings.described(name) for name in settings.operations}
+        self._described = {name: _left(settings, name) for name in settings.operations}
         judged = settings.validate_replies
         self._offer({name: _declared(name, one, self._described[name], judged) for name, one in settings.operations.items()})
 
@@ -123,11 +128,10 @@ class Rest(Configured):
                 yield Caution(f"operations.{name}.failed_when: {never}: what it says for no would be taken for yes")
             if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
                 yield f"operations.{name}.location: no {asked.location} is said under `answer`"
-        ours = {*USUAL, *(name.lower() for name in self.settings.headers), *(self.settings.pdnd.headers if self.settings.pdnd else ())}
         for name, described in self._described.items():
-            keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
-            for header in described.headers:
-                if header.lower() not in ours | keyed:
+            shape = self.settings.operations[name].request
+            for header in described.headers if shape else ():
+                if header in described.request["required"] and header not in shape.get("properties", {}):
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
             if not described.encoding:
                 wanted = " or ".join(described.media)
@@ -138,7 +142,7 @@ class Rest(Configured):
         asked, described = self.settings.operations[name], self._described[name]
         fields = {field for form in alternatives(asked.request or described.request) for field in form.get("properties", {})}
         in_path = set(IN_PATH.findall(described.path))
-        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(described.query)
+        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(described.query) - set(described.headers)
         undoes = any(one.undo in (name, f"{self.name}.{name}") for one in self.settings.operations.values())
         if described.method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
             lost = set()
@@ -153,12 +157,13 @@ class Rest(Configured):
         asked: RestOperation = self.settings.operations[operation_name]
         declared, described = self.operations[operation_name], self._described[operation_name]
         fields = request.model_dump(mode="json", exclude_none=not self.settings.openapi)
-        path, query, body = _parts_of(described, fields)
+        path, query, headers, body = _parts_of(described, fields)
+        if described.said:
+            headers["Accept"] = ", ".join((*described.accept, "application/problem+json"))
         reply = self._client.send(
             ctx, asked.effect, described.method, path, query=query,
             body=self._written(ctx, described, body), form=described.encoding == "form",
-            headers={"Accept": ", ".join((*described.accept, "application/problem+json"))} if described.said else None,
-            expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
+            headers=headers, expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
             sure=asked.refusals,
         )  # fmt: skip
         if described.said and reply.status != 204:
@@ -194,8 +199,21 @@ class Rest(Configured):
         return self.operations[name].answer.model_validate({BODY: said})
 
 
-def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
-    """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest.
+def _left(settings: ConfiguredSettings, name: str) -> Described:
+    """What is said of an operation; of its headers those are left for the rules that the settings, or we, do not give anyhow."""
+    described = settings.described(name)
+    ours = {*USUAL, *(header.lower() for header in settings.headers), *(settings.pdnd.headers if settings.pdnd else ())}
+    ours |= {"idempotency-key"} if settings.operations[name].effect == "keyed" else set()
+    given = {header for header in described.headers if header.lower() in ours}
+    if not given:
+        return described
+    return replace(
+        described, headers=tuple(name for name in described.headers if name not in given), request=headless(described.request, given)
+    )
+
+
+def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, str], dict[str, Any]]:
+    """Path, query, headers and body of a request: what stands in each, and the rest.
 
     An object in the query is one parameter for each of its fields.
     """
@@ -208,7 +226,9 @@ def _parts_of(described: Described, given: Mapping[str, Any]) -> tuple[str, dict
         value = fields.get(name)
         deep = described.joined.get(name) == DEEP
         asked |= {f"{name}[{key}]" if deep else key: one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-    return path, as_texts(asked), {name: value for name, value in fields.items() if name not in in_path and name not in described.query}
+    headers = {name: as_text(fields[name]) for name in described.headers if fields.get(name) is not None}
+    elsewhere = {*in_path, *described.query, *described.headers}
+    return path, as_texts(asked), headers, {name: value for name, value in fields.items() if name not in elsewhere}
 
 
 def _objects(request: Mapping[str, Any]) -> set[str]:
@@ -238,11 +258,13 @@ def _request_of(name: str, asked: RestOperation, described: Described) -> type[B
         made = model_of(f"{name}-request", described.request, closed=True)
     else:
         made = shape_of(f"{name}-request", asked.request, closed=True)
-    return _addressed(made, IN_PATH.findall(described.path))
+    return _addressed(made, IN_PATH.findall(described.path), described.headers)
 
 
-def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
-    """The model that also refuses what would ask for another path: a missing or empty value, ``.`` and ``..`` in it."""
+def _addressed(made: type[BaseModel], names: Sequence[str], headers: Sequence[str]) -> type[BaseModel]:
+    """The model that also refuses what would ask for another path (a missing or empty value, ``.`` and ``..`` in it), and what no header
+    holds.
+    """
 
     class Addressed(made):  # type: ignore[misc, valid-type]  # made at run time
         @model_validator(mode="before")
@@ -251,6 +273,9 @@ def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
             for name in names if isinstance(value, Mapping) else ():
                 if value.get(name) is None or as_text(value[name]) in {"", ".", ".."}:
                     raise ValueError(f"{name} stands in the path: it may be neither missing nor empty, nor . or ..")
+            for name in headers if isinstance(value, Mapping) else ():
+                if not _IN_HEADER(as_text(value.get(name) or "")):
+                    raise ValueError(f"{name} is a header: it may hold one line, of the signs of Latin-1")
             return value
 
     Addressed.__name__ = Addressed.__qualname__ = made.__name__

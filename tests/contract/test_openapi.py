@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapters.openapi import IN_PATH, alternatives, document_of, in_kind, opened, without_nulls
+from adapters.openapi.document import IN_PATH, document_of
+from adapters.openapi.model import in_kind, opened, without_nulls
+from adapters.openapi.schema import alternatives
 from adapters.rest import Rest
 from adapters.shapes import FORM
 from bus.adapter import Caution, InDoubt, Refused
@@ -218,16 +220,49 @@ def test_settings_that_do_not_fit_the_document_say_what_to_do(changes, said):
         Rest.Settings.model_validate({"url": "http://x", "openapi": str(CONTRACT), "operations": OPERATIONS, **changes})
 
 
-def test_a_header_that_the_document_asks_for_must_be_in_the_settings(tmp_path):
-    text = CONTRACT.read_text("utf-8").replace("operationId: creaFascicolo", (
-        "operationId: creaFascicolo\n      parameters:\n        - {name: X-Ente, in: header, required: true, schema: {type: string}}\n"
-        "        - {name: Idempotency-Key, in: header, required: true, schema: {type: string}}"
-    ))  # fmt: skip
-    (tmp_path / "archivio.yaml").write_text(text, "utf-8")
-    with archive(openapi=str(tmp_path / "archivio.yaml")) as adapter:
-        assert list(adapter.check()) == ["operations.apri: the contract asks for the header X-Ente, say it under `headers`"]
-    with archive(openapi=str(tmp_path / "archivio.yaml"), headers={"x-ente": "c_h501"}) as adapter:
-        assert list(adapter.check()) == []
+def _with_headers(folder):
+    """A document whose operations want headers."""
+    parameters = [
+        {"name": "X-Ente", "in": "header", "required": True, "description": "who asks", "schema": {"type": "string"}},
+        {"name": "If-Match", "in": "header", "schema": {"type": "array", "items": {"type": "string"}}},
+        {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string"}},
+        {"name": "Accept", "in": "header", "required": True, "schema": {"type": "string"}},
+        {"name": "oggetto", "in": "header", "schema": {"type": "string"}},
+    ]
+    body = {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"oggetto": {"type": "string"}}}}},
+    }
+    settings = _documented(folder, "/fascicoli", {"parameters": parameters, "requestBody": body, "responses": {"200": {}}})
+    settings["operations"]["x"]["effect"] = "keyed"
+    return settings
+
+
+def test_headers_that_neither_the_settings_nor_we_give_are_fields_of_the_request(tmp_path):
+    settings = _with_headers(tmp_path)
+    with peer(http(200)) as (url, seen), archive(url, **settings) as adapter:
+        assert [*adapter.check()] == []
+        request = adapter.operations["x"].request.model_json_schema()
+        assert (sorted(request["properties"]), request["required"]) == (["If-Match", "X-Ente", "oggetto"], ["X-Ente"])
+        assert "under `headers` of the adapter" in request["properties"]["X-Ente"]["description"]
+        assert attempt(adapter, "x", {"X-Ente": "c_h501", "If-Match": ['"a"', '"b"'], "oggetto": "o"}).error is None
+    head, _, content = seen[0].partition(b"\r\n\r\n")
+    assert (b"\r\nX-Ente: c_h501\r\n" in head, b'\r\nIf-Match: "a","b"\r\n' in head, content) == (True, True, b'{"oggetto":"o"}')
+    with archive(**settings, headers={"x-ente": "c_h501"}) as adapter:
+        assert adapter.operations["x"].request.model_json_schema()["required"] == []
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Altro: b", "\0", "€"])
+def test_what_no_header_holds_does_not_leave(tmp_path, value):
+    with archive(**_with_headers(tmp_path)) as adapter, pytest.raises(ValidationError, match="X-Ente is a header: it may hold one line"):
+        attempt(adapter, "x", {"X-Ente": value})
+
+
+def test_a_header_that_a_request_by_hand_lacks_is_told(tmp_path):
+    settings = _with_headers(tmp_path)
+    settings["operations"]["x"]["request"] = {"type": "object", "properties": {"oggetto": {"type": "string"}}}
+    with archive(**settings) as adapter:
+        assert [*adapter.check()] == ["operations.x: the contract asks for the header X-Ente, say it under `headers`"]
 
 
 def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):

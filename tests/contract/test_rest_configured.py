@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.http.client import RestReply
-from adapters.openapi import model_of
+from adapters.openapi.model import model_of
 from adapters.rest import Rest
 from adapters.shapes import shape_of
 from bus.adapter import InDoubt, Refused, Unreachable

@@ -8,7 +8,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from adapters.openapi import document_of
+from adapters.openapi.document import document_of
 from bus.adapter import InDoubt, Refused
 from bus.client import Client
 from bus.examine import examine

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import pytest
 
-from adapters.openapi import _loaded, document_of
+from adapters.openapi.document import document_of
+from adapters.openapi.schema import loaded
 from bus import earlier
 from bus.cli import main
 from bus.cli.rules import offered
@@ -322,7 +323,7 @@ def test_a_contract_that_the_settings_name_is_read_again(rules: Path, capsys: py
     first = said(capsys, rules, *option)
     assert first == said(capsys, rules, *option)
     contract.write_text(CONTRACT.replace("nome", "cognome"))
-    for read_once in (document_of, _loaded):
+    for read_once in (document_of, loaded):
         read_once.cache_clear()  # as in a new process
     then = said(capsys, rules, *option)
     assert then == said(capsys, rules, *option, "--no-cache") != first
