@@ -27,6 +27,7 @@ from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 __all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
 
 _IN_HEADER = re.compile("[\t -~\xa0-\xff]*").fullmatch
+_WHERE = {"authorization": "`headers`, or `pdnd`", "agid-jwt-signature": "`pdnd.integrity`", "agid-jwt-trackingevidence": "`pdnd.audit`"}
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -133,9 +134,20 @@ class Rest(Configured):
             for header in described.headers if shape else ():
                 if header in described.request["required"] and header not in shape.get("properties", {}):
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
+            if lacking := self._lacking(described):
+                where = " and ".join(_WHERE.get(header, "`headers`") for header in lacking)
+                yield Caution(
+                    f"operations.{name}: the contract asks for the header {' and '.join(lacking)}, which nothing says: see {where}"
+                )
             if not described.encoding:
                 wanted = " or ".join(described.media)
                 yield f"operations.{name}: the contract asks for a body of {wanted}, not JSON, a form, a text or a file"
+
+    def _lacking(self, described: Described) -> list[str]:
+        """The headers that still lack of what the contract has callers say who they are with; those of the way that lacks least."""
+        given = _given(self.settings)
+        least: frozenset[str] = min((way - given for way in described.credentials), key=len, default=frozenset())
+        return sorted(least)
 
     def _misplaced(self, name: str) -> Iterator[str]:
         """What of a request would go nowhere, and what an address asks for that no request has."""
@@ -199,11 +211,15 @@ class Rest(Configured):
         return self.operations[name].answer.model_validate({BODY: said})
 
 
+def _given(settings: ConfiguredSettings) -> frozenset[str]:
+    """The headers that the settings give, in lowercase."""
+    return frozenset(header.lower() for header in settings.headers) | (settings.pdnd.headers if settings.pdnd else frozenset())
+
+
 def _left(settings: ConfiguredSettings, name: str) -> Described:
     """What is said of an operation; of its headers those are left for the rules that the settings, or we, do not give anyhow."""
     described = settings.described(name)
-    ours = {*USUAL, *(header.lower() for header in settings.headers), *(settings.pdnd.headers if settings.pdnd else ())}
-    ours |= {"idempotency-key"} if settings.operations[name].effect == "keyed" else set()
+    ours = USUAL | _given(settings) | ({"idempotency-key"} if settings.operations[name].effect == "keyed" else set())
     given = {header for header in described.headers if header.lower() in ours}
     if not given:
         return described

@@ -69,6 +69,8 @@ class Described:
     said: Literal["text", "file", ""] = ""
     accept: tuple[str, ...] = ()
     joined: Mapping[str, str] = field(default_factory=dict)
+    credentials: tuple[frozenset[str], ...] = ()
+    """Ways to say who asks: the headers, in lowercase, of each; none where nothing is said, or one of them is no header."""
 
 
 class Document:
@@ -81,6 +83,9 @@ class Document:
             raise ValueError(f"{path} is no OpenAPI document: it has no `openapi` and `paths`")
         self._consumes: list[Any] = root.get("consumes") or []
         self._produces: list[Any] = root.get("produces") or []
+        schemes, _ = followed(root.get("components", {}).get("securitySchemes") or root.get("securityDefinitions") or {}, path)
+        self._headers = {name: _header_of(followed(one, path)[0]) for name, one in schemes.items()}
+        self._security = root.get("security")
         self.found = list(self._operations(root))
 
     @property
@@ -118,8 +123,12 @@ class Document:
             request=_headed(request, *self._fields(heads)), whole=whole, encoding=body.encoding, media=body.media,
             files=tuple(name for name, each in schema.get("properties", {}).items() if _holds_files(each)),
             joined={name: mark for name, each in {**_in_form(parameters), **given, **heads}.items() if (mark := _between(each))},
-            refusals=refusals, expected=expected,
+            refusals=refusals, expected=expected, credentials=self._credentials(one),
         )  # fmt: skip
+
+    def _credentials(self, one: Schema) -> tuple[frozenset[str], ...]:
+        ways = [[self._headers.get(name, "") for name in way] for way in one.get("security", self._security) or () if isinstance(way, dict)]
+        return tuple(map(frozenset, ways)) if all(all(way) for way in ways) and all(ways) else ()
 
     def _fields(self, parameters: dict[str, Schema]) -> tuple[dict[str, Schema], list[str]]:
         """The schemas of parameters, and which of them are needed."""
@@ -176,6 +185,13 @@ class Document:
 def document_of(path: Path) -> Document:
     """The document of a file, read once in a process."""
     return Document(path)
+
+
+def _header_of(scheme: Schema) -> str:
+    """The header by which a scheme of security says who asks, in lowercase; empty where it is none."""
+    if scheme.get("type") == "apiKey":
+        return str(scheme.get("name", "")).lower() if scheme.get("in") == "header" else ""
+    return "authorization" if scheme.get("type") in {"http", "basic", "oauth2", "openIdConnect"} else ""
 
 
 def _between(parameter: Schema) -> str:

@@ -265,6 +265,42 @@ def test_a_header_that_a_request_by_hand_lacks_is_told(tmp_path):
         assert [*adapter.check()] == ["operations.x: the contract asks for the header X-Ente, say it under `headers`"]
 
 
+@pytest.mark.parametrize(
+    ("security", "headers", "lacking"),
+    [
+        (
+            [{"voucher": [], "firma": []}],
+            {},
+            "agid-jwt-signature and authorization, which nothing says: see `pdnd.integrity` and `headers`, or `pdnd`",
+        ),
+        ([{"voucher": [], "firma": []}], {"Authorization": "Bearer x"}, "agid-jwt-signature, which nothing says: see `pdnd.integrity`"),
+        ([{"voucher": [], "firma": []}, {"chiave": []}], {"x-api-key": "x"}, ""),
+        ([{"voucher": []}, {}], {}, ""),
+        ([{"certificato": []}], {}, ""),
+        ([], {}, ""),
+        (None, {}, "x-api-key, which nothing says: see `headers`"),
+    ],
+)
+def test_credentials_that_the_contract_asks_for_and_nothing_gives_are_told(tmp_path, security, headers, lacking):
+    schemes = {
+        "voucher": {"type": "http", "scheme": "bearer"}, "firma": {"type": "apiKey", "in": "header", "name": "Agid-JWT-Signature"},
+        "chiave": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}, "certificato": {"type": "mutualTLS"},
+    }  # fmt: skip
+    one = {"responses": {"200": {}}, **({} if security is None else {"security": security})}
+    document = {
+        "openapi": "3.1.0",
+        "security": [{"chiave": []}],
+        "components": {"securitySchemes": schemes},
+        "paths": {"/x": {"post": one}},
+    }
+    (tmp_path / "x.json").write_text(json.dumps(document), "utf-8")
+    operations = {"x": {"method": "POST", "path": "/x", "effect": "once"}}
+    with archive(openapi=str(tmp_path / "x.json"), operations=operations, headers=headers) as adapter:
+        said = [*adapter.check()]
+    assert said == ([f"operations.x: the contract asks for the header {lacking}"] if lacking else [])
+    assert all(isinstance(one, Caution) for one in said)
+
+
 def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):
     items = {"type": "array", "items": {"type": "integer"}}
     document = {
