@@ -15,6 +15,8 @@ from bus.message import canonical
 
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 """A parameter with a cast of PostgreSQL's behind it."""
+_AS_JSON = re.compile(r"CAST\s*\(\s*:(\w+)\s+AS\s+jsonb?\s*\)", re.IGNORECASE)
+"""A parameter that is taken as JSON."""
 _COMMENTS = r"(?>\s|--[^\n]*\n|/\*.*?\*/)*+"
 """What may stand before a statement."""
 _OF_THE_TRANSACTION = re.compile(
@@ -28,8 +30,8 @@ _COPY = re.compile(_COMMENTS + r"COPY\b", re.IGNORECASE | re.DOTALL)
 class SqlOperation(ConfiguredOperation):
     """One named operation: statements run in one transaction; the rows of the last one make the answer.
 
-    Parameters are ``:field`` of the request, and ``:call_key`` (our key); an object, or a list of them, comes as JSON text
-    (``CAST(:field AS jsonb)``). ``keyed`` is a promise of whoever writes it: the
+    Parameters are ``:field`` of the request, and ``:call_key`` (our key); an object, or a list of them, comes as JSON text, as does each
+    list that is taken so (``CAST(:field AS jsonb)``). ``keyed`` is a promise of whoever writes it: the
     statements leave one effect when they run twice (``INSERT ... ON CONFLICT (chiave) DO NOTHING``).
     """
 
@@ -78,7 +80,8 @@ class Sql(Configured):
         asked: SqlOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
         said, shapes = request.model_dump(mode="json", exclude_unset=True), asked.request.get("properties", {})
-        fields = {"call_key": ctx.key, **{name: self._bound(said.get(name), shape) for name, shape in shapes.items()}}
+        in_json = {name for statement in asked.statements for name in _AS_JSON.findall(statement)}
+        fields = {"call_key": ctx.key, **{name: self._bound(said.get(name), shape, name in in_json) for name, shape in shapes.items()}}
         with self._database.transaction(ctx, operation_name, read=asked.effect == "read") as transaction:
             *before, last = asked.statements
             for statement in before:
@@ -86,11 +89,11 @@ class Sql(Configured):
             found = transaction.rows(operation_name, last, fields)
             return _answer_of(declared, asked, found)
 
-    def _bound(self, value: Any, shape: Mapping[str, Any]) -> Any:
+    def _bound(self, value: Any, shape: Mapping[str, Any], in_json: bool) -> Any:
         """A field as the driver takes it: it has nothing for objects, and SQLite nothing for lists. An empty one is what its shape says."""
         if isinstance(value, list):
             objects = "object" in shape.get("items", {}).get("type", ()) or any(isinstance(one, dict) for one in value)
-            return canonical(value).decode() if objects or self._database.is_sqlite else value
+            return canonical(value).decode() if objects or in_json or self._database.is_sqlite else value
         return canonical(value).decode() if isinstance(value, dict) else value
 
 

@@ -271,6 +271,12 @@ def asked_one(url, statement, fields, request_, effect="keyed", **answer):
     return done
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_list_that_a_statement_takes_as_json_comes_as_such(url):
+    given, lists = {"v": [1, "x", None], "w": ["a"]}, {"v": "array", "w": "array"}
+    assert asked_one(url, "SELECT cast ( :v as JSONB ) AS v, CAST(:w AS text[]) AS w", lists, given, **lists).answer.model_dump() == given
+
+
 def test_an_object_or_a_list_of_them_reaches_a_statement_as_json(url):
     """The driver takes none, so that every call was refused; what comes out of a column of JSON could not go into one."""
     thing = {"type": "object", "properties": {"via": {"type": "string"}, "cap": {"type": "string"}}, "required": ["via"]}
@@ -326,7 +332,6 @@ def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("n", ["12", "12.50"])
 def test_numbers_are_texts_where_the_answer_has_texts_whatever_they_are(url, n):
-    """Else a column of the kind ``numeric`` could be read while it holds 12.50, and not when it holds 12."""
     statement = f"SELECT CAST({n} AS numeric) AS a, CAST(0.5 AS real) AS b, CAST({n} AS numeric) AS c"
     done = asked_one(url, statement, {}, {}, a="string", b="string", c="number")
     assert done.answer.model_dump() == {"a": n, "b": "0.5", "c": float(n)}
