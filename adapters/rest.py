@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, model_validator
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings, as_text, as_texts
 from adapters.http.files import as_file, as_words, multipart, saved, text_of
 from adapters.http.pdnd import Pdnd
+from adapters.http.tokens import Credentials, OAuth2
 from adapters.openapi.document import DEEP, IN_PATH, Described, document_of, headless
 from adapters.openapi.model import model_of, never_said
 from adapters.openapi.schema import BODY, alternatives
@@ -27,7 +28,11 @@ from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 __all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
 
 _IN_HEADER = re.compile("[\t -~\xa0-\xff]*").fullmatch
-_WHERE = {"authorization": "`headers`, or `pdnd`", "agid-jwt-signature": "`pdnd.integrity`", "agid-jwt-trackingevidence": "`pdnd.audit`"}
+_WHERE = {
+    "authorization": "`headers`, `pdnd` or `oauth2`",
+    "agid-jwt-signature": "`pdnd.integrity`",
+    "agid-jwt-trackingevidence": "`pdnd.audit`",
+}
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -67,6 +72,7 @@ class ConfiguredSettings(RestSettings):
     openapi: LocalFile = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
     headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
     pdnd: Pdnd | None = Field(None, description="how PDND is asked for the vouchers that go with every request")
+    oauth2: OAuth2 | None = Field(None, description="how a server of tokens is asked for those that go with every request")
     max_upload: int = Field(
         30_000_000, gt=0, description="bytes of the files of one request together; the worker holds three times as many"
     )
@@ -76,14 +82,20 @@ class ConfiguredSettings(RestSettings):
     @model_validator(mode="after")
     def _all_there(self) -> Self:
         """Each operation is described here or in the document, and Authorization is said once."""
-        if self.pdnd and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError("headers and pdnd both say Authorization: leave it out of the headers")
+        in_headers = any(name.lower() == "authorization" for name in self.headers)
+        said = [name for name, is_there in (("headers", in_headers), ("pdnd", self.pdnd), ("oauth2", self.oauth2)) if is_there]
+        if len(said) > 1:
+            raise ValueError(f"{' and '.join(said)} both say Authorization: leave one of them out")
         for name, one in self.operations.items():
             if self.openapi:
                 self.described(name)
             elif not (one.method and one.path and one.request and one.answer):
                 raise ValueError(f"operations.{name} needs method, path, request and answer, or an `openapi` document that says them")
         return self
+
+    @property
+    def credentials(self) -> Credentials | None:
+        return self.pdnd or self.oauth2
 
     def described(self, name: str) -> Described:
         """What the OpenAPI document says of an operation, or without one the settings. Raises ValueError when it has no such operation."""
@@ -107,7 +119,7 @@ class Rest(Configured):
 
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
-        self._client = RestClient(settings, settings.headers, pdnd=settings.pdnd)
+        self._client = RestClient(settings, settings.headers, credentials=settings.credentials)
         self._described = {name: _left(settings, name) for name in settings.operations}
         judged = settings.validate_replies
         self._offer({name: _declared(name, one, self._described[name], judged) for name, one in settings.operations.items()})
@@ -120,8 +132,8 @@ class Rest(Configured):
 
         Can the key for PDND be read?
         """
-        if self.settings.pdnd:
-            yield from self.settings.pdnd.cautions()
+        if self.settings.credentials:
+            yield from self.settings.credentials.cautions()
         for name, asked in self.settings.operations.items():
             yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
             described, rule = self._described[name], asked.failed_when
@@ -213,7 +225,9 @@ class Rest(Configured):
 
 def _given(settings: ConfiguredSettings) -> frozenset[str]:
     """The headers that the settings give, in lowercase."""
-    return frozenset(header.lower() for header in settings.headers) | (settings.pdnd.headers if settings.pdnd else frozenset())
+    return frozenset(header.lower() for header in settings.headers) | (
+        settings.credentials.headers if settings.credentials else frozenset()
+    )
 
 
 def _left(settings: ConfiguredSettings, name: str) -> Described:

@@ -8,6 +8,7 @@ retries, no redirects, no cookies, no proxies or netrc from the environment; a p
 `link`      the kept connections to one system: addresses, TLS, authorities, our certificate
 `outcome`   what an exchange that failed means, and says
 `client`    all of it together for systems that speak JSON
-`pdnd`      vouchers of PDND; `modi` what is signed beside them, `jws` how
+`tokens`    bearer tokens of OAuth 2.0: asked for, kept, let go
+`pdnd`      those of PDND; `modi` what is signed beside them, `jws` how
 `files`     what travels as a file or a text, whole or in a form of parts
 """

@@ -11,7 +11,7 @@ left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
                                         when they have seen what the system answers, and the work is done
 404 with a page for people              `Unreachable`, unless the caller is sure: a server before the system does not know where that is; of
                                         what was asked for nobody has said anything
-401, to a voucher that was kept         `Unreachable`: it may be over, and the next try has another
+401, to a token that was kept           `Unreachable`: it may be over, and the next try has another
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
 ======================================= ==========================================================================================
@@ -39,7 +39,7 @@ from pydantic import BaseModel, Field, ValidationError
 from adapters.http.link import ALONE, Link, LinkSettings
 from adapters.http.message import inflated
 from adapters.http.outcome import KEPT_OUT, asked_for, exchanged, is_page, led_away, no_answer, refuse_cut, retry_after_of
-from adapters.http.pdnd import Pdnd, Vouchers
+from adapters.http.tokens import Credentials, Tokens
 from adapters.shapes import FORM, WebAddress, faults_of
 from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.message import canonical
@@ -209,20 +209,20 @@ class RestSettings(LinkSettings):
 
 @dataclass(slots=True)
 class RestClient:
-    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add, and the voucher
-    where ``pdnd`` says how to get one.
+    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add, and the token
+    where ``credentials`` say how to get one.
     """
 
     settings: RestSettings
     headers: Mapping[str, str] = field(default_factory=dict)
     hooks: Sequence[Hook] = ()
-    pdnd: Pdnd | None = None
+    credentials: Credentials | None = None
     _link: Link = field(init=False)
-    _vouchers: Vouchers | None = field(init=False)
+    _tokens: Tokens | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._link = self.settings.link(self.settings.connect_timeout, self.settings.pool)
-        self._vouchers = Vouchers(self.pdnd, self.settings.url.rstrip("/"), self.settings.proxy) if self.pdnd else None
+        self._tokens = self.credentials.tokens(self.settings.url.rstrip("/"), self.settings.proxy) if self.credentials else None
 
     def send(
         self,
@@ -253,16 +253,16 @@ class RestClient:
             wanted["Idempotency-Key"] = ctx.key
         for hook in self.hooks:
             wanted.update(hook(method, path, content, ctx))
-        if self._vouchers is not None:
+        if self._tokens is not None:
             kind = next((value for name, value in wanted.items() if name.lower() == "content-type"), "")
-            wanted.update(self._vouchers.headers(ctx, content, kind))
+            wanted.update(self._tokens.headers(ctx, content, kind))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
         search = urlencode(query or {}, doseq=True)
         asked = Wire("out", content or search.encode(), written.media_type or FORM, line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
-        if reply.status == 401 and self._vouchers is not None and self._vouchers.forget(wanted["Authorization"], begun):
-            sentence = f"{line}: HTTP 401: our voucher is not taken any more; the next try has another"
+        if reply.status == 401 and self._tokens is not None and self._tokens.forget(wanted["Authorization"], begun):
+            sentence = f"{line}: HTTP 401: our token is not taken any more; the next try has another"
             raise Unreachable(sentence, outside_code="HTTP_401", answered=True)
         if reply.status not in expect:
             raise _ended_badly(reply, ctx, refusals or {}, sure, line)

@@ -271,7 +271,7 @@ def test_a_header_that_a_request_by_hand_lacks_is_told(tmp_path):
         (
             [{"voucher": [], "firma": []}],
             {},
-            "agid-jwt-signature and authorization, which nothing says: see `pdnd.integrity` and `headers`, or `pdnd`",
+            "agid-jwt-signature and authorization, which nothing says: see `pdnd.integrity` and `headers`, `pdnd` or `oauth2`",
         ),
         ([{"voucher": [], "firma": []}], {"Authorization": "Bearer x"}, "agid-jwt-signature, which nothing says: see `pdnd.integrity`"),
         ([{"voucher": [], "firma": []}, {"chiave": []}], {"x-api-key": "x"}, ""),

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.esterni.adapter import Esterni
-from adapters.http import modi, pdnd
+from adapters.http import modi, tokens
 from adapters.http.pdnd import Pdnd
 from adapters.rest import Rest
 from bus.adapter import Call, Caution, Refused, Unreachable
@@ -60,7 +60,7 @@ class TestEserviceBehindPdnd(Eservice):
         for _ in range(3):
             call(adapter, "verifica-regolarita", DOMANDA)
         assert len(simulator.ledger("voucher")) == before + 1
-        adapter._client._vouchers._kept = pdnd._Voucher("revocato", float("inf"))
+        adapter._client._tokens._kept = tokens.Token("revocato", float("inf"))
         over = attempt(adapter, "verifica-regolarita", DOMANDA).error
         assert (type(over), over.outside_code, over.locked_out) == (Unreachable, "HTTP_401", False)
         call(adapter, "verifica-regolarita", DOMANDA)
@@ -214,7 +214,7 @@ class TestEserviceThatWantsSignatures(Eservice):
 def test_what_has_no_body_is_not_signed(tmp_path):
     ctx = Call(key="0" * 64, timeout=10, now=dt.datetime.now(dt.UTC), message_id="m")
     with start("adapters.esterni.simulator", tmp_path, "--pdnd-key", PUBLIC) as simulator:
-        vouchers = pdnd.Vouchers(Pdnd.model_validate(asked_of(simulator.url, **SIGNED)))
+        vouchers = Pdnd.model_validate(asked_of(simulator.url, **SIGNED)).tokens(simulator.url, None)
         assert vouchers.headers(ctx).keys() == {"Authorization", "Agid-JWT-TrackingEvidence"}
         assert vouchers.headers(ctx, b"{}", "application/json").keys() == {
             "Authorization", "Agid-JWT-TrackingEvidence", "Digest", "Agid-JWT-Signature",
@@ -244,8 +244,8 @@ def test_headers_that_are_signed_are_none_that_rules_must_give(tmp_path, signed)
 def test_a_voucher_is_renewed_before_its_end(tmp_path, monkeypatch):
     clock = [1000.0]
     with start("adapters.esterni.simulator", tmp_path, "--pdnd-key", PUBLIC, "--lasts", "600") as simulator:
-        vouchers = pdnd.Vouchers(Pdnd.model_validate(asked_of(simulator.url)))
-        monkeypatch.setattr(pdnd, "_now", lambda: clock[0])
+        vouchers = Pdnd.model_validate(asked_of(simulator.url)).tokens(simulator.url, None)
+        monkeypatch.setattr(tokens, "_now", lambda: clock[0])
         given = set()
         for moment in (1000, 1500, 1539, 1541, 2000):
             clock[0] = moment
