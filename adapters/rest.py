@@ -141,19 +141,22 @@ class Rest(Configured):
                 yield Caution(f"operations.{name}.failed_when: {never}: what it says for no would be taken for yes")
             if asked.location and asked.location not in (asked.answer or {}).get("properties", {}):
                 yield f"operations.{name}.location: no {asked.location} is said under `answer`"
-        for name, described in self._described.items():
-            shape = self.settings.operations[name].request
-            for header in described.headers if shape else ():
-                if header in described.request["required"] and header not in shape.get("properties", {}):
-                    yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
-            if lacking := self._lacking(described):
-                where = " and ".join(_WHERE.get(header, "`headers`") for header in lacking)
-                yield Caution(
-                    f"operations.{name}: the contract asks for the header {' and '.join(lacking)}, which nothing says: see {where}"
-                )
-            if not described.encoding:
-                wanted = " or ".join(described.media)
-                yield f"operations.{name}: the contract asks for a body of {wanted}, not JSON, a form, a text or a file"
+            yield from self._unmet(name)
+
+    def _unmet(self, name: str) -> Iterator[str]:
+        """What the contract asks for and does not get."""
+        described, by_hand = self._described[name], self.settings.operations[name].request
+        for header in described.headers if by_hand else ():
+            if header in described.request["required"] and header not in by_hand.get("properties", {}):
+                yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
+        if by_hand and (described.files or described.encoding == "file"):
+            yield f"operations.{name}: the contract asks for files, and only its own request says where they go: leave `request` out"
+        if lacking := self._lacking(described):
+            where = " and ".join(_WHERE.get(header, "`headers`") for header in lacking)
+            yield Caution(f"operations.{name}: the contract asks for the header {' and '.join(lacking)}, which nothing says: see {where}")
+        if not described.encoding:
+            wanted = " or ".join(described.media)
+            yield f"operations.{name}: the contract asks for a body of {wanted}, not JSON, a form, a text or a file"
 
     def _lacking(self, described: Described) -> list[str]:
         """The headers that still lack of what the contract has callers say who they are with; those of the way that lacks least."""
@@ -190,7 +193,7 @@ class Rest(Configured):
             headers=headers, expect=asked.success or described.success, refusals=declared.refusals, idempotent=asked.effect == "keyed",
             sure=asked.refusals,
         )  # fmt: skip
-        if described.said and reply.status != 204:
+        if described.said and reply.status != 204 and not asked.answer:
             return self._told(operation_name, reply, ctx)
         told = reply.status != 204 and described.told
         if told or reply.body:

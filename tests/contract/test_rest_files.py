@@ -216,6 +216,17 @@ def test_files_that_are_too_large_do_not_leave(tmp_path):
     assert "raise max_upload" in error.sentence
 
 
+def test_a_request_or_an_answer_by_hand_beside_files(tmp_path):
+    settings = posted(tmp_path, "multipart/form-data", FORM, GIVES)
+    by_hand = {"request": {"type": "object", "properties": {"oggetto": {"type": "string"}}}, "answer": {"type": "object", "properties": {}}}
+    settings["operations"]["x"] |= by_hand
+    with peer(http(200, b"%PDF", content_type="application/pdf")) as (url, seen), archive(url, **settings) as adapter:
+        said = "operations.x: the contract asks for files, and only its own request says where they go: leave `request` out"
+        assert [*adapter.check()] == [said]
+        assert attempt(adapter, "x", {"oggetto": "a"}).answer.model_dump() == {}
+    assert parts_of(seen[0]) == [("oggetto", None, None, b"a")]
+
+
 def test_json_is_preferred_where_the_document_takes_both(tmp_path):
     kinds = {media: {"schema": JSON} for media in ("multipart/form-data", "application/json")}
     said = {
