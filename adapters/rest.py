@@ -16,13 +16,12 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, USUAL, Hook, RestClient, RestReply, RestSettings, as_text, as_texts
+from adapters.http.credentials import LoginSettings
 from adapters.http.files import as_file, as_words, multipart, saved, text_of
-from adapters.http.pdnd import Pdnd
-from adapters.http.tokens import Credentials, OAuth2
 from adapters.openapi.document import DEEP, IN_PATH, Described, document_of, headless
 from adapters.openapi.model import model_of, never_said
 from adapters.openapi.schema import BODY, alternatives
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, refused_in_band, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, refused_in_band, shape_of
 from bus.adapter import Call, Caution, LocalFile, Operation, Settings, Text
 
 __all__ = ["HTTP_REFUSALS", "Hook", "Rest", "RestClient", "RestReply", "RestSettings"]
@@ -66,13 +65,10 @@ class RestOperation(ConfiguredOperation):
     failed_when: FailedWhen | None = Field(None, description="how it says no inside a success")
 
 
-class ConfiguredSettings(RestSettings):
+class ConfiguredSettings(RestSettings, LoginSettings):
     """Settings of the adapter ``rest``."""
 
     openapi: LocalFile = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
-    headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
-    pdnd: Pdnd | None = Field(None, description="how PDND is asked for the vouchers that go with every request")
-    oauth2: OAuth2 | None = Field(None, description="how a server of tokens is asked for those that go with every request")
     max_upload: int = Field(
         30_000_000, gt=0, description="bytes of the files of one request together; the worker holds three times as many"
     )
@@ -81,21 +77,13 @@ class ConfiguredSettings(RestSettings):
 
     @model_validator(mode="after")
     def _all_there(self) -> Self:
-        """Each operation is described here or in the document, and Authorization is said once."""
-        in_headers = any(name.lower() == "authorization" for name in self.headers)
-        said = [name for name, is_there in (("headers", in_headers), ("pdnd", self.pdnd), ("oauth2", self.oauth2)) if is_there]
-        if len(said) > 1:
-            raise ValueError(f"{' and '.join(said)} both say Authorization: leave one of them out")
+        """Each operation is described here or in the document."""
         for name, one in self.operations.items():
             if self.openapi:
                 self.described(name)
             elif not (one.method and one.path and one.request and one.answer):
                 raise ValueError(f"operations.{name} needs method, path, request and answer, or an `openapi` document that says them")
         return self
-
-    @property
-    def credentials(self) -> Credentials | None:
-        return self.pdnd or self.oauth2
 
     def described(self, name: str) -> Described:
         """What the OpenAPI document says of an operation, or without one the settings. Raises ValueError when it has no such operation."""
@@ -160,7 +148,7 @@ class Rest(Configured):
 
     def _lacking(self, described: Described) -> list[str]:
         """The headers that still lack of what the contract has callers say who they are with; those of the way that lacks least."""
-        given = _given(self.settings)
+        given = self.settings.given
         least: frozenset[str] = min((way - given for way in described.credentials), key=len, default=frozenset())
         return sorted(least)
 
@@ -226,17 +214,10 @@ class Rest(Configured):
         return self.operations[name].answer.model_validate({BODY: said})
 
 
-def _given(settings: ConfiguredSettings) -> frozenset[str]:
-    """The headers that the settings give, in lowercase."""
-    return frozenset(header.lower() for header in settings.headers) | (
-        settings.credentials.headers if settings.credentials else frozenset()
-    )
-
-
 def _left(settings: ConfiguredSettings, name: str) -> Described:
     """What is said of an operation; of its headers those are left for the rules that the settings, or we, do not give anyhow."""
     described = settings.described(name)
-    ours = USUAL | _given(settings) | ({"idempotency-key"} if settings.operations[name].effect == "keyed" else set())
+    ours = USUAL | settings.given | ({"idempotency-key"} if settings.operations[name].effect == "keyed" else set())
     given = {header for header in described.headers if header.lower() in ours}
     if not given:
         return described

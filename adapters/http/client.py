@@ -261,9 +261,8 @@ class RestClient:
         asked = Wire("out", content or search.encode(), written.media_type or FORM, line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, asked)
-        if reply.status == 401 and self._tokens is not None and self._tokens.forget(wanted["Authorization"], begun):
-            sentence = f"{line}: HTTP 401: our token is not taken any more; the next try has another"
-            raise Unreachable(sentence, outside_code="HTTP_401", answered=True)
+        if reply.status == 401 and self._tokens is not None:
+            self._tokens.refuse(line, wanted["Authorization"], begun)
         if reply.status not in expect:
             raise _ended_badly(reply, ctx, refusals or {}, sure, line)
         return reply

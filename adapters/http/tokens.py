@@ -75,6 +75,12 @@ class Tokens:
             self._kept = Token()
             return was_there
 
+    def refuse(self, asked: str, header: str, begun: float) -> None:
+        """Raises `Unreachable` after a 401 where another token may help (see `forget`); ``asked`` begins the sentence."""
+        if self.forget(header, begun):
+            sentence = f"{asked}: HTTP 401: our token is not taken any more; the next try has another"
+            raise Unreachable(sentence, outside_code="HTTP_401", answered=True)
+
     def one(self, ctx: Call) -> Token:
         """That which is kept, or a new one."""
         kept = self._kept

@@ -15,9 +15,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adapters.http.link import LinkSettings
+from adapters.http.credentials import LoginSettings
 from adapters.http.outcome import no_answer
-from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, WebHeaders, faults_of, refused_in_band, shape_of
+from adapters.shapes import EFFECT, IN_BAND, Configured, ConfiguredOperation, Shape, faults_of, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, SoapClient, put
 from adapters.soap.files import told, with_contents, with_kept
 from adapters.soap.head import Head, UsernameToken
@@ -58,12 +58,11 @@ class SoapOperationSettings(ConfiguredOperation):
         return self
 
 
-class SoapSettings(LinkSettings):
+class SoapSettings(LoginSettings):
     wsdl: LocalFile = Field(min_length=1, description="path of the WSDL")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0, description="largest reply taken")
-    headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
     soap_headers: dict[str, Any] = Field(
         default_factory=dict, repr=False, description="SOAP headers, by the names that the contract gives them: what stands in each"
     )
@@ -101,9 +100,10 @@ class Soap(Configured):
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
         link = settings.link(settings.connect_timeout)
+        tokens = settings.credentials.tokens(settings.url, settings.proxy) if settings.credentials else None
         self._client = SoapClient(
             settings.wsdl, settings.url, link, port=settings.port, headers=settings.headers, head=settings.head,
-            max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies,
+            max_reply_bytes=settings.max_reply_bytes, validate_replies=settings.validate_replies, tokens=tokens,
         )  # fmt: skip
         wsdl, port = Path(settings.wsdl), settings.port
         self._offer({name: _declared(name, declared, wsdl, port) for name, declared in settings.operations.items()})
@@ -112,6 +112,8 @@ class Soap(Configured):
         """Does the WSDL have the operations, and in them the fields and headers that the settings name?"""
         from adapters.soap.shapes import is_absent
 
+        if self.settings.credentials:
+            yield from self.settings.credentials.cautions()
         missing = [*self._client.missing(*(declared.operation for declared in self.settings.operations.values()))]
         yield from missing
         if missing:  # perhaps nothing of it can be read

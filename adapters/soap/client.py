@@ -8,6 +8,7 @@ Cheap to import: zeep, lxml and requests come at the first call.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,6 +22,7 @@ from bus.adapter import Call, Effect, OutsideError, Refused, Unreachable, Wire
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
+    from adapters.http.tokens import Tokens
     from adapters.soap.head import Head
     from adapters.soap.wsdl import SoapOperation, Wsdl
     from adapters.soap.xml import Element
@@ -66,16 +68,16 @@ class _Asked:
 class SoapClient:
     """One port of one WSDL at one address, over a ``link`` of its own. Thread-safe; keeps connections until `close`.
 
-    ``headers`` (of HTTP) and ``head`` (of SOAP) go with every request; ``validate_replies`` may be set false for a system whose replies
-    stray from its own contract.
+    ``headers`` (of HTTP), ``head`` (of SOAP) and what the ``tokens`` give go with every request; ``validate_replies`` may be set false for
+    a system whose replies stray from its own contract.
     """
 
     def __init__(
         self, wsdl: str | Path, url: str, link: Link | None = None, *, port: str = "", headers: Mapping[str, str] | None = None,
-        head: Head | None = None, max_reply_bytes: int = 20_000_000, validate_replies: bool = True,
+        head: Head | None = None, max_reply_bytes: int = 20_000_000, validate_replies: bool = True, tokens: Tokens | None = None,
     ) -> None:  # fmt: skip
         self._path, self._port, self._url, self._link = Path(wsdl), port, url, link or Link()
-        self._own_headers, self._head = headers or {}, head
+        self._own_headers, self._head, self._tokens = headers or {}, head, tokens
         self._max_reply_bytes, self._validate_replies = max_reply_bytes, validate_replies
 
     @cached_property
@@ -131,12 +133,16 @@ class SoapClient:
     def _exchange(self, asked: _Asked, content: bytes, kept: bytes, ctx: Call) -> Reply:
         """Send and read within ``ctx.left`` seconds; ``kept`` is the evidence. Raises `Unreachable` when no byte left."""
         headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **self._own_headers, **self._headers(asked.operation)}
-        limit, name = self._max_reply_bytes, asked.operation.name
+        limit, name, begun = self._max_reply_bytes, asked.operation.name, time.monotonic()
+        if self._tokens is not None:
+            headers.update(self._tokens.headers(ctx, content, headers["Content-Type"]))
         sent = Wire("out", kept, headers["Content-Type"], f"POST {self._url}")
         exchange = partial(self._link.exchange, "POST", self._url, content, headers, limit=limit, fresh=asked.effect in ALONE)
         reply = exchanged(ctx, asked.effect, name, sent, exchange)
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
         refuse_cut(reply, limit, asked.effect, name)
+        if reply.status == 401 and self._tokens is not None:
+            self._tokens.refuse(name, headers["Authorization"], begun)
         return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> tuple[bytes, bytes]:

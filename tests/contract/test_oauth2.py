@@ -11,6 +11,8 @@ from adapters.rest import Rest
 from bus.adapter import Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 from tests.contract.scripted_peer import http, peer
+from tests.unit.test_soap_files import answer
+from tests.unit.test_soap_files import archive as soap_archive
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}}
 OPERATIONS = {"x": {"method": "POST", "path": "/x", "effect": "once", "request": OBJECT, "answer": OBJECT}}
@@ -96,3 +98,18 @@ def test_who_asks_is_said_once():
     with pytest.raises(ValidationError, match="headers and oauth2 both say Authorization: leave one of them out"):
         Rest.Settings.model_validate(settings)
     assert "x" not in repr(Rest.Settings.model_validate({**settings, "headers": {}}).oauth2).replace("example", "")
+
+
+def test_a_soap_system_has_tokens_too(tmp_path):
+    told = answer("")
+    over = b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n"
+    taken = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
+    with peer(given("uno.x.y"), given("due.x.y")) as (server, _), peer(taken, over, taken) as (url, seen):
+        login = {"url": f"{server}/token", "client": "snodo", "secret": SECRET}
+        with soap_archive(tmp_path, url, oauth2=login) as adapter:
+            assert [*adapter.check()] == []
+            first, second, third = (attempt(adapter, "x", {"oggetto": "x"}) for _ in range(3))
+    assert (first.error, type(second.error), third.error) == (None, Unreachable, None)
+    assert second.error.sentence == "chiedi: HTTP 401: our token is not taken any more; the next try has another"
+    assert [b"Bearer uno.x.y" in request for request in seen] == [True, True, False]
+    assert b"gre" not in first.wire
