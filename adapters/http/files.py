@@ -10,6 +10,7 @@ import io
 import mimetypes
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from email.message import Message
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
@@ -117,7 +118,8 @@ def _named(ctx: Call, file: Mapping[str, Any]) -> tuple[str, str]:
     """Name and media type of a file: as the rules say, else as it came with the message."""
     came = next((one for one in ctx.attachments if one.sha256 == file["sha256"]), None)
     media = str(file.get("media_type") or (came.media_type if came else _ANY))
-    return str(file.get("name") or (came.name if came else "file")), media if _MEDIA(media.partition(";")[0].strip()) else _ANY
+    is_one = _MEDIA(media.partition(";")[0].strip()) and media.isascii() and media.isprintable()
+    return str(file.get("name") or (came.name if came else "file")), media if is_one else _ANY
 
 
 # -- answers --------------------------------------------------------------------------------------------------------------
@@ -155,8 +157,10 @@ def _refuse_page(reply: RestReply) -> None:
 
 
 def _file_name(reply: RestReply, media: str, operation: str) -> str:
-    """As ``Content-Disposition`` says (RFC 6266), without folders; else after the operation."""
-    header = Message()
-    header["Content-Disposition"] = reply.headers.get("content-disposition", "")
+    """As ``Content-Disposition`` says (RFC 6266), without folders, in UTF-8 too, as many write it; else after the operation."""
+    header, written = Message(), reply.headers.get("content-disposition", "")
+    with suppress(UnicodeError):
+        written = written.encode("latin-1").decode()
+    header["Content-Disposition"] = written
     said = PurePosixPath((header.get_filename() or "").replace("\\", "/")).name
     return said if is_file_name(said) else f"{operation}{mimetypes.guess_extension(media) or ''}"

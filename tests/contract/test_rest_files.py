@@ -85,9 +85,10 @@ def test_a_form_of_parts_carries_texts_objects_and_files(tmp_path):
     assert PDF.content in done.wire, "what left is kept"
 
 
-def test_a_name_that_would_write_headers_writes_none(tmp_path):
+@pytest.mark.parametrize("media", ["image/png\r\nX-Altro: si", "image/png; a=b\r\nX-Altro: si", "niente"])
+def test_a_name_that_would_write_headers_writes_none(tmp_path, media):
     with peer(http(200, b"")) as (url, seen), archive(url, **posted(tmp_path, "multipart/form-data", FORM)) as adapter:
-        given = {"oggetto": "x", "documento": named(PHOTO, media_type="image/png\r\nX-Altro: si")}
+        given = {"oggetto": "x", "documento": named(PHOTO, media_type=media)}
         assert attempt(adapter, "x", given, files=(PHOTO,)).error is None
     assert [part[1:3] for part in parts_of(seen[0])] == [(None, None), ("fac%22ciata%0D%0AX-Altro: si.jpg", "application/octet-stream")]
 
@@ -160,6 +161,7 @@ JSON = {"type": "object", "properties": {"numero": {"type": "string"}}}
     ("disposition", "name"),
     [
         ("attachment; filename*=UTF-8''relazione%20%C3%A8%20qui.pdf", "relazione è qui.pdf"),
+        ('attachment; filename="relazione è.pdf"', "relazione è.pdf"),
         ('attachment; filename="../../etc/passwd"', "passwd"),
         ('attachment; filename="C:\\\\tmp\\\\a.pdf"', "a.pdf"),
         ('attachment; filename=".."', "x.pdf"),
