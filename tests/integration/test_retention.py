@@ -30,7 +30,7 @@ from bus.store import listed
 from tests.integration.retaining import keeps, looked, readable, verified, wires
 from tests.integration.workshop import Workshop, workshop
 from tests.projections import told_otherwise
-from tests.small_bus import Caller, key_of, running
+from tests.small_bus import Caller, key_of, running, wait_reply
 
 
 @pytest.fixture
@@ -84,6 +84,25 @@ def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
     assert whole[-1]["kind"] == "disposed"
     assert paged(shop, "a:una") == whole, "why something is gone stands in its place on whatever page that is"
     assert "disposed" not in [line["kind"] for line in shop.app.case("a:due")["timeline"]]  # type: ignore[index, call-overload, union-attr]
+
+
+def test_what_is_sent_again_after_it_went_is_the_same_message_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        call, saluto = Caller(server.port), {"type": "prova.saluto", "data": {"nome": "una"}}
+
+        def send(data: dict[str, Any], key: str = "chiave"):
+            return call("POST", "/messages", {**saluto, "data": data}, {"Idempotency-Key": key})
+
+        first = send({"nome": "una"})
+        wait_reply(server.app, first.json["id"], 60)
+        keeps(server.app, 40, payloads="30d")
+        server.app.destruction.dispose("payloads", "sistemista", "prova", "")
+        assert call("GET", f"/messages/{first.json['id']}").json["code"] == "payload.erased"
+        again, other = send({"nome": "una"}), send({"nome": "altra"})
+        assert (again.status, again.headers["idempotency-status"], again.content) == (202, "repeated", first.content)
+        assert (other.status, other.json["code"], other.json["message_id"]) == (422, "input.key-reused", first.json["id"])
+        runs = Caller(server.port, "sistemista")("GET", "/runs").json["runs"]
+        assert [one["message"] for one in runs] == [first.json["id"]]
 
 
 def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
