@@ -61,6 +61,10 @@ def adapters(at: Surroundings) -> Iterator[Verdict]:
         yield ok("doctor.adapters", f"{len(made)} of {len(at.settings.adapters)} can be made: {', '.join(sorted(made))}")
 
 
+_NAMING = frozenset({"audience", "e_service"})
+"""Settings that may look like the URL of a server and only name one, for whom a token is meant."""
+
+
 def addresses(at: Surroundings) -> Iterator[Verdict]:
     """All at once: a system that does not answer costs `WITHIN`, ten of them no more."""
     for name, adapter in at.adapters.items():
@@ -103,7 +107,7 @@ def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Add
     if isinstance(proxy, Proxy):
         yield from _addresses(f"the proxy of {system}", [("url", proxy.url)])
     for name, value in values.items():
-        if isinstance(value, str) and "://" in value:
+        if isinstance(value, str) and "://" in value and name not in _NAMING:
             url = urlsplit(value)
             if isinstance(proxy, Proxy) and url.scheme == "http":
                 continue

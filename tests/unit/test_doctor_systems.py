@@ -65,7 +65,8 @@ def test_what_can_be_lived_with_does_not_keep_the_bus_from_starting_and_is_not_t
 
 def test_who_is_asked_before_a_system_is_looked_for_too(tmp_path):
     with listening() as (port, heard):
-        pdnd = {"client": "a", "kid": "b", "key": "k.pem", "purpose": "c", "url": f"http://127.0.0.1:{port}/token.oauth2"}
+        named = {"audience": "https://127.0.0.1:1", "e_service": "https://127.0.0.1:2"}  # whom it is for, and nobody to be called
+        pdnd = {"client": "a", "kid": "b", "key": "k.pem", "purpose": "c", "url": f"http://127.0.0.1:{port}/token.oauth2", **named}
         found = examined(write(tmp_path, adapters={"esterni": {"url": f"http://127.0.0.1:{port}", "pdnd": pdnd}}))
     told = [(one.level, one.what) for one in found["doctor.address"]]
     assert told == [("ok", "esterni takes connections"), ("ok", "pdnd of esterni takes connections")]
