@@ -26,6 +26,7 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from zeep.xsd import Nil
+from zeep.xsd.const import NotSet
 from zeep.xsd.elements import Any as Wildcard
 from zeep.xsd.elements import Attribute
 from zeep.xsd.elements import Element as Declared
@@ -34,9 +35,10 @@ from zeep.xsd.types import AnyType, ComplexType, ListType, UnionType
 from zeep.xsd.types import builtins as xsd
 
 from adapters.soap import content
-from adapters.soap.xml import XSI, Element, parse
+from adapters.soap.xml import XSI, Element, parse, set_name
 
 _NIL = f"{{{XSI}}}nil"
+_ARRAY_TYPE = "{http://schemas.xmlsoap.org/soap/encoding/}arrayType"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _END_OF_DAY = re.compile(r"(?<=T)24(?=:00:00(?:\.0+)?(?:Z|[+-]|$))")
 _OF_DAYS = (xsd.Duration, xsd.gYearMonth, xsd.gYear, xsd.gMonthDay, xsd.gDay, xsd.gMonth)
@@ -200,8 +202,24 @@ def _items_said(declared: Any, parent: Element, value: Any, path: Any = None, us
         any(isinstance(one, list) for one in value) or not (declared.accepts_multiple or len(value) == 1)
     ):  # fmt: skip
         raise TypeError(f"where one {declared.name} is due stands a list")
-    many = declared.nillable and isinstance(value, list)
+    many, before = declared.nillable and isinstance(value, list), len(parent)
     usual(declared, parent, [Nil if one is None else one for one in value] if many else value, path)
+    if isinstance(declared.type, ComplexType) and not of_objects and value is not None:
+        _mark_arrays(declared, parent[before:], value)
+
+
+def _mark_arrays(declared: Any, arrays: Sequence[Element], value: Any) -> None:
+    """Say of arrays of SOAP's encoding how many items they have, and of what (SOAP 1.1 §5.4.2).
+
+    Raises TypeError where not every item was written.
+    """
+    items = value if isinstance(value, list) else getattr(value, "_value_1", None)
+    if len(arrays) == 1 and isinstance(items, list) and len(arrays[0]) != len(items):
+        raise TypeError(f"not every item of {declared.name} can be written")
+    of_what = getattr(declared.type._array_type.array_type, "qname", None)  # noqa: SLF001 - where zeep has it
+    if of_what is not None:
+        for array in arrays:
+            set_name(array, _ARRAY_TYPE, of_what.text, f"[{len(array)}]")
 
 
 def family_of(kind: Any) -> Sequence[Any]:
@@ -246,6 +264,10 @@ def is_abstract(kind: Any) -> bool:
 
 def _open_said(wildcard: Any, parent: Element, value: Any, path: Any = None, usual: Any = Wildcard.render) -> None:
     """What the contract leaves open is XML in a text, in a request as in a reply. Raises `Malformed` for a text that is none."""
+    if wildcard.restrict is not None and (value is NotSet or not value):  # an array without items
+        return
+    if isinstance(wildcard.restrict, ComplexType) and isinstance(value, list):  # zeep would not look at what stands in them
+        value = [_made_of(wildcard.restrict, one, "item") if isinstance(one, Mapping) else one for one in value]
     if wildcard.restrict is None:
         value = [_open(one) for one in value] if isinstance(value, list) else _open(value)
     usual(wildcard, parent, value, path)

@@ -13,10 +13,10 @@ from pathlib import Path
 from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file, split
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
-ENCODING_SCHEMA = f"""<schema xmlns="{XSD}" targetNamespace="{ENCODING}">
-<attribute name="arrayType" type="string"/><complexType name="Array"><sequence>
-<any namespace="##any" minOccurs="0" maxOccurs="unbounded" processContents="lax"/></sequence>
-<anyAttribute namespace="##any" processContents="lax"/></complexType></schema>""".encode()
+ENCODING_SCHEMA = f"""<schema xmlns="{XSD}" xmlns:e="{ENCODING}" targetNamespace="{ENCODING}">
+<attribute name="arrayType" type="string"/><group name="Array"><sequence>
+<any namespace="##any" minOccurs="0" maxOccurs="unbounded" processContents="lax"/></sequence></group>
+<complexType name="Array"><group ref="e:Array"/><anyAttribute namespace="##any" processContents="lax"/></complexType></schema>""".encode()
 """What is used of SOAP 1.1's encoding (section 5.4): arrays."""
 
 

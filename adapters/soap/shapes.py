@@ -23,6 +23,7 @@ _FAMILY = 5
 """What a type costs of the depth that has others derived from it: in each of them there may be more of such types."""
 _FORMS = 16
 """Ways in which the choices of one object may be taken together: where there are more, what is chosen is optional."""
+_ARRAY_TYPE = "{http://schemas.xmlsoap.org/wsdl/}arrayType"
 _SPOKEN = ("http://schemas.xmlsoap.org/wsdl/soap/", "http://schemas.xmlsoap.org/wsdl/soap12/")
 _INTEGERS = frozenset({
     "int", "integer", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt", "unsignedLong", "unsignedShort",
@@ -199,6 +200,8 @@ class _Told:
             return {}
         if local(kind) == "simpleType":
             return self._simple(kind, depth)
+        if (array := _array(kind)) is not None:
+            return {"type": "array", "items": self.named(array, array.get(_ARRAY_TYPE).partition("[")[0], depth + 1)}
         fields = _Fields()
         self._content(kind, depth, fields)
         return fields.schema() if fields.known or fields.choices else {}
@@ -303,6 +306,12 @@ def _extended(kind: Element) -> str | None:
     content = next((child for child in children(kind) if local(child) == "complexContent"), None)
     extension = next((child for child in children(content) if local(child) == "extension"), None) if content is not None else None
     return None if extension is None else _qname(extension, extension.get("base", ""))
+
+
+def _array(kind: Element) -> Element | None:
+    """The attribute by which a type is an array of SOAP's encoding, of one dimension: it says of what (WSDL 1.1 §2.2)."""
+    found = (one for one in kind.iter(f"{{{XSD}}}attribute") if one.get(_ARRAY_TYPE, "").count("[") == 1)
+    return next(found, None)
 
 
 def _plain(name: str) -> Schema:

@@ -33,7 +33,7 @@ from adapters.soap.kinds import fill, set_families
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
 from adapters.soap.shapes import families
-from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, split
+from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, set_name, split
 from bus.errors import ConfigError, Invalid, Malformed
 
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -321,12 +321,8 @@ def _encoded_operations(path: Path) -> set[str]:
 def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
     """SOAP encoding: say the encoding on the wrapper and ``xsi:type`` on each part, which section 5 servers rely on."""
     wrapper.set(f"{{{ENVELOPE_11}}}encodingStyle", ENCODING)
-    for position, part in enumerate(list(children(wrapper))):
-        space, name = split(parts[part.tag])
-        typed = new(part.tag, part.text, nsmap={f"t{position}": space, "xsi": XSI})
-        typed.set(f"{{{XSI}}}type", f"t{position}:{name}")
-        typed.extend(list(part))
-        wrapper.replace(part, typed)
+    for part in children(wrapper):
+        set_name(part, _TYPE, parts[part.tag])
 
 
 def _put_beside(body: Element, parts: Collection[str]) -> None:

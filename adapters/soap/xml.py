@@ -217,6 +217,12 @@ def split(tag: str) -> tuple[str, str]:
     return str(name.namespace or ""), str(name.localname)
 
 
+def set_name(element: Element, attribute: str, name: str, behind: str = "") -> None:
+    """Let an attribute say a qualified name (``{namespace}local``), by a prefix that is in scope, with what stands ``behind`` it."""
+    element.set(attribute, etree.QName(name))
+    element.set(attribute, element.get(attribute, "") + behind)
+
+
 def children(element: Element) -> Iterator[Element]:
     """The child elements, whatever else stands between them."""
     return (child for child in element if isinstance(child.tag, str))
