@@ -91,7 +91,8 @@ class Wsdl:
         try:
             self._document: Any = Document(str(path), cast(Any, _LocalTransport()), settings=settings)
         except (OSError, zeep.exceptions.Error) as error:
-            raise ConfigError(f"cannot read the contract {path}: {error}", hint="check the path given in the adapter's settings") from None
+            hint = "check the path given in the adapter's settings" if not path.is_file() else "it names that file: put a copy of it there"
+            raise ConfigError(f"cannot read the contract {path}: {error}", hint=hint if isinstance(error, OSError) else "") from None
         set_families(self._document.types.types, families(path))
         self._binding = self._choose(port)
         self.soap12 = isinstance(self._binding, Soap12Binding)

@@ -130,6 +130,18 @@ ODD = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://s
 <service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
 
 
+def test_a_file_that_a_contract_names_and_nobody_copied_is_told(tmp_path):
+    (tmp_path / "x.wsdl").write_bytes(OURS.read_bytes())
+    settings = {
+        "wsdl": str(tmp_path / "x.wsdl"),
+        "url": "http://127.0.0.1:9",
+        "operations": {"x": {"operation": "ricercaSoggetto", "timeout": 1}},
+    }
+    with closing(Soap("x", Soap.Settings.model_validate(settings))) as adapter:
+        [said] = adapter.check()
+    assert said.endswith(f"No such file or directory: '{tmp_path}/anagrafe.xsd' (it names that file: put a copy of it there)")
+
+
 @pytest.mark.parametrize(
     ("there", "said"),
     [
