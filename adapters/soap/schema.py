@@ -13,11 +13,19 @@ from pathlib import Path
 from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file, split
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+_SIMPLE = (
+    "string", "normalizedString", "token", "boolean", "float", "double", "decimal", "duration", "dateTime", "time", "date", "hexBinary",
+    "base64Binary", "anyURI", "integer", "nonPositiveInteger", "negativeInteger", "nonNegativeInteger", "positiveInteger", "long", "int",
+    "short", "byte", "unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte",
+)  # fmt: skip
+_NAMED = {name: name for name in _SIMPLE} | {"base64": "base64Binary"}
+_SIMPLE_TYPES = "".join(f'<simpleType name="{name}"><restriction base="{base}"/></simpleType>' for name, base in _NAMED.items())
 ENCODING_SCHEMA = f"""<schema xmlns="{XSD}" xmlns:e="{ENCODING}" targetNamespace="{ENCODING}">
 <attribute name="arrayType" type="string"/><group name="Array"><sequence>
 <any namespace="##any" minOccurs="0" maxOccurs="unbounded" processContents="lax"/></sequence></group>
-<complexType name="Array"><group ref="e:Array"/><anyAttribute namespace="##any" processContents="lax"/></complexType></schema>""".encode()
-"""What is used of SOAP 1.1's encoding (section 5.4): arrays."""
+<complexType name="Array"><group ref="e:Array"/><anyAttribute namespace="##any" processContents="lax"/></complexType>
+{_SIMPLE_TYPES}</schema>""".encode()
+"""What is used of SOAP 1.1's encoding (section 5): arrays, and its names for the simple types, which Axis's contracts prefer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ def body_schema(wsdl: Path, wrappers: Iterable[Wrapper], *, encoded: bool) -> Sc
         if encoded:
             _open_structs(made)
         groups.setdefault(made.get("targetNamespace", ""), []).append(made)
+    if encoded:
+        groups.setdefault(ENCODING, [parse(ENCODING_SCHEMA)])
     for wrapper in wrappers:
         groups.setdefault(wrapper.namespace, []).append(_wrapper_schema(wrapper))
     places = {name: f"{base}/.group-{position}.xsd" for position, name in enumerate(groups)}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters.http.files import ASKED
-from adapters.soap.schema import beside, documents
-from adapters.soap.xml import XSD, Element, children, local, namespace, parse_file
+from adapters.soap.schema import ENCODING, beside, documents
+from adapters.soap.xml import XSD, Element, children, local, namespace, parse_file, split
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -183,8 +183,9 @@ class _Told:
     def named(self, at: Element, name: str, depth: int) -> Schema:
         """The schema of a type by the name that stands at an element."""
         qualified = _qname(at, name)
-        if qualified.startswith(f"{{{XSD}}}"):
-            name = qualified.partition("}")[2]
+        space, name = split(qualified)
+        if space in (XSD, ENCODING):
+            name = "base64Binary" if name == "base64" else name
             return {"anyOf": [_plain(name), ASKED]} if self.asked and name == "base64Binary" else _plain(name)
         family = self.contract.family(qualified)
         if family == [qualified]:
@@ -310,7 +311,9 @@ def _extended(kind: Element) -> str | None:
 
 def _array(kind: Element) -> Element | None:
     """The attribute by which a type is an array of SOAP's encoding, of one dimension: it says of what (WSDL 1.1 §2.2)."""
-    found = (one for one in kind.iter(f"{{{XSD}}}attribute") if one.get(_ARRAY_TYPE, "").count("[") == 1)
+    found = (
+        one for one in kind.iter(f"{{{XSD}}}attribute") if one.get(_ARRAY_TYPE, "").endswith("[]") and one.get(_ARRAY_TYPE).count("[") == 1
+    )
     return next(found, None)
 
 

@@ -33,11 +33,13 @@ from adapters.soap.kinds import fill, set_families
 from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import ENCODING, ENCODING_SCHEMA, Wrapper, body_schema, documents
 from adapters.soap.shapes import families
-from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, set_name, split
+from adapters.soap.xml import XSD, XSI, Element, Schema, add, children, local, new, set_name, split
 from bus.errors import ConfigError, Invalid, Malformed
 
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
+_ANY = f"{{{XSD}}}anyType"
+"""The type for which zeep has no name."""
 _MAX_ELEMENTS = 20_000
 _TYPE, _NIL = f"{{{XSI}}}type", f"{{{XSI}}}nil"
 _MAX_NILS = 50
@@ -78,7 +80,9 @@ def _parts(message: Any) -> tuple[tuple[str, str], ...]:
     """The parts of an rpc message as ``(name, type tag)``."""
     if message.abstract is None:
         return ()
-    return tuple((name, part.type.qname.text) for name, part in message.abstract.parts.items() if part.type is not None)
+    return tuple(
+        (name, part.type.qname.text if part.type.qname else _ANY) for name, part in message.abstract.parts.items() if part.type is not None
+    )
 
 
 class Wsdl:
@@ -323,7 +327,8 @@ def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
     """SOAP encoding: say the encoding on the wrapper and ``xsi:type`` on each part, which section 5 servers rely on."""
     wrapper.set(f"{{{ENVELOPE_11}}}encodingStyle", ENCODING)
     for part in children(wrapper):
-        set_name(part, _TYPE, parts[part.tag])
+        if _TYPE not in part.attrib:  # of a derived type it says that
+            set_name(part, _TYPE, parts[part.tag])
 
 
 def _put_beside(body: Element, parts: Collection[str]) -> None:
