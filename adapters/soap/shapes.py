@@ -29,6 +29,7 @@ _INTEGERS = frozenset({
     "int", "integer", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt", "unsignedLong", "unsignedShort",
     "unsignedByte", "negativeInteger", "nonPositiveInteger",
 })  # fmt: skip
+_ATTRIBUTES = frozenset({"attribute", "attributeGroup", "anyAttribute"})
 _FACETS = {"minLength": "minLength", "maxLength": "maxLength", "minInclusive": "minimum", "maxInclusive": "maximum"}
 
 
@@ -50,6 +51,8 @@ class _Contract:
     ports: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     types: dict[str, Element] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Element] = field(default_factory=dict)
+    """Groups of elements (``group``) and of attributes (``attributeGroup``), by kind and name."""
     derived: dict[str, list[str]] = field(default_factory=dict)
     """The types that extend a type."""
     _seen: set[Path] = field(default_factory=set)
@@ -87,6 +90,8 @@ class _Contract:
                     self._schema(parse_file(there), there)
             elif local(child) == "element":
                 self.elements[f"{{{target}}}{child.get('name')}"] = child
+            elif local(child) in {"group", "attributeGroup"}:
+                self.groups[local(child), f"{{{target}}}{child.get('name')}"] = child
             elif local(child) in {"complexType", "simpleType"}:
                 self.types[f"{{{target}}}{child.get('name')}"] = child
                 if (extended := _extended(child)) is not None:
@@ -210,7 +215,7 @@ class _Told:
     def _simple(self, kind: Element, depth: int) -> Schema:
         limits = next((child for child in children(kind) if local(child) == "restriction"), None)
         if limits is None or not limits.get("base"):
-            return {}
+            return {} if self.asked else self._several(kind, depth)
         made = dict(self.named(limits, limits.get("base"), depth + 1))
         if "anyOf" in made:  # bytes, whose limits are not those of the text that stands for them
             return made
@@ -227,6 +232,13 @@ class _Told:
                 made["minLength"] = made["maxLength"] = int(value)
         return made
 
+    def _several(self, kind: Element, depth: int) -> Schema:
+        """What an answer says of a list, which is read as one, or of a union, which is read as a text; requests may say both otherwise."""
+        found = next((child for child in children(kind) if local(child) in {"list", "union"}), None)
+        if found is None or local(found) == "union":
+            return {} if found is None else {"type": "string"}
+        return {"type": "array", "items": self.named(found, found.get("itemType"), depth + 1) if found.get("itemType") else {}}
+
     def _content(self, kind: Element, depth: int, fields: _Fields) -> None:
         """Gather the fields of a complex type."""
         if kind.get("mixed") == "true":
@@ -237,21 +249,46 @@ class _Told:
                 self._particles(children(child), depth, fields, optional=child.get("minOccurs") == "0")
             elif word == "choice" and child.get("maxOccurs", "1") == "1":
                 self._choice(child, depth, fields, optional=False)
+            elif word == "group":
+                self._particles([child], depth, fields, optional=False)
             elif word == "attribute" and child.get("name"):
                 fields.known[child.get("name")] = self.element(child, depth + 1)
                 fields.needed += [child.get("name")] * (child.get("use") == "required")
+            elif word == "attributeGroup" and depth <= _DEPTH and (there := self._group(child)) is not None:
+                self._content(there, depth + 1, fields)
             elif word == "complexContent":
                 self._derived(child, depth, fields)
+            elif word == "simpleContent":
+                self._valued(child, depth, fields)
             elif word != "annotation":
                 fields.closed = False
 
-    def _derived(self, content: Element, depth: int, fields: _Fields) -> None:
+    def _group(self, at: Element) -> Element | None:
+        """The group that is meant where one is referred to."""
+        return self.contract.groups.get((local(at), _qname(at, at.get("ref", ""))))
+
+    def _valued(self, content: Element, depth: int, fields: _Fields) -> None:
+        """A simple value with attributes: it is the field ``_value_1``, as zeep calls it."""
         derived = next((child for child in children(content) if local(child) == "extension"), None)
+        if derived is None or not (value := self.named(derived, derived.get("base", ""), depth + 1)) or "properties" in value:
+            fields.closed = False
+            return
+        fields.known["_value_1"] = value
+        fields.needed.append("_value_1")
+        self._content(derived, depth + 1, fields)
+        if self.asked and fields.needed == ["_value_1"]:  # in a request the value may stand alone then
+            fields.known.clear()
+
+    def _derived(self, content: Element, depth: int, fields: _Fields) -> None:
+        derived = next((child for child in children(content) if local(child) in {"extension", "restriction"}), None)
         base = self.contract.types.get(_qname(derived, derived.get("base", ""))) if derived is not None else None
         if derived is None or base is None or depth > _DEPTH:
             fields.closed = False
             return
-        self._content(base, depth + 1, fields)
+        if local(derived) == "extension":
+            self._content(base, depth + 1, fields)
+        elif any(local(one) in _ATTRIBUTES for one in base.iter() if isinstance(one.tag, str)):  # those of the base stay, said or not
+            fields.closed = False
         self._content(derived, depth + 1, fields)
 
     def _particles(self, group: Iterable[Element], depth: int, fields: _Fields, *, optional: bool) -> None:
@@ -259,10 +296,12 @@ class _Told:
             word = local(child)
             if word == "element":
                 self._particle(child, depth, fields, optional=optional)
-            elif word == "sequence" and child.get("maxOccurs", "1") == "1":
+            elif word in {"sequence", "all"} and child.get("maxOccurs", "1") == "1":
                 self._particles(children(child), depth, fields, optional=optional or child.get("minOccurs") == "0")
             elif word == "choice" and child.get("maxOccurs", "1") == "1":
                 self._choice(child, depth, fields, optional=optional)
+            elif word == "group" and child.get("maxOccurs", "1") == "1" and depth <= _DEPTH and (there := self._group(child)) is not None:
+                self._particles(children(there), depth + 1, fields, optional=optional or child.get("minOccurs") == "0")
             elif word != "annotation":
                 fields.closed = False
 
