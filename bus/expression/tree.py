@@ -394,10 +394,11 @@ class _Walker:
             elements = other.list.elements if call.function == "@in" and kind_of(other) == "list" else (other,)
             words = [(element, word) for element in elements if (word := _basic(element, of_none=False))]
             other_for_none = calls(one, "orValue") and bool(_basic(one.call.args[0], of_none=False))
-            if (path := path_of(one.call.target if other_for_none else one, bound)) and (words or not elements):
+            listed = listed_in(one) if call.function == "@in" and other is call.args[0] else one
+            if (path := path_of(one.call.target if other_for_none else listed, bound)) and (words or not elements):
                 said = ((getattr(element.const, word), self.positions[element.id]) for element, word in words)
                 values = tuple(each for each in said if not (other_for_none and each[0] == _written_value(one.call.args[0])))
-                whole = len(values) == len(elements) and not other_for_none
+                whole = len(values) == len(elements) and not other_for_none and listed is one
                 self.reading.compared.append(Compared(call.function, path, values, whole, self.positions[one.id]))
 
     def _check_optional(self, node: Any) -> None:

@@ -201,11 +201,13 @@ class Paths:
     def _comparisons(self, used: Used) -> None:
         """Texts that a code never is."""
         for one in used.reads.compared:
-            choices = self._choices(one.path, used)
+            among = one.function == "@in" and "items" in self.values.at(one.path, used).schema  # keys of an object are no codes
+            path = (*one.path, "[]") if among else one.path
+            choices = self._choices(path, used)
             for text, offset in one.texts if choices else ():
-                if text not in choices and not (one.path[0] == "error" and "." in text):  # that is a code of our own errors
+                if text not in choices and not (path[0] == "error" and "." in text):  # that is a code of our own errors
                     hint = suggestion(text, choices) or "it is one of " + ", ".join(choices[:12])
-                    self._tell(used, offset, "path.not-in-enumeration", f"{as_written(one.path)} is never `{text}`", hint)
+                    self._tell(used, offset, "path.not-in-enumeration", f"{as_written(path)} is never `{text}`", hint)
 
     def _choices(self, path: tuple[str, ...], used: Used) -> list[str]:
         """The texts of which a path leads to one, by a contract, a table or the `set` before; empty where there may be others."""
