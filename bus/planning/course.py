@@ -176,7 +176,7 @@ class Course:
             if key not in self._given_by_routes[message.type]:
                 yield Change("key changed", message.type, key, (name,), was, now, old=now is MISSING)
         for _, was, now in changes(_key_of(old, message), _key_of(new, message)) if message.key is None else ():
-            yield Change("run key changed", message.type, "", ("key",), was, now)
+            yield Change("run key changed", message.type, "", ("key",), was, now, old=now is MISSING)
 
     def _carried(self, message: Message, page: Evidence) -> Iterator[Change]:
         """What a message whose edited type gives it other keys makes otherwise in the runs that it woke, or would wake."""
@@ -211,7 +211,8 @@ class Course:
         if before and after and not entry:
             if before.route != after.route:
                 yield Change("run renamed", after.name, f"{before.route} → {after.route}")
-            yield from _keys(before, after, was, now)
+            types = [rules.types.get(pair.type) for rules, pair in ((self.before, was), (self.after, now))]
+            yield from _keys((before, after), types, was, now)
         name = (after or before).name  # type: ignore[union-attr]
         yield from differences(old, new, lambda step: f"{name}/{step}")
         if before and after and old.taken.keys() != new.taken.keys() and here.depth < DEEPEST:
@@ -432,22 +433,25 @@ def _known(message: str) -> str:
     return message.removeprefix(_PLANNED).partition(" ")[0]
 
 
-def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Change]:
-    """The keys that the message itself gives its case, and the one by which it is known again."""
-    heads = [plan.rules["route"] for plan in (before, after)]
+def _keys(plans: tuple[Plan, Plan], types: Sequence[MessageType | None], was: Message, now: Message) -> Iterator[Change]:
+    """The keys that the message itself gives its case, and the one by which it is known again. What its type still gives is not gone."""
+    before, after = plans
+    heads = [plan.rules["route"] for plan in plans]
     if was is not now or heads[0].get("case") != heads[1].get("case"):  # type: ignore[union-attr]
-        keys = _keys_of(before, was), _keys_of(after, now)
-        for name, old, new in changes(*keys, "keys"):
-            yield Change("key changed", after.name, name.partition(".")[2], (name,), old, new)
+        own = {f"keys.{name}" for plan in plans for name in plan.case}
+        keys = _keys_of(before, was, types[0]), _keys_of(after, now, types[1])
+        for name, old, new in (one for one in changes(*keys, "keys") if one[0] in own):
+            plan = before if new is MISSING else after
+            yield Change("key changed", plan.name, name.partition(".")[2], (name,), old, new, old=new is MISSING)
     if was is now and heads[0].get("key") != heads[1].get("key"):  # type: ignore[union-attr]
         for _, old, new in changes(_key_of(before, was), _key_of(after, now)):
-            yield Change("run key changed", after.name, "", ("key",), old, new)
+            yield Change("run key changed", (before if new is MISSING else after).name, "", ("key",), old, new, old=new is MISSING)
 
 
-def _keys_of(plan: Plan | MessageType, message: Message) -> dict[str, JsonValue]:
-    """Where they cannot be told the way says so: the door would refuse the message."""
+def _keys_of(plan: Plan | MessageType, message: Message, type: MessageType | None = None) -> dict[str, JsonValue]:
+    """Where they cannot be told the way says so: the door would refuse the message. ``type`` gives some besides the plan."""
     try:
-        return {**case_keys(at_the_door(message), plan)}
+        return {**case_keys(at_the_door(message), *((type,) if type else ()), plan)}
     except ExpressionError:
         return {}
 

@@ -113,6 +113,25 @@ def test_another_key_is_told_at_its_line(worked, edited):
     assert "key that tells repeated messages" in made.as_text()
 
 
+def test_a_key_that_is_taken_away_is_told_where_it_stands_in_force(worked, edited):
+    edit(edited, "key: body.pratica\n", "")
+    made = plan(worked, edited)
+    assert found(made) == [("run key changed", "key", MANY)]
+    assert "in force routes/pratica.yaml:7:6  ufficio.pratica@1" in made.as_text()
+
+
+def test_a_key_of_the_case_that_the_type_gives_too_is_not_gone_where_the_route_does_not_say_it_any_more(worked, edited):
+    edit(edited, "case: {pratica: body.pratica}", "case: {numero: text(body.numero)}")
+    made = plan(worked, edited)
+    assert found(made) == [("key changed", "numero keys.numero", MANY)]
+    edit(edited, "case: {pratica: body.pratica}\n", "", "mappings/types/ufficio.pratica.yaml")
+    made = plan(worked, edited)
+    assert {made.at(group) for group in made.groups if group.subject == "pratica"} == {
+        "routes/pratica.yaml:8:17",
+        "mappings/types/ufficio.pratica.yaml:4:8",
+    }
+
+
 def test_another_key_or_case_of_a_type_is_told_at_its_line(worked, edited):
     """Routes give the case the key `pratica` themselves: nothing is otherwise where its type no longer does."""
     edit(
