@@ -71,7 +71,7 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
         sentence = "what stands in the place of a missing value is of another type than the other side"
         yield sentence, _TO_MATCH if numbers else _TO_JOIN, offset
     for one in expression.reads.literals:
-        if (found := misfit(one.function, one.operand, one.value)) is not None:
+        if not one.path and (found := misfit(one.function, one.operand, one.value)) is not None:
             yield *found, one.offset
 
 

@@ -100,6 +100,11 @@ def or_none(node: Any) -> Any:
     """The list in ``list.orValue([])``, or in ``default(list, [])`` that takes null for none, too; any other node as it is."""
     if not calls(node, "orValue", "default") or kind_of(other := node.call.args[-1]) != "list" or other.list.elements:
         return node
+    return or_other(node)
+
+
+def or_other(node: Any) -> Any:
+    """What `orValue`, or `default` that takes null for none, too, has another value for."""
     inner = node.call.args[0] if node.call.function == "default" else node.call.target
     return inner.call.target if calls(inner, "orValue") and is_null(inner.call.args[0]) else inner
 

@@ -110,12 +110,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts."""
+    """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts.
+
+    ``path``: it stands for what is there, where that is missing.
+    """
 
     function: str
     operand: int
     value: str | int
     offset: int
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from bus.expression.nodes import (
     kind_of,
     listed_in,
     or_none,
+    or_other,
     path_of,
     plain_children_of,
     table_of,
@@ -228,6 +229,8 @@ class _Walker:
             self._note_literal(function, 1, unit)
         for operand, child in enumerate(children_of(node)):
             self._note_literal(TO_A_DATE if _joins_to_a_date(node) else node.call.function, operand, child)
+            if (node.call.function, operand) != ("date_add", 1):  # its units are noted
+                self._note_other(node.call.function, operand, child, bound)
             spared = operand > 0 and _spares(node.call, bound)
             absent = _ruled_out(node.call, operand, bound)
             self.behind, self.absent = self.behind + spared, [*self.absent, *absent]
@@ -277,10 +280,15 @@ class _Walker:
         elif call.function in _NOT_OF_NULL:
             self.bare.update(one.id for one in call.args)
 
-    def _note_literal(self, function: str, operand: int, node: Any) -> None:
+    def _note_literal(self, function: str, operand: int, node: Any, path: tuple[str, ...] = ()) -> None:
         for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
             if node.const.HasField(word):
-                self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions[node.id]))
+                self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions[node.id], path))
+
+    def _note_other(self, function: str, operand: int, node: Any, bound: Bound) -> None:
+        """What a function gets in the place of a path that may lead to nothing, where nothing around it asks."""
+        if not self.behind and calls(node, "orValue", "default") and (path := path_of(or_other(node), bound)):
+            self._note_literal(function, operand, node.call.args[-1], path)
 
     def _note_path(self, node: Any, bound: Bound) -> bool:
         path = path_of(node, bound)

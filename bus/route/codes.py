@@ -131,8 +131,8 @@ CODES: dict[str, Code] = {
         "Write `body.istanza` without quotes of its own; `+` joins a text and a field.",
     ),
     "expression.literal": Code(
-        "A function or an operator is given a fixed text or number that it cannot take: it would fail on every message. Or a date stands"
-        " without quotes: 2026-12-01 is 2026 minus 12 minus 1.",
+        "A function or an operator is given a fixed text or number that it cannot take: it would fail on every message, or (a warning)"
+        " on those where what it stands for is missing. Or a date stands without quotes: 2026-12-01 is 2026 minus 12 minus 1.",
         'x: date_add(body.data, "10 giorni")',
         "Write it as the sentence says, such as `10d`; the place shown is the text or number.",
     ),

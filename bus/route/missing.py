@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from bus.expression.literals import misfit
 from bus.expression.reading import as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
@@ -56,6 +57,7 @@ class Missing:
         if needed and not used.guarded:
             self._missing(used, needed)
         self._kept(used)
+        self._unfit(used)
         self._null_on_the_way(used)
         self._null_though_there(used)
         if used.reads.items and not used.guarded:
@@ -144,6 +146,17 @@ class Missing:
             sentence = f"`{name}` may be null, and orValue has another value only where it is missing"
             self._doubt(used, path, "path.kept-null", sentence, hint)
 
+    def _unfit(self, used: Used) -> None:
+        """Where `orValue` or `default` has a value for what is not there, and a function or an operator gets it that never takes it."""
+        for one in used.reads.literals:
+            found = misfit(one.function, one.operand, one.value) if one.path and one.path not in self.asked_of(used) else None
+            if found is not None:
+                sentence = f"{found[0]}: where `{as_written(one.path)}` is missing, this has no value"
+                within = line_and_column(used.expression.text, one.offset)
+                hint = found[1] or "ask first with ? :"
+                tell = partial(self.report.report, used.pointer, "expression.literal", sentence, hint, "warning", within=within)
+                self.doubts.add((*used.pointer, as_written(one.path)), one.path[0], tell)
+
     def _doubt(self, used: Used, path: tuple[str, ...], code: str, sentence: str, hint: str) -> None:
         """A warning about a path in an expression, for `Doubts` to tell."""
         tell = partial(self.report.report, used.pointer, code, sentence, hint, "warning", within=place_of(used, path))
@@ -222,7 +235,8 @@ class Missing:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
         if "[]" in path[length:]:  # an item of what may be missing has no optional form
             return ask
-        kind = type_of(self.values.at(path, used).schema)
+        schema = self.values.at(path, used).schema
+        kind = "" if schema.get("format") in {"date", "date-time"} else type_of(schema)  # an empty text is no date
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"

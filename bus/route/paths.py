@@ -367,7 +367,7 @@ class Paths:
     @staticmethod
     def _duration(used: Used) -> str:
         """A duration, as a text or a number of days, that the expression joins to something; empty where there is none."""
-        added = (one.value for one in used.reads.literals if one.function == "_+_")
+        added = (one.value for one in used.reads.literals if one.function == "_+_" and not one.path)
         joined = (one if isinstance(one, str) else f"{one}d" for one in added)
         return next((text for text in joined if DAYS.fullmatch(text)), "")
 
