@@ -59,6 +59,7 @@ class _Checker:
         self.undefined: set[str] = set()
         self.ungiven: set[str] = set()  # those of them that were told of a mapping
         self.forgotten: set[Pointer] = set()
+        self.ended: set[Pointer] = set()  # conditions under which the run has ended
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.gathers = any(step.kind == "gather" for step in compiled.parsed.every)
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
@@ -109,6 +110,7 @@ class _Checker:
             return scope
         if step.model.when is None:
             return after
+        self.ended |= {(*step.pointer, "when")} if after is None else set()
         self.given.note(step.pointer, scope, after)
         self.given.note_beside(step, [scope, after], self.compiled.parsed.every)
         return self.nulls.settled(scope, merged([scope, after]), [after], [(*step.pointer, "when")])
@@ -239,6 +241,7 @@ class _Checker:
         for position in reached(step, "choose", self.report):
             ways.append(self._block(step.block("choose", position, "steps"), scope))
             self.given.note((*step.pointer, "choose", position), scope, ways[-1])
+            self.ended |= set() if any(ways) else {(*step.pointer, "choose", position, "when")}
         other = self._block(step.block("otherwise"), scope)
         ways += [] if complete else [other]
         self.given.note_beside(step, ways, self.compiled.parsed.every)
@@ -439,7 +442,7 @@ class _Checker:
         return Paths(self._values(scope), self.report, self.compiled.looked_at, self.doubts)
 
     def _values(self, scope: Scope) -> Values:
-        return Values(scope.names, self.world.typed, self.compiled.by_pointer)
+        return Values(scope.names, self.world.typed, self.compiled.by_pointer, self.ended)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 

@@ -307,7 +307,9 @@ CODES: dict[str, Code] = {
         "Convert it: text(...), number(...), or quote it twice for a text.",
     ),
     "target.not-in-enumeration": Code(
-        "The field takes only certain values, and this is none.", "with: {flusso: '\"X\"'}", "Use one of those in the hint."
+        "The field takes only certain values, and this is none; or what is read has one that conditions on the way here do not leave out.",
+        "with: {flusso: '\"X\"'}",
+        'Use one of those in the hint, or ask before: `when: body.flusso != "I"`.',
     ),
     "target.outside-limits": Code(
         "The contract bounds the field (pattern, length, smallest, largest), and the written value is outside.",

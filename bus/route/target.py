@@ -19,6 +19,7 @@ from bus.mapping.shapes import by_pattern, conditions_of, decided, outside, reso
 from bus.mapping.template import Used, dotted
 from bus.route.doubts import conditions_above
 from bus.route.known import type_of
+from bus.route.narrowed import codes_left
 from bus.route.paths import Paths
 from bus.route.units import other_unit
 from bus.source import Pointer, Reporter, line_and_column, suggestion
@@ -228,7 +229,7 @@ class Target:
             self._literal(constant, schema, pointer, path)
             if not isinstance(constant, dict | list) or len(self.report.findings) > found:
                 return
-        given = self.paths.values.value(used).schema
+        given = self._narrowed(used, self.paths.values.value(used).schema, schema)
         text = " ".join(used.expression.text.split())
         if given:
             self._given(given, given, schema, pointer, path, text)
@@ -244,6 +245,15 @@ class Target:
             self._literal(told.value, self._below(schema, told.path), pointer, below, place)
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
+
+    def _narrowed(self, used: Used, given: dict[str, Any], schema: Any) -> dict[str, Any]:
+        """What is known of a path's value, without the codes that are not taken and that conditions before it leave out."""
+        codes, taken = choices_of(given), choices_of(resolve(schema, self.schema))
+        paths = {one.path for one in used.reads.references}
+        if not taken or len(paths) != 1 or all(one is None or one in taken for one in codes):
+            return given
+        left = codes_left(used, paths.pop(), codes, self.paths.values)
+        return given if left == codes else {"enum": left}
 
     def _decimals(self, given: Any, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A number that may have decimals, where a whole one is wanted."""
@@ -313,7 +323,7 @@ class Target:
         taken = choices_of(wanted)
         if taken and (strange := [str(one) for one in codes if one not in taken]):
             sentence = f"{self.name}: `{dotted(path)}` does not take {', '.join(strange)}, which {text} may be"
-            hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
+            hint = "it takes " + ", ".join(map(str, taken)) + ": ask before (`when`), choose with ? :, or look it up in a table"
             self.report.report(pointer, "target.not-in-enumeration", sentence, hint)
 
     def _literal(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,11 +38,14 @@ NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """See the module. ``by_pointer`` are all expressions, among them the lists that local names are items of."""
+    """See the module. ``by_pointer`` are all expressions, among them the lists that local names are items of; ``ended`` are the places of
+    conditions under which the run has ended.
+    """
 
     names: Mapping[str, Known]
     types: Types
     by_pointer: Mapping[Pointer, Used] = field(default_factory=dict)
+    ended: Collection[Pointer] = ()
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""

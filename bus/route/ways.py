@@ -237,7 +237,8 @@ def _within(number: float, schema: Mapping[str, Any]) -> bool:
     return bool(over and number <= schema.get("maximum", number) and number < schema.get("exclusiveMaximum", math.inf))
 
 
-def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """What expressions see where some paths have values, and nothing else has one."""
     scope: dict[str, Any] = {}
     for path, value in values.items():
         here = scope
@@ -289,9 +290,14 @@ def check_condition(used: Used, names: Mapping[str, Known], report: Reporter) ->
         _tell_ever(used.pointer, report)
 
 
+def situations_of(when: Expression, names: Mapping[str, Known]) -> list[dict[str, Any]]:
+    """Every combination of what is known of what a condition reads; none where nobody knows."""
+    return situations([when], names) or _partly(when, names)
+
+
 def never(when: Expression, names: Mapping[str, Known]) -> bool:
     """Whether a condition is false for every value that the contracts allow of what is known; what it reads beside may be anything."""
-    every = situations([when], names) or _partly(when, names)
+    every = situations_of(when, names)
     return bool(every) and all(tried([when], one) == Taken(None, False) for one in every)
 
 
@@ -334,7 +340,7 @@ def _situations(domains: Mapping[tuple[str, ...], list[Any]]) -> list[dict[str, 
     """Every combination of some values at some paths; none where there are too many."""
     if not domains or math.prod(map(len, domains.values())) > MOST:
         return []
-    return [_nested(dict(zip(domains, values, strict=True))) for values in itertools.product(*domains.values())]
+    return [nested(dict(zip(domains, values, strict=True))) for values in itertools.product(*domains.values())]
 
 
 def clauses_of(step: Parsed, part: str, uses: Mapping[Any, list[Any]]) -> list[Expression | None]:
