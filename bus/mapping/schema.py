@@ -85,9 +85,13 @@ _OTHERWISE = {
     "definitions": "did you mean $defs?",
     "example": "did you mean examples?",
     "id": "did you mean $id?",
+    "tipo": "did you mean type?",
+    "proprieta": "did you mean properties?",
+    "obbligatori": "did you mean required?",
+    "valori": "did you mean enum?",
     "optional": "what is not in `required` of its object is optional",
 }
-"""What people who know OpenAPI or earlier drafts mean by a word."""
+"""What people mean by a word who know OpenAPI or earlier drafts, or write Italian."""
 _NAMES = {
     "date": "a date is {type: string, format: date}", "datetime": "a moment is {type: string, format: date-time}",
     "text": "a text is {type: string}", "float": "it is {type: number}", "decimal": "it is {type: number}", "dict": "it is {type: object}",

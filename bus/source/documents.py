@@ -14,6 +14,9 @@ M = TypeVar("M", bound=BaseModel)
 
 _OTHERWISE = {
     "se": "when", "quando": "when", "altrimenti": "otherwise", "allora": "steps", "passi": "steps", "scadenza": "deadline", "con": "with",
+    "tipo": "type", "titolo": "title", "rotta": "route", "versione": "version", "titolare": "owner", "scopo": "purpose", "chiave": "key",
+    "caso": "case", "mittenti": "senders", "codici": "codes", "moduli": "forms", "come": "as", "mappatura": "mapping", "campi": "fields",
+    "da": "from", "usa": "uses", "prove": "tests", "dati": "with", "motivo": "reason", "conta": "count", "raccogli": "collect",
     "then": "steps", "do": "steps", "if": "when", "else": "otherwise", "default": "otherwise",
     **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), "with"),
     **dict.fromkeys(("result", "into", "output", "register", "name"), "as"),

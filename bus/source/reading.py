@@ -286,7 +286,12 @@ class _Reader:
             inner = self.source.text[key.start + 1 : key.end - 1].strip()
             report(key.line, key.column - 1, "yaml.key", "an expression stands without braces", f"write {inner}")
         elif not isinstance(key.value, str) or key.kind != "scalar":
-            report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
+            comma = _DECIMALS.search(self.source.text, 0, key.end) if key.kind == "scalar" and node.value is None else None
+            if comma:
+                self.lost = True
+                report(key.line, key.column - 1, "yaml.syntax", "a comma ends the value", f"write {comma[1]}.{comma[2]}: {_POINT}")
+            else:
+                report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
             self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
             self.lost = self.lost or key.kind != "scalar"
             parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
@@ -327,6 +332,9 @@ class _Reader:
 
 
 _NAME = re.compile(r"[\w.-]+")
+_DECIMALS = re.compile(r"(?<![\w.])(-?\d+),(\d+)\Z")
+"""A number with a comma before its decimals, which ends a value within braces: the second half is read as a key without a value."""
+_POINT = "decimals stand behind a point"
 _NO_COLON = re.compile(r"([\w.-]+)[ \t]+([{\[])")
 _NEGATED = re.compile(r"!(?:\w+[.(]|\(|[a-z_]\w*[ \t]*(?:[\n,}\]#&|=?]|$))")
 """The start of an expression such as ``!body.urgente``, ``!has(body.x)`` or ``!urgente``: to YAML a tag."""

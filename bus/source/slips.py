@@ -28,6 +28,7 @@ _FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _INTO_THE_NEXT = re.compile(r",\s*[\w.-]+:\s*[\"']?\Z")
 """The end of a text between quotes that holds the name of the next field."""
+_COLON_IN_TEXT = "put text that holds «: » in quotes"
 _BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
 
 
@@ -80,7 +81,7 @@ class Slips:
             return *above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key"
         return None
 
-    def _unquoted(self, noticed: Any, error: yaml.YAMLError) -> Slip | None:
+    def _unquoted(self, noticed: Any, error: Any) -> Slip | None:
         """A text or an expression between brackets that lacks its quotes, or ends before they do."""
         if self._ended_by_the_next(noticed.index):
             return self._in_words("a quote ran on", self.last.start_mark)
@@ -93,6 +94,9 @@ class Slips:
             return self._in_words("a bracket in a text", noticed)
         if (opened := self._open_before(noticed.index, error)) is not None:
             return *opened, "yaml.syntax", "this expression needs quotes", IN_QUOTES
+        if getattr(error.context_mark, "line", None) == noticed.line and self._second_colon(noticed.index):
+            hint = f"{_COLON_IN_TEXT}; a comma stands before the next field"
+            return noticed.line + 1, noticed.column + 1, "yaml.syntax", "a colon starts a second value here", hint
         return None
 
     def _in_words(self, problem: str, mark: Any) -> Slip:
@@ -153,6 +157,12 @@ class Slips:
             and self.source.text[index : index + 1] in {"[", "{"}
         )
 
+    def _second_colon(self, index: int) -> bool:
+        """Whether the value before is a plain text that a colon cuts short, as in ``{a: chiuso: ferie}``."""
+        last = self.last
+        between = self.source.text[getattr(last.end_mark, "index", index) : index]
+        return last.__class__ is yaml.ScalarEvent and not last.style and not between.strip() and self.source.text.startswith(": ", index)
+
     def _open_before(self, index: int, error: Any) -> tuple[int, int] | None:
         """Where the value in a flow map or list begins that has a `(` or a `?` left open where the trouble is."""
         first = getattr(error.context_mark, "index", index)
@@ -171,7 +181,7 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
     """What is wrong, and what to write: libyaml's own words are those of a parser."""
     here = line[column : column + 1]
     if "mapping values are not allowed" in problem:
-        return "a colon starts a second value here", "put text that holds «: » in quotes; check the indentation"
+        return "a colon starts a second value here", f"{_COLON_IN_TEXT}; check the indentation"
     if "cannot start any token" in problem:
         return f"`{here}` cannot start a value", "put the text in quotes"
     if "unexpected end of stream" in problem or "a quote ran on" in problem:
