@@ -231,10 +231,10 @@ class Target:
                 return
         given = self._narrowed(used, self.paths.values.value(used).schema, schema)
         text = " ".join(used.expression.text.split())
-        if given:
-            self._given(given, given, schema, pointer, path, text)
-        for side in self.paths.values.sides(used) if len(self.report.findings) == found else ():
+        for side in self.paths.values.sides(used):
             self._given(side, side, schema, pointer, path, f"({text})")
+        if given and len(self.report.findings) == found:  # each side tells more than what all have in common
+            self._given(given, given, schema, pointer, path, text)
         if not (len(self.report.findings) == found and self._unit(used, schema, pointer, path)):
             self._decimals(given, used, schema, pointer, path, text)
         for told in used.reads.results if len(self.report.findings) == found else ():

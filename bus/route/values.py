@@ -9,7 +9,7 @@ from typing import Any
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
-from bus.expression.made import OF_PATH, list_of
+from bus.expression.made import NO_ITEMS, OF_PATH, list_of
 from bus.expression.typing import ANYTHING, Checked, Types, resolved
 from bus.expression.unions import kind_of, kinds_of
 from bus.mapping.shapes import SIFTED, resolve, schema_at
@@ -63,6 +63,8 @@ class Values:
             forms = {side.get("format") for side, _ in sides}
             form = forms.pop() if len(forms) == 1 and schema == SCALARS["string"] else None
             return replace(self._declared(schema), schema={**schema, "format": form}) if form else self._declared(schema)
+        if item := self._item_of_all(used, sides):
+            return Known(schema={"type": "array", "items": item, **definitions(item)})
         if not checked.returns:
             return Known()
         return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
@@ -111,6 +113,18 @@ class Values:
             kinds = {*(kinds_of(shape) or [""]), *["null"] * (null or bool(known.null))} - {*["null"] * side.spared}
             found += [(shape, kinds)] if kinds else []
         return found
+
+    def _item_of_all(self, used: Used, sides: Sequence[tuple[Schema, set[str]]]) -> Schema:
+        """What is known of an item of several lists, between which an expression chooses, or which it joins; {} where nobody knows."""
+        if len(sides) < 2 or any(kinds != {"array"} for _, kinds in sides):
+            return {}
+        shapes = [one.shape for one in used.reads.sides if one.shape != NO_ITEMS]
+        paths = [one.get(OF_PATH) for one in shapes]
+        items = [
+            self.at((*path, "[]"), used).schema if path else self._filled(dict(one), {}, used).get("items", {})
+            for path, one in zip(paths, shapes, strict=True)
+        ]
+        return items[0] if items and all(one == items[0] for one in items) else either(items)
 
     def _looked_up(self, used: Used) -> Known | None:
         """What is known of what is found in a table, where that is the value of the expression."""
