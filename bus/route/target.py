@@ -252,7 +252,9 @@ class Target:
         paths = {one.path for one in used.reads.references}
         if not taken or len(paths) != 1 or all(one is None or one in taken for one in codes):
             return given
-        left = codes_left(used, paths.pop(), codes, self.paths.values)
+        path = paths.pop()
+        asked = path in self.paths.elsewhere  # by the routes that apply this mapping: who asks is taken to know
+        left = [one for one in codes if one in taken] if asked else codes_left(used, path, codes, self.paths.values)
         return given if left == codes else {"enum": left}
 
     def _decimals(self, given: Any, used: Used, schema: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
