@@ -17,6 +17,7 @@ _OTHERWISE = {
     "tipo": "type", "titolo": "title", "rotta": "route", "versione": "version", "titolare": "owner", "scopo": "purpose", "chiave": "key",
     "caso": "case", "mittenti": "senders", "codici": "codes", "moduli": "forms", "come": "as", "mappatura": "mapping", "campi": "fields",
     "da": "from", "usa": "uses", "prove": "tests", "dati": "with", "motivo": "reason", "conta": "count", "raccogli": "collect",
+    "scade": "deadline", "entro": "by", "fino_a": "by",
     "then": "steps", "do": "steps", "if": "when", "else": "otherwise", "default": "otherwise",
     **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), "with"),
     **dict.fromkeys(("result", "into", "output", "register", "name"), "as"),
