@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from tests.fault import chaos
 from tests.fault.house import PROJECT, House, Shape, opened
 from tests.fault.judge import judge
 from tests.fault.portal import Portal
+from tests.fault.rules import Sending
 
-SEED, SENDERS, OF_EACH = 20261201, 4, 60
+SEED, SENDERS, OF_EACH, FEW = 20261201, 4, 60, 10
 SEALERS, DOORS = ("serve", "worker"), ("serve", "web")
 
 
@@ -36,7 +38,7 @@ def test_keys_are_changed_at_work(shape: Shape, tmp_path: Path, capsys: pytest.C
         change = Changing(house, portal, tmp_path, capsys)
         house.start()
         first = change.public()
-        receipts = [_receipt_of(portal.send(next(chaos.messages(SEED, SENDERS, 1))), house)]
+        receipts = [_receipt_of(portal.send(Sending("prima", "prova.ricevuta", {"chi": "prima"})), house)]
         changes = (change.log, change.log, change.log_is_known, change.receipts, change.master, change.callers, change.caller_is_known)
         _beside(portal, changes)
         receipts.append(_receipt_of(portal.promises()[-1].id, house))
@@ -128,11 +130,13 @@ def _beside(portal: Portal, changes: tuple[Callable[[], None], ...]) -> None:
     sent, over = threading.Semaphore(0), threading.Event()
 
     def send(sender: int) -> None:
-        for n, message in enumerate(chaos.messages(SEED, sender, 100_000)):
-            if over.is_set() and n >= OF_EACH:
+        """Those that belong together all go: a run that waits for what nobody sends would never end."""
+        for few in itertools.count():
+            for message in chaos.messages(SEED, sender + SENDERS * few, FEW):
+                portal.send(message)
+                sent.release()
+            if over.is_set() and few * FEW >= OF_EACH:
                 return
-            portal.send(message)
-            sent.release()
 
     with ThreadPoolExecutor(SENDERS) as pool:
         sending = [pool.submit(send, sender) for sender in range(SENDERS)]
