@@ -83,7 +83,8 @@ class Document:
             raise ValueError(f"{path} is no OpenAPI document: it has no `openapi` and `paths`")
         self._consumes: list[Any] = root.get("consumes") or []
         self._produces: list[Any] = root.get("produces") or []
-        schemes, _ = followed(root.get("components", {}).get("securitySchemes") or root.get("securityDefinitions") or {}, path)
+        components, _ = followed(root.get("components"), path)
+        schemes, _ = followed(components.get("securitySchemes") or root.get("securityDefinitions"), path)
         self._headers = {name: _header_of(followed(one, path)[0]) for name, one in schemes.items()}
         self._security = root.get("security")
         self.found = list(self._operations(root))

@@ -301,6 +301,15 @@ def test_credentials_that_the_contract_asks_for_and_nothing_gives_are_told(tmp_p
     assert all(isinstance(one, Caution) for one in said)
 
 
+@pytest.mark.parametrize(
+    "more", [{"components": None}, {"components": []}, {"securityDefinitions": "x"}, {"security": [None, {"altro": []}]}]
+)
+def test_a_document_whose_parts_are_of_another_kind_is_read_without_them(tmp_path, more):
+    document = {"openapi": "3.0.3", "paths": {"/x": {"post": {"responses": {"200": {}}}}}, **more}
+    (tmp_path / "x.json").write_text(json.dumps(document), "utf-8")
+    assert document_of(tmp_path / "x.json").operation("", "POST", "/x").credentials == ()
+
+
 def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):
     items = {"type": "array", "items": {"type": "integer"}}
     document = {
