@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from adapters.http.client import HTTP_REFUSALS, Hook, RestClient, RestSettings
+from adapters.http.modi import digest
 from adapters.http.pdnd import Pdnd
 from bus.adapter import Adapter, Call, Contract, operation
 
@@ -62,7 +61,7 @@ class Ricevuta(Contract):
 def digest_header(method: str, path: str, body: bytes, ctx: Call) -> Mapping[str, str]:
     """``Digest`` over the very bytes of the body (RFC 3230, ModI INTEGRITY_REST_01)."""
     del method, path, ctx
-    return {"Digest": "SHA-256=" + base64.b64encode(hashlib.sha256(body).digest()).decode()} if body else {}
+    return {"Digest": digest(body)} if body else {}
 
 
 class Esterni(Adapter):

@@ -27,6 +27,18 @@ PERSON = {
 }  # fmt: skip
 
 
+def contract_of(types: str) -> str:
+    """A WSDL of one operation, ``chiedi``, which is asked and answered with a ``t:T`` of these types (document/literal, SOAP 1.1)."""
+    return f"""<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
+ xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
+{types}<x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/></x:schema></types>
+<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
+<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
+<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
+<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
+<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+
+
 def request_bytes() -> bytes:
     contract = contracts.load(OURS)
     return xml.serialize(contract.build_request(contract.operation("ricercaSoggetto"), ASKED))

@@ -10,11 +10,9 @@ from lxml import etree
 
 from adapters.soap.client import SoapClient
 from bus.adapter import Refused
-from tests.unit.soap_peer import Peer, call_of
+from tests.unit.soap_peer import Peer, call_of, contract_of
 
-CONTRACT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
- xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
-<x:complexType name="Soggetto" abstract="true"><x:sequence><x:element name="id" type="x:string"/></x:sequence></x:complexType>
+CONTRACT = contract_of("""<x:complexType name="Soggetto" abstract="true"><x:sequence><x:element name="id" type="x:string"/></x:sequence></x:complexType>
 <x:complexType name="Persona"><x:complexContent><x:extension base="t:Soggetto"><x:sequence>
  <x:element name="cognome" type="x:string"/></x:sequence></x:extension></x:complexContent></x:complexType>
 <x:complexType name="Ditta"><x:complexContent><x:extension base="t:Soggetto"><x:sequence>
@@ -27,12 +25,7 @@ CONTRACT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="htt
 <x:complexType name="Oltremare"><x:complexContent><x:extension base="t:Indirizzo"><x:sequence>
  <x:element name="stato" type="x:string"/></x:sequence></x:extension></x:complexContent></x:complexType>
 <x:complexType name="T"><x:sequence><x:element name="chi" type="t:Soggetto"/><x:element name="dove" type="t:Indirizzo" minOccurs="0"/>
-</x:sequence></x:complexType><x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/></x:schema></types>
-<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
-<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
-<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
-<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
-<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+</x:sequence></x:complexType>""")
 ADA = {"id": "1", "cognome": "Bianchi"}
 FIRM = {"id": "2", "ragione": "Forno", "soci": [ADA]}
 KIND = "{http://www.w3.org/2001/XMLSchema-instance}type"

@@ -10,7 +10,7 @@ from lxml import etree
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
 from bus.adapter import Caution, InDoubt, Refused
-from tests.unit.soap_peer import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
+from tests.unit.soap_peer import ASKED, GOOD, OURS, PERSON, Peer, call_of, contract_of, request_bytes, service
 
 
 def test_a_system_described_in_the_configuration_is_asked():
@@ -114,20 +114,13 @@ def test_a_file_that_is_no_wsdl_is_told_by_the_check(tmp_path, text, said):
     assert said in found
 
 
-ODD = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
- xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
-<x:complexType name="T"><x:sequence>
+ODD = contract_of("""<x:complexType name="T"><x:sequence>
  <x:element name="anno" type="x:gYear" minOccurs="0"/><x:element name="mese" type="x:gYearMonth" minOccurs="0"/>
  <x:element name="durata" type="x:duration" minOccurs="0"/><x:element name="vivo" type="x:boolean" minOccurs="0"/>
  <x:element name="nota" type="x:string" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
  <x:element name="numero" type="x:int" nillable="true" minOccurs="0" maxOccurs="unbounded"/>
  <x:element name="dati" minOccurs="0"><x:complexType><x:sequence><x:any processContents="skip" minOccurs="0"/></x:sequence></x:complexType>
- </x:element></x:sequence></x:complexType><x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/></x:schema></types>
-<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
-<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
-<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
-<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
-<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+ </x:element></x:sequence></x:complexType>""")
 
 
 def test_a_file_that_a_contract_names_and_nobody_copied_is_told(tmp_path):

@@ -19,20 +19,13 @@ from bus.adapter import InDoubt, Refused
 from bus.examine import examine
 from bus.testing.adapter_contract import ExampleFile, attempt
 from tests.small_bus import TYPE
-from tests.unit.soap_peer import Peer
+from tests.unit.soap_peer import Peer, contract_of
 
-CONTRACT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
- xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
-<x:simpleType name="Piccolo"><x:restriction base="x:base64Binary"><x:maxLength value="100"/></x:restriction></x:simpleType>
+CONTRACT = contract_of("""<x:simpleType name="Piccolo"><x:restriction base="x:base64Binary"><x:maxLength value="100"/></x:restriction></x:simpleType>
 <x:complexType name="Allegato"><x:sequence><x:element name="nome" type="x:string"/><x:element name="contenuto" type="t:Piccolo"/></x:sequence>
 </x:complexType><x:complexType name="T"><x:sequence><x:element name="oggetto" type="x:string"/>
 <x:element name="documento" type="x:base64Binary" minOccurs="0"/><x:element name="allegati" type="t:Allegato" minOccurs="0" maxOccurs="9"/>
-</x:sequence></x:complexType><x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/></x:schema></types>
-<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
-<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
-<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
-<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
-<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
+</x:sequence></x:complexType>""")
 ENVELOPE = '<E:Envelope xmlns:E="http://schemas.xmlsoap.org/soap/envelope/"><E:Body><detto xmlns="urn:t">{}</detto></E:Body></E:Envelope>'
 PDF, PHOTO = ExampleFile("a.pdf", b"%PDF\0\xff", "application/pdf"), ExampleFile("b.png", b"PNG", "image/png")
 FILES = {"documento": "copia.pdf", "allegati.contenuto": "allegato.bin"}

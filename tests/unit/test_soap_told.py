@@ -11,20 +11,12 @@ from jsonschema_rs import validator_for
 
 from adapters.soap.adapter import as_json
 from adapters.soap.client import SoapClient
-from tests.unit.soap_peer import Peer, call_of
+from tests.unit.soap_peer import Peer, call_of, contract_of
 
-CONTRACT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
- xmlns:x="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t" elementFormDefault="qualified">
-<x:element name="chiedi" type="t:T"/><x:element name="detto" type="t:T"/><x:complexType name="T">{inner}</x:complexType>
-<x:group name="G"><x:sequence><x:element name="a" type="x:string"/></x:sequence></x:group>
+TYPES = """<x:group name="G"><x:sequence><x:element name="a" type="x:string"/></x:sequence></x:group>
 <x:attributeGroup name="A"><x:attribute name="k" type="x:int" use="required"/></x:attributeGroup>
 <x:complexType name="B"><x:sequence><x:element name="a" type="x:string"/><x:element name="b" type="x:string" minOccurs="0"/></x:sequence>
-</x:complexType></x:schema></types>
-<message name="I"><part name="p" element="t:chiedi"/></message><message name="O"><part name="p" element="t:detto"/></message>
-<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:O"/></operation></portType>
-<binding name="N" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/><operation name="chiedi"><s:operation soapAction=""/>
-<input><s:body use="literal"/></input><output><s:body use="literal"/></output></operation></binding>
-<service name="S"><port name="X" binding="t:N"><s:address location="http://ente.example/"/></port></service></definitions>"""
+</x:complexType>"""
 REPLY = '<E:Envelope xmlns:E="http://schemas.xmlsoap.org/soap/envelope/"><E:Body>{}</E:Body></E:Envelope>'
 TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
 VALUED = """<x:sequence><x:element name="i"><x:complexType><x:simpleContent><x:extension base="x:decimal">
@@ -58,7 +50,7 @@ MAYBE = an_object(["_value_1"], _value_1=TEXT, valuta=TEXT)
     ],
 )  # fmt: skip
 def test_a_type_is_told_as_it_goes_and_comes(tmp_path: Path, inner: str, values: Any, reply: str, asked: Any, told: Any) -> None:
-    (tmp_path / "x.wsdl").write_text(CONTRACT.format(inner=inner), "utf-8")
+    (tmp_path / "x.wsdl").write_text(contract_of(f'{TYPES}<x:complexType name="T">{inner}</x:complexType>'), "utf-8")
     with Peer(body=REPLY.format(reply).encode()) as peer, closing(SoapClient(tmp_path / "x.wsdl", peer.url)) as client:
         assert client.shapes("chiedi") == (asked, told)
         said = as_json(client.call("chiedi", values, call_of(), filled=True))
