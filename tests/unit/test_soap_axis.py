@@ -31,6 +31,14 @@ DERIVED = """<x:complexType name="B"><x:sequence><x:element name="n" type="x:str
 <x:complexType name="D"><x:complexContent><x:extension base="t:B"><x:sequence><x:element name="m" type="x:string"/></x:sequence>
 </x:extension></x:complexContent></x:complexType>"""
 
+LISTS = """<x:complexType name="Nomi"><x:complexContent><x:restriction base="e:Array">
+ <x:attribute ref="e:arrayType" w:arrayType="x:string[]"/></x:restriction></x:complexContent></x:complexType>
+<x:complexType name="Persona"><x:sequence><x:element name="nome" type="x:string"/><x:element name="altri" type="t:Nomi" minOccurs="0"/>
+</x:sequence></x:complexType>
+<x:complexType name="Persone"><x:complexContent><x:restriction base="e:Array">
+ <x:attribute ref="e:arrayType" w:arrayType="t:Persona[]"/></x:restriction></x:complexContent></x:complexType>"""
+ARRAY_TYPE = f"{{{ENCODING}}}arrayType"
+
 
 def parts(**kinds: str) -> str:
     return "".join(f'<part name="{name}" type="{kind}"/>' for name, kind in kinds.items())
@@ -45,10 +53,15 @@ def asked(folder: Path, types: str, kinds: dict[str, str], kind: str, values: di
         return etree.fromstring(peer.got[0])[0][0], said["r"], client.shapes("chiedi")[0]["properties"]
 
 
+def said_in_full(element: etree._Element, name: str) -> str:
+    """What an attribute says, with the namespace for which its prefix stands at that place."""
+    prefix, _, own = element.get(name, "").partition(":")
+    return f"{element.nsmap[prefix]} {own}"
+
+
 def kinds_of(wrapper: etree._Element) -> dict[str, str]:
-    """The type that each part says it is of, its prefix in full."""
-    named = ((part, part.get(TYPE, "").partition(":")) for part in wrapper)
-    return {part.tag: f"{part.nsmap[prefix]} {name}" for part, (prefix, _, name) in named}
+    """The type that each part says it is of."""
+    return {part.tag: said_in_full(part, TYPE) for part in wrapper}
 
 
 def test_simple_types_by_the_names_that_the_encoding_has_for_them(tmp_path):
@@ -88,3 +101,30 @@ def test_of_an_array_of_arrays_nothing_is_sure(tmp_path, of):
     )
     with closing(SoapClient(tmp_path / "x.wsdl", "http://127.0.0.1:9")) as client:
         assert client.shapes("chiedi")[0]["properties"] == {"a": {}}
+
+
+def test_arrays_of_the_encoding_go_and_come_as_lists(tmp_path):
+    """And the types of parts are told where they are of the same namespace as the body, too: no prefix stood for it."""
+    kinds = parts(nomi="t:Nomi", chi="t:Persone", uno="t:Persona")
+    (tmp_path / "x.wsdl").write_text(CONTRACT.format(encoding=ENCODING, types=LISTS, asked=kinds, told=kinds), "utf-8")
+    ada = {"nome": "Ada", "altri": ["Bianca", "Carla"]}
+    values = {"nomi": ["a", "b"], "chi": [ada, {"nome": "Ugo", "altri": []}], "uno": {"nome": "Ida"}}
+    with closing(SoapClient(tmp_path / "x.wsdl", "http://127.0.0.1:9")) as client:
+        sent = client.wsdl.build_request(client.wsdl.operation("chiedi"), values)
+    with (
+        Peer(body=etree.tostring(sent).replace(b"chiedi", b"chiediResponse")) as peer,
+        closing(SoapClient(tmp_path / "x.wsdl", peer.url)) as client,
+    ):
+        said = client.call("chiedi", values, call_of())
+        assert said == {**values, "uno": {"nome": "Ida", "altri": None}}
+        shape, _ = client.shapes("chiedi")
+    request = etree.fromstring(peer.got[0])
+    assert kinds_of(request[0][0]) == {"nomi": "urn:t Nomi", "chi": "urn:t Persone", "uno": "urn:t Persona"}
+    arrays = [(one.tag, said_in_full(one, ARRAY_TYPE)) for one in request.iter() if one.get(ARRAY_TYPE)]
+    strings = "http://www.w3.org/2001/XMLSchema string"
+    assert arrays == [
+        ("nomi", f"{strings}[2]"), ("chi", "urn:t Persona[2]"), ("altri", f"{strings}[2]"), ("altri", f"{strings}[0]"),
+    ]  # fmt: skip
+    names = {"type": "array", "items": {"type": "string"}}
+    assert shape["properties"]["nomi"] == names
+    assert shape["properties"]["chi"]["items"]["properties"] == {"nome": {"type": "string"}, "altri": names}

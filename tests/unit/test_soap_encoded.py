@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from lxml import etree
 
 from adapters.soap.client import SoapClient
 from bus.adapter import InDoubt, Refused
@@ -149,59 +148,3 @@ def test_references_that_do_not_end_are_not_followed(body):
         logged_in(Peer(body=body))
     assert "references" in doubt.value.sentence
     assert time.process_time() - begun < 10
-
-
-LISTS = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:t="urn:t"
- xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:e="http://schemas.xmlsoap.org/soap/encoding/" xmlns:x="http://www.w3.org/2001/XMLSchema"
- targetNamespace="urn:t"><types><x:schema targetNamespace="urn:t"><x:import namespace="http://schemas.xmlsoap.org/soap/encoding/"/>
-<x:complexType name="Nomi"><x:complexContent><x:restriction base="e:Array">
- <x:attribute ref="e:arrayType" w:arrayType="x:string[]"/></x:restriction></x:complexContent></x:complexType>
-<x:complexType name="Persona"><x:sequence><x:element name="nome" type="x:string"/><x:element name="altri" type="t:Nomi" minOccurs="0"/>
-</x:sequence></x:complexType>
-<x:complexType name="Persone"><x:complexContent><x:restriction base="e:Array">
- <x:attribute ref="e:arrayType" w:arrayType="t:Persona[]"/></x:restriction></x:complexContent></x:complexType></x:schema></types>
-<message name="I"><part name="nomi" type="t:Nomi"/><part name="chi" type="t:Persone"/><part name="uno" type="t:Persona"/></message>
-<portType name="P"><operation name="chiedi"><input message="t:I"/><output message="t:I"/></operation></portType>
-<binding name="B" type="t:P"><s:binding style="rpc" transport="http://schemas.xmlsoap.org/soap/http"/>
-<operation name="chiedi"><s:operation soapAction=""/>
-<input><s:body use="encoded" namespace="urn:t" encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"/></input>
-<output><s:body use="encoded" namespace="urn:t" encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"/></output></operation></binding>
-<service name="S"><port name="X" binding="t:B"><s:address location="http://ente.example/"/></port></service></definitions>"""
-ENCODING = "{http://schemas.xmlsoap.org/soap/encoding/}"
-TYPE_OF = "{http://www.w3.org/2001/XMLSchema-instance}type"
-
-
-def said_in_full(element: etree._Element, name: str) -> str:
-    """What an attribute says, with the namespace for which its prefix stands at that place."""
-    prefix, _, own = element.get(name, "").partition(":")
-    return f"{element.nsmap[prefix]} {own}"
-
-
-def test_arrays_of_the_encoding_go_and_come_as_lists(tmp_path):
-    """And the types of parts are told where they are of the same namespace as the body, too: no prefix stood for it."""
-    (tmp_path / "x.wsdl").write_text(LISTS, "utf-8")
-    ada = {"nome": "Ada", "altri": ["Bianca", "Carla"]}
-    values = {"nomi": ["a", "b"], "chi": [ada, {"nome": "Ugo", "altri": []}], "uno": {"nome": "Ida"}}
-    with closing(SoapClient(tmp_path / "x.wsdl", "http://127.0.0.1:9")) as client:
-        sent = client.wsdl.build_request(client.wsdl.operation("chiedi"), values)
-    with (
-        Peer(body=etree.tostring(sent).replace(b"chiedi", b"chiediResponse")) as peer,
-        closing(SoapClient(tmp_path / "x.wsdl", peer.url)) as client,
-    ):
-        said = client.call("chiedi", values, call_of())
-        assert said == {**values, "uno": {"nome": "Ida", "altri": None}}
-        asked, _ = client.shapes("chiedi")
-    request = etree.fromstring(peer.got[0])
-    assert {one.tag: said_in_full(one, TYPE_OF) for one in request[0][0]} == {
-        "nomi": "urn:t Nomi",
-        "chi": "urn:t Persone",
-        "uno": "urn:t Persona",
-    }
-    arrays = [(one.tag, said_in_full(one, f"{ENCODING}arrayType")) for one in request.iter() if one.get(f"{ENCODING}arrayType")]
-    strings = "http://www.w3.org/2001/XMLSchema string"
-    assert arrays == [
-        ("nomi", f"{strings}[2]"), ("chi", "urn:t Persona[2]"), ("altri", f"{strings}[2]"), ("altri", f"{strings}[0]"),
-    ]  # fmt: skip
-    names = {"type": "array", "items": {"type": "string"}}
-    assert asked["properties"]["nomi"] == names
-    assert asked["properties"]["chi"]["items"]["properties"] == {"nome": {"type": "string"}, "altri": names}
