@@ -260,10 +260,12 @@ class Reading:
     """What the filters of that list, or of ``first``, ask of each item: paths below it."""
     row: str = ""
     """The table of which it gives a row; empty where it gives something else."""
+    whole: tuple[str, ...] = ()
+    """The path that it is, and nothing else: ``body.righe[size(body.righe) - 1].nome``; empty where it is not, or may lead to nothing."""
     first: tuple[tuple[str, ...], ...] = ()
-    """The paths of which it gives an item: ``first(list)``; empty where it gives something else."""
+    """The paths of which it gives an item: ``first(list)``, ``list.filter(...)[0]``; empty where it gives something else."""
     perhaps: bool = False
-    """Whether it is the first of some items, of which there may be none: then it is null."""
+    """Whether it is `first` of some items, of which there may be none: then it is null."""
     loose_optional: int | None = None
     """The offset of an optional value used as if it were plain."""
     loose_type: int | None = None

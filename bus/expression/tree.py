@@ -135,14 +135,29 @@ def read(checked: Any) -> Reading:
     walker.reading.walks = tuple(walks_of(checked.expr)) if any(one.rows for one in walker.reading.lookups) else ()
     walker.reading.sides = tuple(Made(walker.types).sides(checked.expr))
     walker.reading.row = _row_of(checked.expr)
-    if calls(checked.expr, "first"):
-        walker.reading.first = tuple(items_of(checked.expr.call.args[0]))
-        walker.reading.asks = tuple(asked_of_items(checked.expr.call.args[0]))
-        walker.reading.perhaps = table_of(checked.expr.call.args[0]) is None  # a table has rows
-    if path_of(checked.expr, {}) is None:
-        walker.reading.sifted = tuple(items_of(checked.expr))
-        walker.reading.asks = walker.reading.asks or tuple(asked_of_items(checked.expr))
+    path = path_of(checked.expr, {})
+    walker.reading.whole = path if path and not _asks_whether(checked.expr) else ()
+    if path is None:
+        _note_items(checked.expr, walker.reading)
     return walker.reading
+
+
+def _asks_whether(node: Any) -> bool:
+    """Whether a path is one that may lead to nothing (``.?``), or is only asked about (``has``)."""
+    while kind_of(node) == "call" and node.call.function == "_[_]":
+        node = node.call.args[0]
+    return kind_of(node) == "call" or (kind_of(node) == "select" and (node.select.test_only or _asks_whether(node.select.operand)))
+
+
+def _note_items(node: Any, reading: Reading) -> None:
+    """Of which lists an expression gives an item, or all those items that filters keep."""
+    if calls(node, "first", "_[_]"):
+        listed = node.call.args[0]
+        reading.first = tuple(items_of(listed))
+        reading.asks = tuple(asked_of_items(listed))
+        reading.perhaps = node.call.function == "first" and table_of(listed) is None  # a table has rows
+    reading.sifted = tuple(items_of(node))
+    reading.asks = reading.asks or tuple(asked_of_items(node))
 
 
 def _texts(node: Any) -> frozenset[str]:

@@ -18,8 +18,6 @@ from bus.message import JsonValue
 from bus.route.known import SCALARS, Known, Schema, definitions, either
 from bus.source import Pointer
 
-_ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
-"""A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
 _A_PATH = r"[A-Za-z_]\w*(?:\.\??\w+)+"
 _OR_NONE = re.compile(rf"\s*(?:{_A_PATH}\.orValue\(\[\]\)|default\({_A_PATH}(?:\.orValue\(null\))?, *\[\]\))\s*")
 """A list that may not be there, or be null, or none: ``body.?righe.orValue([])``, ``default(body.righe, [])``."""
@@ -50,9 +48,11 @@ class Values:
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
         expression = used.expression
-        one = len(expression.reads.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
-        if one or (expression.reads.references and not expression.in_cel):
-            return self.at(expression.reads.references[0].path, used)
+        whole, references = expression.reads.whole, expression.reads.references
+        if references and (not expression.in_cel or (len(references) == 1 and _OR_NONE.fullmatch(expression.text))):
+            whole = references[0].path
+        if whole and ((known := self.at(whole, used)).schema or not expression.in_cel):
+            return known
         if found := self._looked_up(used) or self._row(used) or self._sifted(used) or self._first(used):
             return found
         checked = self.checked(used)
@@ -65,6 +65,8 @@ class Values:
             return replace(self._declared(schema), schema={**schema, "format": form}) if form else self._declared(schema)
         if item := self._item_of_all(used, sides):
             return Known(schema={"type": "array", "items": item, **definitions(item)})
+        if len(sides) > 1 and all(kinds == {"object"} for _, kinds in sides) and (shape := either([one for one, _ in sides])):
+            return Known(schema=shape)
         if not checked.returns:
             return Known()
         return Known(schema=self._filled(dict(expression.reads.made) or checked.returns, checked.returns, used))
@@ -159,9 +161,11 @@ class Values:
         return Known(schema={"type": "array", "items": {**item, SIFTED: _asks(used)}, **definitions(item)}, typed=typed)
 
     def _first(self, used: Used) -> Known | None:
-        """What is known of the first of some items; None where the expression gives something else."""
+        """What is known of one of some items; None where the expression gives something else."""
+        if len(used.reads.first) == 1 and not used.reads.asks and not used.reads.perhaps:
+            return known if (known := self.at(used.reads.first[0], used)).schema else None
         item = self._one_of(used.reads.first, used)
-        return Known(schema={**item, SIFTED: _asks(used)}, null=_OF_NONE) if item else None
+        return Known(schema={**item, SIFTED: _asks(used)}, null=_OF_NONE if used.reads.perhaps else "") if item else None
 
     def _one_of(self, paths: Sequence[tuple[str, ...]], used: Used) -> Schema:
         """What is known of an item of which one of some paths is the list; {} where nothing is."""
