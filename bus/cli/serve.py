@@ -48,9 +48,11 @@ def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = None, jso
 def work(config: Settings = CONFIG, metrics_port: MetricsPort = None, json: Json = False) -> None:
     """Work until told to stop; says in one line that it works (with --json: `{"worker": ...}`, the name of its claims)."""
     from bus import config as settings
+    from bus import memory
     from bus import worker as workers
     from bus.app import App
 
+    memory.share()
     app = App(settings.load(config), role="worker")
     told: dict[str, str | int] = {"worker": app.engine.owner}
     with ExitStack() as started:
@@ -74,9 +76,11 @@ def _serve_metrics(app: App, port: int) -> tuple[int, Callable[[], None]]:
 
 def _serve(role: str, config: Path, host: str, port: int | None, *, json: bool, watch: bool = False) -> None:
     from bus import config as settings
+    from bus import memory
     from bus.app import App
     from bus.web.serve import Server
 
+    memory.share()
     loaded = settings.load(config)
     server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port is None else port)  # type: ignore[arg-type]
     if watch:

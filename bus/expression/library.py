@@ -46,19 +46,15 @@ def needs_extensions(text: str) -> bool:
     return _EXTENDED.search(text) is not None
 
 
-def _extensions(*, extended: bool, binding: bool) -> list[Any]:
+def _extensions(*, extended: bool) -> list[Any]:
     """Optional values, and what an environment is to have beside them: each library is 2.6 MB of a process, and few rules use one."""
     from cel_expr_python.ext import ext_optional
 
     found = [ext_optional.ExtOptional(1)]  # version 2 takes the word `first` for itself
     if extended:
-        from cel_expr_python.ext import ext_math, ext_strings
+        from cel_expr_python.ext import ext_bindings, ext_math, ext_strings
 
-        found += [ext_strings.ExtStrings(), ext_math.ExtMath()]
-    if extended or binding:
-        from cel_expr_python.ext import ext_bindings
-
-        found.append(ext_bindings.ExtBindings())
+        found += [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_bindings.ExtBindings()]
     return found
 
 
@@ -74,7 +70,7 @@ def new_environment(
 
     With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
     `lookup` and `rows`, if all that they find is ``texts``, texts. What is not ``extended`` knows neither extensions for texts and numbers
-    nor, without a pool, `cel.bind`.
+    nor `cel.bind`.
 
     It does not keep the tables: who uses it MUST. What CEL holds, Python's collector does not see, and tables hold the environments that
     were made for them: each set of rules that was ever read would stay in memory.
@@ -90,7 +86,7 @@ def new_environment(
     functions.append(_declaration(cel, "lookup", found))
     functions.append(_declaration(cel, "rows", [replace(_rows(tables), returns=list[dict[str, str]]) if texts else _rows(tables)]))
     variables = {name: _declared_type(cel, said) for name, said in names.items()}
-    extensions = _extensions(extended=extended, binding=pool is not None)
+    extensions = _extensions(extended=extended)
     return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
 
 

@@ -33,6 +33,35 @@ def test_another_c_library_gives_back_by_itself(monkeypatch: pytest.MonkeyPatch)
     give_back()
 
 
+HEAPS = """
+import ctypes, sys, threading
+from bus.memory import share
+if len(sys.argv) > 1:
+    share()
+libc, held = ctypes.CDLL(None), threading.Barrier(17)
+libc.malloc.restype = ctypes.c_void_p
+def allocate():
+    libc.malloc(100_000)
+    held.wait(60)
+threads = [threading.Thread(target=allocate) for _ in range(16)]
+[one.start() for one in threads]
+held.wait(60)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library has no heaps of threads: it is not glibc")
+def test_all_threads_share_two_heaps() -> None:
+    heaps = [
+        subprocess.run([sys.executable, "-c", HEAPS, *how], capture_output=True, text=True, check=True, timeout=120).stdout.count(
+            "<heap nr="
+        )
+        for how in ([], ["share"])
+    ]
+    assert heaps[0] > heaps[1] == 2
+
+
 SETTLED = """
 import gc
 from bus.memory import settle, without_collector
