@@ -266,6 +266,15 @@ def first(items: list[Any]) -> Any:
     return items[0] if items else None
 
 
+@_function('distinct(["b", "a", "b", "c"]) == ["b", "a", "c"]', "distinct([1, 1.0]) == [1]")
+def distinct(items: list[Any]) -> list[Any]:
+    """The items of a list, each once, in the order in which they first come."""
+    kept = dict[bytes, Any]()
+    for item in items:
+        kept.setdefault(canonical(item), item)
+    return list(kept.values())
+
+
 @_function('default(null, "x") == "x"', 'default("", "x") == "x"', "default(0, 5) == 0")
 def default(value: Any, other: Any) -> Any:
     """The value, or the other when it is null or empty text. For a key that may be missing write ``body.?name.orValue(other)``."""

@@ -30,7 +30,7 @@ class Made:
 
     def shape(self, node: Any) -> dict[str, Any]:
         """The schema of what the whole expression writes out, joins, chooses, or makes with ``map``; {} of anything else."""
-        if self._puts_together(node):
+        if self._puts_together(node) or calls(node, "distinct"):
             found = self._shape(node, {})
             return found if "type" in found else {}
         return self._shape(node, {}) if kind_of(node) in {"struct", "comprehension", "list", "const"} else {}
@@ -91,6 +91,8 @@ class Made:
             return list_of([self._shape(one, bound) for one in node.list.elements])
         if kind == "comprehension":
             return self._mapped(node.comprehension, bound)
+        if calls(node, "distinct"):
+            return self._shape(node.call.args[0], bound)
         if self._puts_together(node):
             return _joined(*(self._shape(side, bound) for side in node.call.args[-2:]))
         if path := path_of(node, bound):

@@ -126,9 +126,11 @@ def table_of(node: Any) -> str | None:
 
 
 def listed_in(node: Any) -> Any:
-    """The list in ``list.filter(...)``, ``list.orValue([])`` and ``default(list, [])``, whose items it has; any other node as it is."""
+    """The list in ``list.filter(...)``, ``distinct(list)``, ``list.orValue([])`` and ``default(list, [])``, whose items it has; any other
+    node as it is.
+    """
     while True:
-        inner = or_none(node)
+        inner = node.call.args[0] if calls(node, "distinct") else or_none(node)
         if kind_of(node) == "comprehension" and _sifts(node.comprehension):
             inner = node.comprehension.iter_range
         if inner is node:
@@ -138,8 +140,8 @@ def listed_in(node: Any) -> Any:
 
 def is_or_none(node: Any) -> bool:
     """Whether another list, without items, stands for one that may not be there, behind some filters or none."""
-    while kind_of(node) == "comprehension" and _sifts(node.comprehension):
-        node = node.comprehension.iter_range
+    while calls(node, "distinct") or (kind_of(node) == "comprehension" and _sifts(node.comprehension)):
+        node = node.call.args[0] if kind_of(node) == "call" else node.comprehension.iter_range
     return or_none(node) is not node
 
 
@@ -152,7 +154,7 @@ def asked_of_items(node: Any) -> Iterator[tuple[str, ...]]:
         part = node.comprehension
         yield from _paths_from(part.iter_var, part.loop_step.call.args[0])
         yield from asked_of_items(part.iter_range)
-    elif (inner := or_none(node)) is not node:
+    elif (inner := node.call.args[0] if calls(node, "distinct") else or_none(node)) is not node:
         yield from asked_of_items(inner)
 
 
