@@ -266,7 +266,7 @@ def first(items: list[Any]) -> Any:
     return items[0] if items else None
 
 
-@_function('distinct(["b", "a", "b", "c"]) == ["b", "a", "c"]', "distinct([1, 1.0]) == [1]")
+@_function('distinct(["b", "a", "b", "c"]) == ["b", "a", "c"]')
 def distinct(items: list[Any]) -> list[Any]:
     """The items of a list, each once, in the order in which they first come."""
     kept = dict[bytes, Any]()

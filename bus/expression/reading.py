@@ -221,6 +221,8 @@ class Reading:
     """What one expression refers to."""
 
     references: list[Reference] = field(default_factory=list)
+    holders: list[Reference] = field(default_factory=list)
+    """What `has` asks a field of, where it is asked: without it there is no answer."""
     lookups: list[Lookup] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     """The columns that it reads of all rows of a table."""

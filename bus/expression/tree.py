@@ -314,7 +314,8 @@ class _Walker:
         tested = kind_of(node) == "select" and node.select.test_only
         free = not self.behind
         there = all(one is not None and path[: len(one)] == one for one in self.perhaps)
-        needed = self.behind == len(self.sifted) and not tested and there and node.id not in self.optional
+        reached = self.behind == len(self.sifted) and there
+        needed = reached and not tested and node.id not in self.optional
         settled = max((len(one) for one in self.perhaps if one is not None), default=0)
         if path:
             bare, kept, same = (node.id in ids for ids in (self.bare, self.kept, self.same))
@@ -322,6 +323,8 @@ class _Walker:
             sifted = tuple(one for each in self.sifted for one in each)
             offset = self.positions[node.id]
             self.reading.references.append(Reference(path, offset, tested, needed, bare, kept, same, free, never, sifted, settled))
+            if tested and reached and node.select.operand.id not in self.optional:
+                self.reading.holders.append(Reference(path[:-1], offset, sifted=sifted, settled=settled))
         elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions[node.id] + 1))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeAlias
 
 from bus.expression.literals import misfit
-from bus.expression.reading import as_written
+from bus.expression.reading import Reference, as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
 from bus.mapping.shapes import SIFTED, conditions_of, lacks, leads_to_null, schema_at
@@ -48,7 +48,7 @@ class Missing:
 
     def needed(self, used: Used) -> list[tuple[str, ...]]:
         """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
-        needed = (one.path for one in used.reads.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
+        needed = (one.path for one in _needed(used) if one.path[0] not in _WITHOUT_A_CONTRACT)
         return [path for path in needed if self._stops(used, path, frozenset())]
 
     def tell(self, used: Used, needed: Collection[tuple[str, ...]]) -> None:
@@ -74,7 +74,7 @@ class Missing:
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> Lack | None:
         """Why a path may lead to nothing; None where it does not, or somebody asks."""
-        there = max(1, min((one.settled for one in used.reads.references if one.path == path and one.needed), default=0))
+        there = max(1, min((one.settled for one in _needed(used) if one.path == path), default=0))
         schema = self.values.at(path[:there], used).schema
         near = [one[there:] for one in asked if one[:there] == path[:there]]
         if not lacks(schema, path[there:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
@@ -231,6 +231,10 @@ class Missing:
         listed, last = "[]" in path[:length], part_of(used.pointer)
         asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
         ask = f"ask first: {asked}, or make it mandatory in its contract"
+        if any(one.path == path for one in used.reads.holders) and not any(
+            one.needed and one.path == path for one in used.reads.references
+        ):
+            return f"ask of that first: {asked.removesuffix('`')} && has(...)`, or make it mandatory in its contract"
         if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
         if "[]" in path[length:]:  # an item of what may be missing has no optional form
@@ -242,9 +246,15 @@ class Missing:
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
 
 
+def _needed(used: Used) -> Iterator[Reference]:
+    """What an expression needs a value of: also that of which `has` asks a field."""
+    yield from (one for one in used.reads.references if one.needed)
+    yield from used.reads.holders
+
+
 def _sifted(used: Used, path: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     """What is asked by filters around each place where an expression needs the value of a path."""
-    return frozenset.intersection(*(frozenset(one.sifted) for one in used.reads.references if one.path == path and one.needed))
+    return frozenset.intersection(*(frozenset(one.sifted) for one in _needed(used) if one.path == path))
 
 
 def _asked_for_null(used: Used, path: tuple[str, ...], length: int) -> str:
