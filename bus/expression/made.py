@@ -7,11 +7,30 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from bus.expression.nodes import Bound, bound_within, calls, is_binding, is_null, kind_of, path_of, word_of, written_in
+from bus.expression.nodes import (
+    Bound,
+    asked_of_items,
+    bound_within,
+    calls,
+    fields_of,
+    is_binding,
+    is_null,
+    kind_of,
+    listed_in,
+    path_of,
+    word_of,
+    written_in,
+)
 from bus.expression.reading import Side, Told
 
 OF_PATH = "x-of-path"
 """Stands for the schema of what is found at a path: who knows the names of the place fills it in."""
+
+OF_ROW = "x-of-row"
+"""Stands for the schema of a row of a table, or of what a path in it leads to: the name of the table, and that path."""
+
+ASKED = "x-asked"
+"""Beside `OF_PATH`, of an item that a filter kept: what that has asked of it, as paths below it."""
 
 NO_ITEMS: dict[str, Any] = {"type": "array", "maxItems": 0}
 """A list that is written out and holds nothing: what its items would be is said by what it may be elsewhere."""
@@ -19,7 +38,7 @@ _PRIMITIVES = {1: "boolean", 2: "integer", 4: "number", 5: "string"}
 """CEL's numbers of types that JSON has, too."""
 
 
-_OURS = {"type", "properties", "required", "additionalProperties", "items", "maxItems", OF_PATH}
+_OURS = {"type", "properties", "required", "additionalProperties", "items", "maxItems", OF_PATH, OF_ROW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +51,7 @@ class Made:
         """The schema of what the whole expression writes out, joins, chooses, or makes with ``map``; {} of anything else."""
         if self._puts_together(node) or calls(node, "distinct"):
             found = self._shape(node, {})
-            return found if "type" in found else {}
+            return found if "type" in found and found.get("items") != {} else {}
         return self._shape(node, {}) if kind_of(node) in {"struct", "comprehension", "list", "const"} else {}
 
     def values(self, node: Any, positions: Mapping[int, int], path: tuple[str, ...] = ()) -> Iterator[Told]:
@@ -89,14 +108,16 @@ class Made:
             return self._object(node.struct.entries, bound)
         if kind == "list":
             return list_of([self._shape(one, bound) for one in node.list.elements])
+        if (listed := listed_in(node)) is not node:
+            return self._kept(node, listed, bound)
         if kind == "comprehension":
             return self._mapped(node.comprehension, bound)
-        if calls(node, "distinct"):
-            return self._shape(node.call.args[0], bound)
         if self._puts_together(node):
             return _joined(*(self._shape(side, bound) for side in node.call.args[-2:]))
         if path := path_of(node, bound):
             return {OF_PATH: path}
+        if row := _row(node):
+            return {OF_ROW: row}
         said = self.types.get(node.id)
         word = _PRIMITIVES.get(said.primitive, "") if said is not None else ""
         return {"type": word} if word else {}
@@ -109,10 +130,26 @@ class Made:
         fields = {name: self._shape(entry.value, bound) for name, entry in named}
         return {"type": "object", "properties": fields, "required": sure, "additionalProperties": False}
 
+    def _kept(self, node: Any, listed: Any, bound: Bound) -> dict[str, Any]:
+        """Some items of a list, as they are."""
+        if path := path_of(listed, bound):
+            asked = sorted(map(list, set(asked_of_items(node))))
+            return {"type": "array", "items": {OF_PATH: (*path, "[]"), **({ASKED: asked} if asked else {})}}
+        return self._shape(listed, bound)
+
     def _mapped(self, node: Any, bound: Bound) -> dict[str, Any]:
         """What ``map`` makes of each item; {} of the other macros."""
         added = _added(node)
         return list_of([self._shape(added[0], bound_within(node, bound))]) if len(added) == 1 else {}
+
+
+def _row(node: Any) -> tuple[str, ...]:
+    """The table in whose row a node looks for something, and the path to it there; empty where it does not, or computes which."""
+    found, fields = fields_of(node, ("lookup",))
+    texts = [written_in(one) for one in found.call.args] if found is not None else []
+    if not texts or None in (texts[0], *texts[2:]):
+        return ()
+    return (str(texts[0]), *map(str, texts[2:]), *fields)
 
 
 def _added(node: Any) -> list[Any]:

@@ -96,6 +96,14 @@ def bound_within(node: Any, bound: Bound) -> dict[str, tuple[str, ...] | None]:
     return inner
 
 
+def fields_of(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """The call of one of some functions of which a node reads fields, and which; None where it reads something else."""
+    fields: tuple[str, ...] = ()
+    while kind_of(node) == "select" and not node.select.test_only:
+        node, fields = node.select.operand, (node.select.field, *fields)
+    return (node if calls(node, *functions) else None), fields
+
+
 def or_none(node: Any) -> Any:
     """The list in ``list.orValue([])``, or in ``default(list, [])`` that takes null for none, too; any other node as it is."""
     if not calls(node, "orValue", "default") or kind_of(other := node.call.args[-1]) != "list" or other.list.elements:

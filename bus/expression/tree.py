@@ -24,6 +24,7 @@ from bus.expression.nodes import (
     bound_within,
     calls,
     children_of,
+    fields_of,
     indexes_of,
     is_or_none,
     items_of,
@@ -180,15 +181,7 @@ def _row_of(node: Any) -> str:
 
 def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
     """The ``lookup`` or ``rows`` of which a node reads fields, and which; None where it reads something else."""
-    return _fields(node, ("lookup", "rows"))
-
-
-def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
-    """The call of one of some functions of which a node reads fields, and which; None where it reads something else."""
-    fields: tuple[str, ...] = ()
-    while kind_of(node) == "select" and not node.select.test_only:
-        node, fields = node.select.operand, (node.select.field, *fields)
-    return (node if calls(node, *functions) else None), fields
+    return fields_of(node, ("lookup", "rows"))
 
 
 class _Walker:
@@ -340,7 +333,7 @@ class _Walker:
 
         Where there is no such item, its field may be there all the same: it is not needed.
         """
-        found, fields = _fields(node, ("first", "_[_]"))
+        found, fields = fields_of(node, ("first", "_[_]"))
         whole, *index = found.call.args if found is not None else (None,)
         if whole is None or (index and _basic(index[0], of_none=False) != "int64_value"):
             return

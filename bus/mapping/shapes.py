@@ -37,9 +37,10 @@ def unknown_field(schema: Any, path: Sequence[str], *, closed: bool = True) -> t
 
     Not ``closed``: where it leaves one that names some fields and does not say whether there are others.
     """
-    here = schema
+    here = root = schema
     for position, piece in enumerate(path):
-        here = resolve(here, schema)
+        root = _root(here, root)
+        here = resolve(here, root)
         if piece == "[]":
             here = here.get("items", {})
             continue
@@ -73,10 +74,17 @@ def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
 
 def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     """The schema of what a path leads to; {} where nothing is said of it. ``$defs`` of the root are kept."""
-    here = resolve(schema, schema)
+    here, root = resolve(schema, schema), schema
     for piece in path:
-        here = resolve(here.get("items", {}) if piece == "[]" else _field_of(here, piece), schema)
-    return {**here, **({"$defs": schema["$defs"]} if here and "$defs" in schema else {})}
+        inner = here.get("items", {}) if piece == "[]" else _field_of(here, piece)
+        root = _root(inner, root)
+        here = resolve(inner, root)
+    return {**here, **({"$defs": root["$defs"]} if here and "$defs" in root else {})}
+
+
+def _root(schema: Any, root: Any) -> Any:
+    """Where references of a schema lead that stands in another: it may have been one by itself before rules put both together."""
+    return schema if isinstance(schema, dict) and "$defs" in schema else root
 
 
 def _field_of(schema: Mapping[str, Any], name: str) -> Any:
@@ -94,7 +102,7 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) ->
     One that only some alternatives have is there where somebody asks about its neighbours (``asked``: their paths): so is found out
     which alternative it is.
     """
-    here = resolve(schema, schema)
+    here, root = resolve(schema, schema), schema
     for position, piece in enumerate(path):
         sifted = [(*path[:position], *one) for one in here.get(SIFTED, ())]
         if any(tuple(path[: len(one)]) == one for one in sifted):
@@ -102,17 +110,15 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) ->
         asked = [*asked, *sifted]
         if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
             return ""
-        if piece == "[]":
-            here = resolve(here.get("items", {}), schema)
-            continue
-        inner = here.get("properties", {}).get(piece)
+        inner = here.get("items", {}) if piece == "[]" else here.get("properties", {}).get(piece)
         if inner is None:
             return ""
-        if piece not in here.get("required", ()):
+        root = _root(inner, root)
+        if piece != "[]" and piece not in here.get("required", ()):
             return "missing"
-        if takes_null(inner, schema):
+        if piece != "[]" and takes_null(inner, root):
             return "null"
-        here = resolve(inner, schema)
+        here = resolve(inner, root)
     return ""
 
 
@@ -120,7 +126,7 @@ def leads_to_null(schema: Any, path: Sequence[str]) -> bool:
     """Whether what stands at the end of a path may be null, where it is there."""
     holder = schema_at(schema, path[:-1]) if path else {}
     inner = holder.get("items") if path[-1:] == ("[]",) else holder.get("properties", {}).get(path[-1]) if path else None
-    return inner is not None and takes_null(inner, schema)
+    return inner is not None and takes_null(inner, _root(inner, holder))
 
 
 def conditions_of(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

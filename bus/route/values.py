@@ -9,7 +9,7 @@ from typing import Any
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date
-from bus.expression.made import NO_ITEMS, OF_PATH, list_of
+from bus.expression.made import ASKED, NO_ITEMS, OF_PATH, OF_ROW, list_of
 from bus.expression.typing import ANYTHING, Checked, Types, resolved
 from bus.expression.unions import kind_of, kinds_of
 from bus.mapping.shapes import SIFTED, resolve, schema_at
@@ -92,7 +92,11 @@ class Values:
     def _filled(self, made: Schema, returns: Schema, used: Used) -> Schema:
         """What an expression makes, with what is known of the paths in it, and what CEL says of the rest (``returns``)."""
         if path := made.get(OF_PATH):
-            return _outline(self.at(path, used).schema) or returns
+            known = self.at(path, used).schema
+            inner = resolve(known, known)
+            return {**inner, **definitions(known), **({SIFTED: made[ASKED]} if ASKED in made else {})} if inner else returns
+        if row := made.get(OF_ROW):
+            return schema_at(self.types.row(row[0]), row[1:]) or returns
         if "items" in made:
             return {**made, "items": self._filled(made["items"], returns.get("items", {}), used)}
         if "properties" in made:
@@ -110,7 +114,7 @@ class Values:
         found = list[tuple[Schema, set[str]]]()
         for side in used.reads.sides if len(used.reads.sides) > 1 else ():
             path = side.shape.get(OF_PATH)
-            known = self.at(path, used) if path else Known(schema=dict(side.shape))
+            known = self.at(path, used) if path else Known(schema=self._filled(dict(side.shape), {}, used))
             shape, null = resolved(known.schema, known.schema)
             kinds = {*(kinds_of(shape) or [""]), *["null"] * (null or bool(known.null))} - {*["null"] * side.spared}
             found += [(shape, kinds)] if kinds else []
@@ -262,10 +266,3 @@ def _asks(used: Used) -> list[list[str]]:
 def _left_out(template: Any) -> bool:
     """Whether a template may leave a field out."""
     return isinstance(template, dict) and "$when" in template and "$each" not in template
-
-
-def _outline(schema: Schema) -> Schema:
-    """What a schema says of a value without its fields, which may have names that stand for something else in another schema."""
-    inner = resolve(schema, schema)
-    said: Schema = {word: inner[word] for word in ("type", "enum", "const", "format") if word in inner}
-    return {**said, "items": _outline({**inner["items"], **definitions(schema)})} if inner.get("items") else said
