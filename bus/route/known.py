@@ -108,13 +108,18 @@ def _met(ways: list[Known | None]) -> Known:
     null = next((one.null for one in there if one.null), "")
     forgot = next((one.forgot for one in there if one.forgot), None)
     if not all(one.schema == shapes[0].schema for one in shapes):
-        return Known(sure, either([one.schema for one in there]), null=null, forgot=forgot)
+        return Known(sure, either([_told(one) for one in there]), null=null, forgot=forgot)
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     texts = frozenset[str]().union(*(one.texts for one in shapes)) if all(one.texts for one in shapes) else frozenset[str]()
     schema = shapes[0].schema
     if any(one.schema.get("type") == "null" for one in there) and schema.get("type") != "null":
         schema, null = _or_null(_This(schema)), null or ON_SOME_WAYS
     return Known(sure, schema, typed, null, forgot, texts)
+
+
+def _told(known: Known) -> Schema:
+    """The schema of a value on one of several ways; of a text that is written out, with that: on another way it may be a code."""
+    return {**known.schema, "enum": sorted(known.texts)} if known.texts and known.schema == _TEXT else known.schema
 
 
 def unsaid(scope: Scope, names: Iterable[str]) -> Scope:

@@ -55,6 +55,9 @@ _KINDS = {
 }  # fmt: skip
 """What goes together in an operator: of a type, and of a value that is written out."""
 
+_OURS = re.compile(r"(?:call|adapter)\.[a-z-]+")
+"""A code of the bus itself, where one of a system is told otherwise: `error.code` may be either, also under another name."""
+
 _DATED = frozenset({"date", "date-time"})
 
 _ASKING: Mapping[str, Callable[[int, int], bool]] = {
@@ -205,7 +208,7 @@ class Paths:
             path = (*one.path, "[]") if among else one.path
             choices = self._choices(path, used)
             for text, offset in one.texts if choices else ():
-                if text not in choices and not (path[0] == "error" and "." in text):  # that is a code of our own errors
+                if text not in choices and not (path[0] == "error" and "." in text) and not _OURS.fullmatch(text):
                     hint = suggestion(text, choices) or "it is one of " + ", ".join(choices[:12])
                     self._tell(used, offset, "path.not-in-enumeration", f"{as_written(path)} is never `{text}`", hint)
 
