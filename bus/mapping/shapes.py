@@ -16,6 +16,9 @@ CODES = "x-codes"
 SIFTED = "x-sifted"
 """In a shape: a filter kept this value. What it has asked of it, as paths below it."""
 
+TOLD_BY = "x-told-by"
+"""In a shape: the field beside this one whose code tells which of several types it is of."""
+
 _FORMS = {
     "date": "a date YYYY-MM-DD", "date-time": "a moment such as 2026-03-01T10:00:00Z", "time": "a time such as 10:00:00Z",
     "email": "an e-mail address", "uuid": "a UUID", "uri": "an address such as https://comune.example/",

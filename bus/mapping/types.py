@@ -20,6 +20,7 @@ Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown k
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
@@ -159,6 +160,20 @@ class MessageType:
             return all(one({"body": {name: code}}) for one in needed)
         except ExpressionError:
             return True
+
+    def forms_of(self, name: str) -> tuple[str, frozenset[str]] | None:
+        """The field whose code tells of which type a field of ``forms`` is, and all that it may be; None where more than it tells."""
+        expression = self.forms[name]
+        read = {reference.path for reference in expression.reads.references}
+        (path,) = read if len(read) == 1 else ((),)
+        if len(path) != 2 or path[0] != "body":
+            return None
+        codes = self.codes.get(path[1]) or self.shape.get("properties", {}).get(path[1], {}).get("enum", ())
+        found = set[str]()
+        for code in codes:
+            with suppress(ExpressionError):  # the door refuses that code
+                found.add(str(expression({"body": {path[1]: code}}) or ""))
+        return path[1], frozenset(found - {""})
 
     @cached_property
     def has_decimals(self) -> bool:

@@ -71,7 +71,7 @@ class _Checker:
         self.body = started_by = self._type(self.model.on, ("on",))
         self._key_names(self.model.case, ("case",))
         parsed = self.compiled.parsed
-        built_in = self.world.built_in(started_by.shape if started_by else None)
+        built_in = self.world.built_in(self.world.body(started_by))
         scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
         self._uses((), replace(scope, names={name: known for name, known in scope.names.items() if name != "case"}))
         self._block(parsed.steps, scope)
@@ -168,7 +168,7 @@ class _Checker:
         self._uses(step.pointer, scope)
         sent = self._type(step.model.send, (*step.pointer, "send"))
         asked = self.world.operations.get(step.model.send) if sent is None else None  # told: what was meant is a call
-        self._target(step, scope, step.model.send, sent.shape if sent else shape_of(asked.request) if asked else None)
+        self._target(step, scope, step.model.send, self.world.body(sent) if sent else shape_of(asked.request) if asked else None)
         if sent is not None:
             check_sent(step, sent, self.world.traffic, self.report)
         if self.world.traffic is not None and any(one is step for one in surely_sending(self.compiled.parsed)):
@@ -193,7 +193,7 @@ class _Checker:
     def _wait(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
         awaited = self._type(model.wait, (*step.pointer, "wait")) if model.wait is not None else None
-        arrived = self.world.known(awaited.shape if awaited else None)
+        arrived = self.world.known(self.world.body(awaited))
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         check_wait(step, self.report)
@@ -231,7 +231,7 @@ class _Checker:
     def _comes_late(self, step: Parsed) -> None:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
         first, self.body = self.body, self.world.types.get(step.what)
-        self._block(step.block("on_late"), Scope(self.world.built_in(self.body.shape if self.body else None), frozenset()))
+        self._block(step.block("on_late"), Scope(self.world.built_in(self.world.body(self.body)), frozenset()))
         self.body = first
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:

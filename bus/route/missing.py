@@ -12,7 +12,7 @@ from bus.expression.literals import misfit
 from bus.expression.reading import Reference, as_written
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import place_of
-from bus.mapping.shapes import SIFTED, conditions_of, lacks, leads_to_null, schema_at
+from bus.mapping.shapes import SIFTED, TOLD_BY, conditions_of, lacks, leads_to_null, schema_at
 from bus.mapping.template import Used, part_of, tested_in
 from bus.route.doubts import Doubts, asked_by_has, asked_for_null, conditions_above, conditions_before, kept_nulls
 from bus.route.known import type_of
@@ -82,11 +82,16 @@ class Missing:
         return next((why, length) for length in range(there + 1, len(path) + 1) if (why := lacks(schema, path[there:length], near)))
 
     def _told_beside(self, used: Used, path: tuple[str, ...]) -> bool:
-        """Whether a schema makes a field mandatory under a condition (``if``) on a neighbour of it, about which the way to a place asks."""
+        """Whether a neighbour tells if a field is there, by a condition of the schema (``if``) or by the form that goes with it, and the
+        way to a place asks about that.
+        """
         told = [one for one in conditions_of(schema_at(self.values.named(path[0], used).schema, path[1:-1])) if isinstance(one["if"], dict)]
         sides = ((one["if"], one.get(word)) for one in told for word in ("then", "else"))
         asked = [condition for condition, side in sides if isinstance(side, dict) and path[-1] in side.get("required", ())]
         beside = {(*path[:-1], name) for one in asked for name in (*one.get("properties", ()), *one.get("required", ()))}
+        for end in range(2, len(path)):
+            told_by = schema_at(self.values.named(path[0], used).schema, path[1:end]).get(TOLD_BY, ())
+            beside.update((*path[: end - 1], name) for name in told_by)
         before = conditions_before(used.pointer, self.values.by_pointer) if beside else ()
         return not beside.isdisjoint(self.elsewhere.union(*([one.path for one in each.reads.references] for each in before)))
 

@@ -10,11 +10,12 @@ from bus.adapter import Operation
 from bus.expression import Tables
 from bus.expression.typing import Types
 from bus.mapping.compile import CompiledMapping, place_of
+from bus.mapping.shapes import TOLD_BY
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.doubts import Doubts
 from bus.route.keys import check_key
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Schema, definitions
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Schema, definitions, either
 from bus.route.paths import Paths
 from bus.route.persons import check_keys
 from bus.route.target import Target, answer_of, shape_of
@@ -64,7 +65,7 @@ class World:
         """The contracts as types of expressions."""
         types = Types(self.tables)
         asked = (shape for one in self.operations.values() for shape in (shape_of(one.request), answer_of(one.answer)))
-        declared = (one.shape for one in self.types.values())
+        declared = filter(None, map(self.body, self.types.values()))
         rows = map(types.row, self.tables)
         for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *asked, *declared, *rows):
             types.declare(schema)
@@ -81,6 +82,26 @@ class World:
         if self.keys is None:
             return {"type": "object"}
         return {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(sorted(self.keys), SCALARS["string"])}
+
+    def body(self, declared: MessageType | None) -> Schema | None:
+        """The shape of a message's body, the same object each time: of a field that has a form, what all types say that codes make it."""
+        if declared is None or not declared.forms:
+            return declared.shape if declared else None
+        key = ("body of", id(declared))
+        if key not in self._made:
+            fields = declared.shape.get("properties", {})
+            formed = {name: self._form(declared, name) for name in declared.forms if name in fields}
+            there = {name: one for name, one in formed.items() if one}
+            self._made[key] = Known(schema={**declared.shape, "properties": {**fields, **there}} if there else declared.shape)
+        return self._made[key].schema
+
+    def _form(self, declared: MessageType, name: str) -> Schema:
+        """The shape of a field with a form; {} where nobody can say of which types it may be."""
+        told = declared.forms_of(name)
+        if told is None or not told[1] or not told[1] <= self.types.keys():
+            return {}
+        found = either([self.types[one].shape for one in sorted(told[1])])
+        return {**found, TOLD_BY: [told[0]]} if found else {}
 
     def known(self, schema: Schema | None) -> Known:
         """A name that surely holds a value of a schema."""
@@ -100,8 +121,9 @@ class World:
             return Known(schema={"type": "array"})
         key = ("items of", id(gathered))
         if key not in self._made:
-            items = {"type": "array", "items": gathered.shape, **definitions(gathered.shape)}
-            self._made[key] = Known(schema=items, typed=f"[{self.known(gathered.shape).typed}]")
+            shape = self.body(gathered) or {}
+            items = {"type": "array", "items": shape, **definitions(shape)}
+            self._made[key] = Known(schema=items, typed=f"[{self.known(shape).typed}]")
         return self._made[key]
 
     def built_in(self, body: Schema | None) -> dict[str, Known]:
@@ -133,7 +155,7 @@ def doubts_in(
     other = mapping.name in world.messages and document.from_ not in world.messages[mapping.name]  # told where it is applied
     source = None if other else world.types.get(document.from_)
     schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
-    names = {**world.built_in(source.shape if source else None), **given}
+    names = {**world.built_in(world.body(source)), **given}
     values, doubts = Values(names, world.typed, mapping.by_pointer), Doubts(wrong=mapping.spoilt)
     paths = Paths(values, report, asked_in(mapping.used) | asked, doubts, elsewhere=asked)
     for used in mapping.used:
@@ -170,7 +192,7 @@ def target_schema(name: str, world: World) -> Schema | None:
     """The schema of an operation's request or a message's body; None where there is no such name."""
     if name in world.operations:
         return shape_of(world.operations[name].request)
-    return world.types[name].shape if name in world.types else None
+    return world.body(world.types.get(name))
 
 
 def error_schema(operation: Operation | None) -> Schema:
