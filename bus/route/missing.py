@@ -75,11 +75,16 @@ class Missing:
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> Lack | None:
         """Why a path may lead to nothing; None where it does not, or somebody asks."""
         there = max(1, min((one.settled for one in _needed(used) if one.path == path), default=0))
-        schema = self.values.at(path[:there], used).schema
-        near = [one[there:] for one in asked if one[:there] == path[:there]]
-        if not lacks(schema, path[there:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
-            return None
-        return next((why, length) for length in range(there + 1, len(path) + 1) if (why := lacks(schema, path[there:length], near)))
+        while there < len(path):
+            schema = self.values.at(path[:there], used).schema
+            near = [one[there:] for one in asked if one[:there] == path[:there]]
+            lengths = range(there + 1, len(path) + 1)
+            lack = next(((why, length) for length in lengths if (why := lacks(schema, path[there:length], near))), None)
+            about = [len(one) for one in asked if len(one) > 1 and path[: len(one)] == one]
+            if lack is None or max(about, default=0) < lack[1]:
+                return lack
+            there = lack[1]  # somebody asks about that: whether there is more in it is another question
+        return None
 
     def _told_beside(self, used: Used, path: tuple[str, ...]) -> bool:
         """Whether a neighbour tells if a field is there, by a condition of the schema (``if``) or by the form that goes with it, and the
