@@ -81,6 +81,10 @@ class _Checker:
         order.check(parsed.steps)
         self.doubts.tell()
         self._unread(parsed)
+        for name, asking in self.nulls.always():
+            hint = f"write `as: {name}` at the step whose answer it is to be, or leave it out"
+            sentence = f"`{name}` is null on every way: no step gives it another value"
+            self.report.report(asking.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(asking, (name,)))
 
     def _unread(self, parsed: ParsedRoute) -> None:
         """Names that a step gives and nothing reads, where something reads a name like it; not where that one was told to be missing."""

@@ -198,8 +198,8 @@ CODES: dict[str, Code] = {
     ),
     "name.maybe-null": Code(
         "On some ways to this step the name is null (after a deadline, where a call fails, the first item of an empty list), and no"
-        " condition on the way asks whether it is; or one holds only where it is null. Null has no fields, and most functions and"
-        " operators do not take it.",
+        " condition on the way asks whether it is; or one holds only where it is null; or it is null on all ways. Null has no fields, and"
+        " most functions and operators do not take it.",
         "reply: {importo: ricevuta.importo}   # also after the deadline",
         "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
     ),

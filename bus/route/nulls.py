@@ -51,6 +51,18 @@ class Nulls:
                     return ".".join(path), text
         return None
 
+    def always(self) -> Iterator[tuple[str, Used]]:
+        """The names to which all steps that give them give null, each with an expression that asks about it or reads a field of it."""
+        every = self._compiled.parsed.every
+        others = {step.model.item for step in every if step.kind == "each"}
+        others.update(name for step in every for name, _ in step.gives if step.kind != "set" or step.model.set[name] not in (None, "null"))
+        names = {name for step in every for name, _ in step.gives} - others
+        for used in self._compiled.every if names and self._compiled.parsed.complete else ():
+            fields = {one.path[0] for one in used.reads.references if len(one.path) > 1}
+            for name in sorted(names & (used.expression.names if used.expression.in_cel else fields) - used.local.keys()):
+                names.discard(name)
+                yield name, used
+
     def _absences(self, place: Pointer) -> Iterator[tuple[tuple[str, ...], Pointer, str]]:
         """What conditions around a place say not to be there: its path, the part of the route of which it is said, and the condition."""
         for pointer, paths in self._absent.items():  # few: fewer than the places above
