@@ -384,9 +384,11 @@ class _Walker:
             self.reading.arguments += [
                 Argument("text", path, self.positions[one.id]) for one in said if (path := path_of(one.call.args[0], bound))
             ]
-        elif function in RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
+        elif function in RECKONING or function in COMPARISONS:
             for one, other in (args, args[::-1]):
                 spared = calls(one, "orValue")
+                if spared and function in COMPARING:  # its other value may be of any kind
+                    continue
                 path, beside = path_of(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 

@@ -81,7 +81,7 @@ class _Checker:
         order.check(parsed.steps)
         self.doubts.tell()
         self._unread(parsed)
-        for name, asking in self.nulls.always():
+        for name, asking in (one for one in self.nulls.always() if one[0] not in self.misspelt.values()):
             hint = f"write `as: {name}` at the step whose answer it is to be, or leave it out"
             sentence = f"`{name}` is null on every way: no step gives it another value"
             self.report.report(asking.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(asking, (name,)))
