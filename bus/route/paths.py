@@ -14,14 +14,14 @@ from bus.expression import Lookup
 from bus.expression.failing import TOO_MANY
 from bus.expression.literals import DAYS, misfit, misfits, unmoved
 from bus.expression.overloads import field_of, of_two_kinds
-from bus.expression.reading import OF_DATES, RECKONING, Argument, as_written
+from bus.expression.reading import COMPARING, OF_DATES, RECKONING, Argument, as_written
 from bus.expression.typing import ANYTHING
 from bus.expression.unions import choices_of, shapes_within
 from bus.mapping.compile import named_at, place_of
 from bus.mapping.shapes import CODES, schema_at, unknown_field, without_fields
 from bus.mapping.template import Used, part_of
 from bus.route.doubts import Doubts
-from bus.route.known import SCALARS, Known, type_of
+from bus.route.known import SCALARS, Known, Schema, type_of
 from bus.route.missing import Missing
 from bus.route.values import NEEDED, Values
 from bus.source import Reporter, Severity, line_and_column, nearest, suggestion
@@ -350,6 +350,9 @@ class Paths:
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
                 hint = "text(...) makes text of a number" if (holds, given) == ("number", "string") and one.function == "_+_" else ""
                 hint = hint or f"where {path} is there, it is {WORDS[holds]}"
+            elif strange := self._strange_kind(one, schema, used):
+                sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[strange]} and {WORDS[_KINDS[one.beside]]}"
+                hint = f"{path} may be {WORDS[strange]}: where it gets its value, make both of one kind"
             elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
                 day = path if schema["format"] == "date" else f"date_of({path})"
                 sentence, hint = unmoved(path, day, by)
@@ -362,6 +365,13 @@ class Paths:
             found.add(within)
             self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
         return found
+
+    def _strange_kind(self, one: Argument, schema: Schema, used: Used) -> str:
+        """The kind that a name may have, beside others, and that an operator does not take with what is written out; empty of none."""
+        kinds = schema.get("type")
+        if one.function in COMPARING or not isinstance(kinds, list) or len(one.path) > 1 or not self._goes_unseen(one, used):
+            return ""
+        return next((kind for kind in map(_KINDS.get, kinds) if kind and kind != _KINDS[one.beside]), "")
 
     def _goes_unseen(self, one: Argument, used: Used) -> bool:
         """Whether a value is compared or reckoned with one that is written out, and CEL's checker does not know its type."""

@@ -63,6 +63,8 @@ class Values:
             forms = {side.get("format") for side, _ in sides}
             form = forms.pop() if len(forms) == 1 and schema == SCALARS["string"] else None
             return replace(self._declared(schema), schema={**schema, "format": form}) if form else self._declared(schema)
+        if kinds := _scalars_of_all(sides):
+            return Known(schema={"type": kinds})
         if item := self._item_of_all(used, sides):
             return Known(schema={"type": "array", "items": item, **definitions(item)})
         if len(sides) > 1 and all(kinds == {"object"} for _, kinds in sides) and (shape := either([one for one, _ in sides])):
@@ -256,6 +258,12 @@ def _kind_of_all(sides: list[tuple[Schema, set[str]]]) -> str:
     """The one kind of several values, `number` of whole ones and such with decimals; empty where there are others, or nobody knows."""
     kinds = set[str]().union(*(several for _, several in sides))
     return next(iter(kinds)) if len(kinds) == 1 else "number" if kinds == {"integer", "number"} else ""
+
+
+def _scalars_of_all(sides: list[tuple[Schema, set[str]]]) -> list[str]:
+    """The kinds of several values that are texts, numbers or truths; empty where there are others, or nobody knows."""
+    kinds = set[str]().union(*(several for _, several in sides))
+    return sorted(kinds) if len(kinds) > 1 and kinds <= SCALARS.keys() else []
 
 
 def _asks(used: Used) -> list[list[str]]:
