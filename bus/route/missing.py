@@ -78,10 +78,11 @@ class Missing:
         while there < len(path):
             schema = self.values.at(path[:there], used).schema
             near = [one[there:] for one in asked if one[:there] == path[:there]]
+            if not lacks(schema, path[there:], near):
+                return None
             lengths = range(there + 1, len(path) + 1)
-            lack = next(((why, length) for length in lengths if (why := lacks(schema, path[there:length], near))), None)
-            about = [len(one) for one in asked if len(one) > 1 and path[: len(one)] == one]
-            if lack is None or max(about, default=0) < lack[1]:
+            lack = next((why, length) for length in lengths if (why := lacks(schema, path[there:length], near)))
+            if not any(len(one) >= max(lack[1], 2) and path[: len(one)] == one for one in asked):
                 return lack
             there = lack[1]  # somebody asks about that: whether there is more in it is another question
         return None
