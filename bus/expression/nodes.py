@@ -138,12 +138,17 @@ def listed_in(node: Any) -> Any:
     node as it is.
     """
     while True:
-        inner = node.call.args[0] if calls(node, "distinct") else or_none(node)
+        inner = _as_it_is(node)
         if kind_of(node) == "comprehension" and _sifts(node.comprehension):
             inner = node.comprehension.iter_range
         if inner is node:
             return node
         node = inner
+
+
+def _as_it_is(node: Any) -> Any:
+    """The list in ``distinct(list)``, ``list.orValue([])`` and ``default(list, [])``; any other node as it is."""
+    return node.call.args[0] if calls(node, "distinct") else or_none(node)
 
 
 def is_or_none(node: Any) -> bool:
@@ -162,7 +167,7 @@ def asked_of_items(node: Any) -> Iterator[tuple[str, ...]]:
         part = node.comprehension
         yield from _paths_from(part.iter_var, part.loop_step.call.args[0])
         yield from asked_of_items(part.iter_range)
-    elif (inner := node.call.args[0] if calls(node, "distinct") else or_none(node)) is not node:
+    elif (inner := _as_it_is(node)) is not node:
         yield from asked_of_items(inner)
 
 

@@ -81,10 +81,7 @@ class _Checker:
         order.check(parsed.steps)
         self.doubts.tell()
         self._unread(parsed)
-        for name, asking in (one for one in self.nulls.always() if one[0] not in self.misspelt.values()):
-            hint = f"write `as: {name}` at the step whose answer it is to be, or leave it out"
-            sentence = f"`{name}` is null on every way: no step gives it another value"
-            self.report.report(asking.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(asking, (name,)))
+        self._always_null()
 
     def _unread(self, parsed: ParsedRoute) -> None:
         """Names that a step gives and nothing reads, where something reads a name like it; not where that one was told to be missing."""
@@ -94,6 +91,14 @@ class _Checker:
                 if near is not None and near not in self.undefined:
                     hint = f"did you mean {near}?"
                     self.report.report(pointer, "name.unused", f"nothing reads `{name}`", hint, "warning", key=step.kind == "set")
+
+    def _always_null(self) -> None:
+        """Names that are null wherever something asks about them; not where the step that was to give one misspells it."""
+        for name, used in self.nulls.always():
+            if name not in self.misspelt.values():
+                hint = f"write `as: {name}` at the step whose answer it is to be, or leave it out"
+                sentence = f"`{name}` is null on every way: no step gives it another value"
+                self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
 
     # --- the flow ----------------------------------------------------------------------------------------------------
 

@@ -124,7 +124,11 @@ def _told(known: Known) -> Schema:
 
 def unsaid(scope: Scope, names: Iterable[str]) -> Scope:
     """The scope of steps that may run again and that set these names: the texts that are known of them now may then be others."""
-    return scope.having({name: replace(scope.names[name], texts=frozenset()) for name in names if name in scope.names})
+    return scope.having({name: _unsaid(scope.names[name]) for name in names if name in scope.names})
+
+
+def _unsaid(known: Known) -> Known:
+    return replace(known, texts=frozenset(), schema=_TEXT if known.schema.get("type") == "string" else known.schema)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
