@@ -308,15 +308,16 @@ class _Checker:
         seen: dict[str, str] = {}
         after = scope
         for branch in step.model.parallel:
-            steps = step.block("parallel", branch)
-            for name, pointer in leaking(steps):
+            beside = [name for other in step.model.parallel if other != branch for name, _ in leaking(step.block("parallel", other))]
+            inside = scope.having({name: Known() for name in beside if name in scope.names})  # what one branch sets the others see
+            for name, pointer in leaking(steps := step.block("parallel", branch)):
                 if seen.setdefault(name, branch) != branch:
                     sentence = f"`{name}` is also defined in branch `{seen[name]}`"
                     self.report.report(pointer, "parallel.clash", sentence, "branches run side by side: give each its own names", key=True)
-            ended = self._block(steps, scope)
+            ended = self._block(steps, inside)
             if ended is None:
                 return None
-            after = after.having({name: known for name, known in ended.names.items() if known != scope.names.get(name)}, ended.keys)
+            after = after.having({name: known for name, known in ended.names.items() if known != inside.names.get(name)}, ended.keys)
         return after
 
     def _fail(self, step: Parsed, scope: Scope) -> None:
