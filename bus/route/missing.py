@@ -242,9 +242,7 @@ class Missing:
         listed, last = "[]" in path[:length], part_of(used.pointer)
         asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
         ask = f"ask first: {asked}, or make it mandatory in its contract"
-        if any(one.path == path for one in used.reads.holders) and not any(
-            one.needed and one.path == path for one in used.reads.references
-        ):
+        if path in {one.path for one in used.reads.holders} - {one.path for one in used.reads.references if one.needed}:
             return f"ask of that first: {asked.removesuffix('`')} && has(...)`, or make it mandatory in its contract"
         if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
